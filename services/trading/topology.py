@@ -1,0 +1,72 @@
+"""The one table: service, port, networks, and who may call whom."""
+
+from typing import NamedTuple
+
+EXCHANGE = "exchange"
+CUSTODIAN = "custodian"
+MARKET_DATA = "market-data"
+TRADING_ENGINE = "trading-engine"
+RISK_MONITOR = "risk-monitor"
+TEST_COORDINATOR = "test-coordinator"
+AUDIT_CORRELATOR = "audit-correlator"
+
+PRODUCTION_APIS = "production-apis"
+AUDIT = "audit"
+INTERNAL = "internal"
+
+
+class Service(NamedTuple):
+    """``calls``: the services that this one opens connections to, with the network it uses."""
+
+    name: str
+    port: int
+    calls: dict[str, str]
+
+
+SERVICES: dict[str, Service] = {
+    s.name: s
+    for s in (
+        Service(MARKET_DATA, 8082, {}),
+        Service(EXCHANGE, 8080, {MARKET_DATA: INTERNAL}),
+        Service(CUSTODIAN, 8081, {EXCHANGE: INTERNAL}),
+        Service(TRADING_ENGINE, 8083, {EXCHANGE: INTERNAL, MARKET_DATA: INTERNAL}),
+        Service(
+            RISK_MONITOR,
+            8084,
+            {
+                EXCHANGE: PRODUCTION_APIS,
+                CUSTODIAN: PRODUCTION_APIS,
+                MARKET_DATA: PRODUCTION_APIS,
+            },
+        ),
+        Service(
+            TEST_COORDINATOR,
+            8085,
+            {
+                MARKET_DATA: INTERNAL,
+                EXCHANGE: INTERNAL,
+                CUSTODIAN: INTERNAL,
+                TRADING_ENGINE: INTERNAL,
+                RISK_MONITOR: INTERNAL,
+                AUDIT_CORRELATOR: INTERNAL,
+            },
+        ),
+        Service(
+            AUDIT_CORRELATOR,
+            8086,
+            {
+                MARKET_DATA: AUDIT,
+                EXCHANGE: AUDIT,
+                CUSTODIAN: AUDIT,
+                TRADING_ENGINE: AUDIT,
+                RISK_MONITOR: AUDIT,
+                TEST_COORDINATOR: AUDIT,
+            },
+        ),
+    )
+}
+
+
+def may_connect(source: str, target: str) -> bool:
+    """May ``source`` open a connection to ``target``? Answers flow back on it."""
+    return target in SERVICES[source].calls
