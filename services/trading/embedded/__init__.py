@@ -1,0 +1,1 @@
+"""The embedded runtime: the whole ecosystem in one process, in virtual time."""

@@ -168,3 +168,25 @@ class ProbeResult(Message):
     fresh_ok: bool
     held_ok: bool
     event_time: int
+
+
+class PhaseChanged(Message):
+    """The coordinator's journal of a run; phases as in :data:`trading.scenario.result.PHASES`."""
+
+    phase: str
+    event_time: int
+
+
+class FaultInjected(Message):
+    """The fault has been seen in the data plane at ``event_time``; ``evidence`` says what."""
+
+    fault_id: str
+    evidence: str
+    event_time: int
+
+
+class FaultRecovered(Message):
+    """The data plane has been seen to be right again since ``event_time``."""
+
+    fault_id: str
+    event_time: int

@@ -1,0 +1,58 @@
+"""Entry point of the ``trading`` command."""
+
+import json
+import sys
+
+import click
+
+from trading.cli.audit import audit
+from trading.cli.run import run
+from trading.cli.scenario import scenario
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trading-ecosystem")
+def cli() -> None:
+    """Break a trading ecosystem on purpose, and prove that its risk controls notice in time.
+
+    \b
+    trading run market-crash               run a shipped scenario, get a verdict
+    trading run my.yaml --report out/      ... with report.html, junit.xml and journals
+    trading scenario list                  what is shipped
+    trading scenario new my-scenario       start one of your own
+    trading audit verify out/              check the journals of a run
+    """
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of a ChaosScenario, for editors and validators."""
+    from trading.scenario.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+cli.add_command(run)
+cli.add_command(scenario)
+cli.add_command(audit)
+
+
+def main() -> None:
+    """Run the command line; an interrupt ends it with 130, as shells expect."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

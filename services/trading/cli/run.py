@@ -1,0 +1,89 @@
+"""``trading run``: one scenario to its verdict."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
+
+#: Exit codes by outcome; 2 is wrong input.
+EXIT_CODES = {"Pass": 0, "Fail": 1, "Inconclusive": 3, "Aborted": 4, "Error": 5}
+
+
+@click.command()
+@click.argument("scenario", metavar="FILE")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed instead of the file's.")
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one field of spec, e.g. faults.crash.marketShock.change=-20%. Repeatable.",
+)
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write verdict.json, junit.xml, report.html and the journals there.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON, nothing else.")
+@click.option("--quiet", is_flag=True, help="No progress, only the verdict.")
+@click.option(
+    "--control/--no-control",
+    default=True,
+    help="Run the market once more without the faults: what fires there is no detection.",
+)
+def run(
+    scenario: str,
+    seed: int | None,
+    sets: tuple[str, ...],
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+    control: bool,
+) -> None:
+    """Run the scenario FILE (or the name of a shipped one) in virtual time.
+
+    \b
+    Exit code: 0 Pass, 1 Fail, 3 Inconclusive, 4 Aborted, 5 Error, 2 wrong input.
+    """
+    from rich.console import Console
+
+    from trading.embedded.api import load_scenario
+    from trading.embedded.run import run_plan
+    from trading.report.terminal import LiveProgress, print_verdict
+    from trading.report.verdict_json import render_json
+
+    with wrong_input():
+        plan = load_scenario(scenario, seed=seed, overrides=parse_sets(sets)).plan
+    if report is not None:
+        _make(report)
+    console = Console(highlight=False)
+    if quiet or as_json:
+        result = run_plan(plan, control=control)
+    else:
+        console.print(
+            f"[bold]{plan.name}[/] · seed {plan.seed} · {plan.description}", soft_wrap=True
+        )
+        with LiveProgress(console, start=plan.start) as progress:
+            result = run_plan(plan, control=control, progress=progress)
+    if as_json:
+        click.echo(render_json(result.verdict))
+    else:
+        print_verdict(result.verdict, console)
+    if report is not None:
+        from trading.embedded.reporting import write_report
+
+        write_report(result, report)
+        if not as_json:
+            console.print(f"report: {report / 'report.html'}", soft_wrap=True)
+    sys.exit(EXIT_CODES[result.verdict.outcome])
+
+
+def _make(directory: Path) -> None:
+    """Before the run: a report that cannot be written shall not cost a run."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongInput(f"--report {directory}: {error.strerror}") from error

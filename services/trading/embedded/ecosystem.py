@@ -1,0 +1,57 @@
+"""All components of one plan on one kernel: the only place that knows every service."""
+
+from collections.abc import Callable, Mapping
+
+from trading.audit_correlator import AuditCorrelator
+from trading.custodian import Custodian
+from trading.exchange import Exchange
+from trading.market_data import MarketData
+from trading.risk_monitor import RiskMonitor
+from trading.runtime.component import Component
+from trading.runtime.journal import MemoryJournal
+from trading.runtime.kernel import Kernel, Tap
+from trading.runtime.routes import MessageType
+from trading.scenario.plan import RunPlan
+from trading.test_coordinator import TestCoordinator
+from trading.topology import AUDIT_CORRELATOR
+from trading.trading_engine import TradingEngine
+
+
+def components(plan: RunPlan) -> list[Component]:
+    """Fresh components for ``plan``, in the order in which they act within one instant."""
+    universe, seed, tick = plan.universe, plan.seed, plan.tick
+    return [
+        MarketData(universe, seed, tick=tick, replay=plan.replay or None),
+        Exchange(universe, seed, tick=tick),
+        Custodian(universe, terms=plan.settlement),
+        TradingEngine(universe, seed, tick=tick),
+        RiskMonitor(
+            universe,
+            tick=tick,
+            limits=plan.limits,
+            disabled=frozenset(plan.disabled_rules),
+        ),
+        TestCoordinator(plan),
+        AuditCorrelator(universe),
+    ]
+
+
+def build(
+    plan: RunPlan,
+    *,
+    taps: Mapping[MessageType, Tap] | None = None,
+    journal: Callable[[str], MemoryJournal] = MemoryJournal,
+    parts: list[Component] | None = None,
+) -> tuple[Kernel, TestCoordinator]:
+    """A kernel ready to run, and its coordinator. ``parts`` replaces the plan's components."""
+    hosted = parts if parts is not None else components(plan)
+    coordinator = next(c for c in hosted if isinstance(c, TestCoordinator))
+    kernel = Kernel(
+        hosted,
+        start=plan.start,
+        run_id=f"{plan.name}-{plan.seed}",
+        auditor=AUDIT_CORRELATOR,
+        taps=taps,
+        journal=journal,
+    )
+    return kernel, coordinator

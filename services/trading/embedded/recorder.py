@@ -1,0 +1,152 @@
+"""Collects the curves of a run for its report, and tells whoever watches how it goes."""
+
+from typing import Protocol
+
+from trading.messages.chaos import FaultInjected, FaultRecovered, PhaseChanged
+from trading.messages.market import BookTop, PriceTick
+from trading.messages.risk import (
+    AlertFired,
+    AlertResolved,
+    BreakerChanged,
+    PortfolioReported,
+)
+from trading.report.record import AlertMark, BreakerMark, Point, RunRecord, Series
+from trading.runtime.kernel import Tap
+from trading.runtime.routes import MessageType
+from trading.scenario.plan import RunPlan
+
+#: A curve that has more points than this loses every other one.
+MAX_POINTS = 4096
+
+
+class Progress(Protocol):
+    """Who watches a run live. Times in microseconds of simulated time, money in 1e-8 USD."""
+
+    def phase(self, name: str, at: int) -> None: ...
+
+    def tick(self, at: int, pnl: int, alerts_firing: int) -> None: ...
+
+    def event(self, at: int, text: str, severity: str) -> None: ...
+
+
+class _Curve:
+    """Keeps at most MAX_POINTS, evenly thinned: twice the distance each time it is full."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int, int]] = []
+        self._every = 1
+        self._skipped = 0
+
+    def add(self, at: int, value: int) -> None:
+        self._skipped += 1
+        if self._skipped < self._every:
+            return
+        self._skipped = 0
+        self.points.append((at, value))
+        if len(self.points) > MAX_POINTS:
+            del self.points[1::2]
+            self._every *= 2
+
+    def series(self, label: str, unit: str) -> Series:
+        return Series(label, unit, tuple(Point(at, value) for at, value in self.points))
+
+
+class Recorder:
+    """Its :attr:`taps` go to the kernel."""
+
+    def __init__(self, plan: RunPlan, progress: Progress | None = None) -> None:
+        self._progress = progress
+        self._prices = {a.name: _Curve() for a in plan.universe.assets}
+        self._marks = {s: _Curve() for s in plan.universe.symbols}
+        self._depth = {s: _Curve() for s in plan.universe.symbols}
+        self._portfolio = {name: _Curve() for name in ("pnl", "drawdown", "gross", "net")}
+        self._firing: dict[str, AlertFired] = {}
+        self._alerts: dict[str, tuple[AlertFired, int]] = {}
+        self._breaker: list[BreakerMark] = []
+        self.taps: dict[MessageType, Tap] = {
+            PriceTick: self._on_tick,
+            BookTop: self._on_book,
+            PortfolioReported: self._on_portfolio,
+            AlertFired: self._on_fired,
+            AlertResolved: self._on_resolved,
+            BreakerChanged: self._on_breaker,
+            PhaseChanged: self._on_phase,
+            FaultInjected: self._on_injected,
+            FaultRecovered: self._on_recovered,
+        }
+
+    def record(self, messages: int) -> RunRecord:
+        return RunRecord(
+            prices=tuple(c.series(n, "usd") for n, c in self._prices.items()),
+            marks=tuple(c.series(n, "usd") for n, c in self._marks.items()),
+            depth=tuple(c.series(n, "usd") for n, c in self._depth.items()),
+            pnl=self._portfolio["pnl"].series("P&L", "usd"),
+            drawdown=self._portfolio["drawdown"].series("drawdown", "ppm"),
+            gross=self._portfolio["gross"].series("gross", "usd"),
+            net=self._portfolio["net"].series("net", "usd"),
+            alerts=tuple(_mark(a, resolved) for a, resolved in self._alerts.values()),
+            breaker=tuple(self._breaker),
+            messages=messages,
+        )
+
+    def _on_tick(self, tick: PriceTick, now: int) -> None:
+        if tick.price is not None and tick.price > 0:
+            self._prices[tick.asset].add(now, tick.price)
+
+    def _on_book(self, top: BookTop, now: int) -> None:
+        if top.bid and top.ask:
+            self._marks[top.symbol].add(now, (top.bid + top.ask) // 2)
+        self._depth[top.symbol].add(now, top.bid_depth + top.ask_depth)
+
+    def _on_portfolio(self, report: PortfolioReported, now: int) -> None:
+        curves = self._portfolio
+        curves["pnl"].add(now, report.pnl)
+        curves["drawdown"].add(now, -abs(report.drawdown_ppm))
+        curves["gross"].add(now, report.gross)
+        curves["net"].add(now, report.net)
+        if self._progress is not None:
+            self._progress.tick(now, report.pnl, len(self._firing))
+
+    def _on_fired(self, alert: AlertFired, now: int) -> None:
+        self._firing[alert.alert_id] = alert
+        self._alerts[alert.alert_id] = (alert, 0)
+        text = f"alert {alert.rule} on {alert.subject}: {alert.observed}, limit {alert.limit}"
+        self._tell(now, text, alert.severity)
+
+    def _on_resolved(self, resolved: AlertResolved, now: int) -> None:
+        self._firing.pop(resolved.alert_id, None)
+        known = self._alerts.get(resolved.alert_id)
+        if known is not None:
+            self._alerts[resolved.alert_id] = (known[0], resolved.event_time)
+
+    def _on_breaker(self, change: BreakerChanged, now: int) -> None:
+        self._breaker.append(BreakerMark(change.state, change.reason, change.event_time))
+        self._tell(now, f"circuit breaker {change.state}: {change.reason}", "critical")
+
+    def _on_phase(self, change: PhaseChanged, now: int) -> None:
+        if self._progress is not None:
+            self._progress.phase(change.phase, now)
+
+    def _on_injected(self, fault: FaultInjected, now: int) -> None:
+        self._tell(now, f"fault {fault.fault_id} verified: {fault.evidence}", "fault")
+
+    def _on_recovered(self, fault: FaultRecovered, now: int) -> None:
+        self._tell(now, f"fault {fault.fault_id} is over, recovery verified", "info")
+
+    def _tell(self, now: int, text: str, severity: str) -> None:
+        if self._progress is not None:
+            self._progress.event(now, text, severity)
+
+
+def _mark(alert: AlertFired, resolved_at: int) -> AlertMark:
+    return AlertMark(
+        alert_id=alert.alert_id,
+        rule=alert.rule,
+        subject=alert.subject,
+        severity=alert.severity,
+        observed=alert.observed,
+        limit=alert.limit,
+        event_time=alert.event_time,
+        detected_at=alert.detected_time,
+        resolved_at=resolved_at,
+    )

@@ -1,0 +1,231 @@
+"""The discrete-event kernel: hosts components in virtual time and moves their messages.
+
+Everything that arrives at one instant is handled component by component, in a fixed order, so a
+run is a function of its components, their seeds and what was sent from outside.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import msgspec
+
+from trading.messages import Delayed, Message, Start, Wake
+from trading.messages.audit import AuditQuery, JournalBatch
+from trading.messages.chaos import Probe
+from trading.runtime.component import Component
+from trading.runtime.journal import RECEIVED, MemoryJournal
+from trading.runtime.network import Network
+from trading.runtime.routes import DIRECT, NOT_JOURNALED, MessageType, destinations
+from trading.units import MILLISECOND
+
+Tap = Callable[[Any, int], None]
+
+_AUDIT_EVERY = 8192
+
+
+class _Route(msgspec.Struct, gc=False):
+    """What happens to one type of one component's messages."""
+
+    journaled: bool
+    direct: bool
+    to: tuple[int, ...]
+    lost: int
+    tap: Tap | None
+
+
+class Kernel:
+    """``latency``: of every link, microseconds. ``auditor``: the component that reads all other
+    journals. ``taps``: called with each message of a type that any component sends.
+
+    ``delivered`` counts messages handed to components, ``lost`` those that a partition ate.
+    """
+
+    def __init__(
+        self,
+        components: Sequence[Component],
+        *,
+        start: int,
+        run_id: str,
+        latency: int = MILLISECOND,
+        auditor: str = "",
+        taps: Mapping[MessageType, Tap] | None = None,
+        journal: Callable[[str], MemoryJournal] = MemoryJournal,
+    ) -> None:
+        self.now = start
+        self.delivered = 0
+        self.lost = 0
+        self.network = Network()
+        hosted: list[Component] = [*components, self.network]
+        self._components = hosted
+        self._index = {c.name: i for i, c in enumerate(hosted)}
+        self.journals = {c.name: journal(c.name) for c in hosted}
+        self._journals = [self.journals[c.name] for c in hosted]
+        self._auditor = self._index.get(auditor, -1)
+        self._audited = [0] * len(hosted)
+        self._unaudited = 0
+        self._latency = latency
+        self._taps = dict(taps or {})
+        self._times: list[int] = []
+        self._buckets: dict[int, list[list[Message]]] = {}
+        self._routes: list[dict[MessageType, _Route]] = [{} for _ in hosted]
+        self._cut: set[tuple[int, int]] = set()
+        self._network_version = self.network.version
+        for component in hosted:
+            self.send(component.name, Start(run_id), start)
+
+    def send(self, to: str, message: Message, at: int | None = None) -> None:
+        """Put a message from outside into a component's inbox. KeyError for an unknown one."""
+        self._inboxes(self.now if at is None else at)[self._index[to]].append(message)
+
+    def step(self) -> bool:
+        """Handle everything of the next instant. False when nothing is left to happen."""
+        if not self._times:
+            return False
+        now = self.now = heappop(self._times)
+        inboxes = self._buckets[now]
+        for index, inbox in enumerate(inboxes):
+            if inbox:
+                self._deliver(index, inbox, now)
+        del self._buckets[now]
+        if self.network.version != self._network_version:
+            self._rewire()
+        if self._unaudited >= _AUDIT_EVERY:
+            self._feed_auditor(now)
+        return True
+
+    def run(self, until: int) -> None:
+        """Handle every instant up to and including ``until``."""
+        while self._times and self._times[0] <= until:
+            self.step()
+        self.now = max(self.now, until)
+
+    def _inboxes(self, at: int) -> list[list[Message]]:
+        inboxes = self._buckets.get(at)
+        if inboxes is None:
+            inboxes = self._buckets[at] = [[] for _ in self._components]
+            heappush(self._times, at)
+        return inboxes
+
+    def _deliver(self, index: int, inbox: list[Message], now: int) -> None:
+        journal = self._journals[index]
+        on = self._components[index].on
+        routes = self._routes[index]
+        append = journal.append
+        arrival = now + self._latency
+        inboxes: list[list[Message]] | None = None
+        before = journal.length
+        received = inbox if index != self._auditor else _without_batches(inbox)
+        if received:
+            append(now, RECEIVED, received)
+        self.delivered += len(inbox)
+        for message in inbox:
+            for output in on(message, now):
+                kind = type(output)
+                route = routes.get(kind)
+                if route is None:
+                    route = self._route(index, output, kind)
+                    if route is None:
+                        self._special(index, output, now)
+                        continue
+                if route.journaled:
+                    append(now, kind.__name__, output)
+                if route.tap is not None:
+                    route.tap(output, now)
+                if route.direct:
+                    self._send_direct(index, output, arrival)
+                    continue
+                self.lost += route.lost
+                if inboxes is None:
+                    inboxes = self._inboxes(arrival)
+                for to in route.to:
+                    inboxes[to].append(output)
+        self._unaudited += journal.length - before
+
+    def _special(self, index: int, output: Message, now: int) -> None:
+        """Timers, delays, and the question to the auditor."""
+        if isinstance(output, Wake):
+            self._inboxes(max(output.at, now + 1))[index].append(output)
+        elif isinstance(output, Delayed):
+            self._send_late(index, output.message, now, output.delay)
+        elif isinstance(output, AuditQuery):
+            self._journals[index].append(now, "AuditQuery", output)
+            self._feed_auditor(now)
+            heads = {
+                name: journal.length
+                for i, (name, journal) in enumerate(self.journals.items())
+                if i != self._auditor
+            }
+            if self._auditor >= 0:
+                question = msgspec.structs.replace(output, heads=heads)
+                self._inboxes(now + self._latency)[self._auditor].append(question)
+
+    def _send_late(self, index: int, message: Message, now: int, delay: int) -> None:
+        kind = type(message)
+        route = self._routes[index].get(kind) or self._route(index, message, kind)
+        if route is None:
+            raise TypeError(f"{kind.__name__} cannot be delayed")
+        if route.journaled:
+            self._journals[index].append(now, kind.__name__, message)
+        if route.tap is not None:
+            route.tap(message, now)
+        arrival = now + self._latency + max(delay, 0)
+        if route.direct:
+            self._send_direct(index, message, arrival)
+            return
+        self.lost += route.lost
+        inboxes = self._inboxes(arrival)
+        for to in route.to:
+            inboxes[to].append(message)
+
+    def _send_direct(self, index: int, message: Any, arrival: int) -> None:
+        name = self.network.name if isinstance(message, Probe) else message.to
+        to = self._index.get(name)
+        if to is None or (index, to) in self._cut:
+            self.lost += 1
+            return
+        self._inboxes(arrival)[to].append(message)
+
+    def _route(self, index: int, output: Message, kind: MessageType) -> _Route | None:
+        """The route of a type, from now on remembered; None for what the kernel does itself."""
+        if isinstance(output, Wake | Delayed | AuditQuery):
+            return None
+        wanted = [
+            self._index[name]
+            for name in destinations(self._components[index].name, kind)
+            if name in self._index
+        ]
+        reached = tuple(to for to in wanted if (index, to) not in self._cut)
+        route = _Route(
+            kind not in NOT_JOURNALED,
+            kind in DIRECT,
+            reached,
+            len(wanted) - len(reached),
+            self._taps.get(kind),
+        )
+        self._routes[index][kind] = route
+        return route
+
+    def _rewire(self) -> None:
+        self._network_version = self.network.version
+        names = self._index
+        self._cut = {(names[a], names[b]) for a, b in self.network.cut if a in names and b in names}
+        for routes in self._routes:
+            routes.clear()
+
+    def _feed_auditor(self, now: int) -> None:
+        """Hand the auditor what the journals have grown by since the last time."""
+        self._unaudited = 0
+        if self._auditor < 0:
+            return
+        inbox = self._inboxes(now + self._latency)[self._auditor]
+        for index, journal in enumerate(self._journals):
+            read = self._audited[index]
+            if index != self._auditor and journal.length > read:
+                inbox.append(JournalBatch(journal.source, read, tuple(journal.after(read))))
+                self._audited[index] = journal.length
+
+
+def _without_batches(inbox: Iterable[Message]) -> list[Message]:
+    """The auditor's copies of other journals are not journaled once more."""
+    return [m for m in inbox if not isinstance(m, JournalBatch)]

@@ -1,0 +1,59 @@
+"""Bring a component to the state that its journal says: feed it again what it received."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from trading.messages import (
+    Message,
+    Start,
+    Wake,
+    audit,
+    chaos,
+    custody,
+    market,
+    orders,
+    risk,
+    strategy,
+)
+from trading.messages.audit import JournalEntry
+from trading.runtime.component import Component
+from trading.runtime.journal import RECEIVED, kind_of
+
+
+def _types() -> tuple[type[Message], ...]:
+    modules = (market, orders, custody, risk, strategy, chaos, audit)
+    found: list[type[Message]] = [Start, Wake]
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Message) and value is not Message:
+                if value.__module__ == module.__name__:
+                    found.append(value)
+    return tuple(found)
+
+
+class _Received(msgspec.Struct, array_like=True):
+    seq: int
+    time: int
+    kind: str
+    messages: msgspec.Raw
+
+
+_entry = msgspec.json.Decoder(_Received)
+_messages = msgspec.json.Decoder(list[_types()])  # type: ignore[misc]
+
+
+def received(entry: JournalEntry) -> tuple[int, list[Message]]:
+    """``(time, messages)`` of one ``Received`` entry. msgspec.DecodeError for anything else."""
+    decoded = _entry.decode(entry.body)
+    return decoded.time, _messages.decode(decoded.messages)
+
+
+def replay(entries: Iterable[JournalEntry], component: Component) -> list[Sequence[Message]]:
+    """Feed ``component`` what the entries say it received; returns its answers, in order."""
+    answers: list[Sequence[Message]] = []
+    for entry in entries:
+        if kind_of(entry.body) == RECEIVED:
+            now, messages = received(entry)
+            answers.extend(component.on(message, now) for message in messages)
+    return answers
