@@ -3,10 +3,10 @@
 import msgspec
 
 
-class Message(msgspec.Struct, gc=False, tag=True, kw_only=False):
+class Message(msgspec.Struct, gc=False, tag=True, tag_field="msg"):
     """A record that moves between components. Treat as immutable once sent.
 
-    The class name is its tag in JSON (``{"type": "PriceTick", ...}``). ``gc=False``: messages
+    The class name is its tag in JSON (``{"msg": "PriceTick", ...}``). ``gc=False``: messages
     hold no reference cycles, and a run makes millions of them.
     """
 

@@ -1,6 +1,7 @@
 """Bring a component to the state that its journal says: feed it again what it received."""
 
 from collections.abc import Iterable, Sequence
+from typing import Union
 
 import msgspec
 
@@ -26,9 +27,12 @@ def _types() -> tuple[type[Message], ...]:
     found: list[type[Message]] = [Start, Wake]
     for module in modules:
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Message) and value is not Message:
-                if value.__module__ == module.__name__:
-                    found.append(value)
+            if (
+                isinstance(value, type)
+                and issubclass(value, Message)
+                and value.__module__ == module.__name__
+            ):
+                found.append(value)
     return tuple(found)
 
 
@@ -40,7 +44,7 @@ class _Received(msgspec.Struct, array_like=True):
 
 
 _entry = msgspec.json.Decoder(_Received)
-_messages = msgspec.json.Decoder(list[_types()])  # type: ignore[misc]
+_messages = msgspec.json.Decoder(list[Union[_types()]])  # type: ignore[misc]  # noqa: UP007
 
 
 def received(entry: JournalEntry) -> tuple[int, list[Message]]:
