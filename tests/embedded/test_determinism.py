@@ -72,7 +72,7 @@ def test_replay_of_any_prefix_gives_the_same_state(minutes: int) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_replay_gives_the_same_decisions(journals: dict[str, MemoryJournal], service: str) -> None:
-    """What a component decided is a function of what it received: replayed, it journals the same."""
+    """What a component decided is a function of what it received."""
     plan = load_scenario("exchange-downtime").plan
     component = next(c for c in components(plan) if c.name == service)
     copy = MemoryJournal(service)
