@@ -1,0 +1,58 @@
+"""What an order must look like to be taken: the usual filters, with the usual names."""
+
+from trading.messages.orders import PlaceOrder
+from trading.units import PPM, format_ppm, format_units, notional
+from trading.universe import Instrument
+
+#: Price collar: a limit price may be this far from the reference price.
+COLLAR_PPM = 200_000
+#: Largest notional of one order, in quote units.
+MAX_NOTIONAL = 5_000_000 * 100_000_000
+
+TYPES = frozenset({"LIMIT", "MARKET", "LIMIT_MAKER"})
+TIMES_IN_FORCE = frozenset({"GTC", "IOC", "FOK"})
+STP_MODES = frozenset({"NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH"})
+
+
+def refusal(order: PlaceOrder, instrument: Instrument, reference: int) -> str:
+    """Why the order is not taken, as UPPER_SNAKE with values; empty when it is.
+
+    ``reference``: reference price of the symbol, 0 while there is none.
+    """
+    if order.side not in ("BUY", "SELL"):
+        return f"INVALID_SIDE {order.side}"
+    if order.type not in TYPES:
+        return f"INVALID_TYPE {order.type}"
+    if order.stp not in STP_MODES:
+        return f"INVALID_STP {order.stp}"
+    if order.type == "MARKET":
+        return _market_refusal(order, instrument, reference)
+    if order.time_in_force not in TIMES_IN_FORCE:
+        return f"INVALID_TIME_IN_FORCE {order.time_in_force}"
+    price, qty = order.price, order.qty
+    if price <= 0 or price % instrument.tick:
+        return f"PRICE_FILTER {format_units(price)} tick {format_units(instrument.tick)}"
+    if qty <= 0 or qty % instrument.lot:
+        return f"LOT_SIZE {format_units(qty)} lot {format_units(instrument.lot)}"
+    if reference and abs(price - reference) * PPM > COLLAR_PPM * reference:
+        off = format_ppm((price - reference) * PPM // reference)
+        return f"PERCENT_PRICE {off} band {format_ppm(COLLAR_PPM)}"
+    return _size_refusal(notional(price, qty), instrument)
+
+
+def _market_refusal(order: PlaceOrder, instrument: Instrument, reference: int) -> str:
+    if bool(order.qty) == bool(order.quote_qty) or order.qty < 0 or order.quote_qty < 0:
+        return "INVALID_QUANTITY MARKET takes either qty or quote_qty"
+    if order.quote_qty:
+        return _size_refusal(order.quote_qty, instrument)
+    if order.qty % instrument.lot:
+        return f"LOT_SIZE {format_units(order.qty)} lot {format_units(instrument.lot)}"
+    return _size_refusal(notional(reference, order.qty), instrument) if reference else ""
+
+
+def _size_refusal(value: int, instrument: Instrument) -> str:
+    if value < instrument.min_notional:
+        return f"MIN_NOTIONAL {format_units(value)} < {format_units(instrument.min_notional)}"
+    if value > MAX_NOTIONAL:
+        return f"MAX_NOTIONAL {format_units(value)} > {format_units(MAX_NOTIONAL)}"
+    return ""
