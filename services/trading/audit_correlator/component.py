@@ -1,0 +1,80 @@
+"""The audit correlator: reads every journal, believes none of them, compares all."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from trading.audit_correlator.chains import Chains
+from trading.messages import Message, Wake
+from trading.messages.audit import AuditQuery, AuditReport, JournalBatch
+from trading.messages.chaos import InjectFault, RecoverFault, RenewFault
+from trading.messages.market import Ping
+from trading.runtime.component import answer_ping
+from trading.runtime.faults import FaultBoard
+from trading.topology import AUDIT_CORRELATOR
+from trading.units import SECOND
+from trading.universe import Universe
+
+#: How long a query waits for entries that are still in transit.
+PATIENCE = 30 * SECOND
+
+_QUERY_TOPIC = "audit-query/"
+
+
+class AuditCorrelator:
+    name = AUDIT_CORRELATOR
+
+    def __init__(self, universe: Universe) -> None:
+        self._chains = Chains()
+        self._waiting: dict[str, AuditQuery] = {}
+        self._faults = FaultBoard(self.name, (), lambda *_: (), lambda *_: ())
+        self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
+            JournalBatch: self._on_batch,
+            AuditQuery: self._on_query,
+            Wake: self._on_wake,
+            Ping: lambda message, now: (answer_ping(AUDIT_CORRELATOR, message, now),),
+            InjectFault: self._faults.on,
+            RenewFault: self._faults.on,
+            RecoverFault: self._faults.on,
+        }
+
+    def on(self, message: Message, now: int) -> Sequence[Message]:
+        handler = self._handlers.get(type(message))
+        return handler(message, now) if handler is not None else ()
+
+    def state(self) -> dict[str, Any]:
+        return {"chains": self._chains.state()}
+
+    def _on_batch(self, message: JournalBatch, now: int) -> Sequence[Message]:
+        self._chains.take(message)
+        return self._answer_ready(now)
+
+    def _on_query(self, message: AuditQuery, now: int) -> Sequence[Message]:
+        self._waiting[message.run_id] = message
+        out = self._answer_ready(now)
+        return out or [Wake(now + PATIENCE, _QUERY_TOPIC + message.run_id)]
+
+    def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
+        query = self._waiting.pop(message.topic.removeprefix(_QUERY_TOPIC), None)
+        return [self._report(query, now)] if query is not None else ()
+
+    def _answer_ready(self, now: int) -> list[Message]:
+        ready = [q for q in self._waiting.values() if not self._chains.missing(q.heads)]
+        for query in ready:
+            del self._waiting[query.run_id]
+        return [self._report(query, now) for query in ready]
+
+    def _report(self, query: AuditQuery, now: int) -> AuditReport:
+        chains = self._chains
+        incomplete = chains.discrepancies(query.heads)
+        return AuditReport(
+            query.source,
+            query.run_id,
+            not incomplete and bool(query.heads),
+            chains.events,
+            chains.root(),
+            chains.coverage_ppm(query.heads),
+            tuple(incomplete),
+            (),
+            0,
+            now,
+        )

@@ -1,0 +1,410 @@
+"""THE rule table: every control of the risk monitor, its limit, and what the breaker does.
+
+The README's table, the names of the Prometheus alerts and the dashboards are generated from it.
+Every rule fires on MORE than its limit.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from trading.risk_monitor.limits import (
+    BASIS_POINTS,
+    CAPITAL,
+    COUNT,
+    DURATION,
+    RATE,
+    RATIO,
+    Limit,
+    parse_limit,
+)
+
+PRE = "pre"
+AT = "at"
+POST = "post"
+SURVEILLANCE = "surveillance"
+
+WARNING = "warning"
+CRITICAL = "critical"
+
+#: What the circuit breaker does when a rule fires. KILL_ACCOUNT engages the exchange's kill
+#: function for the one account; REDUCING_HALTED: REDUCING at the limit, HALTED at twice that.
+NONE = "none"
+KILL_ACCOUNT = "kill account"
+REDUCES = "REDUCING"
+REDUCING_HALTED = "REDUCING, HALTED at twice the limit"
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """``stage``: pre, at, post (trade) or surveillance. ``subject``: what its alerts are about.
+    ``limit``: the default, as people write it, in ``unit``; never below ``min_ticks`` ticks of
+    the market. ``term``: as the field calls it.
+    """
+
+    name: str
+    stage: str
+    subject: str
+    signal: str
+    unit: str
+    limit: str
+    min_ticks: int = 0
+    severity: str
+    breaker: str = NONE
+    term: str
+    description: str
+
+    @property
+    def default(self) -> Limit:
+        return parse_limit(self.unit, self.limit)
+
+
+_TABLE = (
+    Rule(
+        name="gross-exposure",
+        stage=PRE,
+        subject="portfolio or account",
+        signal="sum of the absolute values of all coins; an account: growth since its start",
+        unit=CAPITAL,
+        limit="75 %",
+        severity=WARNING,
+        breaker=REDUCES,
+        term="pre-set credit or capital threshold (SEC 15c3-5(c)(1)(i))",
+        description="The firm holds more in coins than its capital allows.",
+    ),
+    Rule(
+        name="net-exposure",
+        stage=PRE,
+        subject="portfolio",
+        signal="absolute value of the sum of all coins, long less short",
+        unit=CAPITAL,
+        limit="75 %",
+        severity=WARNING,
+        breaker=REDUCES,
+        term="pre-set credit or capital threshold (SEC 15c3-5(c)(1)(i))",
+        description="The firm's one-way bet on the market is too large.",
+    ),
+    Rule(
+        name="concentration",
+        stage=POST,
+        subject="asset",
+        signal="value of one coin as a share of equity",
+        unit=RATIO,
+        limit="45 %",
+        severity=WARNING,
+        breaker=REDUCES,
+        term="position / concentration limit",
+        description="Too much of the firm is in one coin.",
+    ),
+    Rule(
+        name="loss-limit",
+        stage=POST,
+        subject="portfolio",
+        signal="loss since midnight UTC (or the last reset of the breaker)",
+        unit=CAPITAL,
+        limit="2 %",
+        severity=CRITICAL,
+        breaker=REDUCING_HALTED,
+        term="loss limit, soft and hard",
+        description="The day's loss is above the limit.",
+    ),
+    Rule(
+        name="drawdown",
+        stage=POST,
+        subject="portfolio",
+        signal="fall of equity from its peak",
+        unit=RATIO,
+        limit="2 %",
+        severity=CRITICAL,
+        breaker=REDUCING_HALTED,
+        term="maximum drawdown (peak to trough), soft and hard limit",
+        description="Equity has fallen too far from its peak.",
+    ),
+    Rule(
+        name="var-limit",
+        stage=POST,
+        subject="portfolio",
+        signal="99 % one-day VaR: 2.326 x EWMA volatility (1 h), summed over coins as if they all "
+        "fell together",
+        unit=CAPITAL,
+        limit="8 %",
+        severity=WARNING,
+        breaker=REDUCES,
+        term="VaR limit",
+        description="A bad day could cost more than the firm wants to lose.",
+    ),
+    Rule(
+        name="order-rate",
+        stage=PRE,
+        subject="account",
+        signal="messages per second over 5 s, from execution reports",
+        unit=RATE,
+        limit="40/s",
+        severity=CRITICAL,
+        breaker=KILL_ACCOUNT,
+        term="maximum messages limit (RTS 6 art. 15(1)(d))",
+        description="An algorithm sends more messages than it should.",
+    ),
+    Rule(
+        name="price-collar",
+        stage=PRE,
+        subject="account",
+        signal="abs(price / index - 1) of an accepted order or a fill",
+        unit=RATIO,
+        limit="2 %",
+        severity=WARNING,
+        term="price collar (RTS 6 art. 15(1)(a))",
+        description="An order was accepted or filled far from the index price.",
+    ),
+    Rule(
+        name="fat-finger",
+        stage=PRE,
+        subject="account",
+        signal="value of one order",
+        unit=CAPITAL,
+        limit="4 %",
+        severity=CRITICAL,
+        breaker=KILL_ACCOUNT,
+        term="maximum order volume / value (RTS 6 art. 15(1)(b),(c))",
+        description="One order is larger than any order should be.",
+    ),
+    Rule(
+        name="duplicate-orders",
+        stage=PRE,
+        subject="account",
+        signal="equal orders (symbol, side, quantity, price) within 1 s, or a client order id "
+        "that was refused as a duplicate",
+        unit=COUNT,
+        limit="5",
+        severity=WARNING,
+        term="duplicative orders (SEC 15c3-5(c)(1)(ii))",
+        description="The same order comes again and again.",
+    ),
+    Rule(
+        name="runaway-orders",
+        stage=PRE,
+        subject="account",
+        signal="repeats (symbol, side, quantity) within 10 s that were not cancelled",
+        unit=COUNT,
+        limit="25",
+        severity=CRITICAL,
+        breaker=KILL_ACCOUNT,
+        term="repeated automated execution throttle (RTS 6 art. 15(3))",
+        description="An algorithm repeats itself; off until a human re-enables it.",
+    ),
+    Rule(
+        name="stale-feed",
+        stage=AT,
+        subject="asset",
+        signal="age of the last good price; of its last change, where the exchange's book moves",
+        unit=DURATION,
+        limit="4s",
+        min_ticks=3,
+        severity=CRITICAL,
+        term="stale price, feed health",
+        description="No new index price.",
+    ),
+    Rule(
+        name="corrupt-feed",
+        stage=AT,
+        subject="asset",
+        signal="not a number, not positive, out of order, or a jump that the exchange's book does "
+        "not confirm",
+        unit=RATIO,
+        limit="5 %",
+        severity=CRITICAL,
+        term="feed health",
+        description="The index price cannot be true; the last good one stays in the valuation.",
+    ),
+    Rule(
+        name="feed-gap",
+        stage=AT,
+        subject="asset",
+        signal="sequence numbers missing",
+        unit=COUNT,
+        limit="0",
+        severity=WARNING,
+        term="sequence gap, feed health",
+        description="Index prices were lost on the way.",
+    ),
+    Rule(
+        name="price-divergence",
+        stage=AT,
+        subject="symbol",
+        signal="exchange mid against index base / index quote, twice in a row",
+        unit=BASIS_POINTS,
+        limit="100 bp",
+        severity=WARNING,
+        term="basis; cross-source price divergence",
+        description="The venue and the index disagree about a price.",
+    ),
+    Rule(
+        name="peg-deviation",
+        stage=AT,
+        subject="asset",
+        signal="abs(px - 1) of a stablecoin by the index or by the exchange's book, twice in a row",
+        unit=BASIS_POINTS,
+        limit="50 bp",
+        severity=CRITICAL,
+        breaker=REDUCES,
+        term="peg deviation in bp x time; venue against index",
+        description="A stablecoin has left its peg.",
+    ),
+    Rule(
+        name="price-move",
+        stage=AT,
+        subject="symbol",
+        signal="index move within 5 minutes",
+        unit=RATIO,
+        limit="5 %",
+        severity=WARNING,
+        term="volatility halt, LULD 5 % band",
+        description="A price moves fast.",
+    ),
+    Rule(
+        name="liquidity-withdrawal",
+        stage=AT,
+        subject="symbol",
+        signal="fall of the depth within 1 % of mid from its 10-minute average, twice in a row",
+        unit=RATIO,
+        limit="80 %",
+        severity=WARNING,
+        term="market depth, liquidity withdrawal",
+        description="The order book has emptied.",
+    ),
+    Rule(
+        name="venue-down",
+        stage=AT,
+        subject="service",
+        signal="time since the last request that was answered",
+        unit=DURATION,
+        limit="4s",
+        min_ticks=3,
+        severity=CRITICAL,
+        term="venue connectivity (RTS 6 art. 14, 16(5))",
+        description="A service does not answer.",
+    ),
+    Rule(
+        name="market-halt",
+        stage=AT,
+        subject="symbol",
+        signal="time in a status other than TRADING",
+        unit=DURATION,
+        limit="0s",
+        severity=WARNING,
+        term="trading halt",
+        description="The exchange does not trade a symbol.",
+    ),
+    Rule(
+        name="settlement-overdue",
+        stage=POST,
+        subject="asset",
+        signal="time since the intended settlement date",
+        unit=DURATION,
+        limit="10s",
+        min_ticks=1,
+        severity=CRITICAL,
+        term="settlement fail; ageing (CSDR cash penalty)",
+        description="Trades have not settled at their intended date.",
+    ),
+    Rule(
+        name="reconciliation-break",
+        stage=POST,
+        subject="account",
+        signal="own balances from execution reports against the exchange's and the custodian's "
+        "(settled + pending) as of the same trade",
+        unit=CAPITAL,
+        limit="0",
+        severity=CRITICAL,
+        term="reconciliation break (RTS 6 art. 17)",
+        description="Two sources disagree about what the firm owns.",
+    ),
+    Rule(
+        name="wash-trades",
+        stage=SURVEILLANCE,
+        subject="account",
+        signal="fills within 1 minute with the firm on both sides of the trade",
+        unit=COUNT,
+        limit="5",
+        severity=WARNING,
+        term="wash trades (2016/522 Annex II)",
+        description="The firm trades with itself.",
+    ),
+    Rule(
+        name="layering",
+        stage=SURVEILLANCE,
+        subject="account",
+        signal="open orders on one side when the other side filled, of which 80 % were then "
+        "cancelled within 30 s",
+        unit=COUNT,
+        limit="4",
+        severity=WARNING,
+        term="layering, spoofing (2016/522 Annex II)",
+        description="Orders on one side only served to fill the other.",
+    ),
+    Rule(
+        name="execution-unknown",
+        stage=POST,
+        subject="account",
+        signal="requests with unknown outcome; fills, orders or balances that no execution report "
+        "explains",
+        unit=COUNT,
+        limit="0",
+        severity=CRITICAL,
+        term="own events against the venue's (RTS 6 art. 17)",
+        description="The firm does not know what became of an order.",
+    ),
+)
+
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in _TABLE}
+
+
+class Controls:
+    """The rules in force: all of :data:`RULES` but the disabled ones, with their limits.
+
+    ``limits`` overrides them by rule name. ValueError for a name or limit that is none.
+    """
+
+    def __init__(
+        self, limits: Mapping[str, str], disabled: frozenset[str], *, tick: int
+    ) -> None:
+        for name in (*sorted(limits), *sorted(disabled)):
+            if name not in RULES:
+                raise ValueError(f"no rule {name!r}; there are {', '.join(RULES)}")
+        self._limits: dict[str, Limit] = {}
+        for name, rule in RULES.items():
+            try:
+                limit = parse_limit(rule.unit, limits[name]) if name in limits else rule.default
+            except ValueError as error:
+                raise ValueError(f"limit of {name}: {error}") from error
+            if limit.value < rule.min_ticks * tick:
+                limit = Limit(limit.unit, rule.min_ticks * tick)
+            if name not in disabled:
+                self._limits[name] = limit
+
+    def limit(self, name: str) -> Limit | None:
+        """None where the rule is disabled."""
+        return self._limits.get(name)
+
+    def value(self, name: str) -> int | None:
+        """The plain number of a limit, None where the rule is disabled."""
+        limit = self._limits.get(name)
+        return None if limit is None else limit.value
+
+
+def _limit_text(rule: Rule) -> str:
+    at_least = f", at least {rule.min_ticks} ticks" if rule.min_ticks else ""
+    return rule.default.text + at_least
+
+
+def rules_table_markdown() -> str:
+    """The rule table for the README."""
+    lines = [
+        "| rule | stage | subject | fires on more than | severity | breaker | signal | term |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{r.name}` | {r.stage} | {r.subject} | {_limit_text(r)} | {r.severity} | {r.breaker} "
+        f"| {r.signal} | {r.term} |"
+        for r in _TABLE
+    ]
+    return "\n".join(lines) + "\n"

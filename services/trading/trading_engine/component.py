@@ -1,0 +1,239 @@
+"""The trading engine as a component: market data to strategies, their orders to the exchange."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from trading.messages import Message, Start, Wake
+from trading.messages.chaos import InjectFault, RecoverFault, RenewFault, StrategyMalfunction
+from trading.messages.market import BookTop, Ping
+from trading.messages.orders import (
+    BUY,
+    SELL,
+    ExecutionReport,
+    KillSwitchChanged,
+    PlaceOrder,
+    RequestFailed,
+)
+from trading.messages.strategy import StrategyStateChanged
+from trading.runtime.component import answer_ping
+from trading.runtime.faults import LEASE_TOPIC, FaultBoard
+from trading.topology import TRADING_ENGINE
+from trading.trading_engine.desk import Desk
+from trading.trading_engine.index_rebalancing import IndexRebalancing
+from trading.trading_engine.malfunction import MODES
+from trading.trading_engine.market_making import MarketMaking
+from trading.trading_engine.mean_reversion import MeanReversion
+from trading.trading_engine.momentum import Momentum
+from trading.trading_engine.strategy import STEP, Strategy
+from trading.units import SCALE, SECOND
+from trading.universe import Universe
+
+RUNNING, STOPPED, DISCONNECTED = "RUNNING", "STOPPED", "DISCONNECTED"
+TICK, RUNAWAY = "tick", "runaway/"
+
+#: Strategy kinds of the universe, with the prefix of their client order ids.
+_KINDS: dict[str, tuple[type[Strategy], str]] = {
+    "market-making": (MarketMaking, "mm"),
+    "momentum": (Momentum, "mo"),
+    "mean-reversion": (MeanReversion, "mr"),
+    "index-rebalancing": (IndexRebalancing, "ix"),
+}
+
+
+class TradingEngine:
+    """One strategy for each of the firm's accounts; it knows the exchange as any client does."""
+
+    name = TRADING_ENGINE
+
+    def __init__(self, universe: Universe, seed: int = 0, *, tick: int = SECOND) -> None:
+        self._tick = tick
+        self._strategies: dict[str, Strategy] = {}
+        for account in universe.accounts:
+            kind, prefix = _KINDS[account.strategy]
+            desk = Desk(account, universe, prefix)
+            self._strategies[account.name] = kind(desk, tick)
+        self._kinds = {a.strategy: a.name for a in universe.accounts}
+        self._states = dict.fromkeys(self._strategies, RUNNING)
+        self._heard = 0
+        self._connected = True
+        self._faults = FaultBoard(
+            self.name, (StrategyMalfunction,), self._begin_fault, self._end_fault
+        )
+        by_symbol: dict[str, list[Strategy]] = {s: [] for s in universe.symbols}
+        for strategy in self._strategies.values():
+            for symbol in strategy.desk.symbols:
+                by_symbol[symbol].append(strategy)
+        self._by_symbol = by_symbol
+        self._handlers: dict[type, Callable[[Any, int, list[Message]], None]] = {
+            Start: self._on_start,
+            Wake: self._on_wake,
+            BookTop: self._on_top,
+            ExecutionReport: self._on_report,
+            KillSwitchChanged: self._on_kill,
+            RequestFailed: self._on_failure,
+            Ping: lambda m, now, out: out.append(answer_ping(self.name, m, now)),
+            InjectFault: self._on_fault,
+            RenewFault: self._on_fault,
+            RecoverFault: self._on_fault,
+        }
+
+    def on(self, message: Message, now: int) -> Sequence[Message]:
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            return ()
+        out: list[Message] = []
+        handler(message, now, out)
+        return out
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "strategies": {
+                name: {"desk": s.desk.state(), "own": s.state(), "state": self._states[name]}
+                for name, s in self._strategies.items()
+            },
+            "heard": self._heard,
+            "connected": self._connected,
+            "faults": self._faults.state(),
+        }
+
+    def _on_start(self, message: Start, now: int, out: list[Message]) -> None:
+        self._heard = now
+        out.append(Wake(now - now % self._tick + self._tick + self._tick // 2, TICK))
+
+    def _on_wake(self, message: Wake, now: int, out: list[Message]) -> None:
+        if message.topic.startswith(LEASE_TOPIC):
+            out += self._faults.on(message, now)
+        elif message.topic.startswith(RUNAWAY):
+            self._run_away(message.topic.removeprefix(RUNAWAY), now, out)
+        else:
+            out.append(Wake(now + self._tick, TICK))
+            if self._connected and now - self._heard > max(5 * SECOND, 3 * self._tick):
+                self._disconnect("NO_BOOK_UPDATES", now, out)
+            for strategy in self._strategies.values():
+                self._malfunction(strategy, now, out)
+
+    def _on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
+        self._heard = now
+        if not self._connected:
+            self._reconnect(now, out)
+        for strategy in self._by_symbol[top.symbol]:
+            desk = strategy.desk
+            desk.see(top)
+            if top.bid and top.ask and not desk.killed:
+                strategy.on_top(top, now, out)
+
+    def _on_report(self, report: ExecutionReport, now: int, out: list[Message]) -> None:
+        strategy = self._strategies.get(report.account)
+        if strategy is not None:
+            strategy.desk.on_report(report)
+
+    def _on_kill(self, change: KillSwitchChanged, now: int, out: list[Message]) -> None:
+        strategy = self._strategies.get(change.account)
+        if strategy is None or strategy.desk.killed == change.engaged:
+            return
+        strategy.desk.killed = change.engaged
+        strategy.reset()
+        state = STOPPED if change.engaged else RUNNING
+        self._change(change.account, state, f"KILL_SWITCH {change.reason}", now, out)
+
+    def _on_failure(self, failure: RequestFailed, now: int, out: list[Message]) -> None:
+        """An order whose fate is unknown stays open until its reports say otherwise."""
+        strategy = self._strategies.get(failure.account)
+        if strategy is not None and failure.reason != "EXECUTION_STATUS_UNKNOWN":
+            strategy.desk.open.pop(failure.request, None)
+
+    def _on_fault(self, message: Message, now: int, out: list[Message]) -> None:
+        out += self._faults.on(message, now)
+
+    def _disconnect(self, reason: str, now: int, out: list[Message]) -> None:
+        self._connected = False
+        for account in self._strategies:
+            self._change(account, DISCONNECTED, reason, now, out)
+
+    def _reconnect(self, now: int, out: list[Message]) -> None:
+        """Start from nothing: what is at the venue from before is cancelled first."""
+        self._connected = True
+        for account, strategy in self._strategies.items():
+            strategy.desk.cancel_all(out)
+            strategy.reset()
+            state = STOPPED if strategy.desk.killed else RUNNING
+            self._change(account, state, "RECONNECTED", now, out)
+
+    def _change(self, account: str, state: str, reason: str, now: int, out: list[Message]) -> None:
+        if self._states[account] != state:
+            self._states[account] = state
+            kind = next(k for k, name in self._kinds.items() if name == account)
+            out.append(StrategyStateChanged(kind, account, state, reason, now))
+
+    def _begin_fault(
+        self, fault_id: str, fault: StrategyMalfunction, now: int
+    ) -> Sequence[Message]:
+        account = self._kinds.get(fault.strategy, fault.strategy)
+        strategy = self._strategies.get(account)
+        if strategy is None:
+            raise ValueError(f"UNKNOWN_STRATEGY {fault.strategy}")
+        if fault.mode not in MODES:
+            raise ValueError(f"UNKNOWN_MODE {fault.mode}")
+        if fault.mode == "stale-quotes" and not isinstance(strategy, MarketMaking):
+            raise ValueError(f"NO_QUOTES {fault.strategy}")
+        if strategy.desk.malfunction.mode:
+            raise ValueError(f"MALFUNCTIONS_ALREADY {fault.strategy}")
+        strategy.desk.malfunction.begin(fault, now)
+        if fault.mode == "runaway-repeat":
+            return [Wake(now + 1, RUNAWAY + account)]
+        return []
+
+    def _end_fault(self, fault_id: str, fault: StrategyMalfunction, now: int) -> Sequence[Message]:
+        account = self._kinds.get(fault.strategy, fault.strategy)
+        out: list[Message] = []
+        strategy = self._strategies[account]
+        strategy.desk.malfunction.end()
+        strategy.reset()
+        strategy.desk.cancel_all(out)
+        return out
+
+    def _run_away(self, account: str, now: int, out: list[Message]) -> None:
+        """Ten bursts a second at most; against the kill switch, too: nobody told the algorithm."""
+        desk = self._strategies[account].desk
+        rate = desk.malfunction.rate
+        if desk.malfunction.mode != "runaway-repeat" or rate <= 0:
+            return
+        bursts = min(10, rate)
+        if self._connected:
+            desk.repeat(rate // bursts, out)
+        out.append(Wake(now + SECOND // bursts, RUNAWAY + account))
+
+    def _malfunction(self, strategy: Strategy, now: int, out: list[Message]) -> None:
+        """What goes wrong once a tick, until the kill switch stops it."""
+        desk = strategy.desk
+        if desk.killed or not self._connected:
+            return
+        symbol = desk.symbols[0]
+        if desk.malfunction.mode == "position-growth" and symbol in desk.tops:
+            desk.take(symbol, BUY, 4 * STEP, out)
+        elif desk.malfunction.mode == "self-trading" and symbol in desk.tops:
+            self._cross(desk, symbol, out)
+
+    def _cross(self, desk: Desk, symbol: str, out: list[Message]) -> None:
+        """Sell to another of the firm's accounts, inside everybody's prices: no risk changes."""
+        others = [
+            s.desk
+            for s in self._strategies.values()
+            if s.desk is not desk and symbol in s.desk.tops and not s.desk.killed
+        ]
+        if not others:
+            return
+        other = others[0]
+        instrument = desk.instruments[symbol]
+        top = desk.tops[symbol]
+        price = (top.bid + top.ask) // 2
+        price -= price % instrument.tick
+        qty = 2_000 * SCALE * SCALE // price
+        qty -= qty % instrument.lot
+        for trader, side, terms in ((desk, SELL, "GTC"), (other, BUY, "IOC")):
+            client_order_id = f"{trader.account}-x{len(out)}-{trader.tops[symbol].update_id}"
+            out.append(
+                PlaceOrder(
+                    trader.account, client_order_id, symbol, side, "LIMIT", qty, price, terms
+                )
+            )

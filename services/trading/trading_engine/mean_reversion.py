@@ -1,0 +1,52 @@
+"""Mean reversion: buys what is cheap against its long average (stablecoins: their peg)."""
+
+from typing import Any
+
+from trading.messages import Message
+from trading.messages.market import BookTop
+from trading.messages.orders import BUY, SELL
+from trading.trading_engine.strategy import STEP, Average, Strategy
+from trading.units import MINUTE, PPM, SCALE
+
+LONG = 3_600
+#: Distance from the mean that makes a step, for coins and for stablecoins.
+COIN_THRESHOLD, STABLE_THRESHOLD = 12_000, 4_000
+MAX_STEPS = 5
+PAUSE = 5 * MINUTE
+
+
+class MeanReversion(Strategy):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        desk = self.desk
+        self._means = {s: Average(LONG, self.tick) for s in desk.symbols}
+        self._steps = dict.fromkeys(desk.symbols, 0)
+        self._acted = dict.fromkeys(desk.symbols, 0)
+        self._stable = {s: desk.instruments[s].base.startswith("USD") for s in desk.symbols}
+
+    def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
+        symbol = top.symbol
+        mid = (top.bid + top.ask) // 2
+        stable = self._stable[symbol]
+        mean = SCALE if stable else self._means[symbol].add(mid)
+        if now - self._acted[symbol] < PAUSE:
+            return
+        off = (mid - mean) * PPM // mean
+        threshold = STABLE_THRESHOLD if stable else COIN_THRESHOLD
+        steps = self._steps[symbol]
+        if off < -threshold and steps < MAX_STEPS:
+            self._step(symbol, BUY, 1, now, out)
+        elif (steps > 0 and off > 0) or (off > threshold and steps > -MAX_STEPS):
+            self._step(symbol, SELL, -1, now, out)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "means": {s: m.value for s, m in self._means.items()},
+            "steps": dict(self._steps),
+            "acted": dict(self._acted),
+        }
+
+    def _step(self, symbol: str, side: str, sign: int, now: int, out: list[Message]) -> None:
+        self.desk.take(symbol, side, STEP, out)
+        self._steps[symbol] += sign
+        self._acted[symbol] = now

@@ -1,0 +1,55 @@
+"""Momentum: buys what has risen, sells what has fallen, by two moving averages."""
+
+from typing import Any
+
+from trading.messages import Message
+from trading.messages.market import BookTop
+from trading.messages.orders import BUY, SELL
+from trading.trading_engine.strategy import STEP, Average, Strategy
+from trading.units import MINUTE, PPM, SCALE
+
+FAST, SLOW = 120, 1_800
+#: The fast average has to be this far from the slow one.
+THRESHOLD = 4_000
+#: Steps in one direction, and the time between two of them.
+MAX_STEPS = 8
+PAUSE = 2 * MINUTE
+
+
+class Momentum(Strategy):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._averages = {
+            s: (Average(FAST, self.tick), Average(SLOW, self.tick)) for s in self.desk.symbols
+        }
+        self._steps = dict.fromkeys(self.desk.symbols, 0)
+        self._acted = dict.fromkeys(self.desk.symbols, 0)
+
+    def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
+        symbol = top.symbol
+        fast, slow = self._averages[symbol]
+        mid = (top.bid + top.ask) // 2
+        trend = (fast.add(mid) - slow.add(mid)) * PPM // slow.value
+        if now - self._acted[symbol] < PAUSE:
+            return
+        steps = self._steps[symbol]
+        if trend > THRESHOLD and steps < MAX_STEPS:
+            self._step(symbol, BUY, 1, now, out)
+        elif trend < -THRESHOLD and steps > -MAX_STEPS and self._owns(symbol, mid):
+            self._step(symbol, SELL, -1, now, out)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "averages": {s: [a.value for a in pair] for s, pair in self._averages.items()},
+            "steps": dict(self._steps),
+            "acted": dict(self._acted),
+        }
+
+    def _owns(self, symbol: str, mid: int) -> bool:
+        base = self.desk.instruments[symbol].base
+        return self.desk.held[base] * mid // SCALE > STEP
+
+    def _step(self, symbol: str, side: str, sign: int, now: int, out: list[Message]) -> None:
+        self.desk.take(symbol, side, STEP, out)
+        self._steps[symbol] += sign
+        self._acted[symbol] = now
