@@ -1,7 +1,8 @@
 """The index feed: which price to believe, and whether the feed is well.
 
 A price that cannot be true never becomes the good price, which alone enters the valuation. A jump
-waits for a second opinion: the exchange's book decides if there is one, otherwise persistence.
+that the exchange's book has not made is reported at once; it is believed when it persists and the
+book does not deny it.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ YEAR = 365 * DAY
 #: Time constant of the volatility estimate.
 VOLATILITY_MEMORY = HOUR
 
-#: Ticks of a new price level that are believed where no book can confirm or deny it.
+#: Ticks in a row at a new price level that are believed, unless the book denies them.
 PERSISTENT = 5
 
 #: How far the book must move for an unmoved index price to be called frozen: two of its smallest
@@ -32,7 +33,7 @@ STABLE_MOVE_PPM = 500
 class Feed(msgspec.Struct, gc=False):
     """One asset's index prices. ``good``: last good price, true at ``good_at``; ``changed_at``:
     since when it has been exactly this, while the book's price was ``book_then``. ``suspects``:
-    ticks in a row near ``suspect``, a jump that nothing has confirmed yet. ``missing``: sequence
+    ticks in a row near ``suspect``, a jump that is not believed yet. ``missing``: sequence
     numbers that never came, first noticed at ``missing_at``. ``variance``: per microsecond.
     """
 
@@ -45,7 +46,6 @@ class Feed(msgspec.Struct, gc=False):
     changed_at: int = 0
     book_then: int = 0
     suspect: int = 0
-    suspect_at: int = 0
     suspect_since: int = 0
     suspects: int = 0
     missing: int = 0
@@ -118,12 +118,6 @@ class Feeds:
         feed.suspects = 0
         self._accept(feed, price, event_time)
 
-    def on_book(self, book: Book, now: int) -> None:
-        """A book moved: the second opinion on a price that waits for one."""
-        feed = self.by_asset[book.instrument.base]
-        if feed.suspects and book.event_time >= feed.suspect_at:
-            self._judge(feed, now)
-
     def reference(self, base: str, quote: str) -> int:
         """Index price of ``base`` in ``quote``, from the last good prices; 0 while unknown."""
         quoted = self.by_asset[quote].good
@@ -138,8 +132,6 @@ class Feeds:
         stale = self._stale
         alerts = self._alerts
         for name, feed in self.by_asset.items():
-            if feed.suspects:
-                self._judge(feed, now)
             if feed.missing and now > feed.missing_since:
                 self._judge_gap(feed, now)
             if stale is None:
@@ -194,23 +186,13 @@ class Feeds:
             feed.suspects = 1
             feed.suspect_since = event_time
         feed.suspect = price
-        feed.suspect_at = event_time
-        book = self._books.by_base.get(feed.asset.name)
-        if book is not None and book.event_time >= event_time:
-            self._judge(feed, now)
-
-    def _judge(self, feed: Feed, now: int) -> None:
-        """Believe the suspect price, or say that it is wrong and keep waiting."""
+        good = feed.good
         implied = self._by_book(feed, now)
-        price, good = feed.suspect, feed.good
-        if implied:
-            believed = abs(implied - price) < abs(implied - good)
-        else:
-            believed = feed.suspects >= PERSISTENT
-        if believed:
+        denied = bool(implied) and abs(implied - price) >= abs(implied - good)
+        if feed.suspects >= PERSISTENT and not denied:
             feed.suspects = 0
-            self._accept(feed, price, feed.suspect_at)
-        else:
+            self._accept(feed, price, event_time)
+        elif denied or not implied:
             jump = format_ppm((price - good) * PPM // good)
             self._report(feed, f"jump of {jump}", feed.suspect_since, now)
 

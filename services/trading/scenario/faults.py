@@ -1,0 +1,149 @@
+"""The seven kinds of faults, as people write them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading.scenario.quantities import Duration, Percent, PositiveDuration, Price
+
+
+class Model(BaseModel):
+    """Nothing unknown is let through, and field names are the file's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Names = list[str]
+
+
+class ShockPoint(Model):
+    after: Duration = Field(description="Time after the injection.")
+    change: Percent = Field(description="Change against the undisturbed price.")
+
+
+class MarketShock(Model):
+    """Index prices move together, along a line or a path."""
+
+    symbols: Names = Field(
+        default=["*"],
+        min_length=1,
+        max_length=64,
+        description='Which: "*" (every coin), "BTCUSDT", "BTC*" or "BTC".',
+    )
+    change: Percent | None = Field(default=None, description="Change at the end, e.g. -15%.")
+    over: Duration = Field(default="0s", description="How long the change takes, linearly.")
+    path: list[ShockPoint] | None = Field(
+        default=None, min_length=1, max_length=1000, description="Instead of change and over."
+    )
+    volatility: float = Field(
+        default=1, gt=0, le=100, description="Multiplies the volatility while the fault lasts."
+    )
+    rebound: Duration | None = Field(
+        default=None, description="After the fault prices return within this time; else they stay."
+    )
+
+
+class PegPoint(Model):
+    after: Duration = Field(description="Time after the injection.")
+    price: Price = Field(description="USD price of the stablecoin.")
+
+
+class PegSeries(Model):
+    file: str = Field(max_length=500, description="CSV, relative to the scenario file.")
+    column: str = Field(default="", max_length=50, description='Default: "price" or "close".')
+
+
+class Depeg(Model):
+    """A stablecoin leaves its peg."""
+
+    asset: str = Field(description="USDT, USDC or USDE.")
+    to: Price | None = Field(default=None, description="Price at the end of the move.")
+    over: Duration = Field(default="0s", description="How long the move takes, linearly.")
+    path: list[PegPoint] | None = Field(default=None, min_length=1, max_length=1000)
+    series: PegSeries | None = Field(default=None, description="A recorded path from a file.")
+    step: bool = Field(
+        default=False, description="Hold each price of the path until the next point."
+    )
+    scope: Literal["market", "venue"] = Field(
+        default="market", description="venue: on this exchange alone, the index stays."
+    )
+    rebound: Duration = Field(default="0s", description="Way back to the peg after the fault.")
+
+
+class ExchangeOutage(Model):
+    """The venue fails."""
+
+    mode: Literal[
+        "partition",
+        "reset",
+        "unavailable",
+        "unknown",
+        "slow",
+        "partial-ack",
+        "liquidity",
+        "halt",
+    ] = Field(description="How it fails.")
+    symbols: Names | None = Field(default=None, description="liquidity and halt; default: all.")
+    delay: PositiveDuration | None = Field(default=None, description="slow: how late.")
+    probability: Percent | None = Field(
+        default=None, description="partial-ack: share of lost reports."
+    )
+    factor: int | None = Field(
+        default=None, ge=2, le=1_000_000, description="liquidity: depth is divided by this."
+    )
+
+
+class SettlementFailure(Model):
+    """The custodian does not settle as it should."""
+
+    mode: Literal["delay", "fail", "partial", "stuck"] = Field(description="How it fails.")
+    assets: Names | None = Field(default=None, description="Default: all.")
+    delay: PositiveDuration | None = Field(default=None, description="delay: how late.")
+    fraction: Percent | None = Field(default=None, description="partial: share that settles.")
+
+
+class StrategyMalfunction(Model):
+    """An algorithm goes wrong."""
+
+    strategy: str = Field(description="Its kind (momentum) or account (firm-momentum).")
+    mode: Literal[
+        "runaway-repeat",
+        "wrong-side",
+        "stale-quotes",
+        "fat-finger",
+        "self-trading",
+        "position-growth",
+    ] = Field(description="What it does.")
+    rate: int | None = Field(
+        default=None, ge=1, le=1000, description="runaway-repeat: orders per second."
+    )
+    factor: int | None = Field(
+        default=None, ge=2, le=10_000, description="fat-finger: quantities times this."
+    )
+
+
+class FeedDisruption(Model):
+    """The price feed goes bad; the true prices do not."""
+
+    mode: Literal[
+        "latency",
+        "spike",
+        "nan",
+        "negative",
+        "stale",
+        "out-of-order",
+        "gap",
+        "silence",
+    ] = Field(description="What is wrong with it.")
+    assets: Names = Field(default=["*"], min_length=1, description="Which; default: every coin.")
+    delay: PositiveDuration | None = Field(default=None, description="latency: how late.")
+    magnitude: Percent | None = Field(default=None, description="spike: how far off.")
+    probability: Percent | None = Field(default=None, description="Share of ticks; default 100%.")
+
+
+class NetworkPartition(Model):
+    """Nothing gets through between two services, in either direction."""
+
+    between: list[list[str]] = Field(
+        min_length=1, max_length=16, description="Pairs of services, e.g. [[risk-monitor, exchange]]"
+    )

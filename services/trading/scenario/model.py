@@ -1,0 +1,150 @@
+"""The ``ChaosScenario`` resource, as people write it. Its compiled form is the RunPlan."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from trading.scenario.faults import (
+    Depeg,
+    ExchangeOutage,
+    FeedDisruption,
+    MarketShock,
+    Model,
+    NetworkPartition,
+    SettlementFailure,
+    StrategyMalfunction,
+)
+from trading.scenario.quantities import Duration, PositiveDuration, Price
+
+API_VERSION = "chaos.trading/v1alpha1"
+KIND = "ChaosScenario"
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+
+FAULT_KINDS = (
+    "marketShock",
+    "depeg",
+    "exchangeOutage",
+    "settlementFailure",
+    "strategyMalfunction",
+    "feedDisruption",
+    "networkPartition",
+)
+EXPECTATION_KINDS = ("alert", "breaker", "noAlert", "promql")
+
+
+class Fault(Model):
+    """One thing that breaks: exactly one of the seven kinds."""
+
+    name: str = Field(pattern=NAME_PATTERN, description="Unique; expectations refer to it.")
+    at: Duration = Field(default="0s", description="After the steady state held.")
+    duration: PositiveDuration = Field(description="From the verified injection to the recovery.")
+    marketShock: MarketShock | None = None
+    depeg: Depeg | None = None
+    exchangeOutage: ExchangeOutage | None = None
+    settlementFailure: SettlementFailure | None = None
+    strategyMalfunction: StrategyMalfunction | None = None
+    feedDisruption: FeedDisruption | None = None
+    networkPartition: NetworkPartition | None = None
+
+
+class Expectation(Model):
+    """What must be noticed (or must not be): exactly one of alert, breaker, noAlert, promql."""
+
+    alert: str | None = Field(default=None, max_length=100, description="Name of a risk rule.")
+    breaker: Literal["REDUCING", "HALTED"] | None = Field(
+        default=None, description="State that the circuit breaker must reach."
+    )
+    noAlert: str | None = Field(
+        default=None, max_length=100, description='Rule that must not fire; "*": none at all.'
+    )
+    promql: str | None = Field(default=None, max_length=2000, description="Your own monitor.")
+    of: str | None = Field(default=None, description="The fault that must be noticed.")
+    within: PositiveDuration | None = Field(
+        default=None, description="After the verified injection."
+    )
+    subject: str | None = Field(
+        default=None, max_length=100, description="Narrows an alert: symbol, account, service."
+    )
+
+
+class Clock(Model):
+    speed: int = Field(
+        default=60, ge=1, le=3600, description="Simulated seconds per wall second (services)."
+    )
+    start: str | None = Field(default=None, description="ISO 8601; default 2026-01-05T00:00:00Z.")
+
+
+class Replay(Model):
+    file: str = Field(max_length=500, description="CSV, relative to the scenario file.")
+    asset: str | None = Field(
+        default=None, description="Whose prices, where the file has no symbol column."
+    )
+    column: str = Field(default="", max_length=50, description='Default: "price" or "close".')
+
+
+class Market(Model):
+    source: Literal["synthetic", "replay"] = Field(default="synthetic")
+    tick: PositiveDuration = Field(default="1s", description="Between two prices; 100ms to 60s.")
+    initialPrices: dict[str, Price] = Field(
+        default={}, max_length=64, description="Opening USD prices by asset."
+    )
+    replay: Replay | None = Field(default=None, description="With source: replay.")
+
+
+class Settlement(Model):
+    calendar: Literal["intraday", "calendar-days", "business-days"] = Field(default="intraday")
+    lag: int = Field(default=1, ge=0, le=30, description="The N of T+N, in cycles or days.")
+    cycle: PositiveDuration = Field(default="10m", description="Length of an intraday cycle.")
+
+
+class Controls(Model):
+    disable: list[str] = Field(
+        default=[], max_length=100, description="Risk rules to switch off: proves what they do."
+    )
+    limits: dict[str, str] = Field(
+        default={}, max_length=100, description='Limits by rule, e.g. drawdown: "3 %".'
+    )
+
+
+class SteadyState(Model):
+    hold: PositiveDuration = Field(
+        default="5m", alias="for", description="How long nothing may be wrong."
+    )
+    within: PositiveDuration = Field(default="30m", description="After that: Inconclusive.")
+
+
+class Recovery(Model):
+    within: PositiveDuration = Field(
+        default="30m", description="Everything has to be right again after the last fault."
+    )
+
+
+class Spec(Model):
+    description: str = Field(default="", max_length=500)
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Same seed, same run.")
+    clock: Clock = Clock()
+    market: Market = Market()
+    settlement: Settlement = Settlement()
+    controls: Controls = Controls()
+    steadyState: SteadyState = SteadyState()
+    faults: list[Fault] = Field(min_length=1, max_length=32)
+    expect: list[Expectation] = Field(
+        min_length=1, max_length=64, description="Without an expectation there is no verdict."
+    )
+    recovery: Recovery = Recovery()
+    abort: bool = Field(default=False, description="Roll back at once (operator).")
+
+
+class Metadata(Model):
+    model_config = {"extra": "allow", "frozen": True}
+
+    name: str = Field(pattern=NAME_PATTERN)
+
+
+class ChaosScenario(Model):
+    """What breaks, when, and what must be noticed within which time."""
+
+    apiVersion: Literal["chaos.trading/v1alpha1"]
+    kind: Literal["ChaosScenario"]
+    metadata: Metadata
+    spec: Spec
