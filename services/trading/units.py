@@ -36,7 +36,7 @@ def parse_units(text: str) -> int:
 
 
 def format_units(units: int, *, decimals: int | None = None) -> str:
-    """1000 -> ``"0.00001"``; with ``decimals`` fixed and rounded: ``format_units(x, decimals=2)``."""
+    """1000 -> ``"0.00001"``; with ``decimals`` fixed and rounded."""
     value = Decimal(units).scaleb(-8)
     if decimals is not None:
         return f"{value:.{decimals}f}"

@@ -21,7 +21,7 @@ def load_scenario(
     """A scenario file, or a shipped scenario by name. Raises ScenarioError with every mistake."""
     return load(
         resolve(scenario),
-        known_rules=tuple(rule.name for rule in RULES),
+        known_rules={name: rule.parse for name, rule in RULES.items()},
         overrides=overrides or {},
         seed=seed,
     )

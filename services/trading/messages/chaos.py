@@ -64,8 +64,8 @@ class ExchangeOutage(Fault, tag="exchangeOutage"):
 
 
 class SettlementFailure(Fault, tag="settlementFailure"):
-    """``mode``: delay (settle ``delay`` late), fail (at the intended date nothing is booked; retried
-    next cycle), partial (only ``fraction_ppm`` is booked), stuck (no cycle runs at all).
+    """``mode``: delay (settle ``delay`` late), fail (at the intended date nothing is booked; tried
+    again next cycle), partial (only ``fraction_ppm`` is booked), stuck (no cycle runs at all).
     ``assets``: which ones.
     """
 

@@ -84,11 +84,19 @@ class Position(msgspec.Struct, gc=False):
     qty: int
 
 
+class Mark(msgspec.Struct, gc=False):
+    """Mark price of one asset in USD: the last index price that the monitor believes."""
+
+    asset: str
+    price: int
+
+
 class PortfolioReported(Message):
     """The monitor's own view, in USD (units of 1e-8).
 
-    ``equity``: value of all firm balances at the index price; ``pnl``: equity less opening equity
-    (both at the monitor's start); ``drawdown_ppm``: fall from the peak of equity;
+    ``equity``: sum over ``marks`` of the firm's balance times the mark price, each rounded down;
+    ``pnl``: equity less opening equity (at the monitor's first report);
+    ``drawdown_ppm``: fall from the peak of equity;
     ``gross``/``net``: exposure in non-stable assets; ``var``: 99 % one-day value at risk;
     ``last_trade_id``: newest trade in ``positions`` (from execution reports).
     """
@@ -101,5 +109,6 @@ class PortfolioReported(Message):
     var: int
     breaker: str
     positions: tuple[Position, ...]
+    marks: tuple[Mark, ...]
     last_trade_id: int
     event_time: int

@@ -58,7 +58,9 @@ class AlertBook:
         self._silenced: dict[Key, int] = {}
         self.active: dict[Key, Alert] = {}
 
-    def check(self, rule: str, subject: str, value: int, limit: int, event_time: int, now: int) -> None:
+    def check(
+        self, rule: str, subject: str, value: int, limit: int, event_time: int, now: int
+    ) -> None:
         """Judge one reading of a condition: over its limit, clear, or in between (no change)."""
         if value > limit:
             self.breach(rule, subject, value, event_time, now)

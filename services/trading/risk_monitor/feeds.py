@@ -11,7 +11,7 @@ import msgspec
 
 from trading.messages.market import PriceTick
 from trading.risk_monitor.alerts import AlertBook
-from trading.risk_monitor.books import Book, Books
+from trading.risk_monitor.books import Books
 from trading.risk_monitor.rules import RULES, Controls
 from trading.units import DAY, HOUR, PPM, SCALE, format_duration, format_ppm
 from trading.universe import Asset, Universe

@@ -105,8 +105,13 @@ class Positions:
         self._change(account, trade_id, quote, -value)
 
     def compare(
-        self, account: Account, source: str, balances: dict[str, int], as_of: int,
-        event_time: int, now: int,
+        self,
+        account: Account,
+        source: str,
+        balances: dict[str, int],
+        as_of: int,
+        event_time: int,
+        now: int,
     ) -> bool | None:
         """Compare ``source``'s balances with the own ones. True: equal. False: a difference is
         remembered for :meth:`breaks`. None: cannot be told, or an earlier one is still open.

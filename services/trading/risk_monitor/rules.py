@@ -55,7 +55,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def default(self) -> Limit:
-        return parse_limit(self.unit, self.limit)
+        return self.parse(self.limit)
+
+    def parse(self, text: str) -> Limit:
+        """ValueError with an example for what is not a limit of this rule."""
+        return parse_limit(self.unit, text)
 
 
 _TABLE = (
@@ -310,8 +314,8 @@ _TABLE = (
         name="reconciliation-break",
         stage=POST,
         subject="account",
-        signal="own balances from execution reports against the exchange's and the custodian's "
-        "(settled + pending) as of the same trade",
+        signal="custodian's balances (settled + pending) against own ones, from execution reports, "
+        "as of the same trade",
         unit=CAPITAL,
         limit="0",
         severity=CRITICAL,
@@ -346,8 +350,7 @@ _TABLE = (
         name="execution-unknown",
         stage=POST,
         subject="account",
-        signal="requests with unknown outcome; fills, orders or balances that no execution report "
-        "explains",
+        signal="balances or open orders at the exchange that no execution report explains",
         unit=COUNT,
         limit="0",
         severity=CRITICAL,
@@ -365,16 +368,14 @@ class Controls:
     ``limits`` overrides them by rule name. ValueError for a name or limit that is none.
     """
 
-    def __init__(
-        self, limits: Mapping[str, str], disabled: frozenset[str], *, tick: int
-    ) -> None:
+    def __init__(self, limits: Mapping[str, str], disabled: frozenset[str], *, tick: int) -> None:
         for name in (*sorted(limits), *sorted(disabled)):
             if name not in RULES:
                 raise ValueError(f"no rule {name!r}; there are {', '.join(RULES)}")
         self._limits: dict[str, Limit] = {}
         for name, rule in RULES.items():
             try:
-                limit = parse_limit(rule.unit, limits[name]) if name in limits else rule.default
+                limit = rule.parse(limits[name]) if name in limits else rule.default
             except ValueError as error:
                 raise ValueError(f"limit of {name}: {error}") from error
             if limit.value < rule.min_ticks * tick:

@@ -1,0 +1,1 @@
+"""The ChaosScenario: what people write, the plan that it compiles to, and the verdict on a run."""

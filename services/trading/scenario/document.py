@@ -9,6 +9,7 @@ from trading.scenario.errors import Path
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_DEPTH = 20
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 Complaint = tuple[Path, int, int, str]
 
@@ -25,7 +26,7 @@ class Document:
         self.data: Any = None
         for event in _events(text):
             if isinstance(event, yaml.AliasEvent):
-                mark = event.start_mark
+                mark: Any = event.start_mark
                 message = f"aliases (*{event.anchor}) are not supported, write the value out"
                 self.complaints.append(((), mark.line + 1, mark.column + 1, message))
         if self.complaints:
@@ -53,6 +54,8 @@ class Document:
             return self._mapping(node, path, loader)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(n, (*path, i), loader) for i, n in enumerate(node.value)]
+        if node.tag == _TIMESTAMP:
+            return node.value
         try:
             return loader.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError) as error:

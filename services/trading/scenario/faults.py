@@ -145,5 +145,7 @@ class NetworkPartition(Model):
     """Nothing gets through between two services, in either direction."""
 
     between: list[list[str]] = Field(
-        min_length=1, max_length=16, description="Pairs of services, e.g. [[risk-monitor, exchange]]"
+        min_length=1,
+        max_length=16,
+        description="Pairs of services, e.g. [[risk-monitor, exchange]]",
     )

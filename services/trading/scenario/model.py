@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from trading.scenario.faults import (
     Depeg,
@@ -98,6 +98,8 @@ class Settlement(Model):
 
 
 class Controls(Model):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
     disable: list[str] = Field(
         default=[], max_length=100, description="Risk rules to switch off: proves what they do."
     )
@@ -136,7 +138,7 @@ class Spec(Model):
 
 
 class Metadata(Model):
-    model_config = {"extra": "allow", "frozen": True}
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     name: str = Field(pattern=NAME_PATTERN)
 

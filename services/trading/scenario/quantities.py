@@ -18,7 +18,7 @@ _MAX_DURATION = 366 * DAY
 def parse_duration(text: str) -> int:
     """``"1h30m"`` -> microseconds. ValueError says what was expected."""
     if not isinstance(text, str) or len(text) > 32 or not _DURATION.fullmatch(text.strip()):
-        raise ValueError(f"expected a duration such as 30s, 5m or 1h30m, got {_shown(text)}")
+        raise ValueError(f"expected a duration such as 30s, 5m or 1h30m, got {shown(text)}")
     total = sum(Decimal(n) * _UNITS[unit] for n, unit in _PART.findall(text))
     if total > _MAX_DURATION:
         raise ValueError(f"expected a duration of at most 366d, got {text}")
@@ -29,7 +29,7 @@ def parse_percent(text: str) -> int:
     """``"-15%"`` -> -150000 ppm. ValueError says what was expected."""
     match = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) and len(text) < 32 else None
     if match is None:
-        raise ValueError(f"expected a percentage such as -15%, got {_shown(text)}")
+        raise ValueError(f"expected a percentage such as -15%, got {shown(text)}")
     ppm = Decimal(match[1]) * 10_000
     if ppm != int(ppm):
         raise ValueError(f"expected a percentage with at most 4 decimals, got {text}")
@@ -44,11 +44,11 @@ def parse_price(text: str) -> int:
         value = Decimal(-1)
     units = value.scaleb(8) if value.is_finite() else Decimal(-1)
     if not 0 < units < 10**18 or units != int(units):
-        raise ValueError(f"expected a price above 0 such as 0.95, got {_shown(text)}")
+        raise ValueError(f"expected a price above 0 such as 0.95, got {shown(text)}")
     return int(units)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A wrong value in a message: short, and as it was written."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 40 else text[:37] + "..."

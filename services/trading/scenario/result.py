@@ -1,10 +1,10 @@
-"""What a run ends in: the verdict with its evidence. Plain data; JSON by ``msgspec.json.encode``."""
+"""What a run ends in: the verdict with its evidence. Plain data, JSON by msgspec."""
 
 import msgspec
 
 from trading.messages.audit import Correlation, Discrepancy
 
-PASS = "Pass"
+PASS = "Pass"  # noqa: S105
 FAIL = "Fail"
 INCONCLUSIVE = "Inconclusive"
 ABORTED = "Aborted"

@@ -36,3 +36,14 @@ def _model(annotation: Any, path: Path) -> type[BaseModel] | None:
         if path[0] in (name, field.alias):
             return _model(field.annotation, path[1:])
     return None
+
+
+def description_at(path: Path) -> str:
+    """What the field at ``path`` is for; empty where nothing is known about it."""
+    model = _model(ChaosScenario, path[:-1]) if path else None
+    if model is None:
+        return ""
+    for name, field in model.model_fields.items():
+        if path[-1] in (name, field.alias):
+            return (field.description or "").rstrip(".")
+    return ""

@@ -1,0 +1,160 @@
+"""The risk monitor as a component: what production APIs tell it, judged by the rule table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from trading.messages import Message, Start, Wake
+from trading.messages.custody import CustodySnapshot
+from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
+from trading.messages.orders import AccountSnapshot, ExecutionReport, KillSwitchChanged
+from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
+from trading.risk_monitor.alerts import AlertBook
+from trading.risk_monitor.books import Books
+from trading.risk_monitor.breaker import Breaker
+from trading.risk_monitor.feeds import Feeds
+from trading.risk_monitor.orders import Orders
+from trading.risk_monitor.portfolio import Portfolio
+from trading.risk_monitor.positions import Positions
+from trading.risk_monitor.prices import Prices
+from trading.risk_monitor.reconciliation import Reconciliation
+from trading.risk_monitor.rules import Controls
+from trading.risk_monitor.surveillance import Surveillance
+from trading.risk_monitor.venues import Venues
+from trading.runtime.component import answer_ping
+from trading.topology import RISK_MONITOR
+from trading.units import MINUTE, SECOND
+from trading.universe import Universe
+
+BEAT = "beat"
+
+_NO_LIMITS: Mapping[str, str] = {}
+
+
+class RiskMonitor:
+    """Judges once a beat (a second, or a tick of the market if that is longer), and at once where
+    an execution report alone shows that something is wrong.
+
+    ``limits``: rule name -> limit as people write it; ``disabled``: rules that are switched off;
+    ``breaker_enabled`` False: alerts only. ValueError for an unknown rule or a wrong limit.
+    """
+
+    name = RISK_MONITOR
+
+    def __init__(
+        self,
+        universe: Universe,
+        *,
+        tick: int = SECOND,
+        limits: Mapping[str, str] = _NO_LIMITS,
+        disabled: frozenset[str] = frozenset(),
+        breaker_enabled: bool = True,
+    ) -> None:
+        self._beat = beat = max(SECOND, tick)
+        patience = 3 * beat
+        controls = Controls(limits, disabled, tick=beat)
+        self._out: list[Message] = []
+        self._breaker = Breaker(
+            universe.firm_accounts, enabled=breaker_enabled, retry=5 * beat, out=self._out
+        )
+        self._alerts = alerts = AlertBook(
+            controls, resolve_after=MINUTE, reaction=self._breaker, out=self._out
+        )
+        self._books = Books(universe, controls, alerts, tick=beat, patience=patience)
+        self._feeds = Feeds(universe, controls, alerts, self._books, tick=beat, patience=patience)
+        self._prices = Prices(universe, controls, alerts, self._feeds, self._books)
+        self._positions = Positions(universe)
+        self._orders = Orders(universe, controls, alerts, self._feeds, patience=patience)
+        self._surveillance = Surveillance(universe, controls, alerts)
+        self._venues = Venues(controls, alerts)
+        self._reconciliation = Reconciliation(
+            universe,
+            controls,
+            alerts,
+            self._positions,
+            self._surveillance,
+            every=max(5 * SECOND, beat),
+        )
+        self._portfolio = Portfolio(
+            universe, controls, alerts, self._feeds, self._positions, self._breaker
+        )
+        self._handlers: dict[type[Message], Callable[[Any, int], object]] = {
+            PriceTick: self._feeds.on_tick,
+            BookTop: self._books.on_top,
+            ExecutionReport: self._on_report,
+            Pong: self._venues.on_pong,
+            Ping: lambda m, now: self._out.append(answer_ping(RISK_MONITOR, m, now)),
+            AccountSnapshot: self._on_account,
+            CustodySnapshot: self._reconciliation.on_custody,
+            SymbolStatusChanged: self._books.on_status,
+            KillSwitchChanged: self._breaker.on_kill_switch,
+            AcknowledgeAlert: lambda m, now: alerts.acknowledge(m.alert_id, m.by, now),
+            SilenceRule: lambda m, now: alerts.silence(m.rule, m.subject, m.until),
+            TripBreaker: lambda m, now: self._breaker.trip(m.state, m.reason, m.by, now),
+            ResetBreaker: self._on_reset,
+            Wake: self._on_wake,
+            Start: self._on_start,
+        }
+
+    def on(self, message: Message, now: int) -> Sequence[Message]:
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            return ()
+        handler(message, now)
+        out = self._out
+        if not out:
+            return ()
+        answers = out[:]
+        out.clear()
+        return answers
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "alerts": self._alerts.state(),
+            "breaker": self._breaker.state(),
+            "feeds": self._feeds.state(),
+            "books": self._books.state(),
+            "prices": self._prices.state(),
+            "positions": self._positions.state(),
+            "orders": self._orders.state(),
+            "surveillance": self._surveillance.state(),
+            "venues": self._venues.state(),
+            "reconciliation": self._reconciliation.state(),
+            "portfolio": self._portfolio.state(),
+        }
+
+    def _on_start(self, message: Start, now: int) -> None:
+        self._feeds.start(now)
+        self._venues.start(now)
+        beat = self._beat
+        self._out.append(Wake(now - now % beat + beat + beat // 2, BEAT))
+
+    def _on_wake(self, message: Wake, now: int) -> None:
+        self._venues.evaluate(now)
+        self._feeds.evaluate(now)
+        self._books.evaluate(now)
+        self._prices.evaluate(now)
+        self._orders.evaluate(now)
+        self._reconciliation.evaluate(now)
+        report = self._portfolio.evaluate(now)
+        self._alerts.settle(now)
+        self._breaker.repeat(now)
+        out = self._out
+        if report is not None:
+            out.append(report)
+        out += self._venues.ask(now)
+        out += self._reconciliation.ask(now)
+        out.append(Wake(now + self._beat, BEAT))
+
+    def _on_report(self, report: ExecutionReport, now: int) -> None:
+        if report.execution_type == "TRADE":
+            self._positions.on_fill(report)
+        self._orders.on_report(report, now)
+        self._surveillance.on_report(report, now)
+
+    def _on_account(self, snapshot: AccountSnapshot, now: int) -> None:
+        self._breaker.on_account(snapshot)
+        self._reconciliation.on_account(snapshot, now)
+
+    def _on_reset(self, message: ResetBreaker, now: int) -> None:
+        self._portfolio.rebase()
+        self._breaker.reset(message.reason, message.by, now)

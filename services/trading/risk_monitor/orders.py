@@ -1,0 +1,179 @@
+"""Pre-trade controls on single orders and on streams of orders, from execution reports."""
+
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from trading.messages.orders import ExecutionReport
+from trading.risk_monitor.alerts import AlertBook
+from trading.risk_monitor.feeds import Feeds
+from trading.risk_monitor.limits import describe
+from trading.risk_monitor.rules import RULES, Controls
+from trading.units import PPM, SCALE, SECOND, notional
+from trading.universe import Universe
+
+#: The windows that orders are counted in.
+RATE_WINDOW = 5 * SECOND
+DUPLICATE_WINDOW = SECOND
+RUNAWAY_WINDOW = 10 * SECOND
+
+#: Reports of the exchange that answer one message of a client.
+_MESSAGES = frozenset({"NEW", "CANCELED", "REPLACED", "REJECTED"})
+
+
+class OrderFlow(msgspec.Struct, gc=False):
+    """One account. ``messages``: times; ``runaway``: (time, +1 accepted or -1 cancelled) with
+    their ``balance``; ``alike``: times of equal orders, by (symbol, side, quantity, price).
+    """
+
+    account: str
+    messages: deque[int] = msgspec.field(default_factory=deque)
+    runaway: deque[tuple[int, int]] = msgspec.field(default_factory=deque)
+    balance: int = 0
+    alike: dict[tuple[str, str, int, int], deque[int]] = {}
+    alike_since: int = 0
+
+
+class Orders:
+    """``patience``: how old a report may be to be compared with the index price of now."""
+
+    def __init__(
+        self,
+        universe: Universe,
+        controls: Controls,
+        alerts: AlertBook,
+        feeds: Feeds,
+        *,
+        patience: int,
+    ) -> None:
+        self._alerts = alerts
+        self._feeds = feeds
+        self._patience = patience
+        self._instruments = {i.symbol: i for i in universe.instruments}
+        self._rate = controls.value("order-rate")
+        self._collar = controls.value("price-collar")
+        self._largest = controls.limit("fat-finger")
+        self._duplicates = controls.value("duplicate-orders")
+        self._runaway = controls.value("runaway-orders")
+        self._flows = {name: OrderFlow(name) for name in universe.firm_accounts}
+
+    def on_report(self, report: ExecutionReport, now: int) -> None:
+        flow = self._flows.get(report.account)
+        if flow is None:
+            return
+        kind = report.execution_type
+        if kind in _MESSAGES:
+            self._judge_rate(flow, report, now)
+        if kind == "NEW":
+            self._judge_order(report, now)
+            self._judge_repetition(flow, report, now)
+        elif kind == "REJECTED" and report.reason.startswith("DUPLICATE"):
+            self._judge_repetition(flow, report, now)
+        elif kind == "TRADE":
+            self._judge_price(report, report.last_price, now)
+        if kind in ("NEW", "CANCELED", "REPLACED"):
+            self._judge_runaway(flow, 1 if kind == "NEW" else -1, report, now)
+
+    def evaluate(self, now: int) -> None:
+        """Let streams that have ended be forgotten."""
+        if not self._alerts.active:
+            return
+        for account, flow in self._flows.items():
+            if self._rate is not None and not _within(flow.messages, now - RATE_WINDOW):
+                self._alerts.clear("order-rate", account, now)
+            if self._runaway is not None and (
+                not flow.runaway or flow.runaway[-1][0] < now - RUNAWAY_WINDOW
+            ):
+                self._alerts.clear("runaway-orders", account, now)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            name: {
+                "messages": list(flow.messages),
+                "runaway": [list(step) for step in flow.runaway],
+                "balance": flow.balance,
+                "alike": {"/".join(map(str, k)): list(v) for k, v in flow.alike.items()},
+            }
+            for name, flow in self._flows.items()
+        }
+
+    def _judge_rate(self, flow: OrderFlow, report: ExecutionReport, now: int) -> None:
+        times = flow.messages
+        at = report.event_time
+        times.append(at)
+        oldest = at - RATE_WINDOW
+        while times[0] <= oldest:
+            times.popleft()
+        limit = self._rate
+        if limit is not None:
+            rate = -(-len(times) * SECOND // RATE_WINDOW)
+            self._alerts.check("order-rate", flow.account, rate, limit, at, now)
+
+    def _judge_order(self, report: ExecutionReport, now: int) -> None:
+        if report.price:
+            self._judge_price(report, report.price, now)
+        limit = self._largest
+        if limit is None:
+            return
+        instrument = self._instruments.get(report.symbol)
+        if instrument is None:
+            return
+        reference = self._feeds.reference(instrument.base, instrument.quote)
+        quoted = self._feeds.by_asset[instrument.quote].good
+        price = max(report.price, reference)
+        value = notional(price, report.qty) * quoted // SCALE
+        if value > limit.capital(0):
+            text = describe(limit.unit, value)
+            self._alerts.notice("fat-finger", report.account, text, report.event_time, now)
+
+    def _judge_price(self, report: ExecutionReport, price: int, now: int) -> None:
+        """Old reports say nothing about the price of now."""
+        limit = self._collar
+        instrument = self._instruments.get(report.symbol)
+        if limit is None or instrument is None or now - report.event_time > self._patience:
+            return
+        feeds = self._feeds
+        if not (feeds.fresh(instrument.base, now) and feeds.fresh(instrument.quote, now)):
+            return
+        reference = feeds.reference(instrument.base, instrument.quote)
+        if reference and abs(price - reference) * PPM > limit * reference:
+            off = describe(RULES["price-collar"].unit, abs(price - reference) * PPM // reference)
+            text = f"{report.symbol} {off} off"
+            self._alerts.notice("price-collar", report.account, text, report.event_time, now)
+
+    def _judge_repetition(self, flow: OrderFlow, report: ExecutionReport, now: int) -> None:
+        limit = self._duplicates
+        if limit is None:
+            return
+        at = report.event_time
+        if at - flow.alike_since > DUPLICATE_WINDOW:
+            oldest = at - DUPLICATE_WINDOW
+            flow.alike = {k: v for k, v in flow.alike.items() if v[-1] > oldest}
+            flow.alike_since = at
+        key = (report.symbol, report.side, report.qty, report.price)
+        times = flow.alike.get(key)
+        if times is None:
+            times = flow.alike[key] = deque()
+        times.append(at)
+        while times[0] <= at - DUPLICATE_WINDOW:
+            times.popleft()
+        if len(times) > limit:
+            text = f"{len(times)} within 1s: {report.side} {report.symbol}"
+            self._alerts.notice("duplicate-orders", flow.account, text, times[0], now)
+
+    def _judge_runaway(self, flow: OrderFlow, step: int, report: ExecutionReport, now: int) -> None:
+        steps = flow.runaway
+        at = report.event_time
+        steps.append((at, step))
+        flow.balance += step
+        while steps[0][0] <= at - RUNAWAY_WINDOW:
+            flow.balance -= steps.popleft()[1]
+        limit = self._runaway
+        if limit is not None:
+            check = self._alerts.check
+            check("runaway-orders", flow.account, flow.balance, limit, at, now)
+
+
+def _within(times: deque[int], oldest: int) -> bool:
+    return bool(times) and times[-1] > oldest
