@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trading.audit_correlator.chains import Chains
+from trading.audit_correlator.reconciler import Reconciler
 from trading.messages import Message, Wake
 from trading.messages.audit import AuditQuery, AuditReport, JournalBatch
 from trading.messages.chaos import InjectFault, RecoverFault, RenewFault
@@ -21,10 +22,15 @@ _QUERY_TOPIC = "audit-query/"
 
 
 class AuditCorrelator:
+    """Reads :class:`JournalBatch` of every service; answers an :class:`AuditQuery` when it has
+    read each journal to its head, or after :data:`PATIENCE` with what it has.
+    """
+
     name = AUDIT_CORRELATOR
 
     def __init__(self, universe: Universe) -> None:
         self._chains = Chains()
+        self._reconciler = Reconciler(universe)
         self._waiting: dict[str, AuditQuery] = {}
         self._faults = FaultBoard(self.name, (), lambda *_: (), lambda *_: ())
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
@@ -42,10 +48,20 @@ class AuditCorrelator:
         return handler(message, now) if handler is not None else ()
 
     def state(self) -> dict[str, Any]:
-        return {"chains": self._chains.state()}
+        return {
+            "chains": self._chains.state(),
+            "reconciler": self._reconciler.state(),
+            "waiting": sorted(self._waiting),
+        }
+
+    def give_up(self, run_id: str, now: int) -> Sequence[Message]:
+        """Answer a query now, with what has been read; nothing if it has been answered."""
+        query = self._waiting.pop(run_id, None)
+        return [self._report(query, now)] if query is not None else ()
 
     def _on_batch(self, message: JournalBatch, now: int) -> Sequence[Message]:
-        self._chains.take(message)
+        for entries in self._chains.take(message):
+            self._reconciler.take(message.source, entries)
         return self._answer_ready(now)
 
     def _on_query(self, message: AuditQuery, now: int) -> Sequence[Message]:
@@ -54,8 +70,7 @@ class AuditCorrelator:
         return out or [Wake(now + PATIENCE, _QUERY_TOPIC + message.run_id)]
 
     def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
-        query = self._waiting.pop(message.topic.removeprefix(_QUERY_TOPIC), None)
-        return [self._report(query, now)] if query is not None else ()
+        return self.give_up(message.topic.removeprefix(_QUERY_TOPIC), now)
 
     def _answer_ready(self, now: int) -> list[Message]:
         ready = [q for q in self._waiting.values() if not self._chains.missing(q.heads)]
@@ -66,6 +81,7 @@ class AuditCorrelator:
     def _report(self, query: AuditQuery, now: int) -> AuditReport:
         chains = self._chains
         incomplete = chains.discrepancies(query.heads)
+        found, correlations, false_alarms = self._reconciler.finish()
         return AuditReport(
             query.source,
             query.run_id,
@@ -73,8 +89,8 @@ class AuditCorrelator:
             chains.events,
             chains.root(),
             chains.coverage_ppm(query.heads),
-            tuple(incomplete),
-            (),
-            0,
+            (*incomplete, *found),
+            correlations,
+            false_alarms,
             now,
         )

@@ -20,7 +20,7 @@ def verify(directory: Path) -> None:
     \b
     Exit code: 0 intact, 1 tampered, truncated or not reconciled, 2 no such report.
     """
-    from trading.audit_correlator.archive import verify_directory
+    from trading.embedded.archive import verify_directory
 
     try:
         report = verify_directory(directory)

@@ -1,0 +1,87 @@
+"""Balances from opening balances and trades alone: what everybody else's figures must equal."""
+
+from bisect import bisect_right
+from typing import Any
+
+from trading.messages.audit import Discrepancy
+from trading.messages.orders import Trade
+from trading.universe import Universe
+
+TRADE = "TRADE"
+POSITION = "POSITION"
+CASH = "CASH"
+
+
+class History:
+    """One account's balance of one asset after each trade that changed it."""
+
+    __slots__ = ("_amounts", "_trade_ids")
+
+    def __init__(self, opening: int) -> None:
+        self._trade_ids = [0]
+        self._amounts = [opening]
+
+    @property
+    def now(self) -> int:
+        return self._amounts[-1]
+
+    def change(self, trade_id: int, amount: int) -> None:
+        self._trade_ids.append(trade_id)
+        self._amounts.append(self._amounts[-1] + amount)
+
+    def at(self, trade_id: int) -> int:
+        """The balance with every trade up to ``trade_id`` in it."""
+        return self._amounts[bisect_right(self._trade_ids, trade_id) - 1]
+
+
+class Trades:
+    """The firm's balances from trade to trade. ``last_trade_id``: the newest trade read."""
+
+    def __init__(self, universe: Universe) -> None:
+        self._sides = {i.symbol: (i.base, i.quote) for i in universe.instruments}
+        self.coins = frozenset(a.name for a in universe.assets if not a.stable)
+        assets = [a.name for a in universe.assets]
+        self.accounts: dict[str, dict[str, History]] = {
+            account.name: {asset: History(dict(account.balances).get(asset, 0)) for asset in assets}
+            for account in universe.accounts
+        }
+        self.last_trade_id = 0
+        self.discrepancies: list[Discrepancy] = []
+
+    def add(self, trade: Trade) -> None:
+        expected = self.last_trade_id + 1
+        if trade.trade_id != expected:
+            self.discrepancies.append(
+                Discrepancy(TRADE, "exchange", expected, trade.trade_id, "trade ids have a gap")
+            )
+        self.last_trade_id = trade.trade_id
+        sides = self._sides.get(trade.symbol)
+        if sides is None:
+            detail = f"trade in unknown symbol {trade.symbol}"
+            self.discrepancies.append(Discrepancy(TRADE, "exchange", 0, trade.trade_id, detail))
+            return
+        value = trade.price * trade.qty // 100_000_000
+        if value != trade.quote_qty:
+            detail = f"value of trade {trade.trade_id} in {trade.symbol}"
+            self.discrepancies.append(
+                Discrepancy(TRADE, "exchange", value, trade.quote_qty, detail)
+            )
+        base, quote = sides
+        for account, sign in ((trade.buyer, 1), (trade.seller, -1)):
+            books = self.accounts.get(account)
+            if books is not None:
+                books[base].change(trade.trade_id, sign * trade.qty)
+                books[quote].change(trade.trade_id, -sign * value)
+
+    def kind(self, asset: str) -> str:
+        """Of a discrepancy in this asset."""
+        return POSITION if asset in self.coins else CASH
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "last_trade_id": self.last_trade_id,
+            "balances": {
+                name: {asset: history.now for asset, history in books.items()}
+                for name, books in self.accounts.items()
+            },
+        }
