@@ -199,6 +199,7 @@ class TestCoordinator:
                     out += self._request(run, now)
                 continue
             if seen.ended_at:
+                out += self._verify_recovery(run, now)
                 continue
             run.watcher.beat(now)
             if run.watcher.injected_at and not seen.injected_at:
@@ -259,16 +260,7 @@ class TestCoordinator:
         observation = self.observation
         out: list[Message] = []
         for run in self._runs:
-            if run.watcher is None or run.seen.recovered_at:
-                continue
-            out += self._probes(run, now)
-            if run.watcher.problem(now):
-                run.right_since = 0
-            elif not run.right_since:
-                run.right_since = now
-            elif now - run.right_since >= PATIENCE * self._beat:
-                run.seen.recovered_at = run.right_since
-                out.append(FaultRecovered(run.seen.name, run.right_since))
+            out += self._verify_recovery(run, now)
         problem = self.view.data_problem(now) or self._unrecovered(now)
         observation.unrecovered = problem
         self._right_since = 0 if problem else (self._right_since or now)
@@ -277,6 +269,20 @@ class TestCoordinator:
             return out + self._evaluate(now)
         if now - observation.faults_ended_at > self.plan.recovery_within:
             return out + self._evaluate(now)
+        return out
+
+    def _verify_recovery(self, run: _Run, now: int) -> list[Message]:
+        """A fault is over when what it broke has been right again for a few beats."""
+        if run.watcher is None or run.seen.recovered_at:
+            return []
+        out = self._probes(run, now)
+        if run.watcher.problem(now):
+            run.right_since = 0
+        elif not run.right_since:
+            run.right_since = now
+        elif now - run.right_since >= PATIENCE * self._beat:
+            run.seen.recovered_at = run.right_since
+            out.append(FaultRecovered(run.seen.name, run.right_since))
         return out
 
     def _unrecovered(self, now: int) -> str:
