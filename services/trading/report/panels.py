@@ -1,0 +1,109 @@
+"""Which curves of a run are shown, and how."""
+
+from collections.abc import Sequence
+
+from trading.report.chart import LANE, Bar, Frame, lanes, lanes_height, line_chart, rebased
+from trading.report.figures import money, percent
+from trading.report.record import AlertMark, RunRecord
+from trading.units import format_duration
+
+#: Height of a line chart.
+HEIGHT = 200
+
+
+class Panel:
+    """``svg``: a ``<g>``; ``height`` in pixels."""
+
+    __slots__ = ("height", "svg", "title")
+
+    def __init__(self, title: str, svg: str, height: int) -> None:
+        self.title = title
+        self.svg = svg
+        self.height = height
+
+
+def prices(frame: Frame, record: RunRecord, *, height: int = HEIGHT) -> Panel:
+    """Index prices, each against its first."""
+    title = "Index prices, change since the start"
+    series = [rebased(s) for s in record.prices]
+    return _lines(frame, title, series, percent, height=height, labels=True, name="prices")
+
+
+def portfolio(frame: Frame, record: RunRecord, *, height: int = HEIGHT) -> list[Panel]:
+    """Profit and loss, and drawdown from the peak, as the risk monitor has them."""
+    return [
+        _lines(frame, "P&L, USD", [record.pnl], money, height=height, with_zero=True, name="pnl"),
+        _lines(
+            frame,
+            "Drawdown from the peak of equity",
+            [record.drawdown],
+            percent,
+            height=height,
+            with_zero=True,
+            name="drawdown",
+        ),
+    ]
+
+
+def details(frame: Frame, record: RunRecord) -> list[Panel]:
+    """The order books and the exposure."""
+    mids = [rebased(s) for s in record.marks]
+    exposure = [record.gross, record.net]
+    return [
+        _lines(
+            frame, "Mid prices at the exchange, change since the start", mids, percent, name="marks"
+        ),
+        _lines(
+            frame,
+            "Depth: both sides within 1 % of the mid, in the quote asset",
+            record.depth,
+            money,
+            with_zero=True,
+            name="depth",
+        ),
+        _lines(frame, "Exposure, USD", exposure, money, with_zero=True, name="exposure"),
+    ]
+
+
+def alerts(frame: Frame, record: RunRecord) -> Panel:
+    """A lane for the circuit breaker, and one for each rule that fired."""
+    rules: dict[str, list[AlertMark]] = {}
+    for alert in record.alerts:
+        rules.setdefault(alert.rule, []).append(alert)
+    rows: list[tuple[str, Sequence[Bar]]] = [("circuit breaker", _breaker(frame, record))]
+    rows += [(rule, [_bar(frame, a) for a in fired]) for rule, fired in rules.items()]
+    title = "Alerts and the circuit breaker"
+    return Panel(title, lanes(frame, title, rows), lanes_height(len(rows)))
+
+
+def stack(panels: Sequence[Panel], *, gap: int = LANE) -> tuple[str, int]:
+    """All of them below each other: the markup, and its height."""
+    y = 0
+    parts = []
+    for panel in panels:
+        parts.append(f'<g transform="translate(0 {y})">{panel.svg}</g>')
+        y += panel.height + gap
+    return "".join(parts), max(0, y - gap)
+
+
+def _lines(frame: Frame, title: str, *args: object, height: int = HEIGHT, **more: object) -> Panel:
+    svg = line_chart(frame, title, *args, height=height, **more)  # type: ignore[arg-type]
+    return Panel(title, svg, height)
+
+
+def _bar(frame: Frame, alert: AlertMark) -> Bar:
+    end = alert.resolved_at or frame.end
+    since = format_duration(alert.detected_at - frame.start)
+    state = "" if alert.resolved_at else ", still firing"
+    tip = f"{alert.subject} at {since}: {alert.observed}, limit {alert.limit}{state}"
+    return Bar(alert.detected_at, end, alert.severity.lower(), tip)
+
+
+def _breaker(frame: Frame, record: RunRecord) -> list[Bar]:
+    bars = []
+    changes = record.breaker
+    for number, change in enumerate(changes):
+        end = changes[number + 1].at if number + 1 < len(changes) else frame.end
+        tip = f"{change.state}: {change.reason}"
+        bars.append(Bar(change.at, end, f"breaker-{change.state.lower()}", tip))
+    return bars

@@ -1,0 +1,125 @@
+"""A run on the terminal: live while it lasts, plain lines where nobody watches."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trading.report.figures import (
+    audit_summary,
+    clock,
+    explanation,
+    latency,
+    limit,
+    money,
+    recovery_summary,
+    tone,
+)
+from trading.scenario.result import PHASES, Verdict
+
+_STYLES = {
+    "critical": "bold red",
+    "warning": "yellow",
+    "fault": "bold magenta",
+    "info": "cyan",
+}
+_TONES = {"good": "bold green", "bad": "bold red", "unsure": "bold yellow"}
+
+
+class LiveProgress:
+    """Watches a run (see :class:`trading.embedded.recorder.Progress`). On a terminal a status line
+    stays below the events; elsewhere each event and phase is one plain line.
+    """
+
+    def __init__(self, console: Console, *, start: int) -> None:
+        self._console = console
+        self._start = start
+        self._phase = PHASES[0]
+        self._at = start
+        self._pnl = 0
+        self._alerts = 0
+        self._live: Live | None = None
+
+    def __enter__(self) -> "LiveProgress":
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._status,
+                refresh_per_second=8,
+                transient=True,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def phase(self, name: str, at: int) -> None:
+        self._phase = name
+        self._say(at, f"phase {name}", "bold")
+
+    def tick(self, at: int, pnl: int, alerts_firing: int) -> None:
+        self._at = at
+        self._pnl = pnl
+        self._alerts = alerts_firing
+
+    def event(self, at: int, text: str, severity: str) -> None:
+        self._say(at, text, _STYLES.get(severity.lower(), ""))
+
+    def _say(self, at: int, text: str, style: str) -> None:
+        self._at = at
+        line = Text(f"{clock(at - self._start):>9}  ", style="dim")
+        self._console.print(line.append(text, style=style or None), soft_wrap=True)
+
+    def _status(self) -> Text:
+        alerts = "no alert" if not self._alerts else f"{self._alerts} alerts firing"
+        return Text.assemble(
+            (f"{clock(self._at - self._start):>9}  ", "dim"),
+            (self._phase, "bold"),
+            f"  P&L {money(self._pnl)} USD  ",
+            (alerts, "bold red" if self._alerts else "green"),
+        )
+
+
+def print_verdict(verdict: Verdict, console: Console) -> None:
+    """The outcome, why, a row for each expectation, recovery and the audit's findings."""
+    style = _TONES[tone(verdict.outcome)]
+    console.print(f"\n[{style}]{verdict.outcome}[/]  {escape(verdict.scenario)}", soft_wrap=True)
+    for reason in verdict.reasons:
+        console.print(Text(f"  {reason}", style=style), soft_wrap=True)
+    console.print()
+    # Text would be cut to 80 columns where the output is no terminal.
+    width = None if console.is_terminal else 200
+    console.print(_expectations(verdict), width=width)
+    console.print(f"\nrecovery  {escape(recovery_summary(verdict))}", soft_wrap=True)
+    console.print(f"audit     {escape(audit_summary(verdict))}", soft_wrap=True)
+    for found in verdict.audit.discrepancies:
+        console.print(f"          {escape(f'{found.kind} at {found.where}: {found.detail}')}")
+
+
+def _expectations(verdict: Verdict) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    table.add_column("expected", overflow="fold")
+    table.add_column("after", justify="right", no_wrap=True)
+    table.add_column("limit", justify="right", no_wrap=True)
+    table.add_column("seen", overflow="fold")
+    for expected in verdict.expectations:
+        mark = Text("met", style="green") if expected.met else Text("MISSED", style="bold red")
+        table.add_row(
+            mark,
+            escape(expected.label),
+            latency(expected),
+            limit(expected),
+            escape(explanation(expected)),
+        )
+    return table
