@@ -48,18 +48,16 @@ def run(
     \b
     Exit code: 0 Pass, 1 Fail, 3 Inconclusive, 4 Aborted, 5 Error, 2 wrong input.
     """
-    from rich.console import Console
-
     from trading.embedded.api import load_scenario
     from trading.embedded.run import run_plan
-    from trading.report.terminal import LiveProgress, print_verdict
+    from trading.report.terminal import LiveProgress, make_console, print_verdict
     from trading.report.verdict_json import render_json
 
     with wrong_input():
         plan = load_scenario(scenario, seed=seed, overrides=parse_sets(sets)).plan
     if report is not None:
         _make(report)
-    console = Console(highlight=False)
+    console = make_console()
     if quiet or as_json:
         result = run_plan(plan, control=control)
     else:

@@ -15,7 +15,6 @@ _BATCH = 4096
 
 
 class _Audit(msgspec.Struct):
-    root: str
     journals: dict[str, JournalHead]
 
 
@@ -32,7 +31,6 @@ class Checked(msgspec.Struct):
     outcome: str
     events: int
     journals: int
-    root: str
     problems: list[str]
 
     @property
@@ -46,7 +44,7 @@ class Checked(msgspec.Struct):
         return [
             f"{self.scenario}: {self.events} entries in {self.journals} journals, every chain "
             f"holds, everything reconciles",
-            f"root {self.root}, verdict {self.outcome}",
+            f"verdict {self.outcome}",
         ]
 
 
@@ -76,7 +74,7 @@ def verify_directory(directory: Path) -> Checked:
     wanted = {name: head.events for name, head in heads.items()}
     report = _ask(auditor, wanted)
     problems += [_line(d) for d in report.discrepancies]
-    return Checked(verdict.scenario, verdict.outcome, events, len(heads), report.root, problems)
+    return Checked(verdict.scenario, verdict.outcome, events, len(heads), problems)
 
 
 def _entries(path: Path, problems: list[str]) -> list[JournalEntry]:

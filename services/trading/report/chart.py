@@ -10,7 +10,7 @@ from trading.units import PPM, format_duration
 
 WIDTH = 1080
 LEFT = 64
-RIGHT = 96
+RIGHT = 136
 TOP = 26
 BOTTOM = 22
 LANE = 20

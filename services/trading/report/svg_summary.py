@@ -47,11 +47,14 @@ def render_svg(verdict: Verdict, record: RunRecord) -> str:
 
 def _row(expected: ExpectationOutcome, y: int) -> str:
     mark, look = ("✓", "good") if expected.met else ("✗", "bad")
+    bound = (
+        "as wanted" if expected.kind == "noAlert" and expected.met else f"limit {limit(expected)}"
+    )
     return (
         f'<text class="{look}" x="{LEFT}" y="{y}">{mark}</text>'
         f'<text x="{LEFT + 18}" y="{y}">{escape(expected.label)}</text>'
         f'<text class="end" x="470" y="{y}">{latency(expected)}</text>'
-        f'<text class="tick" x="480" y="{y}">limit {limit(expected)}</text>'
+        f'<text class="tick" x="480" y="{y}">{bound}</text>'
         f'<text class="tick" x="580" y="{y}">{escape(explanation(expected))}</text>'
     )
 

@@ -26,6 +26,8 @@ _STYLES = {
     "fault": "bold magenta",
     "info": "cyan",
 }
+#: Lines in a file or a CI log are not wrapped before this column.
+_PLAIN_WIDTH = 160
 _TONES = {"good": "bold green", "bad": "bold red", "unsure": "bold yellow"}
 
 
@@ -90,6 +92,12 @@ class LiveProgress:
         )
 
 
+def make_console() -> Console:
+    """Colours and the terminal's width; where the output is no terminal, none and a wide one."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """The outcome, why, a row for each expectation, recovery and the audit's findings."""
     style = _TONES[tone(verdict.outcome)]
@@ -97,9 +105,7 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     for reason in verdict.reasons:
         console.print(Text(f"  {reason}", style=style), soft_wrap=True)
     console.print()
-    # Text would be cut to 80 columns where the output is no terminal.
-    width = None if console.is_terminal else 200
-    console.print(_expectations(verdict), width=width)
+    console.print(_expectations(verdict))
     console.print(f"\nrecovery  {escape(recovery_summary(verdict))}", soft_wrap=True)
     console.print(f"audit     {escape(audit_summary(verdict))}", soft_wrap=True)
     for found in verdict.audit.discrepancies:

@@ -165,7 +165,11 @@ class Positions:
 
     def state(self) -> dict[str, Any]:
         return {
-            "accounts": msgspec.to_builtins(self.accounts),
+            "accounts": {
+                name: msgspec.to_builtins(msgspec.structs.replace(account, fills=()))
+                | {"fills": list(account.fills)}
+                for name, account in self.accounts.items()
+            },
             "last_trade_id": self.last_trade_id,
             "last_fill_time": self.last_fill_time,
         }
