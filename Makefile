@@ -47,7 +47,9 @@ bench: $(DEV) ## Measure speed; ARGS are for the benchmark
 	$(say) 'python -m bench $(ARGS)'
 	@$(BIN)/python -m bench $(ARGS)
 
-generate: lock ## Write every generated file again
+generate: $(DEV) ## Write every generated document again (docs/)
+	$(say) 'python -m tools.generate'
+	@$(BIN)/python -m tools.generate
 
 # The dev lock holds everything; the other two are cut from it, so that they never disagree.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

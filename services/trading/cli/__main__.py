@@ -40,9 +40,8 @@ cli.add_command(audit)
 def main() -> None:
     """Run the command line; an interrupt ends it with 130, as shells expect."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # Without standalone mode click returns what a command exits with.
+        sys.exit(cli(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

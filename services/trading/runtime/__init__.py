@@ -1,0 +1,1 @@
+"""What hosts the components: kernel, routes, journal, fault leases, seeded randomness."""

@@ -1,0 +1,85 @@
+"""What holds for every file of the project."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Most have 100 to 300; the rule table is the longest.
+LONGEST = 420
+
+_LINT = """
+import sys
+sys.path.insert(0, "services")
+from importlinter.cli import lint_imports
+sys.exit(lint_imports(no_cache=True))
+"""
+
+
+def sources() -> list[Path]:
+    return [p for d in ("services", "bench", "tests", "tools") for p in (ROOT / d).rglob("*.py")]
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"]
+)
+def test_locks_are_pinned_by_hash_and_name_no_index(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "://" not in text and "index" not in text
+    pinned = re.findall(r"^\S+==\S+.*\\$", text, re.MULTILINE)
+    assert pinned
+    assert len(pinned) == len(re.findall(r"^[a-zA-Z]", text, re.MULTILINE))
+    assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_modules_are_small() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in sources()
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > LONGEST
+    }
+    assert long == {}
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if not path.read_text(encoding="utf-8").startswith('"""')
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("module", "planted"),
+    [
+        ("risk_monitor/rules.py", "import trading.messages.chaos"),
+        ("risk_monitor/rules.py", "import trading.exchange"),
+        ("exchange/book.py", "import time"),
+        ("exchange/book.py", "import trading.runtime.kernel"),
+        ("report/html.py", "import trading.runtime"),
+        ("scenario/model.py", "import trading.embedded"),
+    ],
+)
+def test_layers_are_held(module: str, planted: str, tmp_path: Path) -> None:
+    """The contracts pass as it is, and each breaks where an import is planted that it forbids."""
+    shutil.copytree(ROOT / "services", tmp_path / "services")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+
+    file = tmp_path / "services" / "trading" / module
+    file.write_text(f"{file.read_text(encoding='utf-8')}\n{planted}\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _LINT], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "BROKEN" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_architecture_names_every_package() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    packages = {p.parent.name for p in (ROOT / "services/trading").glob("*/__init__.py")}
+    components = {"custodian", "exchange", "risk_monitor", "test_coordinator", "trading_engine"}
+    assert [p for p in packages - components if p not in text] == []

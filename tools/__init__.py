@@ -1,0 +1,1 @@
+"""Developers' tools: what ``make generate`` runs."""

@@ -1,0 +1,47 @@
+"""Write the generated documents again, or say with ``--check`` which of them are stale."""
+
+import sys
+from pathlib import Path
+
+from trading.embedded.api import load_scenario
+from trading.embedded.run import run_plan
+from trading.report.svg_summary import render_svg
+from trading.risk_monitor import rules_table_markdown
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_RULES = """# The rules of the risk monitor
+
+Written by `make generate` from the rule table in `services/trading/risk_monitor/rules.py`. A
+scenario changes a limit with `controls.limits`, and switches a rule off with `controls.disable`.
+
+"""
+
+
+def documents() -> dict[Path, str]:
+    """Path in the project -> what shall be in it."""
+    crash = run_plan(load_scenario("market-crash").plan)
+    return {
+        Path("docs/rules.md"): _RULES + rules_table_markdown().strip() + "\n",
+        Path("docs/market-crash.svg"): render_svg(crash.verdict, crash.record),
+    }
+
+
+def main() -> int:
+    """0 where everything is as it shall be; 1 where ``--check`` finds a stale file."""
+    stale = []
+    for path, text in documents().items():
+        file = ROOT / path
+        if file.exists() and file.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path)
+        if "--check" not in sys.argv:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    for path in stale:
+        print(f"{path}: {'stale, run make generate' if '--check' in sys.argv else 'written'}")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
