@@ -1,10 +1,10 @@
 """Price-time priority, against a matcher that is too simple to be wrong."""
 
-from bench.matching import operations, play
-from bench.sorted_book import SortedBook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.matching import operations, play
+from bench.sorted_book import SortedBook
 from trading.exchange.book import Book, Order
 
 #: (kind, account, buy, qty, price, which earlier order to cancel)

@@ -1,0 +1,163 @@
+"""A production that is well in every respect, until a test changes one thing."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from trading.messages import Message, Start, Wake
+from trading.messages.custody import (
+    CustodyBalance,
+    CustodyQuery,
+    CustodySnapshot,
+    OverdueSettlement,
+)
+from trading.messages.market import BookTop, Ping, Pong, PriceTick
+from trading.messages.orders import (
+    AccountQuery,
+    AccountSnapshot,
+    Balance,
+    ExecutionReport,
+    SetKillSwitch,
+)
+from trading.messages.risk import AlertFired, PortfolioReported
+from trading.risk_monitor import RiskMonitor
+from trading.units import SCALE, SECOND, parse_units
+from trading.universe import default_universe
+
+START = 1_767_571_200 * SECOND
+ACCOUNT = "firm-momentum"
+DEPTH = 1_000_000 * SCALE
+
+
+class Production:
+    """Prices by asset, books by symbol and balances by account: change them, then :meth:`pass_`
+    some seconds; ``alerts`` are (rule, subject) in the order in which they fired.
+    """
+
+    def __init__(self, limits: Mapping[str, str] = {}, **more: object) -> None:
+        self.universe = default_universe()
+        self.monitor = RiskMonitor(self.universe, limits=limits, **more)  # type: ignore[arg-type]
+        self.now = START
+        self.prices: dict[str, int | None] = {a.name: a.price for a in self.universe.assets}
+        self.mids: dict[str, int] = {}
+        self.depth = dict.fromkeys(self.universe.symbols, DEPTH)
+        self.at_exchange = {a.name: dict(a.balances) for a in self.universe.accounts}
+        self.at_custodian = {a.name: dict(a.balances) for a in self.universe.accounts}
+        self.overdue: tuple[OverdueSettlement, ...] = ()
+        self.down: set[str] = set()
+        self.silent: set[str] = set()
+        self.seq = dict.fromkeys(self.prices, 0)
+        self.sent: list[Message] = []
+        self.timers: list[Wake] = []
+        self.orders = 0
+        self.give(Start("test"))
+
+    @property
+    def alerts(self) -> list[tuple[str, str]]:
+        return [(m.rule, m.subject) for m in self.sent if isinstance(m, AlertFired)]
+
+    @property
+    def killed(self) -> list[str]:
+        return [m.account for m in self.sent if isinstance(m, SetKillSwitch) and m.engaged]
+
+    @property
+    def portfolios(self) -> list[PortfolioReported]:
+        return [m for m in self.sent if isinstance(m, PortfolioReported)]
+
+    @property
+    def portfolio(self) -> PortfolioReported:
+        return self.portfolios[-1]
+
+    def give(self, message: Message) -> None:
+        for answer in self.monitor.on(message, self.now):
+            self.sent.append(answer)
+            if isinstance(answer, Wake):
+                self.timers.append(answer)
+            elif isinstance(answer, Ping) and answer.to not in self.down:
+                self.give(Pong(answer.source, answer.to, answer.nonce, self.now))
+            elif isinstance(answer, AccountQuery):
+                self.give(self._account(answer))
+            elif isinstance(answer, CustodyQuery):
+                self.give(self._custody(answer))
+
+    def pass_(self, seconds: int, change: Callable[[int], None] | None = None) -> None:
+        """``change`` is called before each second's prices with its number, from 1."""
+        for number in range(1, seconds + 1):
+            until = self.now + SECOND
+            if change is not None:
+                change(number)
+            for wake in [w for w in self.timers if w.at <= until]:
+                self.timers.remove(wake)
+                self.now = wake.at
+                self.give(wake)
+            self.now = until
+            for asset in self.prices:
+                if asset not in self.silent:
+                    self.tick(asset)
+            for symbol in self.universe.symbols:
+                self.book(symbol)
+
+    def tick(self, asset: str) -> None:
+        self.seq[asset] += 1
+        self.give(PriceTick(asset, self.prices[asset], self.seq[asset], self.now))
+
+    def book(self, symbol: str) -> None:
+        instrument = self.universe.instrument(symbol)
+        index = self.prices[instrument.base] or 0
+        mid = self.mids.get(symbol, index)
+        half = self.depth[symbol] // 2
+        tick = instrument.tick
+        self.give(
+            BookTop(symbol, mid - tick, SCALE, mid + tick, SCALE, half, half, self.now, self.now)
+        )
+
+    def report(
+        self, kind: str = "NEW", *, qty: int = SCALE, price: int = 0, **fields: object
+    ) -> ExecutionReport:
+        """An order in USDC, price 1, of an account that may trade."""
+        self.orders += 1
+        status = {"NEW": "NEW", "TRADE": "FILLED", "CANCELED": "CANCELED"}.get(kind, kind)
+        report = ExecutionReport(
+            account=ACCOUNT,
+            client_order_id=f"c{self.orders}",
+            order_id=self.orders,
+            symbol="USDCUSDT",
+            side="BUY",
+            type="LIMIT",
+            time_in_force="GTC",
+            qty=qty,
+            price=price or SCALE,
+            execution_type=kind,
+            status=status,
+            cum_qty=0,
+            cum_quote=0,
+            last_qty=0,
+            last_price=0,
+            trade_id=0,
+            is_maker=False,
+            reason="",
+            event_time=self.now,
+        )
+        report = msgspec.structs.replace(report, **fields)
+        self.give(report)
+        return report
+
+    def _account(self, query: AccountQuery) -> AccountSnapshot:
+        held = self.at_exchange[query.account]
+        balances = tuple(Balance(a, free, 0) for a, free in held.items())
+        return AccountSnapshot(
+            query.source, query.request_id, query.account, balances, 0, 0, False, 0, self.now
+        )
+
+    def _custody(self, query: CustodyQuery) -> CustodySnapshot:
+        balances = tuple(
+            CustodyBalance(account, asset, amount, 0)
+            for account, held in self.at_custodian.items()
+            for asset, amount in held.items()
+        )
+        return CustodySnapshot(query.source, query.request_id, balances, self.overdue, 0, self.now)
+
+
+def usd(text: str) -> int:
+    """``"1.5"`` in units of 1e-8."""
+    return parse_units(text)

@@ -1,0 +1,151 @@
+"""Alerts fire once and resolve late; the breaker really cancels, kills, and stays until reset."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.risk_monitor.production import ACCOUNT, Production, usd
+from tests.risk_monitor.test_rules import crash, orders
+from trading.messages.orders import CancelAllOrders, KillSwitchChanged, SetKillSwitch
+from trading.messages.risk import (
+    AcknowledgeAlert,
+    AlertAcknowledged,
+    AlertFired,
+    AlertResolved,
+    BreakerChanged,
+    ResetBreaker,
+    SilenceRule,
+    TripBreaker,
+)
+from trading.units import MINUTE, SECOND
+
+
+def well() -> Production:
+    production = Production()
+    production.pass_(20)
+    return production
+
+
+def states(production: Production) -> list[str]:
+    return [m.state for m in production.sent if isinstance(m, BreakerChanged)]
+
+
+def resolved(production: Production) -> list[AlertResolved]:
+    return [m for m in production.sent if isinstance(m, AlertResolved)]
+
+
+def test_an_alert_fires_once_and_resolves_a_minute_after_it_is_over() -> None:
+    production = well()
+    production.prices["USDC"] = usd("0.99")
+    production.pass_(30)
+    assert production.alerts == [("peg-deviation", "USDC")]
+    production.prices["USDC"] = usd("1")
+    production.pass_(55)
+    assert resolved(production) == []
+    production.pass_(10)
+    assert [m.rule for m in resolved(production)] == ["peg-deviation"]
+    assert states(production) == ["REDUCING", "ACTIVE"]
+
+
+def test_a_condition_that_flaps_is_one_alert() -> None:
+    production = well()
+    for _ in range(10):
+        production.prices["USDC"] = usd("0.99")
+        production.pass_(10)
+        production.prices["USDC"] = usd("1")
+        production.pass_(10)
+    assert production.alerts == [("peg-deviation", "USDC")]
+    assert resolved(production) == []
+
+
+def test_between_limit_and_clear_an_alert_stays() -> None:
+    production = well()
+    production.prices["USDC"] = usd("0.99")
+    production.pass_(5)
+    production.prices["USDC"] = usd("0.9955")
+    production.pass_(300)
+    assert resolved(production) == []
+
+
+def test_reducing_cancels_every_account_once() -> None:
+    production = well()
+    production.prices["USDC"] = usd("0.99")
+    production.pass_(30)
+    cancelled = [m.account for m in production.sent if isinstance(m, CancelAllOrders)]
+    assert cancelled == list(production.universe.firm_accounts)
+    assert production.killed == []
+
+
+def test_halted_kills_every_account_until_a_human_resets() -> None:
+    production = well()
+    for _ in range(6):
+        crash(production)
+    assert states(production) == ["REDUCING", "HALTED"]
+    assert set(production.killed) == set(production.universe.firm_accounts)
+    for asset in ("BTC", "ETH", "SOL"):
+        production.prices[asset] = production.universe.asset(asset).price
+    production.pass_(600)
+    assert states(production)[-1] == "HALTED"
+    production.give(ResetBreaker("all clear", "jo"))
+    assert states(production)[-1] == "ACTIVE"
+    released = [m.account for m in production.sent if isinstance(m, SetKillSwitch) if not m.engaged]
+    assert set(released) >= set(production.universe.firm_accounts)
+
+
+def test_a_runaway_account_is_killed_alone_and_again_until_confirmed() -> None:
+    production = well()
+    orders(46)(production)
+    assert production.killed == [ACCOUNT]
+    production.pass_(12)
+    asked = len(production.killed)
+    assert asked >= 3 and set(production.killed) == {ACCOUNT}
+    production.give(KillSwitchChanged(ACCOUNT, True, 0, "", production.now))
+    assert states(production) == []
+
+
+def test_acknowledged_and_silenced() -> None:
+    production = well()
+    production.give(SilenceRule("peg-deviation", "USDC", production.now + MINUTE, "jo"))
+    production.prices["USDC"] = usd("0.99")
+    production.pass_(10)
+    assert production.alerts == []
+    assert states(production) == ["REDUCING"], "silenced is not switched off"
+    production.prices["USDE"] = usd("0.99")
+    production.pass_(5)
+    (fired,) = [m for m in production.sent if isinstance(m, AlertFired)]
+    assert fired.subject == "USDE"
+    production.give(AcknowledgeAlert(fired.alert_id, "jo"))
+    (known,) = [m for m in production.sent if isinstance(m, AlertAcknowledged)]
+    assert (known.alert_id, known.by) == (fired.alert_id, "jo")
+
+
+def test_an_operator_trips_it_by_hand_and_nothing_lowers_it() -> None:
+    production = well()
+    production.give(TripBreaker("HALTED", "drill", "jo"))
+    production.give(TripBreaker("REDUCING", "less", "jo"))
+    production.give(TripBreaker("NONSENSE", "x", "jo"))
+    production.pass_(300)
+    assert states(production) == ["HALTED"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["0.98", "0.9955", "1", "1.02"]), st.integers(1, 90)), max_size=12
+    )
+)
+def test_fired_and_resolved_alternate(path: list[tuple[str, int]]) -> None:
+    """Whatever the price does: never two alerts of a kind at once, never a resolution of none."""
+    production = well()
+    for price, seconds in path:
+        production.prices["USDC"] = usd(price)
+        production.pass_(seconds)
+    active = set()
+    for message in production.sent:
+        if isinstance(message, AlertFired):
+            key = (message.rule, message.subject)
+            assert key not in active
+            assert message.event_time <= message.detected_time
+            active.add(key)
+        elif isinstance(message, AlertResolved):
+            active.remove((message.rule, message.subject))
+            assert message.event_time - message.fired_time >= 60 * SECOND
