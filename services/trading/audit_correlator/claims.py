@@ -6,8 +6,8 @@ from trading.audit_correlator.trades import Trades
 from trading.messages.audit import Discrepancy
 from trading.messages.custody import CustodySnapshot, LedgerPosted, TransferCompleted
 from trading.messages.orders import AccountSnapshot
-from trading.messages.risk import AlertFired, PortfolioReported
-from trading.units import SCALE, format_units
+from trading.messages.risk import AlertFired, AlertResolved, PortfolioReported
+from trading.units import MINUTE, SCALE, format_units
 
 LEDGER = "LEDGER"
 PNL = "PNL"
@@ -17,6 +17,13 @@ _CONFESSIONS = frozenset({"execution-unknown", "reconciliation-break"})
 
 #: Of one kind in one place only the first is reported; and no more than this in all.
 MAX_DISCREPANCIES = 100
+
+
+#: How long after mending a wrong position the monitor may still say that it was wrong.
+_TIME_TO_CONFESS = MINUTE
+
+#: Asset, expected, actual, as of which trade.
+_Wrong = tuple[str, int, int, int]
 
 
 class Findings:
@@ -108,9 +115,9 @@ class CustodianClaims:
 class MonitorClaims:
     """Positions, equity and P&L of the risk monitor.
 
-    A wrong position that the monitor itself has announced (execution-unknown) and mended is no
-    discrepancy: it had lost reports, knew it, and said so. ``published``: asset -> every price
-    that the market data service has published.
+    A wrong position that the monitor has mended is no discrepancy if its own alert of it
+    (execution-unknown) was firing or came within a minute: it had lost reports, and said so.
+    ``published``: asset -> every price that the market data service has published.
     """
 
     def __init__(
@@ -120,12 +127,18 @@ class MonitorClaims:
         self._findings = findings
         self._published = published
         self._opening: int | None = None
-        self._wrong: dict[str, list[tuple[str, int, int, int]]] = {}
+        self._wrong: dict[str, list[_Wrong]] = {}
+        self._mended: dict[str, tuple[list[_Wrong], int]] = {}
         self._confessed: dict[str, None] = {}
 
     def on_alert(self, alert: AlertFired) -> None:
         if alert.rule in _CONFESSIONS:
             self._confessed[alert.subject] = None
+            self._mended.pop(alert.subject, None)
+
+    def on_resolved(self, alert: AlertResolved) -> None:
+        if alert.rule in _CONFESSIONS and alert.subject not in self._wrong:
+            self._confessed.pop(alert.subject, None)
 
     def on_portfolio(self, claim: PortfolioReported) -> None:
         held: dict[str, dict[str, int]] = {}
@@ -140,27 +153,28 @@ class MonitorClaims:
                 totals[asset] = totals.get(asset, 0) + actual
                 if expected != actual:
                     wrong.append((asset, expected, actual, claim.last_trade_id))
-            self._judge_positions(account, wrong)
+            self._judge_positions(account, wrong, claim.event_time)
         self._judge_value(claim, totals)
 
     def finish(self) -> None:
         """What is wrong at the end has not been mended."""
-        for account in list(self._wrong):
-            self._report(account)
+        for account, wrong in self._wrong.items():
+            self._report(account, wrong)
+        for account, (wrong, _) in self._mended.items():
+            self._report(account, wrong)
 
-    def _judge_positions(self, account: str, wrong: list[tuple[str, int, int, int]]) -> None:
+    def _judge_positions(self, account: str, wrong: list[_Wrong], at: int) -> None:
+        if account in self._mended and at > self._mended[account][1] + _TIME_TO_CONFESS:
+            self._report(account, self._mended.pop(account)[0])
         if wrong:
             self._wrong.setdefault(account, wrong)
         elif account in self._wrong:
-            if account in self._confessed:
-                del self._wrong[account]
-            else:
-                self._report(account)
-        if not wrong:
-            self._confessed.pop(account, None)
+            mended = self._wrong.pop(account)
+            if account not in self._confessed:
+                self._mended.setdefault(account, (mended, at))
 
-    def _report(self, account: str) -> None:
-        for asset, expected, actual, trade_id in self._wrong.pop(account):
+    def _report(self, account: str, wrong: list[_Wrong]) -> None:
+        for asset, expected, actual, trade_id in wrong:
             where = f"risk-monitor/{account}/{asset}"
             detail = _off("risk monitor", expected, actual, asset, trade_id)
             self._findings.add(self._trades.kind(asset), where, expected, actual, detail)

@@ -24,7 +24,7 @@ from trading.messages.chaos import FaultApplied, FaultEnded, FaultInjected, Faul
 from trading.messages.custody import CustodySnapshot, LedgerPosted, TransferCompleted
 from trading.messages.market import PriceTick
 from trading.messages.orders import AccountSnapshot, Trade
-from trading.messages.risk import AlertFired, PortfolioReported
+from trading.messages.risk import AlertFired, AlertResolved, PortfolioReported
 from trading.runtime.journal import kind_of
 from trading.topology import CUSTODIAN, EXCHANGE, MARKET_DATA, RISK_MONITOR, TEST_COORDINATOR
 from trading.universe import Universe
@@ -70,6 +70,7 @@ class Reconciler:
             },
             RISK_MONITOR: {
                 AlertFired: (True, self._on_alert),
+                AlertResolved: (True, self._monitor.on_resolved),
                 PortfolioReported: (True, self._monitor.on_portfolio),
             },
             TEST_COORDINATOR: {

@@ -97,6 +97,7 @@ class OutageWatcher(Watcher):
     def begin(self) -> None:
         self._depth = {s: self.view.books[s].depth for s in self.fault.symbols}
         self._unexplained: dict[tuple[int, str], int] = {}
+        self._late_at = 0
         self._look: Callable[[int], None] = {
             "partition": self._answers,
             "reset": self._answers,
@@ -110,6 +111,9 @@ class OutageWatcher(Watcher):
         mode = self.fault.mode
         if mode in ("unknown", "partial-ack"):
             self._match(message, now)
+        elif mode == "slow" and isinstance(message, ExecutionReport):
+            if now - message.event_time > self.view.beat:
+                self._late_at = now
         elif mode == "liquidity" and isinstance(message, BookTop):
             before = self._depth.get(message.symbol, 0)
             depth = message.bid_depth + message.ask_depth
@@ -133,6 +137,8 @@ class OutageWatcher(Watcher):
             return link
         if view.links[EXCHANGE].round_trip > view.beat:
             return "exchange answers late"
+        if self._late_at and now - self._late_at < self.fault.delay:
+            return "execution reports still come late"
         for symbol, before in self._depth.items():
             if view.books[symbol].depth_now * 2 < before:
                 return f"depth of {symbol} is below half of what it was"
