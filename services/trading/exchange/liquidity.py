@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+from trading.exchange.book import Order
 from trading.exchange.engine import TRADING, Engine
 from trading.messages import Message
 from trading.messages.orders import PlaceOrder
@@ -15,10 +16,31 @@ _STABLE_LEVELS = ((150, 200_000), (600, 600_000), (2_000, 1_000_000), (6_000, 1_
 #: Share of the coin levels' notional by base asset; the rest of the coins get the last.
 _SHARE_PPM = {"BTC": 1_000_000, "ETH": 600_000}
 _OTHER_SHARE_PPM = 250_000
-#: Makers quote anew when the reference has moved by this share of their nearest distance.
+#: Makers move a level when the reference has moved by this share of its distance.
 _REQUOTE_SHARE = 3
 _NOISE_PROBABILITY = 0.25
 _NOISE_NOTIONAL = (200, 4_000)
+
+
+class _Level:
+    """Both orders of one distance, placed when the reference price was ``quoted`` (0: not yet)."""
+
+    __slots__ = ("ask", "bid", "distance", "notional", "quoted")
+
+    def __init__(self, distance: int, notional: int) -> None:
+        self.distance = distance
+        self.notional = notional
+        self.quoted = 0
+        self.bid: Order | None = None
+        self.ask: Order | None = None
+
+    def stands(self, reference: int) -> bool:
+        """Is it near enough to its distance, and has nobody taken of it?"""
+        moved = abs(reference - self.quoted) * PPM * _REQUOTE_SHARE
+        if moved > self.distance * self.quoted:
+            return False
+        bid, ask = self.bid, self.ask
+        return (bid is None or bid.left == bid.qty) and (ask is None or ask.left == ask.qty)
 
 
 class Liquidity:
@@ -27,14 +49,17 @@ class Liquidity:
     def __init__(self, engine: Engine, rng: Random) -> None:
         self._engine = engine
         self._rng = rng
-        self._quoted = dict.fromkeys(engine.instruments, 0)
-        self._traded = dict.fromkeys(engine.instruments, 0)
+        self._levels = {
+            i.symbol: tuple(_Level(*level) for level in _levels(engine, i))
+            for i in engine.instruments.values()
+        }
         self._number = 0
         self.factor = dict.fromkeys(engine.instruments, 1)
 
     def refresh(self, symbol: str) -> None:
         """Quote anew at the next occasion."""
-        self._quoted[symbol] = 0
+        for level in self._levels[symbol]:
+            level.quoted = 0
 
     def act(self, now: int, out: list[Message]) -> None:
         """One tick of every symbol: makers follow the reference, somebody takes a little."""
@@ -44,19 +69,18 @@ class Liquidity:
             reference = engine.reference[symbol]
             if not reference or engine.status[symbol] != TRADING:
                 continue
-            stable = engine.universe.asset(instrument.base).stable
-            levels = _STABLE_LEVELS if stable else _COIN_LEVELS
-            quoted = self._quoted[symbol]
-            moved = abs(reference - quoted) * PPM
-            if self._traded[symbol] or moved * _REQUOTE_SHARE > levels[0][0] * quoted:
-                self._quote(instrument, reference, levels, now, out)
+            old = [level for level in self._levels[symbol] if not level.stands(reference)]
+            if old:
+                self._quote(instrument, reference, old, now, out)
             if takes:
                 self._take(instrument, reference, now, out)
 
     def state(self) -> dict[str, Any]:
         return {
-            "quoted": dict(self._quoted),
-            "traded": dict(self._traded),
+            "levels": {
+                symbol: [[x.quoted, _id(x.bid), _id(x.ask)] for x in levels]
+                for symbol, levels in self._levels.items()
+            },
             "number": self._number,
             "factor": dict(self.factor),
             "rng": list(self._rng.getstate()[1]),
@@ -66,29 +90,32 @@ class Liquidity:
         self,
         instrument: Instrument,
         reference: int,
-        levels: tuple[tuple[int, int], ...],
+        levels: list[_Level],
         now: int,
         out: list[Message],
     ) -> None:
-        engine, symbol = self._engine, instrument.symbol
-        engine.cancel_all(MAKER_ACCOUNT, symbol, now, out)
-        share = PPM
-        if levels is _COIN_LEVELS:
-            share = _SHARE_PPM.get(instrument.base, _OTHER_SHARE_PPM)
+        """Move these levels. All go before the first comes back, so that none meets another; the
+        others are too near to their distances to be in the way.
+        """
+        symbol = instrument.symbol
+        for level in levels:
+            for order in (level.bid, level.ask):
+                if order is not None:
+                    self._engine.cancel(MAKER_ACCOUNT, order.client_order_id, now, out)
         tick, lot = instrument.tick, instrument.lot
-        share //= self.factor[symbol]
-        for distance, notional in levels:
-            offset = max(tick, reference * distance // PPM)
-            qty = notional * share * SCALE // PPM * SCALE // reference
+        factor = self.factor[symbol]
+        for level in levels:
+            offset = max(tick, reference * level.distance // PPM)
+            qty = level.notional * SCALE // factor * SCALE // reference
             qty -= qty % lot
             below, above = reference - offset, reference + offset
             below -= below % tick
             above += -above % tick
+            level.quoted = reference
+            level.bid = level.ask = None
             if qty and below > 0:
-                self._place(MAKER_ACCOUNT, symbol, "BUY", qty, below, now, out)
-                self._place(MAKER_ACCOUNT, symbol, "SELL", qty, above, now, out)
-        self._quoted[symbol] = reference
-        self._traded[symbol] = 0
+                level.bid = self._place(MAKER_ACCOUNT, symbol, "BUY", qty, below, now, out)
+                level.ask = self._place(MAKER_ACCOUNT, symbol, "SELL", qty, above, now, out)
 
     def _take(self, instrument: Instrument, reference: int, now: int, out: list[Message]) -> None:
         rng = self._rng
@@ -98,7 +125,6 @@ class Liquidity:
         qty -= qty % instrument.lot
         if qty:
             self._place(NOISE_ACCOUNT, instrument.symbol, side, qty, 0, now, out)
-            self._traded[instrument.symbol] += 1
 
     def _place(
         self,
@@ -109,12 +135,25 @@ class Liquidity:
         price: int,
         now: int,
         out: list[Message],
-    ) -> None:
+    ) -> Order | None:
+        """A synthetic order's refusal concerns nobody: an unlucky level stays empty."""
         self._number += 1
         kind = "LIMIT" if price else "MARKET"
         placed: list[Message] = []
-        self._engine.place(
+        order = self._engine.place(
             PlaceOrder(account, f"s-{self._number}", symbol, side, kind, qty, price), now, placed
         )
-        # A synthetic order's refusal concerns nobody: books of unlucky levels stay a bit thinner.
-        out += [m for m in placed if getattr(m, "execution_type", "") != "REJECTED"]
+        if order is not None:
+            out += placed
+        return order
+
+
+def _levels(engine: Engine, instrument: Instrument) -> list[tuple[int, int]]:
+    if engine.universe.asset(instrument.base).stable:
+        return list(_STABLE_LEVELS)
+    share = _SHARE_PPM.get(instrument.base, _OTHER_SHARE_PPM)
+    return [(distance, notional * share // PPM) for distance, notional in _COIN_LEVELS]
+
+
+def _id(order: Order | None) -> int:
+    return order.order_id if order is not None else 0

@@ -53,7 +53,7 @@ class MemoryJournal:
         self.length = seq
         self._bodies.append(body)
         self._hashes.append(head)
-        if len(self._bodies) >= _SEGMENT_ENTRIES:
+        if len(self._bodies) >= 2 * _SEGMENT_ENTRIES:
             self._seal()
         return head
 
@@ -74,10 +74,11 @@ class MemoryJournal:
             yield JournalEntry(body, head)
 
     def _seal(self) -> None:
-        self._segments.append(zlib.compress(b"\n".join(self._bodies), 1))
-        self._sealed_hashes.append(b"".join(self._hashes))
-        self._bodies.clear()
-        self._hashes.clear()
+        """Of the open entries the older half: whoever reads along finds the newest unpacked."""
+        self._segments.append(zlib.compress(b"\n".join(self._bodies[:_SEGMENT_ENTRIES]), 1))
+        self._sealed_hashes.append(b"".join(self._hashes[:_SEGMENT_ENTRIES]))
+        del self._bodies[:_SEGMENT_ENTRIES]
+        del self._hashes[:_SEGMENT_ENTRIES]
 
 
 def verify(
