@@ -78,6 +78,24 @@ class Engine:
         self._match(taken, book, instrument, budget, now, out)
         return taken
 
+    def quote(
+        self, account: str, client_order_id: str, symbol: str, buy: bool, qty: int, price: int
+    ) -> Order | None:
+        """Rest a maker's GTC limit order on tick and lot, without reports: what :meth:`place` does
+        with one that does not cross. None where it would cross, or the balance does not cover it.
+        """
+        instrument, book = self.instruments[symbol], self.books[symbol]
+        self._order_id += 1
+        order = Order(self._order_id, account, client_order_id, symbol, buy, qty, price)
+        if book.crosses(order):
+            return None
+        asset = instrument.quote if buy else instrument.base
+        if not self.balances[account].lock(asset, notional(price, qty) if buy else qty):
+            return None
+        self.open[account][client_order_id] = order
+        book.rest(order)
+        return order
+
     def cancel(
         self, account: str, client_order_id: str, now: int, out: list[Message], reason: str = ""
     ) -> bool:

@@ -114,8 +114,8 @@ class Liquidity:
             level.quoted = reference
             level.bid = level.ask = None
             if qty and below > 0:
-                level.bid = self._place(MAKER_ACCOUNT, symbol, "BUY", qty, below, now, out)
-                level.ask = self._place(MAKER_ACCOUNT, symbol, "SELL", qty, above, now, out)
+                level.bid = self._make(symbol, True, qty, below, now, out)
+                level.ask = self._make(symbol, False, qty, above, now, out)
 
     def _take(self, instrument: Instrument, reference: int, now: int, out: list[Message]) -> None:
         rng = self._rng
@@ -125,6 +125,16 @@ class Liquidity:
         qty -= qty % instrument.lot
         if qty:
             self._place(NOISE_ACCOUNT, instrument.symbol, side, qty, 0, now, out)
+
+    def _make(
+        self, symbol: str, buy: bool, qty: int, price: int, now: int, out: list[Message]
+    ) -> Order | None:
+        """Most quotes meet nobody; those that do are orders like any other."""
+        self._number += 1
+        order = self._engine.quote(MAKER_ACCOUNT, f"s-{self._number}", symbol, buy, qty, price)
+        if order is not None:
+            return order
+        return self._place(MAKER_ACCOUNT, symbol, "BUY" if buy else "SELL", qty, price, now, out)
 
     def _place(
         self,

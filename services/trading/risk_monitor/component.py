@@ -72,7 +72,7 @@ class RiskMonitor:
             alerts,
             self._positions,
             self._surveillance,
-            every=max(5 * SECOND, beat),
+            every=max(5 * SECOND, 3 * beat),
         )
         self._portfolio = Portfolio(
             universe, controls, alerts, self._feeds, self._positions, self._breaker
