@@ -83,7 +83,8 @@ class LiveProgress:
         self._console.print(line.append(text, style=style or None), soft_wrap=True)
 
     def _status(self) -> Text:
-        alerts = "no alert" if not self._alerts else f"{self._alerts} alerts firing"
+        noun = "alert" if self._alerts == 1 else "alerts"
+        alerts = f"{self._alerts} {noun} firing" if self._alerts else "no alert"
         return Text.assemble(
             (f"{clock(self._at - self._start):>9}  ", "dim"),
             (self._phase, "bold"),
