@@ -18,7 +18,6 @@ _CONFESSIONS = frozenset({"execution-unknown", "reconciliation-break"})
 #: Of one kind in one place only the first is reported; and no more than this in all.
 MAX_DISCREPANCIES = 100
 
-
 #: How long after mending a wrong position the monitor may still say that it was wrong.
 _TIME_TO_CONFESS = MINUTE
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from trading.messages.audit import Discrepancy
 from trading.messages.orders import Trade
+from trading.units import notional
 from trading.universe import Universe
 
 TRADE = "TRADE"
@@ -60,7 +61,7 @@ class Trades:
             detail = f"trade in unknown symbol {trade.symbol}"
             self.discrepancies.append(Discrepancy(TRADE, "exchange", 0, trade.trade_id, detail))
             return
-        value = trade.price * trade.qty // 100_000_000
+        value = notional(trade.price, trade.qty)
         if value != trade.quote_qty:
             detail = f"value of trade {trade.trade_id} in {trade.symbol}"
             self.discrepancies.append(

@@ -6,7 +6,7 @@ import msgspec
 
 from trading.audit_correlator import AuditCorrelator
 from trading.messages.audit import AuditQuery, AuditReport, Discrepancy, JournalBatch, JournalEntry
-from trading.runtime.journal import from_ndjson
+from trading.runtime.journal import GENESIS, from_ndjson
 from trading.scenario.result import JournalHead
 from trading.topology import AUDIT_CORRELATOR, TEST_COORDINATOR
 from trading.universe import default_universe
@@ -62,7 +62,7 @@ def verify_directory(directory: Path) -> Checked:
     for service, head in heads.items():
         entries = _entries(directory / "journals" / f"{service}.ndjson", problems)
         events += len(entries)
-        last = entries[-1].hash.hex() if entries else bytes(32).hex()
+        last = entries[-1].hash.hex() if entries else GENESIS.hex()
         if len(entries) != head.events or last != head.head:
             problems.append(
                 f"{service}: {len(entries)} entries end in {last[:16]}, verdict.json says "

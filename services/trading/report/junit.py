@@ -3,7 +3,7 @@
 from xml.etree import ElementTree as ET
 
 from trading.report.figures import audit_summary, explanation
-from trading.scenario.result import ERROR, INCONCLUSIVE, PASS, Verdict
+from trading.scenario.result import ABORTED, ERROR, INCONCLUSIVE, PASS, Verdict
 
 #: What XML 1.0 cannot hold, apart from tab and line ends.
 _FORBIDDEN = {code: "?" for code in range(32) if code not in (9, 10, 13)}
@@ -30,7 +30,7 @@ def render_junit(verdict: Verdict) -> str:
         _fail(audit, "; ".join([audit_summary(verdict), *found]))
     final = _case(suite, verdict, "verdict", 0)
     reasons = "; ".join(verdict.reasons)
-    if verdict.outcome in (INCONCLUSIVE, ERROR, "Aborted"):
+    if verdict.outcome in (INCONCLUSIVE, ERROR, ABORTED):
         ET.SubElement(final, "error", message=_text(f"{verdict.outcome}: {reasons}"))
     elif verdict.outcome != PASS:
         _fail(final, reasons)

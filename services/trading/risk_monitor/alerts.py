@@ -64,7 +64,12 @@ class AlertBook:
         """Judge one reading of a condition: over its limit, clear, or in between (no change)."""
         if value > limit:
             self.breach(rule, subject, value, event_time, now)
-        elif self.active and value * 100 <= limit * CLEAR_PERCENT:
+        else:
+            self.ease(rule, subject, value, limit, now)
+
+    def ease(self, rule: str, subject: str, value: int, limit: int, now: int) -> None:
+        """A reading within its limit: the condition is over if it is far enough within."""
+        if self.active and value * 100 <= limit * CLEAR_PERCENT:
             self.clear(rule, subject, now)
 
     def breach(

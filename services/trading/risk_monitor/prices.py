@@ -102,8 +102,8 @@ class Prices:
         move = self._moves[symbol].add(reference, event_time)
         if abs(move) > limit:
             self._alerts.breach("price-move", symbol, format_ppm(move), event_time, now)
-        elif self._alerts.active and abs(move) * 100 <= limit * 80:
-            self._alerts.clear("price-move", symbol, now)
+        else:
+            self._alerts.ease("price-move", symbol, abs(move), limit, now)
 
     def _judge_divergence(
         self, symbol: str, book: Book, reference: int, limit: int, now: int
@@ -112,8 +112,8 @@ class Prices:
         since = self._apart.first(symbol, apart > limit, book.event_time)
         if since:
             self._alerts.breach("price-divergence", symbol, apart, since, now)
-        elif self._alerts.active and apart * 100 <= limit * 80:
-            self._alerts.clear("price-divergence", symbol, now)
+        else:
+            self._alerts.ease("price-divergence", symbol, apart, limit, now)
 
     def _judge_pegs(self, limit: int, now: int) -> None:
         """By the index, and by the venue's book; the one that is further off speaks."""
@@ -134,5 +134,5 @@ class Prices:
             if since:
                 text = f"{describe(RULES['peg-deviation'].unit, off)} by the {source}"
                 self._alerts.breach("peg-deviation", name, text, since, now)
-            elif self._alerts.active and off * 100 <= limit * 80:
-                self._alerts.clear("peg-deviation", name, now)
+            else:
+                self._alerts.ease("peg-deviation", name, off, limit, now)
