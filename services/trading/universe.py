@@ -8,6 +8,9 @@ from trading.units import SCALE, parse_units
 MAKER_ACCOUNT = "synthetic-maker"
 NOISE_ACCOUNT = "synthetic-noise"
 
+#: The strategy of an account on which only people and their programs trade.
+MANUAL = "manual"
+
 
 class Asset(msgspec.Struct, frozen=True, gc=False):
     """``price``: opening USD price. ``volatility_ppm``: standard deviation of a year's log return
@@ -43,7 +46,7 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
 
 class FirmAccount(msgspec.Struct, frozen=True, gc=False):
     """An account of the firm and the one strategy that trades on it. ``strategy``: market-making,
-    momentum, mean-reversion or index-rebalancing.
+    momentum, mean-reversion, index-rebalancing, or manual: only clients of the API trade there.
     """
 
     name: str
@@ -142,5 +145,6 @@ def default_universe() -> Universe:
                 ETH="450",
                 SOL="6000",
             ),
+            _account("firm-api", MANUAL, coins, USDT="100000", BTC="1"),
         ),
     )

@@ -10,7 +10,7 @@ from trading.embedded.api import load_scenario
 from trading.embedded.ecosystem import build, components
 from trading.embedded.run import run_plan
 from trading.messages import Delayed
-from trading.runtime.journal import RECEIVED, MemoryJournal, kind_of
+from trading.runtime.journal import RECEIVED, Journal, MemoryJournal, kind_of
 from trading.runtime.replay import received, replay
 from trading.runtime.routes import NOT_JOURNALED
 from trading.topology import AUDIT_CORRELATOR
@@ -41,7 +41,7 @@ def test_journals_are_the_same_across_processes_and_hash_seeds() -> None:
 
 
 @pytest.fixture(scope="module")
-def journals() -> dict[str, MemoryJournal]:
+def journals() -> dict[str, Journal]:
     result = run_plan(load_scenario("exchange-downtime").plan, control=False)
     return dict(result.journals)
 
@@ -71,7 +71,7 @@ def test_replay_of_any_prefix_gives_the_same_state(minutes: int) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_replay_gives_the_same_decisions(journals: dict[str, MemoryJournal], service: str) -> None:
+def test_replay_gives_the_same_decisions(journals: dict[str, Journal], service: str) -> None:
     """What a component decided is a function of what it received."""
     plan = load_scenario("exchange-downtime").plan
     component = next(c for c in components(plan) if c.name == service)

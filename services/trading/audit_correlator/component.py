@@ -10,7 +10,7 @@ from trading.messages.audit import AuditQuery, AuditReport, JournalBatch
 from trading.messages.chaos import InjectFault, RecoverFault, RenewFault
 from trading.messages.market import Ping
 from trading.runtime.component import answer_ping
-from trading.runtime.faults import FaultBoard
+from trading.runtime.faults import FaultBoard, no_effect
 from trading.topology import AUDIT_CORRELATOR
 from trading.units import SECOND
 from trading.universe import Universe
@@ -32,12 +32,12 @@ class AuditCorrelator:
         self._chains = Chains()
         self._reconciler = Reconciler(universe)
         self._waiting: dict[str, AuditQuery] = {}
-        self._faults = FaultBoard(self.name, (), lambda *_: (), lambda *_: ())
+        self._faults = FaultBoard(self.name, (), no_effect, no_effect)
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             JournalBatch: self._on_batch,
             AuditQuery: self._on_query,
             Wake: self._on_wake,
-            Ping: lambda message, now: (answer_ping(AUDIT_CORRELATOR, message, now),),
+            Ping: self._on_ping,
             InjectFault: self._faults.on,
             RenewFault: self._faults.on,
             RecoverFault: self._faults.on,
@@ -63,6 +63,9 @@ class AuditCorrelator:
         for entries in self._chains.take(message):
             self._reconciler.take(message.source, entries)
         return self._answer_ready(now)
+
+    def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
+        return (answer_ping(self.name, message, now),)
 
     def _on_query(self, message: AuditQuery, now: int) -> Sequence[Message]:
         self._waiting[message.run_id] = message

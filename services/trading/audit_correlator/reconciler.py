@@ -6,6 +6,7 @@ and the published prices have been read up to that moment.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from trading.universe import Universe
 Handler = Callable[[Any], None]
 
 
+@cache
 def _decoder(kind: type[Message]) -> Callable[[bytes], Any]:
     entry = msgspec.defstruct(
         f"{kind.__name__}Entry",
@@ -78,9 +80,9 @@ class Reconciler:
                 FaultRecovered: (False, correlator.on_recovered),
             },
         }
-        self._everywhere = {k.__name__: (*h, _decoder(k)) for k, h in everywhere.items()}
+        self._everywhere = {k.__name__: (*h, k) for k, h in everywhere.items()}
         self._handlers = {
-            source: self._everywhere | {k.__name__: (*h, _decoder(k)) for k, h in kinds.items()}
+            source: self._everywhere | {k.__name__: (*h, k) for k, h in kinds.items()}
             for source, kinds in own.items()
         }
 
@@ -91,9 +93,9 @@ class Reconciler:
             known = handlers.get(kind_of(entry.body))
             if known is None:
                 continue
-            waits, handle, decode = known
+            waits, handle, kind = known
             try:
-                decoded = decode(entry.body)
+                decoded = _decoder(kind)(entry.body)
             except msgspec.DecodeError as error:
                 self._findings.add("CHAIN_BROKEN", source, 0, 0, f"unreadable entry: {error}")
                 continue

@@ -21,7 +21,7 @@ from trading.messages.custody import (
 from trading.messages.market import Ping
 from trading.messages.orders import Trade
 from trading.runtime.component import answer_ping
-from trading.runtime.faults import FaultBoard
+from trading.runtime.faults import FaultBoard, no_effect
 from trading.scenario.settlement import SettlementTerms
 from trading.topology import CUSTODIAN
 from trading.units import PPM
@@ -49,9 +49,7 @@ class Custodian:
         self._netting = Netting(universe)
         self._settlement = Settlement(self._ledger, self._netting, universe.firm_accounts)
         self._transfers = Transfers(universe, self._ledger, self._owed)
-        self._faults = FaultBoard(
-            self.name, (SettlementFailure,), self._check_fault, lambda fault_id, fault, now: ()
-        )
+        self._faults = FaultBoard(self.name, (SettlementFailure,), self._check_fault, no_effect)
         self._assets = tuple(asset.name for asset in universe.assets)
         self._firm = {account: None for account in universe.firm_accounts}
         self._started = False
@@ -59,7 +57,7 @@ class Custodian:
             Trade: self._on_trade,
             CustodyQuery: self._on_query,
             Wake: self._on_wake,
-            Ping: lambda message, now: (answer_ping(CUSTODIAN, message, now),),
+            Ping: self._on_ping,
             Deposit: self._transfers.on,
             Withdraw: self._transfers.on,
             InjectFault: self._faults.on,
@@ -111,6 +109,9 @@ class Custodian:
         out += self._settlement.run(run, self._hindered(), now)
         out.append(Wake(self._terms.next_run(run), RUN_TOPIC))
         return out
+
+    def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
+        return (answer_ping(self.name, message, now),)
 
     def _on_query(self, message: CustodyQuery, now: int) -> Sequence[Message]:
         pending: dict[str, dict[str, int]] = {account: {} for account in self._firm}

@@ -8,7 +8,7 @@ from trading.exchange import Exchange
 from trading.market_data import MarketData
 from trading.risk_monitor import RiskMonitor
 from trading.runtime.component import Component
-from trading.runtime.journal import MemoryJournal
+from trading.runtime.journal import Journal, MemoryJournal
 from trading.runtime.kernel import Kernel, Tap
 from trading.runtime.routes import MessageType
 from trading.scenario.plan import RunPlan
@@ -40,7 +40,7 @@ def build(
     plan: RunPlan,
     *,
     taps: Mapping[MessageType, Tap] | None = None,
-    journal: Callable[[str], MemoryJournal] = MemoryJournal,
+    journal: Callable[[str], Journal] = MemoryJournal,
     parts: list[Component] | None = None,
 ) -> tuple[Kernel, TestCoordinator]:
     """A kernel ready to run, and its coordinator. ``parts`` replaces the plan's components."""

@@ -7,7 +7,7 @@ from trading.report.html import render_html
 from trading.report.junit import render_junit
 from trading.report.svg_summary import render_svg
 from trading.report.verdict_json import render_json
-from trading.runtime.journal import MemoryJournal, to_ndjson
+from trading.runtime.journal import Journal, to_ndjson
 
 
 def write_report(result: RunResult, directory: Path) -> list[Path]:
@@ -33,7 +33,7 @@ def write_report(result: RunResult, directory: Path) -> list[Path]:
     return written
 
 
-def _write_journal(journal: MemoryJournal, path: Path) -> None:
+def _write_journal(journal: Journal, path: Path) -> None:
     with path.open("wb") as file:
         for entry in journal.after(0):
             file.write(to_ndjson(entry) + b"\n")

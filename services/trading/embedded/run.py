@@ -9,7 +9,7 @@ from trading.embedded.recorder import Progress, Recorder
 from trading.messages.risk import AlertFired, BreakerChanged
 from trading.report.record import RunRecord
 from trading.runtime.component import Component
-from trading.runtime.journal import MemoryJournal
+from trading.runtime.journal import Journal, MemoryJournal
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import PASS, JournalHead, Verdict
 from trading.scenario.verdict import Signal, judge
@@ -24,7 +24,7 @@ class RunResult(msgspec.Struct, frozen=True):
 
     verdict: Verdict
     record: RunRecord
-    journals: Mapping[str, MemoryJournal]
+    journals: Mapping[str, Journal]
 
 
 def run_plan(
@@ -32,7 +32,7 @@ def run_plan(
     *,
     control: bool = True,
     progress: Progress | None = None,
-    journal: Callable[[str], MemoryJournal] = MemoryJournal,
+    journal: Callable[[str], Journal] = MemoryJournal,
     parts: list[Component] | None = None,
 ) -> RunResult:
     """Run ``plan`` on a kernel of its own. No files, no global state, no wall clock.

@@ -59,7 +59,7 @@ class Exchange:
             Start: self._on_start,
             Wake: self._on_wake,
             PriceTick: self._on_tick,
-            Ping: lambda m, now, out: out.append(answer_ping(self.name, m, now)),
+            Ping: self._on_ping,
             PlaceOrder: self._on_place,
             CancelOrder: self._on_cancel,
             ReplaceOrder: self._on_replace,
@@ -116,6 +116,9 @@ class Exchange:
     def _on_tick(self, tick: PriceTick, now: int, out: Answer) -> None:
         if tick.price is not None and tick.price > 0:
             self._index[tick.asset] = tick.price
+
+    def _on_ping(self, message: Ping, now: int, out: Answer) -> None:
+        out.append(answer_ping(self.name, message, now))
 
     def _on_place(self, order: PlaceOrder, now: int, out: Answer) -> None:
         self.engine.place(order, now, out)

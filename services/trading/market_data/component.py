@@ -64,7 +64,7 @@ class MarketData:
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             Start: self._on_start,
             Wake: self._on_wake,
-            Ping: lambda message, now: [answer_ping(MARKET_DATA, message, now)],
+            Ping: self._on_ping,
             InjectFault: faults,
             RenewFault: faults,
             RecoverFault: faults,
@@ -89,6 +89,9 @@ class MarketData:
         out = self._publish(now)
         out.append(Wake(now + self._tick, TICK_TOPIC))
         return out
+
+    def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
+        return [answer_ping(self.name, message, now)]
 
     def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
         if message.topic != TICK_TOPIC:

@@ -82,14 +82,14 @@ class RiskMonitor:
             BookTop: self._books.on_top,
             ExecutionReport: self._on_report,
             Pong: self._venues.on_pong,
-            Ping: lambda m, now: self._out.append(answer_ping(RISK_MONITOR, m, now)),
+            Ping: self._on_ping,
             AccountSnapshot: self._on_account,
             CustodySnapshot: self._reconciliation.on_custody,
             SymbolStatusChanged: self._books.on_status,
             KillSwitchChanged: self._breaker.on_kill_switch,
-            AcknowledgeAlert: lambda m, now: alerts.acknowledge(m.alert_id, m.by, now),
-            SilenceRule: lambda m, now: alerts.silence(m.rule, m.subject, m.until),
-            TripBreaker: lambda m, now: self._breaker.trip(m.state, m.reason, m.by, now),
+            AcknowledgeAlert: self._on_acknowledge,
+            SilenceRule: self._on_silence,
+            TripBreaker: self._on_trip,
             ResetBreaker: self._on_reset,
             Wake: self._on_wake,
             Start: self._on_start,
@@ -154,6 +154,18 @@ class RiskMonitor:
     def _on_account(self, snapshot: AccountSnapshot, now: int) -> None:
         self._breaker.on_account(snapshot)
         self._reconciliation.on_account(snapshot, now)
+
+    def _on_ping(self, message: Ping, now: int) -> None:
+        self._out.append(answer_ping(self.name, message, now))
+
+    def _on_acknowledge(self, message: AcknowledgeAlert, now: int) -> None:
+        self._alerts.acknowledge(message.alert_id, message.by, now)
+
+    def _on_silence(self, message: SilenceRule, now: int) -> None:
+        self._alerts.silence(message.rule, message.subject, message.until)
+
+    def _on_trip(self, message: TripBreaker, now: int) -> None:
+        self._breaker.trip(message.state, message.reason, message.by, now)
 
     def _on_reset(self, message: ResetBreaker, now: int) -> None:
         self._portfolio.rebase()

@@ -21,6 +21,11 @@ LEASE_TOPIC = "fault-lease/"
 Hook = Callable[[str, Any, int], Sequence[Message]]
 
 
+def no_effect(fault_id: str, fault: Any, now: int) -> Sequence[Message]:
+    """For a service that asks its board what is active instead."""
+    return ()
+
+
 class Lease(msgspec.Struct, gc=False):
     fault: AnyFault
     since: int

@@ -10,7 +10,7 @@ follows as an entry of its own. Replaying the ``Received`` entries gives everyth
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -31,6 +31,27 @@ class ChainBroken(ValueError):
         super().__init__(f"entry {seq}: {why}")
         self.seq = seq
         self.why = why
+
+
+class Journal(Protocol):
+    """Where a runtime keeps one component's entries; ``head`` is the last hash."""
+
+    source: str
+    head: bytes
+    length: int
+
+    def append(self, now: int, kind: str, payload: Message | Sequence[Message]) -> bytes:
+        """Append one entry and return its hash."""
+        ...
+
+    def after(self, seq: int) -> Iterator[JournalEntry]:
+        """The entries with a sequence number above ``seq``, oldest first."""
+        ...
+
+
+def encode_entry(seq: int, now: int, kind: str, payload: Message | Sequence[Message]) -> bytes:
+    """The canonical bytes of an entry."""
+    return _encode((seq, now, kind, payload))
 
 
 class MemoryJournal:

@@ -14,12 +14,13 @@ from trading.messages import Delayed, Message, Start, Wake
 from trading.messages.audit import AuditQuery, JournalBatch
 from trading.messages.chaos import Probe
 from trading.runtime.component import Component
-from trading.runtime.journal import RECEIVED, MemoryJournal
+from trading.runtime.journal import RECEIVED, Journal, MemoryJournal
 from trading.runtime.network import Network
 from trading.runtime.routes import DIRECT, NOT_JOURNALED, MessageType, destinations
 from trading.units import MILLISECOND
 
 Tap = Callable[[Any, int], None]
+Outbound = Callable[[str, str, Any], None]
 
 _AUDIT_EVERY = 8192
 
@@ -30,6 +31,7 @@ class _Route(msgspec.Struct, gc=False):
     journaled: bool
     direct: bool
     to: tuple[int, ...]
+    away: tuple[str, ...]
     lost: int
     tap: Tap | None
 
@@ -37,6 +39,9 @@ class _Route(msgspec.Struct, gc=False):
 class Kernel:
     """``latency``: of every link, microseconds. ``auditor``: the component that reads all other
     journals. ``taps``: called with each message of a type that any component sends.
+
+    ``outbound``: called with (source, destination, message) for what goes to a component that is
+    not hosted here; without it such messages go nowhere.
 
     ``delivered`` counts messages handed to components, ``lost`` those that a partition ate.
     """
@@ -50,7 +55,9 @@ class Kernel:
         latency: int = MILLISECOND,
         auditor: str = "",
         taps: Mapping[MessageType, Tap] | None = None,
-        journal: Callable[[str], MemoryJournal] = MemoryJournal,
+        journal: Callable[[str], Journal] = MemoryJournal,
+        outbound: Outbound | None = None,
+        started: bool = False,
     ) -> None:
         self.now = start
         self.delivered = 0
@@ -66,17 +73,24 @@ class Kernel:
         self._unaudited = 0
         self._latency = latency
         self._taps = dict(taps or {})
+        self._outbound = outbound
         self._times: list[int] = []
         self._buckets: dict[int, list[list[Message]]] = {}
         self._routes: list[dict[MessageType, _Route]] = [{} for _ in hosted]
         self._cut: set[tuple[int, int]] = set()
         self._network_version = self.network.version
-        for component in hosted:
-            self.send(component.name, Start(run_id), start)
+        if not started:
+            for component in hosted:
+                self.send(component.name, Start(run_id), start)
 
     def send(self, to: str, message: Message, at: int | None = None) -> None:
         """Put a message from outside into a component's inbox. KeyError for an unknown one."""
         self._inboxes(self.now if at is None else at)[self._index[to]].append(message)
+
+    @property
+    def next_at(self) -> int | None:
+        """When something happens next, None when nothing will."""
+        return self._times[0] if self._times else None
 
     def step(self) -> bool:
         """Handle everything of the next instant. False when nothing is left to happen."""
@@ -99,6 +113,70 @@ class Kernel:
         while self._times and self._times[0] <= until:
             self.step()
         self.now = max(self.now, until)
+
+    def frozen(self) -> dict[str, Any]:
+        """All that a kernel with the same components' names needs to go on: see :meth:`thaw`."""
+        return {
+            "now": self.now,
+            "components": self._components,
+            "buckets": self._buckets,
+            "audited": self._audited,
+            "unaudited": self._unaudited,
+        }
+
+    def thaw(self, frozen: Mapping[str, Any]) -> None:
+        """Go on from what another kernel's :attr:`frozen` was; its messages in flight arrive."""
+        components: list[Component] = frozen["components"]
+        if [c.name for c in components] != list(self._index):
+            raise ValueError("a snapshot of other components")
+        self.now = frozen["now"]
+        self._components = components
+        self.network = next(c for c in components if isinstance(c, Network))
+        self._buckets = frozen["buckets"]
+        self._times = sorted(self._buckets)
+        self._audited = frozen["audited"]
+        self._unaudited = frozen["unaudited"]
+        self._rewire()
+
+    def retap(self, taps: Mapping[MessageType, Tap]) -> None:
+        """Replace all taps."""
+        self._taps = dict(taps)
+        for routes in self._routes:
+            routes.clear()
+
+    def component(self, name: str) -> Component:
+        """A hosted component. KeyError for one that is elsewhere."""
+        return self._components[self._index[name]]
+
+    def replay(self, received: Iterable[tuple[int, str, list[Message]]]) -> None:
+        """Do again what the journals say was received: (time, component, messages), in the order
+        in which it happened. What was in flight after the last of them is in flight again.
+        """
+        for now, name, messages in received:
+            self._arrive_before(now)
+            self.now = now
+            index = self._index[name]
+            inbox = self._inboxes(now)[index]
+            batches: list[Message] = [m for m in inbox if isinstance(m, JournalBatch)]
+            inbox.clear()
+            self._deliver(index, batches + messages, now)
+            if self.network.version != self._network_version:
+                self._rewire()
+            if self._unaudited >= _AUDIT_EVERY:
+                self._feed_auditor(now)
+        self._arrive_before(self.now + 1)
+
+    def _arrive_before(self, time: int) -> None:
+        """Empty the buckets before ``time``: what was in them is in the journals. The auditor's
+        batches alone are not.
+        """
+        while self._times and self._times[0] < time:
+            now = heappop(self._times)
+            for index, inbox in enumerate(self._buckets[now]):
+                batches: list[Message] = [m for m in inbox if isinstance(m, JournalBatch)]
+                if batches:
+                    self._deliver(index, batches, now)
+            del self._buckets[now]
 
     def _inboxes(self, at: int) -> list[list[Message]]:
         inboxes = self._buckets.get(at)
@@ -140,6 +218,8 @@ class Kernel:
                     inboxes = self._inboxes(arrival)
                 for to in route.to:
                     inboxes[to].append(output)
+                if route.away:
+                    self._send_away(index, route.away, output)
         self._unaudited += journal.length - before
 
     def _special(self, index: int, output: Message, now: int) -> None:
@@ -177,11 +257,20 @@ class Kernel:
         inboxes = self._inboxes(arrival)
         for to in route.to:
             inboxes[to].append(message)
+        self._send_away(index, route.away, message)
+
+    def _send_away(self, index: int, destinations: Iterable[str], message: Message) -> None:
+        if self._outbound is not None:
+            for name in destinations:
+                self._outbound(self._components[index].name, name, message)
 
     def _send_direct(self, index: int, message: Any, arrival: int) -> None:
         name = self.network.name if isinstance(message, Probe) else message.to
         to = self._index.get(name)
-        if to is None or (index, to) in self._cut:
+        if to is None:
+            self._send_away(index, (name,), message)
+            return
+        if (index, to) in self._cut:
             self.lost += 1
             return
         self._inboxes(arrival)[to].append(message)
@@ -190,16 +279,14 @@ class Kernel:
         """The route of a type, from now on remembered; None for what the kernel does itself."""
         if isinstance(output, Wake | Delayed | AuditQuery):
             return None
-        wanted = [
-            self._index[name]
-            for name in destinations(self._components[index].name, kind)
-            if name in self._index
-        ]
+        named = destinations(self._components[index].name, kind)
+        wanted = [self._index[name] for name in named if name in self._index]
         reached = tuple(to for to in wanted if (index, to) not in self._cut)
         route = _Route(
             kind not in NOT_JOURNALED,
             kind in DIRECT,
             reached,
+            tuple(name for name in named if name not in self._index),
             len(wanted) - len(reached),
             self._taps.get(kind),
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from trading.scenario.errors import suggestion
-from trading.universe import Universe
+from trading.universe import MANUAL, Universe
 
 
 def coins(universe: Universe) -> tuple[str, ...]:
@@ -17,7 +17,8 @@ def stablecoins(universe: Universe) -> tuple[str, ...]:
 
 def strategies(universe: Universe) -> tuple[str, ...]:
     """Kinds and accounts."""
-    return tuple(dict.fromkeys(n for a in universe.accounts for n in (a.strategy, a.name)))
+    automated = [a for a in universe.accounts if a.strategy != MANUAL]
+    return tuple(dict.fromkeys(n for a in automated for n in (a.strategy, a.name)))
 
 
 def by_symbol(universe: Universe) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The scenario engine: steady state, faults on their timeline, observation, recovery, audit."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -81,14 +82,14 @@ class TestCoordinator:
         self._handlers: dict[type, Callable[[Any, int], Sequence[Message]]] = {
             Start: self._on_start,
             Wake: self._on_wake,
-            Ping: lambda m, now: [answer_ping(self.name, m, now)],
+            Ping: self._on_ping,
             Pong: self._on_pong,
             PriceTick: self._watched(view.on_tick),
             BookTop: self._watched(view.on_book),
             SymbolStatusChanged: self._watched(view.on_status),
             ExecutionReport: self._watched(view.on_report),
-            Trade: self._watched(lambda m, now: None),
-            ProbeResult: self._watched(lambda m, now: None),
+            Trade: self._watched(_unseen),
+            ProbeResult: self._watched(_unseen),
             SettlementInstructed: self._watched(view.on_settlement),
             Settled: self._watched(view.on_settlement),
             SettlementFailed: self._watched(view.on_settlement),
@@ -132,18 +133,22 @@ class TestCoordinator:
 
     def _watched(self, see: Callable[[Any, int], None]) -> Callable[[Any, int], Sequence[Message]]:
         """The view sees a message first, then the watchers of the faults that run."""
+        return partial(self._watch, see)
 
-        def handle(message: Message, now: int) -> Sequence[Message]:
-            see(message, now)
-            answers: list[Message] = []
-            for run in self._runs:
-                if run.watcher is not None and not run.seen.recovered_at:
-                    run.watcher.on(message, now)
-                    if run.watcher.injected_at and not run.seen.injected_at:
-                        answers += self._verified(run, now)
-            return answers
+    def _watch(
+        self, see: Callable[[Any, int], None], message: Message, now: int
+    ) -> Sequence[Message]:
+        see(message, now)
+        answers: list[Message] = []
+        for run in self._runs:
+            if run.watcher is not None and not run.seen.recovered_at:
+                run.watcher.on(message, now)
+                if run.watcher.injected_at and not run.seen.injected_at:
+                    answers += self._verified(run, now)
+        return answers
 
-        return handle
+    def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
+        return [answer_ping(self.name, message, now)]
 
     def _on_start(self, message: Start, now: int) -> Sequence[Message]:
         self._run_id = message.run_id
@@ -371,3 +376,7 @@ class TestCoordinator:
             return ()
         self.observation.audit = message
         return self._finish(now)
+
+
+def _unseen(message: Message, now: int) -> None:
+    """The view does not need it; the watchers do."""

@@ -26,7 +26,7 @@ from trading.trading_engine.mean_reversion import MeanReversion
 from trading.trading_engine.momentum import Momentum
 from trading.trading_engine.strategy import STEP, Strategy
 from trading.units import SCALE, SECOND
-from trading.universe import Universe
+from trading.universe import MANUAL, Universe
 
 RUNNING, STOPPED, DISCONNECTED = "RUNNING", "STOPPED", "DISCONNECTED"
 TICK, RUNAWAY = "tick", "runaway/"
@@ -41,18 +41,21 @@ _KINDS: dict[str, tuple[type[Strategy], str]] = {
 
 
 class TradingEngine:
-    """One strategy for each of the firm's accounts; it knows the exchange as any client does."""
+    """One strategy for each of the firm's automated accounts; it knows the exchange as any client
+    does.
+    """
 
     name = TRADING_ENGINE
 
     def __init__(self, universe: Universe, seed: int = 0, *, tick: int = SECOND) -> None:
         self._tick = tick
         self._strategies: dict[str, Strategy] = {}
-        for account in universe.accounts:
+        automated = [a for a in universe.accounts if a.strategy != MANUAL]
+        for account in automated:
             kind, prefix = _KINDS[account.strategy]
             desk = Desk(account, universe, prefix)
             self._strategies[account.name] = kind(desk, tick)
-        self._kinds = {a.strategy: a.name for a in universe.accounts}
+        self._kinds = {a.strategy: a.name for a in automated}
         self._states = dict.fromkeys(self._strategies, RUNNING)
         self._heard = 0
         self._connected = True
@@ -71,7 +74,7 @@ class TradingEngine:
             ExecutionReport: self._on_report,
             KillSwitchChanged: self._on_kill,
             RequestFailed: self._on_failure,
-            Ping: lambda m, now, out: out.append(answer_ping(self.name, m, now)),
+            Ping: self._on_ping,
             InjectFault: self._on_fault,
             RenewFault: self._on_fault,
             RecoverFault: self._on_fault,
@@ -111,6 +114,9 @@ class TradingEngine:
                 self._disconnect("NO_BOOK_UPDATES", now, out)
             for strategy in self._strategies.values():
                 self._malfunction(strategy, now, out)
+
+    def _on_ping(self, message: Ping, now: int, out: list[Message]) -> None:
+        out.append(answer_ping(self.name, message, now))
 
     def _on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
         self._heard = now

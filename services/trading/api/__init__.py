@@ -1,0 +1,1 @@
+"""The services' public APIs over HTTP and WebSocket, one package each."""

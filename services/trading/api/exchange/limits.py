@@ -1,0 +1,96 @@
+"""Request weights and order counts: fixed windows of wall time, as the venue counts them."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from trading.api.exchange.errors import BinanceError
+
+#: Weight that one address may use in a minute, and orders that one account may send.
+WEIGHT_PER_MINUTE = 6000
+ORDERS_PER_10_SECONDS = 100
+ORDERS_PER_DAY = 200_000
+#: Requests after the limit was reached that are answered with 429; after these comes the ban.
+PATIENCE = 1000
+BAN_SECONDS = 120
+_MAX_TRACKED = 10_000
+
+
+class OrderCounts(NamedTuple):
+    per_10_seconds: int
+    per_day: int
+
+
+class _Window:
+    __slots__ = ("count", "start")
+
+    def __init__(self) -> None:
+        self.start = -1
+        self.count = 0
+
+    def add(self, amount: int, start: int) -> int:
+        if start != self.start:
+            self.start, self.count = start, 0
+        self.count += amount
+        return self.count
+
+
+class Limits:
+    """``orders_per_10_seconds`` and ``weight_per_minute`` may be raised for load tests."""
+
+    def __init__(
+        self,
+        *,
+        weight_per_minute: int = WEIGHT_PER_MINUTE,
+        orders_per_10_seconds: int = ORDERS_PER_10_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.weight_per_minute = weight_per_minute
+        self.orders_per_10_seconds = orders_per_10_seconds
+        self._clock = clock
+        self._weights: dict[str, _Window] = {}
+        self._orders: dict[str, tuple[_Window, _Window]] = {}
+        self._banned: dict[str, float] = {}
+
+    def use(self, address: str, weight: int) -> int:
+        """Count a request; the weight used in this minute. Raises BinanceError with 429 above the
+        limit, and 418 for who did not stop then.
+        """
+        now = self._clock()
+        banned = self._banned.get(address, 0.0)
+        if banned > now:
+            raise BinanceError(
+                -1003, "Way too much request weight used; IP banned.", 418, int(banned - now) + 1
+            )
+        if len(self._weights) > _MAX_TRACKED:
+            self._weights.clear()
+        used = self._weights.setdefault(address, _Window()).add(weight, int(now // 60))
+        if used > self.weight_per_minute + PATIENCE:
+            self._banned[address] = now + BAN_SECONDS
+        if used > self.weight_per_minute:
+            raise BinanceError(
+                -1003,
+                f"Too much request weight used; current limit is {self.weight_per_minute} request"
+                " weight per 1 MINUTE. Please use WebSocket Streams for live updates to avoid"
+                " polling the API.",
+                429,
+                60 - int(now % 60),
+            )
+        return used
+
+    def order(self, account: str) -> OrderCounts:
+        """Count an order. Raises BinanceError with 429 above a limit."""
+        now = self._clock()
+        short, day = self._orders.setdefault(account, (_Window(), _Window()))
+        counts = OrderCounts(short.add(1, int(now // 10)), day.add(1, int(now // 86400)))
+        if counts.per_10_seconds > self.orders_per_10_seconds or counts.per_day > ORDERS_PER_DAY:
+            limit, interval, wait = self.orders_per_10_seconds, "10 SECOND", 10 - int(now % 10)
+            if counts.per_day > ORDERS_PER_DAY:
+                limit, interval, wait = ORDERS_PER_DAY, "1 DAY", 86400 - int(now % 86400)
+            raise BinanceError(
+                -1015,
+                f"Too many new orders; current limit is {limit} orders per {interval}.",
+                429,
+                wait,
+            )
+        return counts

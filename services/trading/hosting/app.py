@@ -1,0 +1,114 @@
+"""What all services serve alike: liveness, readiness, metrics, and their journal."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi.responses import StreamingResponse
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from trading.hosting.guard import Guard
+from trading.hosting.host import Host
+from trading.runtime.journal import to_ndjson
+
+_PAGE = 2000
+
+
+def create_app(service: str, host: Host, *, title: str, description: str) -> FastAPI:
+    """A service's app with the common routes; ``state.registry`` takes its metrics."""
+    app = FastAPI(title=title, description=description, version="1", redoc_url=None)
+    app.add_middleware(Guard, service=service)
+    registry = app.state.registry = CollectorRegistry()
+    registry.register(_HostMetrics(service, host))
+    app.state.stopping = asyncio.Event()
+
+    @app.get("/health", tags=["service"], summary="Is the process alive?")
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "service": service}
+
+    @app.get(
+        "/ready",
+        tags=["service"],
+        summary="Can it do its work?",
+        responses={503: {"description": "It cannot, and says why."}},
+    )
+    async def ready(response: Response) -> dict[str, Any]:
+        problem = host.ready
+        if problem:
+            response.status_code = 503
+        return {"ready": not problem, "service": service, "problem": problem or None}
+
+    @app.get("/metrics", tags=["service"], summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    @app.get(
+        "/journal",
+        tags=["service"],
+        summary="The hash-chained journal, one JSON object a line",
+        responses={200: {"content": {"application/x-ndjson": {}}}},
+        response_class=StreamingResponse,
+    )
+    async def journal(
+        after: Annotated[int, Query(ge=0, le=2**62, description="Sequence to go on after.")] = 0,
+        follow: Annotated[bool, Query(description="Stay, and get what is to come.")] = False,
+        session: Annotated[
+            int | None, Query(ge=1, le=2**31, description="An earlier session; default: this.")
+        ] = None,
+    ) -> StreamingResponse:
+        number = host.live.number if session is None else session
+        if number > host.live.number:
+            raise HTTPException(404, f"no session {number}; the newest is {host.live.number}")
+        lines = _lines(app, host, service, number, after, follow)
+        headers = {"X-Session": str(number)}
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+
+    return app
+
+
+async def _lines(
+    app: FastAPI, host: Host, service: str, session: int, after: int, follow: bool
+) -> AsyncIterator[bytes]:
+    """Only what is durable is read; following ends with the session."""
+    stopping: asyncio.Event = app.state.stopping
+    while True:
+        page = await asyncio.to_thread(host.store.read, session, service, after, _PAGE)
+        if page:
+            after += len(page)
+            yield b"".join(to_ndjson(entry) + b"\n" for entry in page)
+        elif not follow or host.live.number != session or stopping.is_set():
+            return
+        else:
+            try:
+                await asyncio.wait_for(stopping.wait(), 0.1)
+            except TimeoutError:
+                continue
+
+
+class _HostMetrics(Collector):
+    def __init__(self, service: str, host: Host) -> None:
+        self._service = service
+        self._host = host
+
+    def collect(self) -> list[Metric]:
+        if self._host.ready == "starting":
+            return []
+        host, live = self._host, self._host.live
+        journal = live.kernel.journals[self._service]
+        values = (
+            ("journal_entries", "Entries in the journal of this session", journal.length),
+            ("journal_unwritten", "Entries that are decided and not durable", len(live.pending)),
+            ("sim_time_seconds", "Simulated time, Unix seconds", live.kernel.now / 1e6),
+            ("sim_speed", "Simulated seconds per wall second", host.clock.speed),
+            ("sim_slipped_seconds", "Time waited for the machine", host.clock.slipped / 1e6),
+            ("ready", "1: can do its work", 0 if host.ready else 1),
+        )
+        made: list[Metric] = []
+        for name, text, value in values:
+            family = GaugeMetricFamily(f"trading_{name}", text, labels=["service"])
+            family.add_metric([self._service], float(value))
+            made.append(family)
+        return made

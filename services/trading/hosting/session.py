@@ -1,0 +1,26 @@
+"""A session: from one opening of the ecosystem to the next, with journals of its own.
+
+Every scenario run is a session that opens with the plan's prices, seed and balances; between runs
+the ecosystem simply trades.
+"""
+
+import msgspec
+
+from trading.scenario.plan import RunPlan
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """``run_id``: empty between runs. ``opened``: wall time, ISO 8601, for people."""
+
+    plan: RunPlan
+    run_id: str = ""
+    opened: str = ""
+
+    @property
+    def journal_id(self) -> str:
+        """As the embedded runtime names its runs: part of the first entry of every journal."""
+        return f"{self.plan.name}-{self.plan.seed}"
+
+
+encode_session = msgspec.json.Encoder().encode
+decode_session = msgspec.json.Decoder(Session).decode
