@@ -6,7 +6,13 @@ from typing import Any
 from trading.audit_correlator.chains import Chains
 from trading.audit_correlator.reconciler import Reconciler
 from trading.messages import Message, Wake
-from trading.messages.audit import AuditQuery, AuditReport, JournalBatch
+from trading.messages.audit import (
+    AuditQuery,
+    AuditReport,
+    Correlation,
+    Discrepancy,
+    JournalBatch,
+)
 from trading.messages.chaos import InjectFault, RecoverFault, RenewFault
 from trading.messages.market import Ping
 from trading.runtime.component import answer_ping
@@ -53,6 +59,14 @@ class AuditCorrelator:
             "reconciler": self._reconciler.state(),
             "waiting": sorted(self._waiting),
         }
+
+    def discrepancies(self) -> list[Discrepancy]:
+        """What has been found so far; claims that still wait for their trades are not judged."""
+        return [*self._chains.discrepancies({}), *self._reconciler.discrepancies()]
+
+    def correlations(self) -> tuple[Correlation, ...]:
+        """What led to what, so far."""
+        return self._reconciler.correlator.correlations()
 
     def give_up(self, run_id: str, now: int) -> Sequence[Message]:
         """Answer a query now, with what has been read; nothing if it has been answered."""

@@ -113,8 +113,10 @@ class Reconciler:
         """Judge what still waits; discrepancies, correlations and false alarms. Call once."""
         self._judge(True)
         self._monitor.finish()
-        found = self.trades.discrepancies[:10] + self._findings.all()
-        return found, self.correlator.correlations(), self.correlator.false_alarms()
+        return self.discrepancies(), self.correlator.correlations(), self.correlator.false_alarms()
+
+    def discrepancies(self) -> list[Discrepancy]:
+        return self.trades.discrepancies[:10] + self._findings.all()
 
     def state(self) -> dict[str, Any]:
         return {

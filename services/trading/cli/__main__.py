@@ -8,6 +8,7 @@ import click
 from trading.cli.audit import audit
 from trading.cli.run import run
 from trading.cli.scenario import scenario
+from trading.cli.up import up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,6 +22,8 @@ def cli() -> None:
     trading scenario list                  what is shipped
     trading scenario new my-scenario       start one of your own
     trading audit verify out/              check the journals of a run
+    trading up                             all services on this machine, with a dashboard
+    trading scenario run market-crash      break the running ecosystem
     """
 
 
@@ -35,6 +38,7 @@ def schema() -> None:
 cli.add_command(run)
 cli.add_command(scenario)
 cli.add_command(audit)
+cli.add_command(up)
 
 
 def main() -> None:

@@ -1,15 +1,16 @@
-"""``trading scenario``: list, show, validate, new."""
+"""``trading scenario``: list, show, validate, new; and the commands of :mod:`.remote`."""
 
 from pathlib import Path
 
 import click
 
+from trading.cli.remote import abort, list_runs, run_remote, watch
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
 
 
 @click.group()
 def scenario() -> None:
-    """Look at the shipped scenarios, check your own."""
+    """Look at the shipped scenarios, check your own, run them against a running ecosystem."""
 
 
 @scenario.command("list")
@@ -89,3 +90,7 @@ def _known(name: str) -> Path:
     close = get_close_matches(name, known, n=1)
     hint = f", did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}"
     raise WrongInput(f"no shipped scenario '{name}'{hint}")
+
+
+for _command in (run_remote, list_runs, watch, abort):
+    scenario.add_command(_command)

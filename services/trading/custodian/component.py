@@ -114,6 +114,10 @@ class Custodian:
         return (answer_ping(self.name, message, now),)
 
     def _on_query(self, message: CustodyQuery, now: int) -> Sequence[Message]:
+        return (self.snapshot(message.source, message.request_id, now),)
+
+    def snapshot(self, to: str, request_id: str, now: int) -> CustodySnapshot:
+        """What the firm's accounts hold and are owed at this moment."""
         pending: dict[str, dict[str, int]] = {account: {} for account in self._firm}
         for account, asset, amount in self._unsettled():
             owed = pending.get(account)
@@ -131,15 +135,8 @@ class Custodian:
             for i in self._settlement.overdue()
             if i.account in self._firm
         )
-        return (
-            CustodySnapshot(
-                message.source,
-                message.request_id,
-                tuple(balances),
-                overdue,
-                self._netting.last_trade_id,
-                now,
-            ),
+        return CustodySnapshot(
+            to, request_id, tuple(balances), overdue, self._netting.last_trade_id, now
         )
 
     def _unsettled(self) -> list[tuple[str, str, int]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from trading.embedded.library import resolve
 from trading.embedded.run import run_plan
 from trading.risk_monitor import RULES
-from trading.scenario.load import Loaded, load
+from trading.scenario.load import Loaded, load, load_text
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import Verdict
 
@@ -24,6 +24,27 @@ def load_scenario(
         known_rules={name: rule.parse for name, rule in RULES.items()},
         overrides=overrides or {},
         seed=seed,
+    )
+
+
+def load_scenario_text(
+    text: str,
+    path: Path,
+    *,
+    seed: int | None = None,
+    overrides: Mapping[str, str] | None = None,
+    files: bool = True,
+) -> Loaded:
+    """As :func:`load_scenario`, from text; ``path`` names it in messages, and files that it
+    names are relative to that, if ``files`` may be read at all.
+    """
+    return load_text(
+        text,
+        path,
+        known_rules={name: rule.parse for name, rule in RULES.items()},
+        overrides=overrides or {},
+        seed=seed,
+        files=files,
     )
 
 

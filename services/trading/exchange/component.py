@@ -72,6 +72,16 @@ class Exchange:
             RecoverFault: self._on_fault,
         }
 
+    @property
+    def outage_modes(self) -> frozenset[str]:
+        """Modes of :class:`ExchangeOutage` that are played at the wire now."""
+        return self._outage.modes
+
+    @property
+    def outage_delay(self) -> int:
+        """Microseconds that every answer is late now."""
+        return self._outage.delay
+
     def on(self, message: Message, now: int) -> Sequence[Message]:
         handler = self._handlers.get(type(message))
         if handler is None:

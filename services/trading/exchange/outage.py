@@ -53,6 +53,15 @@ class Outage:
     def on(self) -> bool:
         return bool(self._modes)
 
+    @property
+    def modes(self) -> frozenset[str]:
+        return frozenset(self._modes)
+
+    @property
+    def delay(self) -> int:
+        slow = self._modes.get("slow")
+        return slow.delay if slow is not None else 0
+
     def begin(self, fault: ExchangeOutage) -> None:
         self._modes[fault.mode] = fault
 

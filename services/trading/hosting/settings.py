@@ -4,10 +4,11 @@ names. A setting that is wrong stops the start and says which it is.
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -18,7 +19,9 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
-    bind_host: str = Field(default="127.0.0.1", description="Address that the services listen on.")
+    bind_host: IPvAnyAddress = Field(
+        default=IPv4Address("127.0.0.1"), description="Address that the services listen on."
+    )
     data_dir: Path = Field(default=Path(".trading"), description="Where SQLite journals are kept.")
     journal: Literal["sqlite", "memory"] = Field(
         default="sqlite", description="Journal backend; memory forgets everything at the end."
@@ -27,8 +30,9 @@ class Settings(BaseSettings):
         default=1.0, gt=0, le=3600, description="Simulated seconds per wall second between runs."
     )
     sim_seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of the market between runs.")
-    enable_chaos_scenarios: bool = Field(
-        default=False, description="May scenarios run here? Needs CHAOS_TOKEN."
+    enable_chaos_scenarios: bool | None = Field(
+        default=None,
+        description="May scenarios run here? Default: only with trading up on a loopback address.",
     )
     enable_audit_logging: bool = Field(
         default=True, description="Does the audit correlator read the journals along?"
@@ -84,8 +88,11 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         lines = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsError("\n".join(lines)) from error
-    if settings.enable_chaos_scenarios and settings.chaos_token is None:
-        raise SettingsError("CHAOS_TOKEN: must be set where ENABLE_CHAOS_SCENARIOS is true")
+    if not settings.bind_host.is_loopback and settings.risk_token is None:
+        raise SettingsError(
+            f"RISK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback"
+            " address: whoever can connect could reset the circuit breaker"
+        )
     if (settings.api_key is None) != (settings.api_secret is None):
         missing = "API_SECRET" if settings.api_secret is None else "API_KEY"
         raise SettingsError(f"{missing}: API_KEY and API_SECRET go together")

@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS entry (
 CREATE TABLE IF NOT EXISTS snapshot (
     session INTEGER PRIMARY KEY, heads TEXT NOT NULL, blob BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS document (
+    kind TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, name)
+);
 """
 
 
@@ -91,6 +94,17 @@ class SqliteStore:
             return None
         heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(found[0][0]).items()}
         return Snapshot(heads, found[0][1])
+
+    def put(self, kind: str, name: str, body: bytes) -> None:
+        with _translated(), self._writing:
+            self._writer.execute(
+                "INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, name, body)
+            )
+
+    def documents(self, kind: str) -> dict[str, bytes]:
+        return dict(
+            self._rows("SELECT name, body FROM document WHERE kind=? ORDER BY name", (kind,))
+        )
 
     def ping(self) -> None:
         self._rows("SELECT 1")

@@ -61,6 +61,14 @@ class JournalStore(Protocol):
 
     def snapshot(self, session: int) -> Snapshot | None: ...
 
+    def put(self, kind: str, name: str, body: bytes) -> None:
+        """Keep a document; one of that kind and name is replaced."""
+        ...
+
+    def documents(self, kind: str) -> dict[str, bytes]:
+        """All documents of a kind by name."""
+        ...
+
     def ping(self) -> None:
         """Is the backend there?"""
         ...
@@ -75,6 +83,7 @@ class MemoryStore:
         self._specs: list[bytes] = []
         self._entries: dict[tuple[int, str], list[JournalEntry]] = {}
         self._snapshots: dict[int, Snapshot] = {}
+        self._documents: dict[str, dict[str, bytes]] = {}
 
     def open_session(self, spec: bytes) -> int:
         self._specs.append(spec)
@@ -103,6 +112,12 @@ class MemoryStore:
 
     def snapshot(self, session: int) -> Snapshot | None:
         return self._snapshots.get(session)
+
+    def put(self, kind: str, name: str, body: bytes) -> None:
+        self._documents.setdefault(kind, {})[name] = body
+
+    def documents(self, kind: str) -> dict[str, bytes]:
+        return dict(self._documents.get(kind, {}))
 
     def ping(self) -> None:
         return

@@ -136,6 +136,12 @@ class RecoverFault(Message):
     fault_id: str
 
 
+class AbortRun(Message):
+    """To the coordinator: take every fault back at once, and end without a verdict."""
+
+    reason: str
+
+
 class FaultApplied(Message):
     """The service has begun to play the fault. No evidence that anything happened."""
 

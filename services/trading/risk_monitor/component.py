@@ -51,7 +51,7 @@ class RiskMonitor:
     ) -> None:
         self._beat = beat = max(SECOND, tick)
         patience = 3 * beat
-        controls = Controls(limits, disabled, tick=beat)
+        self.controls = controls = Controls(limits, disabled, tick=beat)
         self._out: list[Message] = []
         self._breaker = Breaker(
             universe.firm_accounts, enabled=breaker_enabled, retry=5 * beat, out=self._out
@@ -106,6 +106,18 @@ class RiskMonitor:
         answers = out[:]
         out.clear()
         return answers
+
+    def health(self, now: int) -> dict[str, dict[str, int]]:
+        """Microseconds since each venue's last answered question was sent, and since each feed's
+        last good price was true; -1: never.
+        """
+        return {
+            "venues": self._venues.ages(now),
+            "feeds": {
+                name: now - feed.good_at if feed.good else -1
+                for name, feed in self._feeds.by_asset.items()
+            },
+        }
 
     def state(self) -> dict[str, Any]:
         return {

@@ -64,6 +64,10 @@ class Venues:
             elif self._alerts.active:
                 self._alerts.clear("venue-down", name, now)
 
+    def ages(self, now: int) -> dict[str, int]:
+        """Microseconds since the last question that each venue has answered."""
+        return {name: now - venue.answered for name, venue in self._venues.items()}
+
     def state(self) -> dict[str, Any]:
         return {
             "nonce": self._nonce,

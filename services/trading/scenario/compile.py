@@ -24,9 +24,9 @@ class CompileError(ValueError):
         self.place = place
 
 
-def compile_plan(model: ChaosScenario, universe: Universe, directory: Path) -> RunPlan:
-    """``directory``: what files in the scenario are relative to. Raises CompileError for a file
-    that cannot be read; everything else has been checked before.
+def compile_plan(model: ChaosScenario, universe: Universe, directory: Path | None) -> RunPlan:
+    """``directory``: what files in the scenario are relative to; None: it may name none. Raises
+    CompileError for a file that cannot be read; everything else has been checked before.
     """
     spec = model.spec
     market = spec.market
@@ -74,7 +74,7 @@ def _expectation(expected: Expectation) -> PlannedExpectation:
     return PlannedExpectation(kind, name, expected.of or "", within, expected.subject or "")
 
 
-def _planned(index: int, fault: Fault, universe: Universe, directory: Path) -> PlannedFault:
+def _planned(index: int, fault: Fault, universe: Universe, directory: Path | None) -> PlannedFault:
     place: Place = ("spec", "faults", index)
     return PlannedFault(
         fault.name,
@@ -84,7 +84,9 @@ def _planned(index: int, fault: Fault, universe: Universe, directory: Path) -> P
     )
 
 
-def _fault(fault: Fault, universe: Universe, directory: Path, place: Place) -> chaos.AnyFault:
+def _fault(
+    fault: Fault, universe: Universe, directory: Path | None, place: Place
+) -> chaos.AnyFault:
     if (shock := fault.marketShock) is not None:
         return _shock(shock, universe)
     if (depeg := fault.depeg) is not None:
@@ -128,13 +130,15 @@ def _shock(shock: faults.MarketShock, universe: Universe) -> chaos.MarketShock:
     )
 
 
-def _depeg(depeg: faults.Depeg, universe: Universe, directory: Path, place: Place) -> chaos.Depeg:
+def _depeg(
+    depeg: faults.Depeg, universe: Universe, directory: Path | None, place: Place
+) -> chaos.Depeg:
     points = [(parse_duration(p.after), parse_price(p.price)) for p in depeg.path or []]
     if depeg.to is not None:
         points = [(parse_duration(depeg.over), parse_price(depeg.to))]
     elif depeg.series is not None:
-        file, column = directory / depeg.series.file, depeg.series.column
-        series = _read(file, universe, depeg.asset, column, place)[depeg.asset]
+        file = _file(directory, depeg.series.file, place)
+        series = _read(file, universe, depeg.asset, depeg.series.column, place)[depeg.asset]
         points = list(_shift(series, series[0][0]))
     if depeg.step:
         points = _stairs(points)
@@ -165,9 +169,16 @@ def _outage(outage: faults.ExchangeOutage, universe: Universe) -> chaos.Exchange
     )
 
 
-def _replay(replay: ReplayModel, universe: Universe, directory: Path) -> dict[str, Points]:
+def _replay(replay: ReplayModel, universe: Universe, directory: Path | None) -> dict[str, Points]:
     place: Place = ("spec", "market", "replay", "file")
-    return _read(directory / replay.file, universe, replay.asset or "", replay.column, place)
+    file = _file(directory, replay.file, place)
+    return _read(file, universe, replay.asset or "", replay.column, place)
+
+
+def _file(directory: Path | None, name: str, place: Place) -> Path:
+    if directory is None:
+        raise CompileError(place, "a scenario that came over the network cannot read files")
+    return directory / name
 
 
 def _read(

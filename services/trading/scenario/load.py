@@ -68,8 +68,11 @@ def load_text(
     known_rules: Rules = _NO_RULES,
     overrides: Mapping[str, str] = _NO_OVERRIDES,
     seed: int | None = None,
+    files: bool = True,
 ) -> Loaded:
-    """As :func:`load`, from text; ``path`` names it, and files in it are relative to that."""
+    """As :func:`load`, from text; ``path`` names it, and files in it are relative to that, if
+    ``files`` may be read at all.
+    """
     file = str(path)
     document = _parse(text, file)
     data = document.data
@@ -89,7 +92,7 @@ def load_text(
     if problems or model is None:
         raise ScenarioError(problems)
     try:
-        plan = compile_plan(model, default_universe(), path.parent)
+        plan = compile_plan(model, default_universe(), path.parent if files else None)
     except CompileError as error:
         place, message = error.place, str(error)
         problem = _located(file, document, changed, wanted, place, message)

@@ -41,7 +41,8 @@ class SeenFault(msgspec.Struct, gc=False):
 
 class Observation(msgspec.Struct, gc=False, kw_only=True):
     """``steady_at``: when the steady state had held long enough, 0 if never; ``unsteady``: what
-    stood against it last. ``monitor_silence``: longest time without a sign of the risk monitor.
+    stood against it last. ``aborted``: why the run was ended early. ``monitor_silence``: longest
+    time without a sign of the risk monitor.
     """
 
     started_at: int = 0
@@ -56,6 +57,7 @@ class Observation(msgspec.Struct, gc=False, kw_only=True):
     faults_ended_at: int = 0
     recovered_at: int = 0
     unrecovered: str = ""
+    aborted: str = ""
     audit: AuditReport | None = None
 
     def fault(self, name: str) -> SeenFault | None:

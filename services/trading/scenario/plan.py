@@ -88,7 +88,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str = ""
     seed: int = 0
-    speed: int = 60
+    speed: float = 60
     start: int = DEFAULT_START
     tick: int = SECOND
     universe: Universe = msgspec.field(default_factory=default_universe)

@@ -14,6 +14,7 @@ from trading.messages.audit import AuditReport
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
 from trading.scenario.plan import Expectation, RunPlan
 from trading.scenario.result import (
+    ABORTED,
     ERROR,
     FAIL,
     INCONCLUSIVE,
@@ -96,7 +97,11 @@ def judge(
     if seen.steady_at and not recovery.recovered:
         failures.append(f"no recovery: {recovery.reason}")
     failures += [f"audit: {d.kind} at {d.where}: {d.detail}" for d in audit.discrepancies]
+    if seen.aborted:
+        doubts = [f"aborted: {seen.aborted}"]
     outcome = INCONCLUSIVE if doubts else FAIL if failures else PASS
+    if seen.aborted:
+        outcome = ABORTED
     if not plan.expectations:
         outcome, doubts = ERROR, ["no expectation: nothing to judge"]
     return Verdict(

@@ -9,6 +9,7 @@ import msgspec
 from trading.messages import Message, Start, Wake
 from trading.messages.audit import AuditQuery, AuditReport
 from trading.messages.chaos import (
+    AbortRun,
     FaultApplied,
     FaultEnded,
     FaultInjected,
@@ -100,6 +101,7 @@ class TestCoordinator:
             FaultApplied: self._on_applied,
             FaultEnded: self._on_ended,
             AuditReport: self._on_audit,
+            AbortRun: self._on_abort,
         }
 
     @property
@@ -265,6 +267,8 @@ class TestCoordinator:
         observation = self.observation
         out: list[Message] = []
         for run in self._runs:
+            if observation.aborted and run.watcher is not None and not run.seen.ended_at:
+                out.append(RecoverFault(run.planned.target, run.planned.name))
             out += self._verify_recovery(run, now)
         problem = self.view.data_problem(now) or self._unrecovered(now)
         observation.unrecovered = problem
@@ -306,7 +310,7 @@ class TestCoordinator:
 
     def _finish(self, now: int) -> list[Message]:
         self.observation.ended_at = now
-        return self._enter("Completed", now)
+        return self._enter("Aborted" if self.observation.aborted else "Completed", now)
 
     def _enter(self, phase: str, now: int) -> list[Message]:
         self.phase = phase
@@ -370,6 +374,22 @@ class TestCoordinator:
             seen.ended_at = message.event_time
             seen.end_reason = message.reason
         return ()
+
+    def _on_abort(self, message: AbortRun, now: int) -> Sequence[Message]:
+        """Every fault is taken back; the end of the run is their verified recovery."""
+        if self.phase not in ("SteadyState", "Injecting", "Active", "Recovering"):
+            return ()
+        self.observation.aborted = message.reason or "no reason given"
+        if self.phase == "Recovering":
+            return ()
+        live = [r for r in self._runs if r.watcher is not None and not r.seen.ended_at]
+        for run in live:
+            run.recover_asked = True
+        self.observation.faults_ended_at = now
+        asked = [RecoverFault(r.planned.target, r.planned.name) for r in live]
+        if not any(r.watcher is not None for r in self._runs):
+            return self._finish(now)
+        return [*asked, *self._enter("Recovering", now)]
 
     def _on_audit(self, message: AuditReport, now: int) -> Sequence[Message]:
         if self.phase != "Evaluating":

@@ -99,6 +99,13 @@ class TradingEngine:
             "faults": self._faults.state(),
         }
 
+    def strategies(self) -> list[tuple[str, str, Desk]]:
+        """Kind, state and desk of every strategy."""
+        return [
+            (kind, self._states[account], self._strategies[account].desk)
+            for kind, account in self._kinds.items()
+        ]
+
     def _on_start(self, message: Start, now: int, out: list[Message]) -> None:
         self._heard = now
         out.append(Wake(now - now % self._tick + self._tick + self._tick // 2, TICK))

@@ -1,0 +1,1 @@
+"""The audit correlator's API: chains, findings, correlation."""

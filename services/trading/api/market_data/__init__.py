@@ -1,0 +1,1 @@
+"""The market data service's API: CoinGecko's simple price, and a feed with sequence numbers."""

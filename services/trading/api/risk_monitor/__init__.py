@@ -1,0 +1,1 @@
+"""The risk monitor's API, and the dashboard that stands on it."""

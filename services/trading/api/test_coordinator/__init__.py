@@ -1,0 +1,1 @@
+"""The test coordinator's API: scenarios and their runs."""

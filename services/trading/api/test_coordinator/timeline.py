@@ -1,0 +1,92 @@
+"""What happens in a run, as a list that watchers can go on with where they stopped."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from trading.messages import Message
+from trading.messages.chaos import (
+    FaultApplied,
+    FaultEnded,
+    FaultInjected,
+    FaultRecovered,
+    PhaseChanged,
+)
+from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
+
+#: A run with more events than this keeps its first ones.
+MAX_EVENTS = 20_000
+
+
+class Event(msgspec.Struct, gc=False):
+    """``id`` counts from 1; ``at``: simulated time, microseconds; ``kind``: phase, fault, alert,
+    resolved, breaker.
+    """
+
+    id: int
+    at: int
+    kind: str
+    text: str
+    severity: str = "info"
+
+
+class Timeline:
+    """``pnl`` in units of 1e-8 USD and ``firing`` are the newest figures."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.phase = "Pending"
+        self.pnl = 0
+        self.at = 0
+        self.firing: dict[str, None] = {}
+
+    def taps(self) -> dict[type[Message], Callable[[Any, int], None]]:
+        return {
+            PhaseChanged: self._on_phase,
+            FaultApplied: self._on_applied,
+            FaultInjected: self._on_injected,
+            FaultEnded: self._on_ended,
+            FaultRecovered: self._on_recovered,
+            AlertFired: self._on_fired,
+            AlertResolved: self._on_resolved,
+            BreakerChanged: self._on_breaker,
+            PortfolioReported: self._on_portfolio,
+        }
+
+    def _add(self, at: int, kind: str, text: str, severity: str = "info") -> None:
+        if len(self.events) < MAX_EVENTS:
+            self.events.append(Event(len(self.events) + 1, at, kind, text, severity))
+
+    def _on_phase(self, message: PhaseChanged, now: int) -> None:
+        self.phase = message.phase
+        self._add(message.event_time, "phase", message.phase)
+
+    def _on_applied(self, message: FaultApplied, now: int) -> None:
+        self._add(message.event_time, "fault", f"{message.fault_id}: {message.source} plays it")
+
+    def _on_injected(self, message: FaultInjected, now: int) -> None:
+        text = f"{message.fault_id}: verified, {message.evidence}"
+        self._add(message.event_time, "fault", text, "fault")
+
+    def _on_ended(self, message: FaultEnded, now: int) -> None:
+        self._add(message.event_time, "fault", f"{message.fault_id}: ended, {message.reason}")
+
+    def _on_recovered(self, message: FaultRecovered, now: int) -> None:
+        self._add(message.event_time, "fault", f"{message.fault_id}: recovery verified")
+
+    def _on_fired(self, message: AlertFired, now: int) -> None:
+        self.firing[message.alert_id] = None
+        text = f"{message.rule} on {message.subject}: {message.observed}, limit {message.limit}"
+        self._add(message.detected_time, "alert", text, message.severity)
+
+    def _on_resolved(self, message: AlertResolved, now: int) -> None:
+        self.firing.pop(message.alert_id, None)
+        self._add(message.event_time, "resolved", f"{message.rule} on {message.subject}")
+
+    def _on_breaker(self, message: BreakerChanged, now: int) -> None:
+        text = f"{message.state}: {message.reason}"
+        self._add(message.event_time, "breaker", text, "critical")
+
+    def _on_portfolio(self, message: PortfolioReported, now: int) -> None:
+        self.pnl, self.at = message.pnl, now

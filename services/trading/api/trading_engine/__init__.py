@@ -1,0 +1,1 @@
+"""The trading engine's API: what the strategies do."""

@@ -1,0 +1,77 @@
+"""``trading up``: the whole ecosystem on this machine."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from trading.cli.wrong_input import WrongInput
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where journals and credentials are kept. Default: DATA_DIR, or .trading here.",
+)
+@click.option(
+    "--speed", type=click.FloatRange(0, 3600, min_open=True), help="Of time between runs."
+)
+@click.option("--memory", is_flag=True, help="Keep nothing: journals in memory.")
+def up(data: Path | None, speed: float | None, memory: bool) -> None:
+    """Start all seven services on their ports, until Ctrl-C.
+
+    \b
+    exchange 8080 (Binance Spot API)   risk monitor 8084 (dashboard)
+    custodian 8081                     test coordinator 8085 (scenarios)
+    market data 8082                   audit correlator 8086
+    trading engine 8083                each with /docs, /health, /metrics, /journal
+
+    Started again, it goes on where it stopped. Settings come from the environment or .env:
+    BIND_HOST, DATA_DIR, SIM_SPEED, SIM_SEED, ENABLE_CHAOS_SCENARIOS, CHAOS_TOKEN, RISK_TOKEN,
+    API_KEY, API_SECRET, LOG_LEVEL; secrets also from files, e.g. CHAOS_TOKEN_FILE.
+    """
+    from trading.hosting.live import CannotRecover
+    from trading.hosting.logs import configure
+    from trading.hosting.settings import SettingsError, load_settings
+    from trading.hosting.store import StoreUnavailable
+    from trading.server.up import PortTaken, chaos_allowed, credentials, serve
+
+    overrides: dict[str, object] = {}
+    if data is not None:
+        overrides["data_dir"] = data
+    if speed is not None:
+        overrides["sim_speed"] = speed
+    if memory:
+        overrides["journal"] = "memory"
+    try:
+        settings = load_settings(overrides)
+        known = credentials(settings)
+    except SettingsError as error:
+        raise WrongInput(str(error)) from error
+    except OSError as error:
+        raise WrongInput(f"DATA_DIR: {error.filename}: {error.strerror}") from error
+    configure(settings.log_level)
+
+    def ready(urls: dict[str, str]) -> None:
+        for name, url in urls.items():
+            click.echo(f"{name:<17} {url}")
+        click.echo(f"\ndashboard         {urls['risk-monitor']}/")
+        kept = settings.data_dir / "credentials.json"
+        if settings.journal == "memory":
+            click.echo(f"API key           {known.api_key}\nAPI secret        {known.api_secret}")
+            click.echo(f"chaos token       {known.chaos_token}")
+        else:
+            click.echo(f"API key, tokens   {kept}")
+        if chaos_allowed(settings):
+            click.echo("break something   trading scenario run market-crash")
+        click.echo("ready; Ctrl-C ends it")
+
+    try:
+        asyncio.run(serve(settings, known, ready))
+    except PortTaken as error:
+        raise WrongInput(f"cannot listen on {error}; is it running already?") from error
+    except (CannotRecover, StoreUnavailable) as error:
+        raise WrongInput(f"{settings.data_dir}: {error}") from error
+    click.echo("stopped; everything is kept" if settings.journal != "memory" else "stopped")

@@ -1,0 +1,1 @@
+"""Puts hosts and APIs together: ``trading up``."""
