@@ -17,6 +17,7 @@ log = logging.getLogger("trading.http")
 
 #: Largest request body, bytes.
 MAX_BODY = 256 * 1024
+_DISCARDED = 16 * MAX_BODY
 
 _QUIET = frozenset({"/health", "/ready", "/metrics"})
 _HEADERS = (
@@ -59,6 +60,7 @@ class Guard:
 
         try:
             if _length(headers) > MAX_BODY:
+                await _discard(receive)
                 await _refuse(answer)
                 return
             await self._app(scope, _limited(receive), answer)
@@ -95,6 +97,16 @@ def _limited(receive: Receive) -> Receive:
         return message
 
     return limited
+
+
+async def _discard(receive: Receive) -> None:
+    """A client that is still sending when the connection closes never sees the answer."""
+    seen = 0
+    while seen < _DISCARDED:
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if not message.get("more_body"):
+            return
 
 
 def _length(headers: MutableMapping[bytes, bytes]) -> int:

@@ -161,6 +161,11 @@ class Host:
         if self.live.pending or self.live.writing:
             await self.settled(self.live.kernel.now)
 
+    def pace(self, speed: float) -> None:
+        """From now on simulated time goes on at ``speed``."""
+        self.clock.set(max(self.kernel.now, self.clock.now()), speed)
+        self._input.set()
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Hear of published messages, in order, once they are durable; returns how to stop."""
         self._listeners.append(listener)

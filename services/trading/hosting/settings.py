@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     bind_host: IPvAnyAddress = Field(
         default=IPv4Address("127.0.0.1"), description="Address that the services listen on."
     )
+    port_offset: int = Field(
+        default=0, ge=0, le=50_000, description="Added to every port: for a second ecosystem here."
+    )
     data_dir: Path = Field(default=Path(".trading"), description="Where SQLite journals are kept.")
     journal: Literal["sqlite", "memory"] = Field(
         default="sqlite", description="Journal backend; memory forgets everything at the end."

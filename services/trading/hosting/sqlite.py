@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 
 from trading.hosting.store import Head, Snapshot, StoreUnavailable, Written
 from trading.messages.audit import JournalEntry
+
+#: Entries above this many bytes are compressed.
+_LONG = 400
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS session (
@@ -64,7 +68,8 @@ class SqliteStore:
     ) -> None:
         with _translated(), self._writing, _transaction(self._writer) as db:
             db.executemany(
-                "INSERT INTO entry VALUES (?, ?, ?, ?, ?)", [(session, *e) for e in entries]
+                "INSERT INTO entry VALUES (?, ?, ?, ?, ?)",
+                [(session, e.source, e.seq, _packed(e.body), e.hash) for e in entries],
             )
             if snapshot is not None:
                 heads = json.dumps({n: [h.length, h.hash.hex()] for n, h in snapshot.heads.items()})
@@ -86,7 +91,7 @@ class SqliteStore:
             " LIMIT ?",
             (session, source, after, limit),
         )
-        return [JournalEntry(body, digest) for body, digest in found]
+        return [JournalEntry(_unpacked(body), digest) for body, digest in found]
 
     def snapshot(self, session: int) -> Snapshot | None:
         found = self._rows("SELECT heads, blob FROM snapshot WHERE session=?", (session,))
@@ -116,6 +121,15 @@ class SqliteStore:
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with _translated(), self._reading:
             return self._reader.execute(query, values).fetchall()
+
+
+def _packed(body: bytes) -> bytes:
+    """Long entries compressed; JSON never begins with zlib's first byte."""
+    return zlib.compress(body, 1) if len(body) > _LONG else body
+
+
+def _unpacked(stored: bytes) -> bytes:
+    return zlib.decompress(stored) if stored[:1] == b"x" else stored
 
 
 @contextmanager

@@ -142,7 +142,9 @@ class Ecosystem:
             CUSTODIAN: custodian_app(host),
             TRADING_ENGINE: trading_engine_app(host),
             RISK_MONITOR: risk.risk_app(host, risk_token=settings.risk_token),
-            TEST_COORDINATOR: coordinator.coordinator_app(host, chaos_token=chaos),
+            TEST_COORDINATOR: coordinator.coordinator_app(
+                host, chaos_token=chaos, speed=settings.sim_speed
+            ),
             AUDIT_CORRELATOR: audit_app(host),
         }
 
@@ -153,7 +155,8 @@ async def serve(
     """Until SIGINT or SIGTERM. ``ready`` gets name -> URL once everything answers. Raises
     PortTaken, StoreUnavailable, CannotRecover.
     """
-    sockets = {name: _listen(str(settings.bind_host), s.port, name) for name, s in SERVICES.items()}
+    ports = {name: s.port + settings.port_offset for name, s in SERVICES.items()}
+    sockets = {name: _listen(str(settings.bind_host), ports[name], name) for name in ports}
     ecosystem = Ecosystem(settings, known)
     servers: dict[str, _Server] = {}
     for name, app in ecosystem.apps.items():
@@ -164,6 +167,8 @@ async def serve(
             timeout_graceful_shutdown=GRACE,
             h11_max_incomplete_event_size=32 * 1024,
             ws_max_size=64 * 1024,
+            ws_ping_interval=20,
+            ws_ping_timeout=60,
             server_header=False,
         )
         servers[name] = _Server(config)
@@ -175,15 +180,20 @@ async def serve(
     running = [asyncio.create_task(s.serve([sockets[n]])) for n, s in servers.items()]
     try:
         await asyncio.gather(*(server.listening.wait() for server in servers.values()))
-        ready({name: f"http://{settings.bind_host}:{SERVICES[name].port}" for name in servers})
+        ready({name: f"http://{settings.bind_host}:{ports[name]}" for name in servers})
         await stop.wait()
     finally:
         for app in ecosystem.apps.values():
             app.state.stopping.set()
+            getattr(app.state, "closing", _nothing)()
         for server in servers.values():
             server.should_exit = True
         await asyncio.gather(*running, return_exceptions=True)
         await ecosystem.host.stop()
+
+
+def _nothing() -> None:
+    return
 
 
 class _Server(uvicorn.Server):

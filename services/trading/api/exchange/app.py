@@ -2,9 +2,10 @@
 
 from fastapi import FastAPI
 
-from trading.api.exchange import rest
+from trading.api.exchange import rest, streams
 from trading.api.exchange.gateway import HISTORY, Gateway
 from trading.api.exchange.history import History
+from trading.api.exchange.hub import Hub
 from trading.api.exchange.keys import Keys
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.market import Market
@@ -35,5 +36,8 @@ def exchange_app(host: Host, keys: Keys, limits: Limits | None = None) -> FastAP
     limits = limits or Limits()
     gateway = Gateway(host)
     market = Market(gateway, limits, lambda: host.kernel.now)
+    hub = Hub(host, market)
     app.include_router(rest.router(gateway, market, keys, limits))
+    app.include_router(streams.router(gateway, market, hub, keys, limits))
+    app.state.closing = hub.close
     return app

@@ -119,6 +119,48 @@ def cancelled(report: ExecutionReport, request_id: str) -> JSON:
     }
 
 
+def execution_report(report: ExecutionReport) -> JSON:
+    """As the user data stream has it."""
+    at = ms(report.event_time)
+    gone = report.execution_type == "CANCELED"
+    return {
+        "e": "executionReport",
+        "E": at,
+        "s": report.symbol,
+        "c": report.client_order_id,
+        "S": report.side,
+        "o": report.type,
+        "f": report.time_in_force,
+        "q": decimal(report.qty),
+        "p": decimal(report.price),
+        "P": decimal(0),
+        "F": decimal(0),
+        "g": -1,
+        "C": report.client_order_id if gone else "",
+        "x": report.execution_type,
+        "X": report.status,
+        "r": report.reason.split(" ")[0] or "NONE",
+        "i": report.order_id,
+        "l": decimal(report.last_qty),
+        "z": decimal(report.cum_qty),
+        "L": decimal(report.last_price),
+        "n": "0",
+        "N": None,
+        "T": at,
+        "t": report.trade_id or -1,
+        "I": report.order_id,
+        "w": report.status in ("NEW", "PARTIALLY_FILLED"),
+        "m": report.is_maker,
+        "M": False,
+        "O": at,
+        "Z": decimal(report.cum_quote),
+        "Y": decimal(report.last_price * report.last_qty // 100_000_000),
+        "Q": decimal(0),
+        "W": at,
+        "V": "EXPIRE_MAKER",
+    }
+
+
 def my_trade(fill: Fill) -> JSON:
     return {
         "symbol": fill.symbol,

@@ -38,13 +38,27 @@ class Market:
         self._limits = limits
         self._now = now
         self.books: dict[str, DepthBook] = {}
+        self.on_update: Callable[[DepthUpdate], None] | None = None
 
-    def refresh(self, symbol: str) -> DepthUpdate | None:
-        """Catch the followers' book up with the venue's."""
+    def refresh(self, symbol: str) -> None:
+        """Catch the followers' book up with the venue's, and tell them."""
         book = self.books.get(symbol)
         if book is None:
             book = self.books[symbol] = DepthBook(symbol, wall_ms())
-        return book.refresh(self._gateway.exchange.engine.books[symbol])
+        update = book.refresh(self._gateway.exchange.engine.books[symbol])
+        if update is not None and self.on_update is not None:
+            self.on_update(update)
+
+    def bars(self, symbol: str, length: int) -> list[Kline]:
+        """The one-minute klines of the newest bar of ``length`` microseconds."""
+        klines = self._gateway.history.klines[symbol]
+        start = klines[-1].start - klines[-1].start % length if klines else 0
+        found: list[Kline] = []
+        for bar in reversed(klines):
+            if bar.start < start:
+                break
+            found.append(bar)
+        return found[::-1]
 
     async def ping(self, params: Params) -> JSON:
         return {}

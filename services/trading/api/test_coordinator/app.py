@@ -60,15 +60,17 @@ class AbortRequest(BaseModel):
     reason: str = Field(default="asked for by an operator", max_length=200)
 
 
-def coordinator_app(host: Host, *, chaos_token: SecretStr | None) -> FastAPI:
-    """``chaos_token``: None where no chaos is allowed; then runs can only be looked at."""
+def coordinator_app(host: Host, *, chaos_token: SecretStr | None, speed: float) -> FastAPI:
+    """``chaos_token``: None where no chaos is allowed; then runs can only be looked at.
+    ``speed``: simulated seconds per wall second between runs.
+    """
     app = create_app(
         TEST_COORDINATOR,
         host,
         title="Test coordinator",
         description="Runs chaos scenarios against the ecosystem and judges them.",
     )
-    runs = Runs(host)
+    runs = Runs(host, speed)
 
     def allowed(request: Request) -> None:
         require_token(request, chaos_token, "CHAOS_TOKEN")

@@ -53,10 +53,13 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Runs:
-    """Verdicts are kept in the store; the newest run goes on after a restart."""
+    """Verdicts are kept in the store; the newest run goes on after a restart. ``speed``: of time
+    when no run is on.
+    """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, speed: float) -> None:
         self._host = host
+        self._speed = speed
         self._judging: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         host.listen(self._hear)
@@ -149,6 +152,8 @@ class Runs:
 
     def _resume(self) -> None:
         """After a restart: a run that had ended without a verdict gets one."""
+        if not self.current:
+            self._host.pace(self._speed)
         coordinator = self._host.component(TEST_COORDINATOR)
         if isinstance(coordinator, TestCoordinator) and coordinator.done and self.current:
             self._begin_judging()
@@ -171,6 +176,8 @@ class Runs:
             verdict = judge(plan, seen, also_without=signals, journals=heads)
         body = msgspec.json.encode(verdict)
         await asyncio.to_thread(host.store.put, VERDICT, session.run_id, body)
+        if host.session.run_id == session.run_id:
+            host.pace(self._speed)
         log.info("run %s: %s", session.run_id, verdict.outcome, extra={"run_id": session.run_id})
         await self._notify()
 

@@ -22,6 +22,9 @@ const element = (tag, text, properties = {}) => {
 const money = (text) =>
   Number(text).toLocaleString("en-US", { maximumFractionDigits: 0, signDisplay: "auto" });
 
+// Plain amounts of USD get separators; ratios are readable as they are.
+const readable = (text) => (/^-?[0-9.]+$/.test(text) ? money(text) : text);
+
 // ---- figures -----------------------------------------------------------------------------------
 
 function showPortfolio(portfolio) {
@@ -75,7 +78,7 @@ function showExposures(rows) {
     const used = row.used_percent ?? 0;
     item.append(
       element("span", name),
-      element("span", `${row.value} of ${row.limit}`, { className: "quiet" }),
+      element("span", `${readable(row.value)} of ${readable(row.limit)}`, { className: "quiet" }),
       element("meter", `${used} %`, {
         min: 0, max: 100, low: 60, high: 85, optimum: 0, value: Math.min(used, 100),
         "aria-label": `${name}: ${used} % of the limit`,
@@ -154,9 +157,13 @@ function chart(into, series, data, values) {
   const holder = $(into);
   holder.replaceChildren();
   const size = () => ({ width: Math.max(holder.clientWidth, 200), height: 200 });
+  const times = [[3600, "{HH}:{mm}", null, null, "\n{YYYY}-{MM}-{DD}", null, null, null, 1],
+    [60, "{HH}:{mm}", null, null, "\n{YYYY}-{MM}-{DD}", null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]];
   const made = new uPlot({
+    legend: { show: series.length > 1, live: false },
     ...size(), series: [{ label: "time" }, ...series], tzDate: (s) => uPlot.tzDate(new Date(s * 1e3), "UTC"),
-    axes: [axis(), { ...axis(), size: 70, values }],
+    axes: [{ ...axis(), values: times }, { ...axis(), size: 80, values }],
   }, data, holder);
   new ResizeObserver(() => made.setSize(size())).observe(holder);
   return made;

@@ -1,0 +1,111 @@
+"""A real ``trading up`` on ports of its own, as a user starts it."""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+PORTS = range(8080, 8087)
+
+
+def free_offset() -> int:
+    """An offset whose seven ports are all free now."""
+    for offset in range(1000 + os.getpid() % 400 * 100, 50_000, 100):
+        taken = []
+        try:
+            for port in PORTS:
+                made = socket.socket()
+                taken.append(made)
+                made.bind(("127.0.0.1", port + offset))
+        except OSError:
+            continue
+        finally:
+            for made in taken:
+                made.close()
+        return offset
+    raise RuntimeError("no seven free ports")
+
+
+class Up:
+    """``url``: by service; ``credentials``: what ``trading up`` made."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data = data
+        self.offset = free_offset()
+        self._environment = environment
+        self.start()
+
+    def start(self) -> None:
+        environment = {**os.environ, "PORT_OFFSET": str(self.offset), **self._environment}
+        self.log = (self.data.parent / f"{self.data.name}.log").open("a")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trading.cli", "up", "--data", str(self.data)],
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=environment,
+            cwd=self.data.parent,
+        )
+        self.url: dict[str, str] = {}
+        if self.process.stdout is None:
+            raise RuntimeError("no output")
+        for line in self.process.stdout:
+            if line.startswith("ready"):
+                break
+            name, _, url = line.partition(" ")
+            self.url[name] = url.strip()
+        else:
+            raise RuntimeError(f"trading up ended: {Path(self.log.name).read_text()}")
+        self.credentials: dict[str, str] = json.loads((self.data / "credentials.json").read_text())
+        self.exchange = Client(
+            self.url["exchange"], self.credentials["api_key"], self.credentials["api_secret"]
+        )
+
+    def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:
+        """Exit code and the last words."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=20)
+        self.log.close()
+        self.exchange.http.close()
+        return self.process.returncode, output
+
+    def coordinator(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.credentials['chaos_token']}"}
+        return httpx.Client(base_url=self.url["test-coordinator"], headers=headers, timeout=30)
+
+
+class Client:
+    """Signs as Binance's documentation says."""
+
+    def __init__(self, url: str, key: str, secret: str) -> None:
+        self._secret = secret.encode()
+        self.http = httpx.Client(base_url=url, headers={"X-MBX-APIKEY": key}, timeout=10)
+
+    def signed(self, method: str, path: str, **params: Any) -> httpx.Response:
+        params.setdefault("timestamp", time.time_ns() // 1_000_000)
+        query = "&".join(f"{k}={v}" for k, v in params.items())
+        signature = hmac.new(self._secret, query.encode(), hashlib.sha256).hexdigest()
+        return self.http.request(method, f"/api/v3/{path}?{query}&signature={signature}")
+
+    def order(self, **params: Any) -> httpx.Response:
+        return self.signed("POST", "order", **params)
+
+
+def wait_for(what: str, condition: Any, seconds: float = 60) -> Any:
+    """Poll until ``condition()`` is true; AssertionError naming ``what`` otherwise."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s for {what}")

@@ -1,0 +1,76 @@
+"""Clients that people use, unmodified, in a virtual environment of their own: ccxt pins its
+dependencies.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.running import Up
+
+HERE = Path(__file__).parent / "clients"
+
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    """Made once for each set of versions, outside the checkout."""
+    wanted = (HERE / "requirements.txt").read_bytes() + sys.version.encode()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    place = cache / "trading-ecosystem" / f"clients-{hashlib.sha256(wanted).hexdigest()[:16]}"
+    found = place / "bin" / "python"
+    if not (place / "complete").exists():
+        venv.create(place, with_pip=True, clear=True)
+        requirements = str(HERE / "requirements.txt")
+        done = subprocess.run(
+            [str(found), "-m", "pip", "install", "--quiet", "-r", requirements],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        (place / "complete").touch()
+    return str(found)
+
+
+def trade(python: str, up: Up, script: str) -> dict[str, Any]:
+    known = up.credentials
+    done = subprocess.run(
+        [python, str(HERE / script), up.url["exchange"], known["api_key"], known["api_secret"]],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_ccxt(up: Up, python: str) -> None:
+    seen = trade(python, up, "trade_with_ccxt.py")
+    rest = seen["rest"]
+    assert "BTC/USDT" in rest["markets"]
+    assert rest["bought"] == ["closed", 0.01]
+    assert rest["resting"] == ["open", True, "canceled"]
+    assert rest["trades"] == pytest.approx(0.01)
+    assert rest["balance"] == pytest.approx(1.01)
+    assert rest["book"] >= 5
+    assert rest["refused"] == ["InsufficientFunds", "OrderNotFound", "OrderNotFound"]
+    assert seen["streams"]["best"] > 0
+    assert seen["streams"]["ticker"] > 0
+    assert seen["streams"]["watched"] == ["open", 0.01]
+
+
+def test_python_binance(up: Up, python: str) -> None:
+    seen = trade(python, up, "trade_with_python_binance.py")
+    assert seen["rest"]["bought"] == "FILLED"
+    assert seen["rest"]["resting"] == ["NEW", "CANCELED"]
+    assert seen["rest"]["klines"] is True
+    assert seen["streams"]["gaps"] == [1, 1]
