@@ -1,14 +1,13 @@
 """The reports, from a real run and from hostile text."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
 
+from tests.browser import ARGUMENTS, chromium
 from trading.embedded.api import load_scenario
 from trading.embedded.run import RunResult, run_plan
 from trading.report.html import render_html
@@ -114,15 +113,6 @@ def test_ticks_enclose_the_values(low: float, high: float) -> None:
     assert ticks[0] <= low and ticks[-1] >= high and 2 <= len(ticks) <= 8
 
 
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail("REQUIRE_BROWSER is set, and there is no chromium")
-        pytest.skip("no chromium on this machine: the page was not looked at in a browser")
-    return found
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_in_a_browser(run: RunResult, tmp_path: Path, scheme: str) -> None:
@@ -134,7 +124,7 @@ def test_page_in_a_browser(run: RunResult, tmp_path: Path, scheme: str) -> None:
     said: list[str] = []
     asked: list[str] = []
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = play.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
         page.on("console", lambda message: said.append(message.text))
         page.on("request", lambda request: asked.append(request.url))

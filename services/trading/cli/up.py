@@ -30,7 +30,8 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
 
     Started again, it goes on where it stopped. Settings come from the environment or .env:
     BIND_HOST, PORT_OFFSET, DATA_DIR, JOURNAL, SIM_SPEED, SIM_SEED, ENABLE_CHAOS_SCENARIOS,
-    ENABLE_AUDIT_LOGGING, CHAOS_TOKEN, RISK_TOKEN, API_KEY, API_SECRET, LOG_LEVEL; secrets also from files, e.g. CHAOS_TOKEN_FILE.
+    ENABLE_AUDIT_LOGGING, CHAOS_TOKEN, RISK_TOKEN, API_KEY, API_SECRET, LOG_LEVEL;
+    secrets also from files, e.g. CHAOS_TOKEN_FILE.
     """
     from trading.hosting.live import CannotRecover
     from trading.hosting.logs import configure

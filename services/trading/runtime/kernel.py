@@ -102,10 +102,7 @@ class Kernel:
             if inbox:
                 self._deliver(index, inbox, now)
         del self._buckets[now]
-        if self.network.version != self._network_version:
-            self._rewire()
-        if self._unaudited >= _AUDIT_EVERY:
-            self._feed_auditor(now)
+        self._end_instant()
         return True
 
     def run(self, until: int) -> None:
@@ -144,6 +141,11 @@ class Kernel:
         for routes in self._routes:
             routes.clear()
 
+    @property
+    def hosted(self) -> Sequence[Component]:
+        """The components, in the order in which they act within one instant."""
+        return self._components
+
     def component(self, name: str) -> Component:
         """A hosted component. KeyError for one that is elsewhere."""
         return self._components[self._index[name]]
@@ -153,18 +155,23 @@ class Kernel:
         in which it happened. What was in flight after the last of them is in flight again.
         """
         for now, name, messages in received:
-            self._arrive_before(now)
-            self.now = now
+            if now > self.now:
+                self._end_instant()
+                self._arrive_before(now)
+                self.now = now
             index = self._index[name]
             inbox = self._inboxes(now)[index]
             batches: list[Message] = [m for m in inbox if isinstance(m, JournalBatch)]
             inbox.clear()
             self._deliver(index, batches + messages, now)
-            if self.network.version != self._network_version:
-                self._rewire()
-            if self._unaudited >= _AUDIT_EVERY:
-                self._feed_auditor(now)
+        self._end_instant()
         self._arrive_before(self.now + 1)
+
+    def _end_instant(self) -> None:
+        if self.network.version != self._network_version:
+            self._rewire()
+        if self._unaudited >= _AUDIT_EVERY:
+            self._feed_auditor(self.now)
 
     def _arrive_before(self, time: int) -> None:
         """Empty the buckets before ``time``: what was in them is in the journals. The auditor's

@@ -252,6 +252,8 @@ function ask(title, { reason = false, state = false }, act) {
   (reason ? $("act-reason") : $("act-by")).focus();
 }
 
+$("act-cancel").addEventListener("click", () => $("act").close());
+
 async function acknowledge(id) {
   const path = `/api/alerts/${id.split("/").map(encodeURIComponent).join("/")}/acknowledge`;
   const act = ({ by }) => post(path, { by });
