@@ -66,9 +66,12 @@ class Up:
         else:
             raise RuntimeError(f"trading up ended: {Path(self.log.name).read_text()}")
         self.credentials: dict[str, str] = json.loads((self.data / "credentials.json").read_text())
-        self.exchange = Client(
-            self.url["exchange"], self.credentials["api_key"], self.credentials["api_secret"]
-        )
+        self.exchange = self.client()
+
+    def client(self) -> "Client":
+        """Another client of the exchange with the same key; its caller closes it."""
+        known = self.credentials
+        return Client(self.url["exchange"], known["api_key"], known["api_secret"])
 
     def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:
         """Exit code and the last words."""

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.running import Up, wait_for
+from tests.api.running import Client, Up, wait_for
 
 RESTING = {
     "symbol": "BTCUSDT",
@@ -18,13 +19,15 @@ RESTING = {
     "type": "LIMIT",
     "timeInForce": "GTC",
     "quantity": "0.0001",
+    "price": "60000",
 }
+MARKET = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.0001"}
 #: How often the ecosystem is killed under load; ``KILLS=200`` is the long version.
 KILLS = int(os.environ.get("KILLS", "4"))
 
 
-def book(up: Up) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = up.exchange.signed(
+def book(up: Up) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = up.exchange.signed(
         "GET", "allOrders", symbol="BTCUSDT", limit=1000
     ).json()
     return found
@@ -38,7 +41,7 @@ def quoted(up: Up) -> bool:
 def test_ctrl_c_ends_it_with_streams_open_and_nothing_lost(tmp_path: Path) -> None:
     up = Up(tmp_path / "data")
     wait_for("a book", lambda: quoted(up))
-    placed = up.exchange.order(**RESTING, price="60000", newClientOrderId="kept").json()
+    placed = up.exchange.order(**RESTING, newClientOrderId="kept").json()
     with httpx.stream("GET", up.url["risk-monitor"] + "/events", timeout=30) as events:
         next(events.iter_lines())
         code, said = up.stop()
@@ -55,53 +58,51 @@ def test_ctrl_c_ends_it_with_streams_open_and_nothing_lost(tmp_path: Path) -> No
         up.stop()
 
 
-@pytest.mark.timeout(1800)
+def load(client: Client, prefix: str, acknowledged: dict[str, int]) -> None:
+    """Orders one after the other, every third of them a market order, until the end."""
+    try:
+        for count in range(1, 80):
+            name = f"{prefix}-{count}"
+            market = count % 3 == 0
+            params = MARKET if market else RESTING
+            answer = client.order(**params, newClientOrderId=name)
+            if answer.status_code == 200:
+                acknowledged[name] = answer.json()["orderId"]
+    except httpx.HTTPError:
+        return
+    finally:
+        client.http.close()
+
+
+@pytest.mark.timeout(3600)
 def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_path: Path) -> None:
     up = Up(tmp_path / "data")
-    acknowledged: dict[str, int] = {}
-    killed = False
     try:
-        for round_number in range(KILLS):
+        for number in range(KILLS):
             wait_for("a book", lambda: quoted(up))
-            stop = threading.Event()
-
-            def load(number: int = round_number, stop: threading.Event = stop) -> None:
-                count = 0
-                while not stop.is_set() and count < 80:
-                    count += 1
-                    name = f"k{number}-{count}"
-                    kind = {"type": "MARKET"} if count % 3 == 0 else {**RESTING, "price": "60000"}
-                    params = {**RESTING, **kind, "newClientOrderId": name}
-                    if kind["type"] == "MARKET":
-                        params.pop("timeInForce")
-                    try:
-                        answer = up.exchange.order(**params)
-                    except httpx.HTTPError:
-                        return
-                    if answer.status_code == 200:
-                        acknowledged[name] = answer.json()["orderId"]
-
-            before = len(acknowledged)
-            worker = threading.Thread(target=load)
+            acknowledged: dict[str, int] = {}
+            client = up.client()
+            worker = threading.Thread(target=load, args=(client, f"k{number}", acknowledged))
             worker.start()
-            wanted = before + 5 + 7 * (round_number % 5)
-            wait_for("orders", lambda n=wanted: len(acknowledged) >= n)
+            wanted = 5 + 7 * (number % 5)
+            wait_for("orders", lambda n=wanted, found=acknowledged: len(found) >= n)
             code, _ = up.stop(signal.SIGKILL)
             assert code == -signal.SIGKILL
-            killed = True
-            stop.set()
             worker.join()
+
             up.start()
-            orders = {str(o["clientOrderId"]): o["orderId"] for o in book(up)}
-            listed = [o["clientOrderId"] for o in book(up)]
-            mine = [n for n in acknowledged if n.startswith(f"k{round_number}-")]
-            assert {n: orders.get(n) for n in mine} == {n: acknowledged[n] for n in mine}
-            assert len(listed) == len(set(listed))
+            orders = book(up)
+            ids = {str(o["clientOrderId"]): o["orderId"] for o in orders}
+            assert {n: ids.get(n) for n in acknowledged} == acknowledged
+            assert len(orders) == len({o["orderId"] for o in orders})
             trades = up.exchange.signed("GET", "myTrades", symbol="BTCUSDT", limit=1000).json()
-            ids = [t["id"] for t in trades]
-            assert ids == sorted(set(ids))
+            filled = sum(float(o["executedQty"]) for o in orders)
+            assert len({t["id"] for t in trades}) == len(trades)
+            assert sum(float(t["qty"]) for t in trades) == pytest.approx(filled)
+            account = up.exchange.signed("GET", "account").json()
+            held = {b["asset"]: float(b["free"]) + float(b["locked"]) for b in account["balances"]}
+            assert held["BTC"] == pytest.approx(1 + filled)
             up.exchange.signed("DELETE", "openOrders", symbol="BTCUSDT")
-        assert killed
     finally:
         up.stop()
 

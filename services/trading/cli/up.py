@@ -29,9 +29,10 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
     trading engine 8083                each with /docs, /health, /metrics, /journal
 
     Started again, it goes on where it stopped. Settings come from the environment or .env:
-    BIND_HOST, PORT_OFFSET, DATA_DIR, JOURNAL, SIM_SPEED, SIM_SEED, ENABLE_CHAOS_SCENARIOS,
-    ENABLE_AUDIT_LOGGING, CHAOS_TOKEN, RISK_TOKEN, API_KEY, API_SECRET, LOG_LEVEL;
-    secrets also from files, e.g. CHAOS_TOKEN_FILE.
+    BIND_HOST, PORT_OFFSET, DATA_DIR, JOURNAL (sqlite, postgres, memory), DATABASE_URL,
+    DATABASE_SCHEMA, SIM_SPEED, SIM_SEED, ENABLE_CHAOS_SCENARIOS, ENABLE_AUDIT_LOGGING,
+    CHAOS_TOKEN, RISK_TOKEN, API_KEY, API_SECRET, LOG_LEVEL; secrets
+    also from files, e.g. CHAOS_TOKEN_FILE.
     """
     from trading.hosting.live import CannotRecover
     from trading.hosting.logs import configure
@@ -74,5 +75,6 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
     except PortTaken as error:
         raise WrongInput(f"cannot listen on {error}; is it running already?") from error
     except (CannotRecover, StoreUnavailable) as error:
-        raise WrongInput(f"{settings.data_dir}: {error}") from error
+        kept = "DATABASE_URL" if settings.journal == "postgres" else settings.data_dir
+        raise WrongInput(f"{kept}: {error}") from error
     click.echo("stopped; everything is kept" if settings.journal != "memory" else "stopped")

@@ -26,8 +26,16 @@ class Settings(BaseSettings):
         default=0, ge=0, le=50_000, description="Added to every port: for a second ecosystem here."
     )
     data_dir: Path = Field(default=Path(".trading"), description="Where SQLite journals are kept.")
-    journal: Literal["sqlite", "memory"] = Field(
+    journal: Literal["sqlite", "postgres", "memory"] = Field(
         default="sqlite", description="Journal backend; memory forgets everything at the end."
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="Where JOURNAL=postgres keeps it, e.g. postgresql://user@host/db."
+    )
+    database_schema: str = Field(
+        default="trading",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="PostgreSQL schema of the journals.",
     )
     sim_speed: float = Field(
         default=1.0, gt=0, le=3600, description="Simulated seconds per wall second between runs."
@@ -96,6 +104,8 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
             f"RISK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback"
             " address: whoever can connect could reset the circuit breaker"
         )
+    if settings.journal == "postgres" and settings.database_url is None:
+        raise SettingsError("DATABASE_URL: must be set where JOURNAL is postgres")
     if (settings.api_key is None) != (settings.api_secret is None):
         missing = "API_SECRET" if settings.api_secret is None else "API_KEY"
         raise SettingsError(f"{missing}: API_KEY and API_SECRET go together")

@@ -27,6 +27,7 @@ from trading.api.test_coordinator import app as coordinator
 from trading.api.trading_engine.app import trading_engine_app
 from trading.embedded.ecosystem import components
 from trading.hosting.host import Host
+from trading.hosting.postgres import PostgresStore
 from trading.hosting.session import Session
 from trading.hosting.settings import Settings
 from trading.hosting.sqlite import SqliteStore
@@ -92,6 +93,16 @@ def chaos_allowed(settings: Settings) -> bool:
     return settings.bind_host.is_loopback
 
 
+def journal_store(settings: Settings) -> JournalStore:
+    """The backend that the settings name. Raises StoreUnavailable."""
+    if settings.journal == "sqlite":
+        return SqliteStore(settings.data_dir / "journal.sqlite")
+    if settings.database_url is not None and settings.journal == "postgres":
+        url = settings.database_url.get_secret_value()
+        return PostgresStore(url, settings.database_schema)
+    return MemoryStore()
+
+
 def make(session: Session) -> list[Component]:
     """The components of a session; between runs the coordinator stands by."""
     found = components(session.plan)
@@ -118,12 +129,9 @@ class Ecosystem:
     """The host and its seven apps."""
 
     def __init__(self, settings: Settings, known: Credentials) -> None:
-        store: JournalStore = MemoryStore()
-        if settings.journal == "sqlite":
-            store = SqliteStore(settings.data_dir / "journal.sqlite")
         self.host = host = Host(
             make,
-            store,
+            journal_store(settings),
             idle=lambda: idle(settings),
             projections={
                 **exchange.PROJECTIONS,

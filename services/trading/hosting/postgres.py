@@ -1,0 +1,169 @@
+"""Journals in PostgreSQL, in a schema of their own: a write is committed when it returns.
+
+Lost connections are made again by the next call; what was being written then is either all there
+or not at all, and the caller, who writes it again, need not know which.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from trading.hosting.store import Head, Snapshot, StoreUnavailable, Written
+from trading.messages.audit import JournalEntry
+
+_CONNECT_TIMEOUT = 5
+_OPTIONS = "-c statement_timeout=30000 -c synchronous_commit=on"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS session (
+    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, spec bytea NOT NULL
+);
+CREATE TABLE IF NOT EXISTS entry (
+    session integer NOT NULL, source text NOT NULL, seq bigint NOT NULL,
+    body bytea NOT NULL, hash bytea NOT NULL,
+    PRIMARY KEY (session, source, seq)
+);
+CREATE TABLE IF NOT EXISTS snapshot (
+    session integer PRIMARY KEY, heads text NOT NULL, blob bytea NOT NULL
+);
+CREATE TABLE IF NOT EXISTS document (
+    kind text NOT NULL, name text NOT NULL, body bytea NOT NULL, PRIMARY KEY (kind, name)
+);
+"""
+
+
+class PostgresStore:
+    """``url``: as libpq has it; the role needs to own ``schema``, or be allowed to create it.
+    Raises StoreUnavailable at once if the database cannot be reached.
+    """
+
+    def __init__(self, url: str, schema: str = "trading") -> None:
+        self._url = url
+        self._schema = schema
+        self._lock = RLock()
+        self._held: psycopg.Connection[Any] | None = None
+        with self._connection() as db:
+            known = db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+            if known.fetchone() is None:
+                db.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+            db.execute(_SCHEMA)
+
+    def open_session(self, spec: bytes) -> int:
+        with self._connection() as db:
+            added = db.execute("INSERT INTO session (spec) VALUES (%s) RETURNING number", (spec,))
+            found = added.fetchone()
+        return int(found[0]) if found else 0
+
+    def newest_session(self) -> tuple[int, bytes] | None:
+        found = self._rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
+        return (found[0][0], found[0][1]) if found else None
+
+    def sessions(self) -> list[tuple[int, bytes]]:
+        return [(n, spec) for n, spec in self._rows("SELECT number, spec FROM session ORDER BY 1")]
+
+    def write(
+        self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
+    ) -> None:
+        with self._connection() as db:
+            fresh = self._without_written(db, session, entries)
+            with db.cursor() as cursor:
+                with cursor.copy(
+                    "COPY entry (session, source, seq, body, hash) FROM STDIN BINARY"
+                ) as copy:
+                    copy.set_types(["int4", "text", "int8", "bytea", "bytea"])
+                    for entry in fresh:
+                        copy.write_row((session, *entry))
+                if snapshot is not None:
+                    heads = {n: [h.length, h.hash.hex()] for n, h in snapshot.heads.items()}
+                    cursor.execute(
+                        "INSERT INTO snapshot VALUES (%s, %s, %s) ON CONFLICT (session)"
+                        " DO UPDATE SET heads = excluded.heads, blob = excluded.blob",
+                        (session, json.dumps(heads), snapshot.blob),
+                    )
+
+    def head(self, session: int, source: str) -> Head:
+        found = self._rows(
+            "SELECT seq, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq DESC LIMIT 1",
+            (session, source),
+        )
+        return Head(*found[0]) if found else Head()
+
+    def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
+        found = self._rows(
+            "SELECT body, hash FROM entry WHERE session=%s AND source=%s AND seq>%s ORDER BY seq"
+            " LIMIT %s",
+            (session, source, after, limit),
+        )
+        return [JournalEntry(body, digest) for body, digest in found]
+
+    def snapshot(self, session: int) -> Snapshot | None:
+        found = self._rows("SELECT heads, blob FROM snapshot WHERE session=%s", (session,))
+        if not found:
+            return None
+        heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(found[0][0]).items()}
+        return Snapshot(heads, found[0][1])
+
+    def put(self, kind: str, name: str, body: bytes) -> None:
+        with self._connection() as db:
+            db.execute(
+                "INSERT INTO document VALUES (%s, %s, %s) ON CONFLICT (kind, name)"
+                " DO UPDATE SET body = excluded.body",
+                (kind, name, body),
+            )
+
+    def documents(self, kind: str) -> dict[str, bytes]:
+        return dict(self._rows("SELECT name, body FROM document WHERE kind=%s ORDER BY 1", (kind,)))
+
+    def ping(self) -> None:
+        self._rows("SELECT 1")
+
+    def close(self) -> None:
+        with self._lock:
+            if self._held is not None:
+                self._held.close()
+                self._held = None
+
+    def _without_written(
+        self, db: psycopg.Connection[Any], session: int, entries: Sequence[Written]
+    ) -> list[Written]:
+        """A commit whose answer was lost is written again by the caller: once is enough."""
+        heads: dict[str, int] = {}
+        for source in {e.source for e in entries}:
+            found = db.execute(
+                "SELECT max(seq) FROM entry WHERE session=%s AND source=%s", (session, source)
+            ).fetchone()
+            heads[source] = (found[0] if found else None) or 0
+        return [e for e in entries if e.seq > heads[e.source]]
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        with self._connection() as db:
+            return db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """One transaction on a connection that works."""
+        with self._lock:
+            try:
+                db = self._held
+                if db is None or db.closed:
+                    db = self._held = self._connect()
+                with db.transaction():
+                    yield db
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                self.close()
+                raise StoreUnavailable(str(error).strip().splitlines()[0]) from error
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        made = psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=_CONNECT_TIMEOUT,
+            options=f"{_OPTIONS} -c search_path={self._schema}",
+            application_name="trading",
+        )
+        return made
