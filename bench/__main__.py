@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import journal, matching, simulation, startup
+from bench import journal, matching, orders, simulation, startup
 from bench.measure import Figure
 
 RESULTS = Path("bench-results.json")
@@ -22,6 +22,7 @@ def main() -> None:
         ("journal", journal.run),
         ("simulation", simulation.run),
         ("startup", startup.run),
+        ("orders", orders.run),
     ):
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         figures += work()

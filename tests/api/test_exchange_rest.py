@@ -190,7 +190,8 @@ def test_the_journal_is_a_chain_that_can_be_gone_on_with(up: Up) -> None:
 
 def test_no_secret_is_in_the_logs(up: Up) -> None:
     up.exchange.signed("GET", "account")
-    up.coordinator().get("/runs")
+    with up.coordinator() as coordinator:
+        coordinator.get("/runs")
     log = (up.data.parent / f"{up.data.name}.log").read_text()
     assert '"path' in log or "GET /api/v3/account" in log
     for secret in up.credentials.values():

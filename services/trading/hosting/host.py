@@ -7,7 +7,7 @@ group of entries is being written the next one gathers, so that many commands sh
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
@@ -54,7 +54,7 @@ class Host:
         store: JournalStore,
         *,
         idle: Callable[[], Session],
-        projections: dict[str, Callable[[Session], Projection]] | None = None,
+        projections: Mapping[str, Callable[[Session], Projection]] | None = None,
         published: Iterable[type[Message]] = (),
         auditor: str = "",
         outbound: Outbound | None = None,

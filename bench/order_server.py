@@ -1,0 +1,54 @@
+"""The exchange over the whole ecosystem, without limits that a benchmark would run into."""
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from trading.api.exchange import app as exchange
+from trading.api.exchange.keys import Keys, credential
+from trading.api.exchange.limits import Limits
+from trading.hosting.host import Host
+from trading.hosting.session import Session
+from trading.hosting.settings import load_settings
+from trading.hosting.sqlite import SqliteStore
+from trading.risk_monitor import RULES
+from trading.server.up import idle, make
+from trading.topology import AUDIT_CORRELATOR
+
+
+async def serve(directory: Path, key: str, secret: str) -> None:
+    def session() -> Session:
+        found = idle(load_settings({}))
+        plan = msgspec.structs.replace(found.plan, disabled_rules=tuple(RULES))
+        return msgspec.structs.replace(found, plan=plan)
+
+    host = Host(
+        make,
+        SqliteStore(directory / "journal.sqlite"),
+        idle=session,
+        projections=exchange.PROJECTIONS,
+        published=exchange.PUBLISHED,
+        auditor=AUDIT_CORRELATOR,
+    )
+    limits = Limits(weight_per_minute=10**9, orders_per_10_seconds=10**9)
+    app = exchange.exchange_app(host, Keys([credential(key, secret, "firm-api")]), limits)
+
+    @app.post("/noop")
+    async def noop() -> dict[str, str]:
+        return {}
+
+    made = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    await host.start()
+    await asyncio.sleep(1.5)
+    print(made.getsockname()[1], flush=True)
+    await server.serve([made])
+    await host.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Path(sys.argv[1]), *sys.argv[2:4]))
