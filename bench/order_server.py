@@ -12,6 +12,7 @@ from trading.api.exchange import app as exchange
 from trading.api.exchange.keys import Keys, credential
 from trading.api.exchange.limits import Limits
 from trading.hosting.host import Host
+from trading.hosting.loop import run
 from trading.hosting.session import Session
 from trading.hosting.settings import load_settings
 from trading.hosting.sqlite import SqliteStore
@@ -51,4 +52,4 @@ async def serve(directory: Path, key: str, secret: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), *sys.argv[2:4]))
+    run(serve(Path(sys.argv[1]), *sys.argv[2:4]))

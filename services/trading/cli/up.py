@@ -1,6 +1,5 @@
 """``trading up``: the whole ecosystem on this machine."""
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -36,6 +35,7 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
     """
     from trading.hosting.live import CannotRecover
     from trading.hosting.logs import configure
+    from trading.hosting.loop import run
     from trading.hosting.settings import SettingsError, load_settings
     from trading.hosting.store import StoreUnavailable
     from trading.server.up import PortTaken, chaos_allowed, credentials, serve
@@ -71,7 +71,7 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
         click.echo("ready; Ctrl-C ends it")
 
     try:
-        asyncio.run(serve(settings, known, ready))
+        run(serve(settings, known, ready))
     except PortTaken as error:
         raise WrongInput(f"cannot listen on {error}; is it running already?") from error
     except (CannotRecover, StoreUnavailable) as error:

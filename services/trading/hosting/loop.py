@@ -1,0 +1,20 @@
+"""The event loop of the services: uvloop where there is one."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """As :func:`asyncio.run`."""
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(main)
