@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -17,13 +18,14 @@ from trading.hosting.session import Session
 from trading.hosting.settings import load_settings
 from trading.hosting.sqlite import SqliteStore
 from trading.risk_monitor import RULES
-from trading.server.up import idle, make
+from trading.server.parts import idle, make
 from trading.topology import AUDIT_CORRELATOR
+from trading.units import SECOND
 
 
 async def serve(directory: Path, key: str, secret: str) -> None:
     def session() -> Session:
-        found = idle(load_settings({}))
+        found = idle(load_settings({}), int(time.time()) * SECOND)
         plan = msgspec.structs.replace(found.plan, disabled_rules=tuple(RULES))
         return msgspec.structs.replace(found, plan=plan)
 

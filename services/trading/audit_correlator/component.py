@@ -60,6 +60,9 @@ class AuditCorrelator:
             "waiting": sorted(self._waiting),
         }
 
+    def read_to(self, source: str) -> int:
+        return self._chains.length(source)
+
     def discrepancies(self) -> list[Discrepancy]:
         """What has been found so far; claims that still wait for their trades are not judged."""
         return [*self._chains.discrepancies({}), *self._reconciler.discrepancies()]

@@ -6,8 +6,10 @@ import sys
 import click
 
 from trading.cli.audit import audit
+from trading.cli.database import database
 from trading.cli.run import run
 from trading.cli.scenario import scenario
+from trading.cli.serve import serve
 from trading.cli.up import up
 
 
@@ -23,6 +25,7 @@ def cli() -> None:
     trading scenario new my-scenario       start one of your own
     trading audit verify out/              check the journals of a run
     trading up                             all services on this machine, with a dashboard
+    trading serve exchange                 one service in a process of its own
     trading scenario run market-crash      break the running ecosystem
     """
 
@@ -39,6 +42,8 @@ cli.add_command(run)
 cli.add_command(scenario)
 cli.add_command(audit)
 cli.add_command(up)
+cli.add_command(serve)
+cli.add_command(database)
 
 
 def main() -> None:

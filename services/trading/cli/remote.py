@@ -216,6 +216,6 @@ def _parse(lines: Iterator[str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _kept_token(data: Path) -> str:
-    from trading.server.up import read_credentials
+    from trading.server.credentials import read_credentials
 
     return str(read_credentials(data).get("chaos_token", ""))

@@ -29,16 +29,21 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
 
     Started again, it goes on where it stopped. Settings come from the environment or .env:
     BIND_HOST, PORT_OFFSET, DATA_DIR, JOURNAL (sqlite, postgres, memory), DATABASE_URL,
-    DATABASE_SCHEMA, SIM_SPEED, SIM_SEED, ENABLE_CHAOS_SCENARIOS, ENABLE_AUDIT_LOGGING,
-    CHAOS_TOKEN, RISK_TOKEN, API_KEY, API_SECRET, LOG_LEVEL; secrets
-    also from files, e.g. CHAOS_TOKEN_FILE.
+    DATABASE_SCHEMA, REDIS_URL, SIM_SPEED, SIM_SEED, ENABLE_CHAOS_SCENARIOS, ENABLE_AUDIT_LOGGING,
+    CHAOS_TOKEN, RISK_TOKEN, API_KEY, API_SECRET, LOG_LEVEL; and to follow real prices
+    ENABLE_REAL_MARKET_DATA, ANCHOR_SECONDS, COINGECKO_API_KEY, COINGECKO_URL,
+    COINMARKETCAP_API_KEY, COINMARKETCAP_URL; secrets also from files, e.g.
+    CHAOS_TOKEN_FILE.
     """
     from trading.hosting.live import CannotRecover
     from trading.hosting.logs import configure
     from trading.hosting.loop import run
     from trading.hosting.settings import SettingsError, load_settings
     from trading.hosting.store import StoreUnavailable
-    from trading.server.up import PortTaken, chaos_allowed, credentials, serve
+    from trading.server.credentials import credentials
+    from trading.server.listening import PortTaken
+    from trading.server.parts import chaos_allowed
+    from trading.server.up import serve
 
     overrides: dict[str, object] = {}
     if data is not None:

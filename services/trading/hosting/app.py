@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from trading.hosting.docs import add_docs
 from trading.hosting.guard import Guard
-from trading.hosting.host import Host
+from trading.hosting.host import Host, Unavailable
 from trading.runtime.journal import to_ndjson
 
 _PAGE = 2000
@@ -19,11 +20,18 @@ _PAGE = 2000
 
 def create_app(service: str, host: Host, *, title: str, description: str) -> FastAPI:
     """A service's app with the common routes; ``state.registry`` takes its metrics."""
-    app = FastAPI(title=title, description=description, version="1", redoc_url=None)
+    app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
+    add_docs(app)
     app.add_middleware(Guard, service=service)
     registry = app.state.registry = CollectorRegistry()
     registry.register(_HostMetrics(service, host))
     app.state.stopping = asyncio.Event()
+    app.state.may_read = None
+
+    def may_read(request: Request) -> None:
+        """Journals tell everything of everybody; ``state.may_read`` says who may see them."""
+        if app.state.may_read is not None:
+            app.state.may_read(request)
 
     @app.get("/health", tags=["service"], summary="Is the process alive?")
     async def health() -> dict[str, str]:
@@ -39,7 +47,13 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         problem = host.ready
         if problem:
             response.status_code = 503
-        return {"ready": not problem, "service": service, "problem": problem or None}
+        found = {"journal": host.unavailable, **host.dependencies()}
+        return {
+            "ready": not problem,
+            "service": service,
+            "problem": problem or None,
+            "dependencies": {name: why or "ok" for name, why in found.items()},
+        }
 
     @app.get("/metrics", tags=["service"], summary="Prometheus metrics")
     async def metrics() -> Response:
@@ -53,18 +67,43 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         response_class=StreamingResponse,
     )
     async def journal(
+        request: Request,
         after: Annotated[int, Query(ge=0, le=2**62, description="Sequence to go on after.")] = 0,
         follow: Annotated[bool, Query(description="Stay, and get what is to come.")] = False,
         session: Annotated[
             int | None, Query(ge=1, le=2**31, description="An earlier session; default: this.")
         ] = None,
+        key: Annotated[
+            str | None, Query(max_length=200, description="Refuse another session than this.")
+        ] = None,
     ) -> StreamingResponse:
+        may_read(request)
         number = host.live.number if session is None else session
+        if key is not None and key != host.session.key:
+            raise HTTPException(409, f"the session is {host.session.key}")
         if number > host.live.number:
             raise HTTPException(404, f"no session {number}; the newest is {host.live.number}")
         lines = _lines(app, host, service, number, after, follow)
         headers = {"X-Session": str(number)}
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+
+    @app.get(
+        "/journal/head", tags=["service"], summary="How long the journal is, and its last hash"
+    )
+    async def journal_head(request: Request) -> dict[str, Any]:
+        may_read(request)
+        number = host.live.number
+        head = await asyncio.to_thread(host.store.head, number, service)
+        return {
+            "session": host.session.key,
+            "number": number,
+            "length": head.length,
+            "hash": head.hash.hex(),
+        }
+
+    @app.exception_handler(Unavailable)
+    async def unavailable(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": f"not now: {error}"}, 503)
 
     return app
 

@@ -3,6 +3,18 @@
 import time
 from collections.abc import Callable
 
+import msgspec
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """It is ``sim`` (microseconds) when it is ``wall`` (nanoseconds since the Unix epoch), and time
+    goes on at ``speed``: how the clocks of several processes agree.
+    """
+
+    sim: int
+    wall: int
+    speed: float
+
 
 class SimClock:
     """``speed``: simulated seconds per wall second. Times in microseconds."""
@@ -21,6 +33,13 @@ class SimClock:
         self.speed = speed
         self._sim = sim
         self._since = self._monotonic_ns()
+
+    def follow(self, anchor: Anchor, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        """Agree with everybody who follows ``anchor``. Later steps of the wall clock are not
+        followed: time does not go back.
+        """
+        self.set(anchor.sim, anchor.speed)
+        self._since -= wall_ns() - anchor.wall
 
     def now(self) -> int:
         return self._sim + int((self._monotonic_ns() - self._since) * self.speed) // 1000

@@ -11,13 +11,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from trading.hosting.clock import SimClock
-from trading.hosting.live import LiveSession, Published
+import msgspec
+
+from trading.hosting.clock import Anchor, SimClock
+from trading.hosting.live import LiveSession, Outward, Published
 from trading.hosting.session import Session, decode_session, encode_session
 from trading.hosting.store import JournalStore, Snapshot, StoreUnavailable
 from trading.messages import Message
+from trading.messages.base import Delivered
 from trading.runtime.component import Component
-from trading.runtime.kernel import Kernel, Outbound
+from trading.runtime.kernel import Kernel
+from trading.runtime.network import Network
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +32,11 @@ SLACK = 0.25
 #: Journal entries between two snapshots.
 SNAPSHOT_EVERY = 100_000
 _RETRY = 0.5
+ANCHOR = "anchor"
 
 Make = Callable[[Session], Sequence[Component]]
 Listener = Callable[[Sequence[Published]], None]
+Sender = Callable[[Sequence[Outward]], None]
 
 
 class Projection(Protocol):
@@ -46,6 +52,9 @@ class Unavailable(Exception):
 class Host:
     """``make``: the components of a session. ``projections``: their makers by name, fresh ones
     for every session. ``published``: types of messages that listeners get, once durable.
+
+    ``sender``: where the other components are in other processes, it gets what is for them, once
+    durable; ``network``: what plays partitions there.
     """
 
     def __init__(
@@ -57,7 +66,8 @@ class Host:
         projections: Mapping[str, Callable[[Session], Projection]] | None = None,
         published: Iterable[type[Message]] = (),
         auditor: str = "",
-        outbound: Outbound | None = None,
+        sender: Sender | None = None,
+        network: Callable[[], Network] = Network,
     ) -> None:
         self.store = store
         self._make = make
@@ -65,7 +75,8 @@ class Host:
         self._projections = projections or {}
         self._published = frozenset(published)
         self._auditor = auditor
-        self._outbound = outbound
+        self._sender = sender
+        self._network = network
         self._live: LiveSession | None = None
         self._listeners: list[Listener] = []
         self._session_listeners: list[Callable[[], None]] = []
@@ -77,7 +88,11 @@ class Host:
         self._stopping = False
         self._lock = asyncio.Lock()
         self.clock = SimClock(0)
+        #: What the clock follows, where it follows one.
+        self.anchor: Anchor | None = None
         self.unavailable = ""
+        #: By name: what is wrong with something that the service needs; empty: nothing.
+        self.dependencies: Callable[[], Mapping[str, str]] = dict
 
     @property
     def live(self) -> LiveSession:
@@ -116,7 +131,13 @@ class Host:
             live = self._prepare(decode_session(spec), number)
             await asyncio.to_thread(live.recover)
             self._live = live
-            self.clock.set(live.kernel.now, live.session.plan.speed)
+            self._set_clock(live.session, live.kernel.now)
+            if live.session.anchor is not None:
+                kept = await asyncio.to_thread(self.store.documents, ANCHOR)
+                if str(number) in kept:
+                    self.anchor = msgspec.json.decode(kept[str(number)], type=Anchor)
+                    self.clock.follow(self.anchor)
+                live.kernel.leap(self.clock.now())
             self._begun()
         self._tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._flush())]
 
@@ -138,11 +159,31 @@ class Host:
 
     def send(self, to: str, message: Message) -> int:
         """Give a component a message from outside; returns the simulated time of its arrival."""
-        kernel = self.live.kernel
-        at = max(kernel.now + 1, min(self.clock.now(), kernel.next_at or self.clock.now()))
-        kernel.send(to, message, at)
+        at = self._arrival()
+        self.live.kernel.send(to, message, at)
         self._input.set()
         return at
+
+    def deliver(self, peer: str, seq: int, arrived: Sequence[tuple[str, Message, int]]) -> None:
+        """What came over a link from ``peer``: (component, message, arrival). Once it has been
+        decided upon, everything of the peer's journal up to ``seq`` counts as heard.
+        """
+        live, soonest = self.live, self._arrival()
+        latest = max(soonest, live.marked.get(peer, 0))
+        for to, message, arrival in arrived:
+            at = max(soonest, arrival)
+            latest = max(latest, at)
+            live.kernel.send(to, message, at)
+        if seq > live.heard.get(peer, 0):
+            live.heard[peer] = seq
+            live.marked[peer] = latest
+            live.kernel.send(live.kernel.hosted[0].name, Delivered(peer, seq), latest)
+        self._input.set()
+
+    def _arrival(self) -> int:
+        """When something from outside arrives: now, and after all that has been done."""
+        kernel, now = self.live.kernel, self.clock.now()
+        return max(kernel.now + 1, min(now, kernel.next_at or now))
 
     async def settled(self, at: int) -> None:
         """Wait until everything up to the simulated time ``at`` has been decided and is durable.
@@ -160,6 +201,14 @@ class Host:
         """Wait until everything decided so far is durable."""
         if self.live.pending or self.live.writing:
             await self.settled(self.live.kernel.now)
+
+    async def follow(self, anchor: Anchor) -> None:
+        """From now on time goes as everybody's who follows ``anchor``, after a restart too."""
+        number = str(self.live.number)
+        await asyncio.to_thread(self.store.put, ANCHOR, number, msgspec.json.encode(anchor))
+        self.anchor = anchor
+        self.clock.follow(anchor)
+        self._input.set()
 
     def pace(self, speed: float) -> None:
         """From now on simulated time goes on at ``speed``."""
@@ -183,10 +232,17 @@ class Host:
         live = self._prepare(session, number)
         live.begin()
         self._live = live
-        self.clock.set(session.plan.start, session.plan.speed)
+        self._set_clock(session, session.plan.start)
         self._fail(Unavailable("another session was opened"))
         self._begun()
         self._input.set()
+
+    def _set_clock(self, session: Session, now: int) -> None:
+        self.anchor = session.anchor
+        if session.anchor is not None:
+            self.clock.follow(session.anchor)
+        else:
+            self.clock.set(now, session.plan.speed)
 
     def _prepare(self, session: Session, number: int) -> LiveSession:
         return LiveSession(
@@ -197,7 +253,8 @@ class Host:
             {name: make(session) for name, make in self._projections.items()},
             self._published,
             auditor=self._auditor,
-            outbound=self._outbound,
+            alone=self._sender is not None,
+            network=self._network(),
         )
 
     def _begun(self) -> None:
@@ -216,13 +273,14 @@ class Host:
             while due is not None and due <= until and clock() < turn:
                 kernel.step()
                 due = kernel.next_at
-            if live.pending or live.outbox or self._waiting:
+            if live.pending or live.outbox or live.outward or self._waiting:
                 self._work.set()
             if live.entries_since_snapshot >= SNAPSHOT_EVERY and not live.snapshot_wanted:
                 live.snapshot_wanted = True
                 self._work.set()
             if due is not None and due <= until:
-                self.clock.hold(kernel.now, SLACK)
+                if live.session.anchor is None:
+                    self.clock.hold(kernel.now, SLACK)
                 await asyncio.sleep(0)
                 continue
             timeout = self.clock.seconds_until(due) if due is not None else 60.0
@@ -237,12 +295,14 @@ class Host:
             live = self.live
             stopping = self._stopping
             processed = live.kernel.now
-            entries, outbox = live.take()
+            entries, outbox, outward = live.take()
             snapshot = live.freeze() if live.snapshot_wanted or stopping else None
             if entries or snapshot is not None:
                 await self._write(live, entries, snapshot)
             for listener in list(self._listeners) if outbox else ():
                 listener(outbox)
+            if outward and self._sender is not None and live is self._live:
+                self._sender(outward)
             while self._waiting and self._waiting[0][0] <= processed and live is self._live:
                 future = heappop(self._waiting)[2]
                 if not future.done():

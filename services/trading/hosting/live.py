@@ -10,9 +10,12 @@ from trading.hosting.journal import StoredJournal
 from trading.hosting.session import Session
 from trading.hosting.store import Head, JournalStore, Snapshot, Written
 from trading.messages import Message
+from trading.messages.audit import BatchRead, JournalBatch
+from trading.messages.base import Delivered
 from trading.runtime.component import Component
 from trading.runtime.journal import RECEIVED, kind_of
-from trading.runtime.kernel import Kernel, Outbound, Tap
+from trading.runtime.kernel import Kernel, Tap
+from trading.runtime.network import Network
 from trading.runtime.replay import received
 
 log = logging.getLogger(__name__)
@@ -25,13 +28,27 @@ class Published(NamedTuple):
     now: int
 
 
+class Outward(NamedTuple):
+    """A message for a component in another process. ``source``: who sends it, ``seq``: of that
+    one's journal when it was sent, its own entry included.
+    """
+
+    source: str
+    seq: int
+    to: str
+    message: Any
+    arrival: int
+
+
 class CannotRecover(Exception):
     """The journals do not lead to what they say: another version wrote them, or somebody else."""
 
 
 class LiveSession:
     """``pending``: entries that are decided and not durable yet; ``outbox``: messages that
-    listeners get with them.
+    listeners get with them, ``outward`` those for other processes. ``alone``: the components'
+    counterparts are elsewhere. ``heard``: by peer, up to where its journal has arrived here, and
+    ``marked``: when that is decided upon.
     """
 
     def __init__(
@@ -44,13 +61,17 @@ class LiveSession:
         published: frozenset[type[Message]],
         *,
         auditor: str = "",
-        outbound: Outbound | None = None,
+        alone: bool = False,
+        network: Network | None = None,
     ) -> None:
         self.session = session
         self.number = number
         self.projections = projections
         self.pending: list[Written] = []
         self.outbox: list[Published] = []
+        self.outward: list[Outward] = []
+        self.heard: dict[str, int] = {}
+        self.marked: dict[str, int] = {}
         self.writing = False
         self.snapshot_wanted = False
         self.entries_since_snapshot = 0
@@ -58,7 +79,8 @@ class LiveSession:
         self._components = components
         self._published = published
         self._auditor = auditor
-        self._outbound = outbound
+        self._alone = alone
+        self._network = network
         self._replaying = False
         self.kernel: Kernel
 
@@ -83,6 +105,7 @@ class LiveSession:
         if state is not None:
             self.kernel.thaw(state["kernel"])
             self.projections = state["projections"]
+            self.heard = state["heard"]
             self.kernel.retap(self._taps())
         names = list(self.kernel.journals)
         wanted = {name: self._store.head(self.number, name) for name in names}
@@ -102,19 +125,24 @@ class LiveSession:
         if any(head.length for head in wanted.values()):
             self.pending.clear()
 
-    def take(self) -> tuple[list[Written], list[Published]]:
-        """What is to be written now, and told afterwards; both leave the session's lists."""
+    def take(self) -> tuple[list[Written], list[Published], list[Outward]]:
+        """What is to be written now, told and sent afterwards; all leave the session's lists."""
         entries = self.pending[:]
         self.pending.clear()
         outbox, self.outbox = self.outbox, []
+        outward, self.outward = self.outward, []
         self.entries_since_snapshot += len(entries)
-        return entries, outbox
+        return entries, outbox, outward
 
     def freeze(self) -> Snapshot:
         """The state right now; belongs to the entries decided so far."""
         self.snapshot_wanted = False
         self.entries_since_snapshot = 0
-        state = {"kernel": self.kernel.frozen(), "projections": self.projections}
+        state = {
+            "kernel": self.kernel.frozen(),
+            "projections": self.projections,
+            "heard": self.heard,
+        }
         heads = {n: Head(j.length, j.head) for n, j in self.kernel.journals.items()}
         return Snapshot(heads, snapshots.dump(state))
 
@@ -130,13 +158,15 @@ class LiveSession:
             auditor=self._auditor,
             taps=self._taps(),
             journal=journal,
-            outbound=self._send_away if self._outbound is not None else None,
+            outbound=self._send_away if self._alone else None,
+            network=self._network,
             started=started,
         )
 
-    def _send_away(self, source: str, to: str, message: Any) -> None:
-        if self._outbound is not None and not self._replaying:
-            self._outbound(source, to, message)
+    def _send_away(self, source: str, to: str, message: Any, arrival: int) -> None:
+        if not self._replaying:
+            seq = self.kernel.journals[source].length
+            self.outward.append(Outward(source, seq, to, message, arrival))
 
     def _taps(self) -> dict[type[Message], Tap]:
         watchers: dict[type[Message], list[Callable[[Any, int], None]]] = {}
@@ -162,12 +192,25 @@ class LiveSession:
                 for entry in page:
                     if kind_of(entry.body) == RECEIVED:
                         now, messages = received(entry)
-                        yield now, index, name, messages
+                        yield now, index, name, self._again(messages)
                 seq += len(page)
 
         streams = [of(index, name) for index, name in enumerate(names)]
         for now, _, name, messages in merge(*streams, key=lambda found: found[:2]):
             yield now, name, messages
+
+    def _again(self, messages: list[Message]) -> list[Message]:
+        """As they were received: what the auditor had read comes from where it keeps it."""
+        found: list[Message] = []
+        for message in messages:
+            if isinstance(message, BatchRead):
+                read = self._store.read(self.number, message.source, message.after, message.count)
+                found.append(JournalBatch(message.source, message.after, tuple(read)))
+            else:
+                found.append(message)
+                if isinstance(message, Delivered):
+                    self.heard[message.peer] = max(self.heard.get(message.peer, 0), message.seq)
+        return found
 
 
 def _all(watchers: list[Callable[[Any, int], None]]) -> Tap:

@@ -13,11 +13,15 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from trading.hosting.store import Head, Snapshot, StoreUnavailable, Written
+from trading.hosting.store import Head, Snapshot, StoreTaken, StoreUnavailable, Written
 from trading.messages.audit import JournalEntry
 
 _CONNECT_TIMEOUT = 5
-_OPTIONS = "-c statement_timeout=30000 -c synchronous_commit=on"
+# A connection whose other end has vanished must not keep the schema's lock for long.
+_OPTIONS = (
+    "-c statement_timeout=30000 -c synchronous_commit=on"
+    " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS session (
@@ -39,7 +43,8 @@ CREATE TABLE IF NOT EXISTS document (
 
 class PostgresStore:
     """``url``: as libpq has it; the role needs to own ``schema``, or be allowed to create it.
-    Raises StoreUnavailable at once if the database cannot be reached.
+    Raises StoreUnavailable at once if the database cannot be reached, StoreTaken while another
+    process has the schema.
     """
 
     def __init__(self, url: str, schema: str = "trading") -> None:
@@ -166,4 +171,10 @@ class PostgresStore:
             options=f"{_OPTIONS} -c search_path={self._schema}",
             application_name="trading",
         )
+        lock = made.execute(
+            "SELECT pg_try_advisory_lock(hashtext(%s))", (f"trading/{self._schema}",)
+        )
+        if lock.fetchone() != (True,):
+            made.close()
+            raise StoreTaken(f"schema {self._schema}: another process has it")
         return made

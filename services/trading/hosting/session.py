@@ -6,15 +6,20 @@ the ecosystem simply trades.
 
 import msgspec
 
+from trading.hosting.clock import Anchor
 from trading.scenario.plan import RunPlan
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """``run_id``: empty between runs. ``opened``: wall time, ISO 8601, for people."""
+    """``run_id``: empty between runs. ``opened``: wall time, ISO 8601, for people. ``key``: what
+    all services call this session, and ``anchor`` its clock, where each is a process of its own.
+    """
 
     plan: RunPlan
     run_id: str = ""
     opened: str = ""
+    key: str = ""
+    anchor: Anchor | None = None
 
     @property
     def journal_id(self) -> str:

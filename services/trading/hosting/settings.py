@@ -4,11 +4,12 @@ names. A setting that is wrong stops the start and says which it is.
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError
+from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -37,8 +38,43 @@ class Settings(BaseSettings):
         pattern=r"^[a-z_][a-z0-9_]{0,62}$",
         description="PostgreSQL schema of the journals.",
     )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis, for what may be lost: strategy leases, the cache of prices.",
+    )
+    enable_real_market_data: bool = Field(
+        default=False, description="Does the market between runs follow real prices?"
+    )
+    coingecko_api_key: SecretStr | None = Field(
+        default=None, description="CoinGecko key; without one it answers less often."
+    )
+    coingecko_url: str = Field(
+        default="https://api.coingecko.com",
+        max_length=300,
+        description="For a pro key: https://pro-api.coingecko.com",
+    )
+    coinmarketcap_api_key: SecretStr | None = Field(
+        default=None, description="CoinMarketCap key; without one it is not asked."
+    )
+    coinmarketcap_url: str = Field(
+        default="https://pro-api.coinmarketcap.com", max_length=300, description="Its address."
+    )
+    anchor_seconds: int = Field(
+        default=30,
+        ge=20,
+        le=3600,
+        description="Wall seconds between two questions for real prices. At 30, a source is asked"
+        " 86400 times in 30 days; free plans allow about 10000.",
+    )
     sim_speed: float = Field(
         default=1.0, gt=0, le=3600, description="Simulated seconds per wall second between runs."
+    )
+    sim_speed_limit: float = Field(
+        default=20.0,
+        gt=0,
+        le=3600,
+        description="No run goes faster where services are processes of their own: at 20, one that"
+        " is slow for 200 ms has been silent for 4 seconds of its market.",
     )
     sim_seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of the market between runs.")
     enable_chaos_scenarios: bool | None = Field(
@@ -58,6 +94,37 @@ class Settings(BaseSettings):
     api_secret: SecretStr | None = Field(default=None, description="Secret of that API key.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("coingecko_url", "coinmarketcap_url")
+    @classmethod
+    def _private(cls, url: str) -> str:
+        """A key goes there with every question."""
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            host = ""
+        if not host or parts.scheme not in ("http", "https") or parts.username or parts.query:
+            raise ValueError("must be an address like https://host")
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise ValueError("must be https where the host is not this one")
+        return url.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            try:
+                parts = urlsplit(url.get_secret_value())
+                usable, _ = (
+                    bool(parts.path if parts.scheme == "unix" else parts.hostname),
+                    parts.port,
+                )
+            except ValueError:
+                usable = False
+            if not usable or parts.scheme not in ("redis", "rediss", "unix"):
+                raise ValueError("must be like redis://:password@host:6379/0")
+        return url
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -68,6 +135,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _FromFiles(settings_cls), dotenv_settings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _FromFiles(PydanticBaseSettingsSource):

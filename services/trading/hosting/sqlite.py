@@ -1,6 +1,8 @@
 """Journals in one SQLite file, in write-ahead mode: a write is on the disk when it returns."""
 
+import fcntl
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
@@ -9,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from trading.hosting.store import Head, Snapshot, StoreUnavailable, Written
+from trading.hosting.store import Head, Snapshot, StoreTaken, StoreUnavailable, Written
 from trading.messages.audit import JournalEntry
 
 #: Entries above this many bytes are compressed.
@@ -35,13 +37,14 @@ CREATE TABLE IF NOT EXISTS document (
 
 class SqliteStore:
     """``path``: the file, made if it is not there, readable by its owner only. One process at a
-    time: StoreUnavailable while another one has it.
+    time: StoreTaken while another one has it.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
         self.path = path
+        self._mine = _claim(path.with_name(path.name + ".lock"))
         self._writing = Lock()
         self._reading = Lock()
         with _translated():
@@ -117,10 +120,22 @@ class SqliteStore:
     def close(self) -> None:
         self._reader.close()
         self._writer.close()
+        os.close(self._mine)
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with _translated(), self._reading:
             return self._reader.execute(query, values).fetchall()
+
+
+def _claim(path: Path) -> int:
+    """A lock that ends with the process, however that ends."""
+    opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(opened)
+        raise StoreTaken(f"{path}: another process has it") from error
+    return opened
 
 
 def _packed(body: bytes) -> bytes:

@@ -34,6 +34,10 @@ class StoreUnavailable(Exception):
     """The backend cannot be reached; nothing was written, and trying again makes sense."""
 
 
+class StoreTaken(StoreUnavailable):
+    """Another process keeps its journal there."""
+
+
 class JournalStore(Protocol):
     """Journals by session and component. Every method may block and is called from any thread;
     ``write`` is durable when it returns. All raise StoreUnavailable.

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from trading.market_data.feed import Feed, check
 from trading.market_data.replay import RecordedSeries
 from trading.market_data.shocks import Shocks
@@ -16,7 +18,7 @@ from trading.messages.chaos import (
     RecoverFault,
     RenewFault,
 )
-from trading.messages.market import Ping
+from trading.messages.market import AnchorObserved, Ping
 from trading.runtime.component import answer_ping
 from trading.runtime.faults import FaultBoard
 from trading.runtime.rng import stream
@@ -34,6 +36,9 @@ class MarketData:
     ``replay``: recorded series by asset, ``((offset since the start, price), ...)``; see
     :class:`RecordedSeries`. Assets without one are synthetic. ValueError for a series that cannot
     be played, or of an asset that the universe does not have.
+
+    :class:`AnchorObserved` ties an asset's synthetic price to what it costs outside; the newest one
+    holds, stale or not, until the next. A recorded series is not tied to anything.
 
     Plays :class:`MarketShock` and market-wide :class:`Depeg` on the true price, then
     :class:`FeedDisruption` on what is published of it.
@@ -56,6 +61,7 @@ class MarketData:
         self._recorded = {a: RecordedSeries(a, points) for a, points in (replay or {}).items()}
         self._synthetic = SyntheticPrices(universe.assets, seed, tick)
         self._shocks = Shocks(universe)
+        self._anchors: dict[str, AnchorObserved] = {}
         self._feeds = {name: Feed(name) for name in names}
         self._faults = FaultBoard(
             self.name, (MarketShock, Depeg, FeedDisruption), self._begin, self._end
@@ -64,6 +70,7 @@ class MarketData:
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             Start: self._on_start,
             Wake: self._on_wake,
+            AnchorObserved: self._on_anchor,
             Ping: self._on_ping,
             InjectFault: faults,
             RenewFault: faults,
@@ -78,6 +85,7 @@ class MarketData:
         return {
             "started_at": self._started_at,
             "synthetic": self._synthetic.state(),
+            "anchors": {name: msgspec.to_builtins(a) for name, a in self._anchors.items()},
             "recorded": {name: series.state() for name, series in self._recorded.items()},
             "shocks": self._shocks.state(),
             "feeds": {name: feed.state() for name, feed in self._feeds.items()},
@@ -90,6 +98,12 @@ class MarketData:
         out.append(Wake(now + self._tick, TICK_TOPIC))
         return out
 
+    def _on_anchor(self, message: AnchorObserved, now: int) -> Sequence[Message]:
+        if message.asset in self._feeds and message.price > 0:
+            self._anchors[message.asset] = message
+            self._synthetic.anchor(message.asset, float(message.price))
+        return ()
+
     def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
         return [answer_ping(self.name, message, now)]
 
@@ -98,7 +112,7 @@ class MarketData:
             return self._faults.on(message, now)
         self._synthetic.step(self._shocks.turbulence)
         out = self._publish(now)
-        out.append(Wake(message.at + self._tick, TICK_TOPIC))
+        out.append(Wake(now + self._tick, TICK_TOPIC))
         return out
 
     def _publish(self, now: int) -> list[Message]:

@@ -21,6 +21,11 @@ CORRELATION = 0.7
 #: without the pull 90 % a year makes a 3 % hour every few days, and every rule a false alarm.
 PULL = 20 * MINUTE
 
+#: The same where an anchor gives the level; and what it is at most ahead of the price, as a share
+#: of it: a first anchor that is far away must not look like a broken feed.
+ANCHOR_PULL = MINUTE
+REACH = 0.5
+
 #: Jumps a day, of the whole market and of each coin alone; they add 2 % to the volatility.
 JUMPS_PER_DAY = 6
 
@@ -52,29 +57,32 @@ class SyntheticPrices:
     def __init__(self, assets: tuple[Asset, ...], seed: int, tick: int) -> None:
         self._rng = stream(seed, "market-data/prices")
         self._jump = JUMPS_PER_DAY * tick / DAY
-        self._pull = pull = tick / (tick + PULL)
-        self._coins: list[tuple[str, float, float, float]] = []
-        self._stablecoins: list[tuple[str, float, float]] = []
+        pull = tick / (tick + PULL)
+        self._anchor_pull = tick / (tick + ANCHOR_PULL)
+        self._anchored: dict[str, float] = {}
+        self._coins: list[tuple[str, float, float, float, float]] = []
+        self._stablecoins: list[tuple[str, float, float, float]] = []
         self.prices: dict[str, float] = {}
         for asset in assets:
             volatility = asset.volatility_ppm / PPM
             self.prices[asset.name] = float(asset.price)
             if asset.stable:
                 noise = asset.peg * volatility * sqrt(pull * (2 - pull))
-                self._stablecoins.append((asset.name, float(asset.peg), noise))
+                self._stablecoins.append((asset.name, float(asset.peg), pull, noise))
             else:
                 noise = volatility * sqrt(tick / YEAR)
                 jump = volatility * JUMP_SIZE
-                self._coins.append((asset.name, float(asset.price), noise, jump))
+                self._coins.append((asset.name, float(asset.price), pull, noise, jump))
 
     def step(self, turbulence: dict[str, float]) -> None:
         """One tick further. ``turbulence``: factor on the volatility, where it is not 1."""
+        if self._anchored:
+            self._aim()
         rng = self._rng
         prices = self.prices
-        pull = self._pull
         common = _LOADING * normal(rng)
         market_jump = self._draw_jump()
-        for name, level, noise, jump in self._coins:
+        for name, level, pull, noise, jump in self._coins:
             move = noise * (common + _OWN * normal(rng))
             size = market_jump + self._draw_jump()
             if size:
@@ -83,17 +91,38 @@ class SyntheticPrices:
                 move *= turbulence.get(name, 1.0)
             price = prices[name] * (1 + move)
             prices[name] = price + pull * (level - price)
-        for name, peg, noise in self._stablecoins:
+        for name, peg, pull, noise in self._stablecoins:
             move = noise * normal(rng)
             if turbulence:
                 move *= turbulence.get(name, 1.0)
             price = prices[name]
             prices[name] = price + pull * (peg - price) + move
 
+    def anchor(self, asset: str, price: float) -> None:
+        """From now on ``asset`` is pulled to ``price``. KeyError for an unknown one."""
+        if asset not in self.prices:
+            raise KeyError(asset)
+        self._anchored[asset] = price
+
+    def _aim(self) -> None:
+        """Give what is anchored the level of this tick."""
+        pull = self._anchor_pull
+        for i, (name, _, _, noise, jump) in enumerate(self._coins):
+            if name in self._anchored:
+                self._coins[i] = (name, self._within_reach(name), pull, noise, jump)
+        for i, (name, _, _, noise) in enumerate(self._stablecoins):
+            if name in self._anchored:
+                self._stablecoins[i] = (name, self._within_reach(name), pull, noise)
+
+    def _within_reach(self, asset: str) -> float:
+        price = self.prices[asset]
+        return min(max(self._anchored[asset], price * (1 - REACH)), price * (1 + REACH))
+
     def state(self) -> dict[str, Any]:
         version, internal, gauss = self._rng.getstate()
         return {
             "prices": {name: repr(price) for name, price in self.prices.items()},
+            "anchored": {name: repr(price) for name, price in self._anchored.items()},
             "rng": [version, list(internal), repr(gauss)],
         }
 

@@ -23,6 +23,16 @@ class JournalBatch(Message):
     entries: tuple[JournalEntry, ...]
 
 
+class BatchRead(Message):
+    """In the auditor's journal instead of a batch: it has read ``count`` entries of ``source``
+    after ``after``, and keeps them.
+    """
+
+    source: str
+    after: int
+    count: int
+
+
 class AuditQuery(Message):
     """``heads``: for each service its last sequence number, as the coordinator knows it."""
 

@@ -29,3 +29,12 @@ class Delayed(Message):
 
     message: Message
     delay: int
+
+
+class Delivered(Message):
+    """From the runtime, beside what came over a link: everything of ``peer``'s journal up to
+    ``seq`` that is for this service has arrived here.
+    """
+
+    peer: str
+    seq: int

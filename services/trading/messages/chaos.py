@@ -176,6 +176,25 @@ class ProbeResult(Message):
     event_time: int
 
 
+class ProbeAsked(Message):
+    """To the process that opens the connections between ``source`` and ``target``: try one."""
+
+    to: str
+    source: str
+    target: str
+    nonce: int
+
+
+class ProbeSeen(Message):
+    """How :class:`ProbeAsked` went, from the process's own sockets."""
+
+    source: str
+    target: str
+    nonce: int
+    fresh_ok: bool
+    held_ok: bool
+
+
 class PhaseChanged(Message):
     """The coordinator's journal of a run; phases as in :data:`trading.scenario.result.PHASES`."""
 

@@ -16,6 +16,20 @@ class PriceTick(Message):
     event_time: int
 
 
+class AnchorObserved(Message):
+    """From outside, to the market data service: what ``source`` says one asset costs in USD.
+
+    ``event_time`` is when that was true, as the source says, in microseconds of wall time.
+    ``stale``: the source cannot be asked now; this is the last that it said.
+    """
+
+    asset: str
+    price: int
+    source: str
+    event_time: int
+    stale: bool = False
+
+
 class BookTop(Message):
     """Best bid and ask of one symbol. A price of 0 means that this side of the book is empty.
 

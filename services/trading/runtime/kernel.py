@@ -11,16 +11,18 @@ from typing import Any
 import msgspec
 
 from trading.messages import Delayed, Message, Start, Wake
-from trading.messages.audit import AuditQuery, JournalBatch
+from trading.messages.audit import AuditQuery, BatchRead, JournalBatch
 from trading.messages.chaos import Probe
 from trading.runtime.component import Component
 from trading.runtime.journal import RECEIVED, Journal, MemoryJournal
 from trading.runtime.network import Network
 from trading.runtime.routes import DIRECT, NOT_JOURNALED, MessageType, destinations
+from trading.topology import AUDIT_CORRELATOR
 from trading.units import MILLISECOND
 
 Tap = Callable[[Any, int], None]
-Outbound = Callable[[str, str, Any], None]
+#: (source, destination, message, arrival) of what goes to a component that is elsewhere.
+Outbound = Callable[[str, str, Any, int], None]
 
 _AUDIT_EVERY = 8192
 
@@ -40,8 +42,9 @@ class Kernel:
     """``latency``: of every link, microseconds. ``auditor``: the component that reads all other
     journals. ``taps``: called with each message of a type that any component sends.
 
-    ``outbound``: called with (source, destination, message) for what goes to a component that is
-    not hosted here; without it such messages go nowhere.
+    ``outbound``: called with (source, destination, message, arrival) for what goes to a component
+    that is not hosted here; without it such messages go nowhere. With it the kernel hosts a part
+    of an ecosystem: taps see what arrives, too, and the auditor gets the journals from outside.
 
     ``delivered`` counts messages handed to components, ``lost`` those that a partition ate.
     """
@@ -57,12 +60,13 @@ class Kernel:
         taps: Mapping[MessageType, Tap] | None = None,
         journal: Callable[[str], Journal] = MemoryJournal,
         outbound: Outbound | None = None,
+        network: Network | None = None,
         started: bool = False,
     ) -> None:
         self.now = start
         self.delivered = 0
         self.lost = 0
-        self.network = Network()
+        self.network = network or Network()
         hosted: list[Component] = [*components, self.network]
         self._components = hosted
         self._index = {c.name: i for i, c in enumerate(hosted)}
@@ -110,6 +114,20 @@ class Kernel:
         while self._times and self._times[0] <= until:
             self.step()
         self.now = max(self.now, until)
+
+    def leap(self, now: int) -> None:
+        """It is ``now``: timers and messages that were due before are late, each of them once."""
+        late = [at for at in self._times if at < now]
+        if not late:
+            return
+        inboxes = self._inboxes(now)
+        early: list[list[Message]] = [[] for _ in self._components]
+        for at in sorted(late):
+            for index, inbox in enumerate(self._buckets.pop(at)):
+                early[index] += inbox
+        for index, inbox in enumerate(inboxes):
+            inbox[:0] = early[index]
+        self._times = sorted(self._buckets)
 
     def frozen(self) -> dict[str, Any]:
         """All that a kernel with the same components' names needs to go on: see :meth:`thaw`."""
@@ -200,10 +218,14 @@ class Kernel:
         arrival = now + self._latency
         inboxes: list[list[Message]] | None = None
         before = journal.length
-        received = inbox if index != self._auditor else _without_batches(inbox)
+        received = inbox
+        if index == self._auditor:
+            received = _without_batches(inbox) if self._outbound is None else _as_read(inbox)
         if received:
             append(now, RECEIVED, received)
         self.delivered += len(inbox)
+        if self._outbound is not None and self._taps:
+            self._hear(inbox, now)
         for message in inbox:
             for output in on(message, now):
                 kind = type(output)
@@ -226,7 +248,7 @@ class Kernel:
                 for to in route.to:
                     inboxes[to].append(output)
                 if route.away:
-                    self._send_away(index, route.away, output)
+                    self._send_away(index, route.away, output, arrival)
         self._unaudited += journal.length - before
 
     def _special(self, index: int, output: Message, now: int) -> None:
@@ -246,6 +268,8 @@ class Kernel:
             if self._auditor >= 0:
                 question = msgspec.structs.replace(output, heads=heads)
                 self._inboxes(now + self._latency)[self._auditor].append(question)
+            else:
+                self._send_away(index, (AUDIT_CORRELATOR,), output, now + self._latency)
 
     def _send_late(self, index: int, message: Message, now: int, delay: int) -> None:
         kind = type(message)
@@ -264,18 +288,27 @@ class Kernel:
         inboxes = self._inboxes(arrival)
         for to in route.to:
             inboxes[to].append(message)
-        self._send_away(index, route.away, message)
+        self._send_away(index, route.away, message, arrival)
 
-    def _send_away(self, index: int, destinations: Iterable[str], message: Message) -> None:
+    def _send_away(
+        self, index: int, destinations: Iterable[str], message: Message, arrival: int
+    ) -> None:
         if self._outbound is not None:
             for name in destinations:
-                self._outbound(self._components[index].name, name, message)
+                self._outbound(self._components[index].name, name, message, arrival)
+
+    def _hear(self, inbox: Iterable[Message], now: int) -> None:
+        """What other processes' components have sent."""
+        for message in inbox:
+            tap = self._taps.get(type(message))
+            if tap is not None:
+                tap(message, now)
 
     def _send_direct(self, index: int, message: Any, arrival: int) -> None:
         name = self.network.name if isinstance(message, Probe) else message.to
         to = self._index.get(name)
         if to is None:
-            self._send_away(index, (name,), message)
+            self._send_away(index, (name,), message, arrival)
             return
         if (index, to) in self._cut:
             self.lost += 1
@@ -310,7 +343,7 @@ class Kernel:
     def _feed_auditor(self, now: int) -> None:
         """Hand the auditor what the journals have grown by since the last time."""
         self._unaudited = 0
-        if self._auditor < 0:
+        if self._auditor < 0 or self._outbound is not None:
             return
         inbox = self._inboxes(now + self._latency)[self._auditor]
         for index, journal in enumerate(self._journals):
@@ -318,6 +351,14 @@ class Kernel:
             if index != self._auditor and journal.length > read:
                 inbox.append(JournalBatch(journal.source, read, tuple(journal.after(read))))
                 self._audited[index] = journal.length
+
+
+def _as_read(inbox: Iterable[Message]) -> list[Message]:
+    """The auditor keeps the journals that it reads itself; its own says how far it has read."""
+    return [
+        BatchRead(m.source, m.after, len(m.entries)) if isinstance(m, JournalBatch) else m
+        for m in inbox
+    ]
 
 
 def _without_batches(inbox: Iterable[Message]) -> list[Message]:

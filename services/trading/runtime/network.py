@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trading.messages import Message
-from trading.messages.chaos import NetworkPartition, Probe, ProbeResult
+from trading.messages.chaos import NetworkPartition, Probe, ProbeResult, ProbeSeen
 from trading.messages.market import Ping
 from trading.runtime.component import answer_ping
 from trading.runtime.faults import FaultBoard
@@ -39,6 +39,9 @@ class Network:
             return [
                 ProbeResult(message.to, message.target, message.nonce, reachable, reachable, now)
             ]
+        if isinstance(message, ProbeSeen):
+            seen = (message.nonce, message.fresh_ok, message.held_ok)
+            return [ProbeResult(message.source, message.target, *seen, now)]
         if isinstance(message, Ping):
             return [answer_ping(self.name, message, now)]
         return self._faults.on(message, now)

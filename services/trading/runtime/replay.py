@@ -18,13 +18,15 @@ from trading.messages import (
     strategy,
 )
 from trading.messages.audit import JournalEntry
+from trading.messages.base import Delivered
 from trading.runtime.component import Component
 from trading.runtime.journal import RECEIVED, kind_of
 
 
-def _types() -> tuple[type[Message], ...]:
+def message_types() -> tuple[type[Message], ...]:
+    """Everything that a component can receive."""
     modules = (market, orders, custody, risk, strategy, chaos, audit)
-    found: list[type[Message]] = [Start, Wake]
+    found: list[type[Message]] = [Start, Wake, Delivered]
     for module in modules:
         for value in vars(module).values():
             if (
@@ -44,7 +46,7 @@ class _Received(msgspec.Struct, array_like=True):
 
 
 _entry = msgspec.json.Decoder(_Received)
-_messages = msgspec.json.Decoder(list[Union[_types()]])  # type: ignore[misc]  # noqa: UP007
+_messages = msgspec.json.Decoder(list[Union[message_types()]])  # type: ignore[misc]  # noqa: UP007
 
 
 def received(entry: JournalEntry) -> tuple[int, list[Message]]:

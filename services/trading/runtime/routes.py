@@ -10,6 +10,7 @@ from trading.topology import (
     EXCHANGE,
     MARKET_DATA,
     RISK_MONITOR,
+    SERVICES,
     TEST_COORDINATOR,
     TRADING_ENGINE,
 )
@@ -62,9 +63,24 @@ DIRECT: frozenset[MessageType] = frozenset(
         chaos.RenewFault,
         chaos.RecoverFault,
         chaos.Probe,
+        chaos.ProbeAsked,
         audit.AuditReport,
     }
 )
+
+#: Who may send what names its receiver.
+_SENDERS: dict[MessageType, tuple[str, ...]] = {
+    market.Ping: (RISK_MONITOR, TEST_COORDINATOR),
+    market.Pong: tuple(SERVICES),
+    orders.AccountSnapshot: (EXCHANGE,),
+    orders.RequestFailed: (EXCHANGE,),
+    custody.CustodySnapshot: (CUSTODIAN,),
+    chaos.InjectFault: _CONTROL,
+    chaos.RenewFault: _CONTROL,
+    chaos.RecoverFault: _CONTROL,
+    chaos.ProbeAsked: _CONTROL,
+    audit.AuditReport: (AUDIT_CORRELATOR,),
+}
 
 #: Every service's go to the coordinator.
 REPORTED: frozenset[MessageType] = frozenset(
@@ -82,3 +98,23 @@ def destinations(source: str, kind: MessageType) -> tuple[str, ...]:
     if kind in REPORTED:
         return _CONTROL
     return ROUTES.get((source, kind), ())
+
+
+def permitted(source: str, to: str, message: Message) -> bool:
+    """May ``source`` send this to ``to``? Who asks or answers, does so in its own name."""
+    kind = type(message)
+    if isinstance(message, _SIGNED) and message.source != source:
+        return False
+    if kind in DIRECT:
+        return source in _SENDERS.get(kind, ())
+    return to in destinations(source, kind)
+
+
+_SIGNED = (
+    market.Ping
+    | market.Pong
+    | orders.AccountQuery
+    | orders.RequestFailed
+    | custody.CustodyQuery
+    | audit.AuditQuery
+)

@@ -76,6 +76,7 @@ class TestCoordinator:
         self._steady_since = 0
         self._monitor_heard = 0
         self._asked_audit = 0
+        self._reminded_audit = 0
         self._right_since = 0
         self._run_id = ""
         self._probe_nonce = 0
@@ -163,6 +164,8 @@ class TestCoordinator:
         if self.done:
             return ()
         out: list[Message] = [Wake(now + self._beat, BEAT)]
+        # While the coordinator itself was away it could hear nobody.
+        self._monitor_heard += now - message.at
         silence = now - self._monitor_heard
         self.observation.monitor_silence = max(self.observation.monitor_silence, silence)
         if self.phase == "SteadyState":
@@ -173,6 +176,9 @@ class TestCoordinator:
             out += self._recover(now)
         elif self.phase == "Evaluating" and now - self._asked_audit > AUDIT_PATIENCE:
             out += self._finish(now)
+        elif self.phase == "Evaluating" and now - self._reminded_audit >= MINUTE:
+            self._reminded_audit = now
+            out.append(AuditQuery(self.name, self._run_id, {}))
         out += self.view.pings(now)
         return out
 
@@ -302,7 +308,7 @@ class TestCoordinator:
         return ""
 
     def _evaluate(self, now: int) -> list[Message]:
-        self._asked_audit = now
+        self._asked_audit = self._reminded_audit = now
         return [
             *self._enter("Evaluating", now),
             AuditQuery(self.name, self._run_id, {}),

@@ -239,6 +239,7 @@ class PartitionWatcher(Watcher):
     def begin(self) -> None:
         self.probes = self.fault.pairs
         self._failed: dict[tuple[str, str], bool] = {}
+        self._whole: dict[tuple[str, str], bool] = {}
 
     def on(self, message: Message, now: int) -> None:
         if not isinstance(message, ProbeResult):
@@ -246,13 +247,14 @@ class PartitionWatcher(Watcher):
         pair = (message.source, message.target)
         if pair in self.fault.pairs:
             self._failed[pair] = not message.fresh_ok and not message.held_ok
+            self._whole[pair] = message.fresh_ok and message.held_ok
             if len(self._failed) == len(self.fault.pairs) and all(self._failed.values()):
                 links = ", ".join(f"{a} - {b}" for a, b in self.fault.pairs)
                 self.seen(message.event_time, f"fresh and held connection fail: {links}")
 
     def problem(self, now: int) -> str:
-        for (a, b), failed in self._failed.items():
-            if failed:
+        for (a, b), whole in self._whole.items():
+            if not whole:
                 return f"{a} does not reach {b}"
         return ""
 

@@ -1,6 +1,6 @@
 """The trading engine as a component: market data to strategies, their orders to the exchange."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trading.messages import Message, Start, Wake
@@ -14,10 +14,11 @@ from trading.messages.orders import (
     PlaceOrder,
     RequestFailed,
 )
-from trading.messages.strategy import StrategyStateChanged
+from trading.messages.strategy import StrategiesAssigned, StrategyStateChanged
 from trading.runtime.component import answer_ping
 from trading.runtime.faults import LEASE_TOPIC, FaultBoard
 from trading.topology import TRADING_ENGINE
+from trading.trading_engine.assignment import Assignment
 from trading.trading_engine.desk import Desk
 from trading.trading_engine.index_rebalancing import IndexRebalancing
 from trading.trading_engine.malfunction import MODES
@@ -28,7 +29,7 @@ from trading.trading_engine.strategy import STEP, Strategy
 from trading.units import SCALE, SECOND
 from trading.universe import MANUAL, Universe
 
-RUNNING, STOPPED, DISCONNECTED = "RUNNING", "STOPPED", "DISCONNECTED"
+RUNNING, STOPPED, DISCONNECTED, STANDBY = "RUNNING", "STOPPED", "DISCONNECTED", "STANDBY"
 TICK, RUNAWAY = "tick", "runaway/"
 
 #: Strategy kinds of the universe, with the prefix of their client order ids.
@@ -42,7 +43,8 @@ _KINDS: dict[str, tuple[type[Strategy], str]] = {
 
 class TradingEngine:
     """One strategy for each of the firm's automated accounts; it knows the exchange as any client
-    does.
+    does. Where several engines share the accounts it trades for those that it is assigned, and
+    follows the others, so that it can take them over: it sends nothing for them.
     """
 
     name = TRADING_ENGINE
@@ -56,6 +58,8 @@ class TradingEngine:
             desk = Desk(account, universe, prefix)
             self._strategies[account.name] = kind(desk, tick)
         self._kinds = {a.strategy: a.name for a in automated}
+        self._assignment = Assignment(tuple(self._strategies))
+        self._uncancelled: list[str] = []
         self._states = dict.fromkeys(self._strategies, RUNNING)
         self._heard = 0
         self._connected = True
@@ -74,6 +78,7 @@ class TradingEngine:
             ExecutionReport: self._on_report,
             KillSwitchChanged: self._on_kill,
             RequestFailed: self._on_failure,
+            StrategiesAssigned: self._on_assigned,
             Ping: self._on_ping,
             InjectFault: self._on_fault,
             RenewFault: self._on_fault,
@@ -94,10 +99,19 @@ class TradingEngine:
                 name: {"desk": s.desk.state(), "own": s.state(), "state": self._states[name]}
                 for name, s in self._strategies.items()
             },
+            "assigned": dict(self._assignment.fences),
+            "uncancelled": list(self._uncancelled),
             "heard": self._heard,
             "connected": self._connected,
             "faults": self._faults.state(),
         }
+
+    @property
+    def fences(self) -> Mapping[str, int]:
+        """The accounts that it trades for -> fencing number of the lease, 0 without one. It holds
+        for what :meth:`on` has just answered.
+        """
+        return self._assignment.fences
 
     def strategies(self) -> list[tuple[str, str, Desk]]:
         """Kind, state and desk of every strategy."""
@@ -119,6 +133,10 @@ class TradingEngine:
             out.append(Wake(now + self._tick, TICK))
             if self._connected and now - self._heard > max(5 * SECOND, 3 * self._tick):
                 self._disconnect("NO_BOOK_UPDATES", now, out)
+            elif self._connected and self._uncancelled:
+                accounts, self._uncancelled = self._uncancelled, []
+                for account in accounts:
+                    self._begin(account, "CANCEL_FAILED", now, out)
             for strategy in self._strategies.values():
                 self._malfunction(strategy, now, out)
 
@@ -132,8 +150,12 @@ class TradingEngine:
         for strategy in self._by_symbol[top.symbol]:
             desk = strategy.desk
             desk.see(top)
-            if top.bid and top.ask and not desk.killed:
+            if not (top.bid and top.ask) or desk.killed:
+                continue
+            if desk.account in self._assignment:
                 strategy.on_top(top, now, out)
+            else:
+                strategy.watch(top, now)
 
     def _on_report(self, report: ExecutionReport, now: int, out: list[Message]) -> None:
         strategy = self._strategies.get(report.account)
@@ -146,31 +168,63 @@ class TradingEngine:
             return
         strategy.desk.killed = change.engaged
         strategy.reset()
-        state = STOPPED if change.engaged else RUNNING
-        self._change(change.account, state, f"KILL_SWITCH {change.reason}", now, out)
+        if change.account in self._assignment:
+            state = STOPPED if change.engaged else RUNNING
+            self._change(change.account, state, f"KILL_SWITCH {change.reason}", now, out)
 
     def _on_failure(self, failure: RequestFailed, now: int, out: list[Message]) -> None:
-        """An order whose fate is unknown stays open until its reports say otherwise."""
+        """An order whose fate is unknown stays open until its reports say otherwise. A former
+        owner's orders must go, so that cancelling them is tried again.
+        """
         strategy = self._strategies.get(failure.account)
-        if strategy is not None and failure.reason != "EXECUTION_STATUS_UNKNOWN":
-            strategy.desk.open.pop(failure.request, None)
+        if strategy is None or failure.reason == "EXECUTION_STATUS_UNKNOWN":
+            return
+        desk = strategy.desk
+        desk.open.pop(failure.request, None)
+        if failure.request == "cancel-all" and desk.fence and desk.account not in self._uncancelled:
+            self._uncancelled.append(desk.account)
 
     def _on_fault(self, message: Message, now: int, out: list[Message]) -> None:
         out += self._faults.on(message, now)
 
+    def _on_assigned(self, message: StrategiesAssigned, now: int, out: list[Message]) -> None:
+        lost, gained = self._assignment.change(message.accounts)
+        for account in lost:
+            strategy = self._strategies[account]
+            # Its orders are the next owner's to cancel.
+            strategy.desk.open.clear()
+            if account in self._uncancelled:
+                self._uncancelled.remove(account)
+            strategy.desk.fence = 0
+            strategy.reset()
+            self._change(account, STANDBY, "UNASSIGNED", now, out)
+        for account in gained:
+            strategy = self._strategies[account]
+            strategy.desk.fence = self._assignment.fences[account]
+            strategy.take_over(now)
+            if self._connected:
+                self._begin(account, "ASSIGNED", now, out)
+            else:
+                strategy.desk.open.clear()
+                strategy.reset()
+                self._change(account, DISCONNECTED, "ASSIGNED", now, out)
+
     def _disconnect(self, reason: str, now: int, out: list[Message]) -> None:
         self._connected = False
-        for account in self._strategies:
+        for account in self._assignment.fences:
             self._change(account, DISCONNECTED, reason, now, out)
 
     def _reconnect(self, now: int, out: list[Message]) -> None:
-        """Start from nothing: what is at the venue from before is cancelled first."""
         self._connected = True
-        for account, strategy in self._strategies.items():
-            strategy.desk.cancel_all(out)
-            strategy.reset()
-            state = STOPPED if strategy.desk.killed else RUNNING
-            self._change(account, state, "RECONNECTED", now, out)
+        for account in self._assignment.fences:
+            self._begin(account, "RECONNECTED", now, out)
+
+    def _begin(self, account: str, reason: str, now: int, out: list[Message]) -> None:
+        """Start from nothing: what is at the venue from before is cancelled first."""
+        strategy = self._strategies[account]
+        strategy.desk.cancel_all(out)
+        strategy.reset()
+        self._change(account, STOPPED if strategy.desk.killed else RUNNING, reason, now, out)
 
     def _change(self, account: str, state: str, reason: str, now: int, out: list[Message]) -> None:
         if self._states[account] != state:
@@ -202,7 +256,8 @@ class TradingEngine:
         strategy = self._strategies[account]
         strategy.desk.malfunction.end()
         strategy.reset()
-        strategy.desk.cancel_all(out)
+        if account in self._assignment:
+            strategy.desk.cancel_all(out)
         return out
 
     def _run_away(self, account: str, now: int, out: list[Message]) -> None:
@@ -212,14 +267,14 @@ class TradingEngine:
         if desk.malfunction.mode != "runaway-repeat" or rate <= 0:
             return
         bursts = min(10, rate)
-        if self._connected:
+        if self._connected and account in self._assignment:
             desk.repeat(rate // bursts, out)
         out.append(Wake(now + SECOND // bursts, RUNAWAY + account))
 
     def _malfunction(self, strategy: Strategy, now: int, out: list[Message]) -> None:
         """What goes wrong once a tick, until the kill switch stops it."""
         desk = strategy.desk
-        if desk.killed or not self._connected:
+        if desk.killed or not self._connected or desk.account not in self._assignment:
             return
         symbol = desk.symbols[0]
         if desk.malfunction.mode == "position-growth" and symbol in desk.tops:
@@ -232,7 +287,10 @@ class TradingEngine:
         others = [
             s.desk
             for s in self._strategies.values()
-            if s.desk is not desk and symbol in s.desk.tops and not s.desk.killed
+            if s.desk is not desk
+            and s.desk.account in self._assignment
+            and symbol in s.desk.tops
+            and not s.desk.killed
         ]
         if not others:
             return

@@ -22,7 +22,8 @@ _DONE = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATC
 class Desk:
     """``open``: client order id -> order that is at the venue, or on its way there. ``held``: the
     account's balances by its own execution reports. A malfunction sits between the strategy and
-    the wire.
+    the wire. ``fence``: number of the lease on the account, 0 without one; part of every order id,
+    so that no report about an order of another owner is taken for one of ours.
     """
 
     def __init__(self, account: FirmAccount, universe: Universe, prefix: str) -> None:
@@ -36,6 +37,7 @@ class Desk:
         self.killed = False
         self.malfunction = Malfunction()
         self.last: PlaceOrder | None = None
+        self.fence = 0
         self._prefix = prefix
         self._number = 0
 
@@ -81,9 +83,7 @@ class Desk:
             return
         qty = self._qty(symbol, 5_000 * SCALE)
         for _ in range(count):
-            self._number += 1
-            client_order_id = f"{self._prefix}-{self._number:06d}"
-            out.append(PlaceOrder(self.account, client_order_id, symbol, side, "MARKET", qty))
+            out.append(PlaceOrder(self.account, self._next_id(), symbol, side, "MARKET", qty))
 
     def on_report(self, report: ExecutionReport) -> None:
         if report.execution_type == "TRADE":
@@ -103,8 +103,14 @@ class Desk:
             "killed": self.killed,
             "malfunction": self.malfunction.state(),
             "last": [self.last.symbol, self.last.side] if self.last is not None else None,
+            "fence": self.fence,
             "number": self._number,
         }
+
+    def _next_id(self) -> str:
+        self._number += 1
+        fence = f"-{self.fence}" if self.fence else ""
+        return f"{self._prefix}{fence}-{self._number:06d}"
 
     def _qty(self, symbol: str, value: int) -> int:
         qty = value * SCALE // max(self.mid(symbol), 1)
@@ -120,8 +126,7 @@ class Desk:
         time_in_force: str,
         out: list[Message],
     ) -> str:
-        self._number += 1
-        client_order_id = f"{self._prefix}-{self._number:06d}"
+        client_order_id = self._next_id()
         malfunction = self.malfunction
         if malfunction.mode == "wrong-side":
             side = SELL if side == BUY else BUY

@@ -28,7 +28,7 @@ class IndexRebalancing(Strategy):
         if not total:
             return
         if not self._targets:
-            self._targets = {s: v * PPM // total for s, v in values.items()}
+            self._aim(values, total)
             return
         for symbol, value in values.items():
             gap = total * self._targets[symbol] // PPM - value
@@ -36,8 +36,20 @@ class IndexRebalancing(Strategy):
                 side = BUY if gap > 0 else SELL
                 self.desk.take(symbol, side, min(abs(gap), MAX_TRADE), out)
 
+    def watch(self, top: BookTop, now: int) -> None:
+        if len(self.desk.tops) < len(self.desk.symbols):
+            return
+        self._looked = now // HOUR
+        if not self._targets:
+            values = {s: self._value(s) for s in self.desk.symbols}
+            self._aim(values, sum(values.values()))
+
     def state(self) -> dict[str, Any]:
         return {"targets": dict(self._targets), "looked": self._looked}
+
+    def _aim(self, values: dict[str, int], total: int) -> None:
+        if total:
+            self._targets = {s: v * PPM // total for s, v in values.items()}
 
     def _value(self, symbol: str) -> int:
         base = self.desk.instruments[symbol].base

@@ -24,11 +24,7 @@ class MarketMaking(Strategy):
 
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
         desk, symbol = self.desk, top.symbol
-        mid = (top.bid + top.ask) // 2
-        if desk.malfunction.mode == "stale-quotes":
-            mid = self._frozen.setdefault(symbol, mid)
-        elif self._frozen:
-            self._frozen.clear()
+        mid = self._price(top)
         quoted, bid, ask = self._quotes.get(symbol, (0, "", ""))
         live = bid in desk.open and ask in desk.open
         if live and abs(mid - quoted) * PPM <= TOLERANCE * quoted:
@@ -46,6 +42,9 @@ class MarketMaking(Strategy):
             ask = desk.quote(symbol, SELL, mid + offset, QUOTE_VALUE, out)
         self._quotes[symbol] = (mid, bid or ask, ask or bid)
 
+    def watch(self, top: BookTop, now: int) -> None:
+        self._price(top)
+
     def reset(self) -> None:
         self._quotes.clear()
 
@@ -54,3 +53,12 @@ class MarketMaking(Strategy):
             "quotes": {s: list(q) for s, q in self._quotes.items()},
             "frozen": dict(self._frozen),
         }
+
+    def _price(self, top: BookTop) -> int:
+        """The mid price to quote around; an old one where the feed is thought to be at rest."""
+        mid = (top.bid + top.ask) // 2
+        if self.desk.malfunction.mode == "stale-quotes":
+            return self._frozen.setdefault(top.symbol, mid)
+        if self._frozen:
+            self._frozen.clear()
+        return mid

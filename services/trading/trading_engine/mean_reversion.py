@@ -20,6 +20,7 @@ class MeanReversion(Strategy):
         super().__init__(*args)
         desk = self.desk
         self._means = {s: Average(LONG, self.tick) for s in desk.symbols}
+        # A symbol is missing after a takeover, until its price says what the position amounts to.
         self._steps = dict.fromkeys(desk.symbols, 0)
         self._acted = dict.fromkeys(desk.symbols, 0)
         self._stable = {s: desk.instruments[s].base.startswith("USD") for s in desk.symbols}
@@ -27,17 +28,25 @@ class MeanReversion(Strategy):
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
         symbol = top.symbol
         mid = (top.bid + top.ask) // 2
-        stable = self._stable[symbol]
-        mean = SCALE if stable else self._means[symbol].add(mid)
+        mean = self._mean(symbol, mid)
         if now - self._acted[symbol] < PAUSE:
             return
         off = (mid - mean) * PPM // mean
-        threshold = STABLE_THRESHOLD if stable else COIN_THRESHOLD
+        threshold = STABLE_THRESHOLD if self._stable[symbol] else COIN_THRESHOLD
+        if symbol not in self._steps:
+            self._steps[symbol] = self.steps_held(symbol, mid, MAX_STEPS)
         steps = self._steps[symbol]
         if off < -threshold and steps < MAX_STEPS:
             self._step(symbol, BUY, 1, now, out)
         elif (steps > 0 and off > 0) or (off > threshold and steps > -MAX_STEPS):
             self._step(symbol, SELL, -1, now, out)
+
+    def watch(self, top: BookTop, now: int) -> None:
+        self._mean(top.symbol, (top.bid + top.ask) // 2)
+
+    def take_over(self, now: int) -> None:
+        self._steps.clear()
+        self._acted = dict.fromkeys(self.desk.symbols, now)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -45,6 +54,9 @@ class MeanReversion(Strategy):
             "steps": dict(self._steps),
             "acted": dict(self._acted),
         }
+
+    def _mean(self, symbol: str, mid: int) -> int:
+        return SCALE if self._stable[symbol] else self._means[symbol].add(mid)
 
     def _step(self, symbol: str, side: str, sign: int, now: int, out: list[Message]) -> None:
         self.desk.take(symbol, side, STEP, out)

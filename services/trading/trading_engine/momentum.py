@@ -22,21 +22,30 @@ class Momentum(Strategy):
         self._averages = {
             s: (Average(FAST, self.tick), Average(SLOW, self.tick)) for s in self.desk.symbols
         }
+        # A symbol is missing after a takeover, until its price says what the position amounts to.
         self._steps = dict.fromkeys(self.desk.symbols, 0)
         self._acted = dict.fromkeys(self.desk.symbols, 0)
 
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
         symbol = top.symbol
-        fast, slow = self._averages[symbol]
         mid = (top.bid + top.ask) // 2
-        trend = (fast.add(mid) - slow.add(mid)) * PPM // slow.value
+        trend = self._trend(symbol, mid)
         if now - self._acted[symbol] < PAUSE:
             return
+        if symbol not in self._steps:
+            self._steps[symbol] = self.steps_held(symbol, mid, MAX_STEPS)
         steps = self._steps[symbol]
         if trend > THRESHOLD and steps < MAX_STEPS:
             self._step(symbol, BUY, 1, now, out)
         elif trend < -THRESHOLD and steps > -MAX_STEPS and self._owns(symbol, mid):
             self._step(symbol, SELL, -1, now, out)
+
+    def watch(self, top: BookTop, now: int) -> None:
+        self._trend(top.symbol, (top.bid + top.ask) // 2)
+
+    def take_over(self, now: int) -> None:
+        self._steps.clear()
+        self._acted = dict.fromkeys(self.desk.symbols, now)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -44,6 +53,10 @@ class Momentum(Strategy):
             "steps": dict(self._steps),
             "acted": dict(self._acted),
         }
+
+    def _trend(self, symbol: str, mid: int) -> int:
+        fast, slow = self._averages[symbol]
+        return (fast.add(mid) - slow.add(mid)) * PPM // slow.value
 
     def _owns(self, symbol: str, mid: int) -> bool:
         base = self.desk.instruments[symbol].base

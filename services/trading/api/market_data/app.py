@@ -1,32 +1,27 @@
 """Index prices: as CoinGecko gives them, and as a feed that can be gone on with."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, Header, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
+from trading.api.market_data.hub import TICKS, Subscriber, TickHub, TooMany, built
+from trading.api.market_data.live import Live, LiveMetrics
 from trading.api.market_data.ticks import Ticks
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.messages.market import PriceTick
 from trading.topology import MARKET_DATA
-from trading.units import SCALE, format_units
+from trading.units import SCALE
+from trading.upstream.assets import COINGECKO_IDS
 
-TICKS = "market-data/ticks"
-#: CoinGecko's id -> asset.
-COINGECKO_IDS = {
-    "bitcoin": "BTC",
-    "ethereum": "ETH",
-    "solana": "SOL",
-    "tether": "USDT",
-    "usd-coin": "USDC",
-    "ethena-usde": "USDE",
-}
-EVERY = 0.05
+if TYPE_CHECKING:
+    from trading.upstream.poller import Poller
+
+PUBLISHED = (PriceTick,)
 _PAGE = 1000
 
 
@@ -37,7 +32,8 @@ def ticks(session: Session) -> Ticks:
 PROJECTIONS = {TICKS: ticks}
 
 
-def market_data_app(host: Host) -> FastAPI:
+def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
+    """``poller``: where prices follow real ones; runs as long as the app does."""
     app = create_app(
         MARKET_DATA,
         host,
@@ -45,9 +41,12 @@ def market_data_app(host: Host) -> FastAPI:
         description="Index prices of every asset in USD.",
     )
 
-    def current() -> Ticks:
-        found: Ticks = host.projection(TICKS)
-        return found
+    hub = TickHub(host)
+    app.state.closing = hub.close
+    live = Live(host, poller) if poller is not None else None
+    if live is not None:
+        app.state.registry.register(LiveMetrics(live))
+        app.router.lifespan_context = _lifespan(live)
 
     @app.get(
         "/api/v3/simple/price",
@@ -63,7 +62,7 @@ def market_data_app(host: Host) -> FastAPI:
         wanted = {c.strip().lower() for c in vs_currencies.split(",")}
         for name in ids.split(","):
             asset = COINGECKO_IDS.get(name.strip().lower())
-            tick = _last_good(current(), asset) if asset else None
+            tick = hub.ticks.last(asset, hub.told, good=True) if asset else None
             if tick is None or tick.price is None:
                 continue
             entry = found[name.strip().lower()] = {}
@@ -75,11 +74,21 @@ def market_data_app(host: Host) -> FastAPI:
 
     @app.get("/api/v1/assets", tags=["feed"], summary="What there are prices of")
     async def assets() -> list[dict[str, Any]]:
-        universe = host.session.plan.universe
-        return [
-            {"asset": a.name, "stable": a.stable, "last": _built(_last(current(), a.name))}
-            for a in universe.assets
-        ]
+        """`anchor`: the real price that the asset follows, and how old it is; null where it follows
+        none. A stale one could not be confirmed by any source; it holds until one can.
+        """
+        found = []
+        for asset in host.session.plan.universe.assets:
+            last = hub.ticks.last(asset.name, hub.told)
+            found.append(
+                {
+                    "asset": asset.name,
+                    "stable": asset.stable,
+                    "last": built(last) if last is not None else None,
+                    "anchor": live.describe(asset.name) if live is not None else None,
+                }
+            )
+        return found
 
     @app.get(
         "/api/v1/ticks",
@@ -93,52 +102,54 @@ def market_data_app(host: Host) -> FastAPI:
     ) -> list[dict[str, Any]]:
         if asset not in {a.name for a in host.session.plan.universe.assets}:
             raise HTTPException(404, f"no asset {asset}; GET /api/v1/assets lists them")
-        return [built for t in current().after(asset, after, limit) if (built := _built(t))]
+        return [built(tick) for tick in hub.ticks.after(asset, after, limit, hub.told)]
 
     @app.get(
         "/api/v1/stream",
         tags=["feed"],
-        summary="Server-sent events: every tick; seq counts by asset without gaps",
+        summary="Server-sent events: every tick, in the order of publication",
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {}}}},
+        responses={
+            200: {"content": {"text/event-stream": {}}},
+            503: {"description": "Too many follow it."},
+        },
     )
-    async def stream() -> StreamingResponse:
-        return StreamingResponse(_stream(app, host), media_type="text/event-stream")
+    async def stream(
+        last_event_id: Annotated[
+            str, Header(max_length=64, description="Go on after this event.")
+        ] = "",
+    ) -> StreamingResponse:
+        """`seq` counts by asset, without gaps unless the feed is disrupted; a tick can come after
+        its successor, and its price can be null. `event: session` says that another session begins,
+        where `seq` begins again; `event: gap` how many ticks since Last-Event-ID are not kept any
+        more. Who falls too far behind is disconnected, and can go on with its Last-Event-ID.
+        """
+        try:
+            subscriber = hub.join(last_event_id)
+        except TooMany as error:
+            raise HTTPException(503, "too many follow the stream; try again later") from error
+        headers = {"Cache-Control": "no-store"}
+        events = _events(hub, subscriber)
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     return app
 
 
-async def _stream(app: FastAPI, host: Host) -> AsyncIterator[str]:
-    stopping: asyncio.Event = app.state.stopping
-    told: dict[str, int] = {}
-    session = -1
-    while not stopping.is_set():
-        found: Ticks = host.projection(TICKS)
-        if host.live.number != session:
-            session = host.live.number
-            told = {name: kept[-1].seq for name, kept in found.by_asset.items() if kept}
-        for name in list(found.by_asset):
-            for tick in found.after(name, told.get(name, 0), _PAGE):
-                told[name] = tick.seq
-                yield f"data: {json.dumps(_built(tick))}\n\n"
+def _lifespan(live: Live) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        live.start()
         try:
-            await asyncio.wait_for(stopping.wait(), EVERY)
-        except TimeoutError:
-            continue
+            yield
+        finally:
+            await live.stop()
+
+    return lifespan
 
 
-def _last(found: Ticks, asset: str) -> PriceTick | None:
-    kept = found.by_asset.get(asset)
-    return kept[-1] if kept else None
-
-
-def _last_good(found: Ticks, asset: str) -> PriceTick | None:
-    kept = found.by_asset.get(asset, ())
-    return next((t for t in reversed(kept) if t.price is not None), None)
-
-
-def _built(tick: PriceTick | None) -> dict[str, Any] | None:
-    if tick is None:
-        return None
-    price = format_units(tick.price) if tick.price is not None else None
-    return {"asset": tick.asset, "price": price, "seq": tick.seq, "event_time": tick.event_time}
+async def _events(hub: TickHub, subscriber: Subscriber) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in subscriber.events():
+            yield chunk
+    finally:
+        hub.leave(subscriber)

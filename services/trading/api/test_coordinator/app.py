@@ -19,6 +19,7 @@ from trading.hosting.app import create_app
 from trading.hosting.guard import require_token
 from trading.hosting.host import Host
 from trading.hosting.session import Session
+from trading.hosting.world import CannotOpen, World
 from trading.messages.chaos import PhaseChanged
 from trading.messages.risk import AlertFired, PortfolioReported
 from trading.scenario.errors import ScenarioError
@@ -60,7 +61,9 @@ class AbortRequest(BaseModel):
     reason: str = Field(default="asked for by an operator", max_length=200)
 
 
-def coordinator_app(host: Host, *, chaos_token: SecretStr | None, speed: float) -> FastAPI:
+def coordinator_app(
+    host: Host, world: World, *, chaos_token: SecretStr | None, speed: float
+) -> FastAPI:
     """``chaos_token``: None where no chaos is allowed; then runs can only be looked at.
     ``speed``: simulated seconds per wall second between runs.
     """
@@ -70,7 +73,7 @@ def coordinator_app(host: Host, *, chaos_token: SecretStr | None, speed: float) 
         title="Test coordinator",
         description="Runs chaos scenarios against the ecosystem and judges them.",
     )
-    runs = Runs(host, speed)
+    runs = Runs(host, world, speed)
 
     def allowed(request: Request) -> None:
         require_token(request, chaos_token, "CHAOS_TOKEN")
@@ -108,7 +111,11 @@ def coordinator_app(host: Host, *, chaos_token: SecretStr | None, speed: float) 
         tags=["runs"],
         summary="Begin a run; the ecosystem opens a new session with the scenario's world",
         dependencies=[Depends(allowed)],
-        responses={401: {"description": "No token"}, 409: {"description": "Another run"}},
+        responses={
+            401: {"description": "No token"},
+            409: {"description": "Another run"},
+            503: {"description": "A service is not there"},
+        },
     )
     async def begin(wanted: RunRequest, response: Response) -> dict[str, Any]:
         plan = _plan(wanted, await asyncio.to_thread(host.store.documents, SCENARIO))
@@ -116,6 +123,8 @@ def coordinator_app(host: Host, *, chaos_token: SecretStr | None, speed: float) 
             run_id = await runs.begin(plan)
         except RunActive as error:
             raise HTTPException(409, str(error)) from error
+        except CannotOpen as error:
+            raise HTTPException(503, str(error)) from error
         response.headers["Location"] = f"/runs/{run_id}"
         return _found(runs, run_id)
 

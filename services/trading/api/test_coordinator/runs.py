@@ -16,6 +16,7 @@ from trading.embedded.run import signals_without_faults
 from trading.hosting.host import Host
 from trading.hosting.live import Published
 from trading.hosting.session import Session, decode_session
+from trading.hosting.world import World
 from trading.messages.chaos import AbortRun, PhaseChanged
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import PASS, JournalHead, Verdict
@@ -57,8 +58,9 @@ class Runs:
     when no run is on.
     """
 
-    def __init__(self, host: Host, speed: float) -> None:
+    def __init__(self, host: Host, world: World, speed: float) -> None:
         self._host = host
+        self._world = world
         self._speed = speed
         self._judging: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
@@ -97,12 +99,12 @@ class Runs:
         return next((r for r in self.all() if r.id == run_id), None)
 
     async def begin(self, plan: RunPlan) -> str:
-        """Open a session with the plan; its run id. Raises RunActive."""
+        """Open a session with the plan; its run id. Raises RunActive, CannotOpen."""
         if self.current:
             raise RunActive(self.current)
         run_id = f"{plan.name}-{secrets.token_hex(4)}"
         opened = datetime.now(UTC).isoformat(timespec="seconds")
-        await self._host.open(Session(plan=plan, run_id=run_id, opened=opened))
+        await self._world.open(Session(plan=plan, run_id=run_id, opened=opened))
         log.info("run %s begins", run_id, extra={"run_id": run_id})
         return run_id
 
@@ -153,7 +155,8 @@ class Runs:
     def _resume(self) -> None:
         """After a restart: a run that had ended without a verdict gets one."""
         if not self.current:
-            self._host.pace(self._speed)
+            loop = asyncio.get_running_loop()
+            loop.create_task(self._world.pace(self._speed)).add_done_callback(_forget)
         coordinator = self._host.component(TEST_COORDINATOR)
         if isinstance(coordinator, TestCoordinator) and coordinator.done and self.current:
             self._begin_judging()
@@ -177,7 +180,7 @@ class Runs:
         body = msgspec.json.encode(verdict)
         await asyncio.to_thread(host.store.put, VERDICT, session.run_id, body)
         if host.session.run_id == session.run_id:
-            host.pace(self._speed)
+            await self._world.pace(self._speed)
         log.info("run %s: %s", session.run_id, verdict.outcome, extra={"run_id": session.run_id})
         await self._notify()
 
@@ -191,4 +194,4 @@ async def _in_another_process(plan: RunPlan, until: int) -> set[tuple[str, str]]
 
 def _forget(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.error("cannot tell the watchers", exc_info=task.exception())
+        log.error("a task of the coordinator failed", exc_info=task.exception())

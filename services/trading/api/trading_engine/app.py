@@ -21,12 +21,17 @@ def trading_engine_app(host: Host) -> FastAPI:
 
     @app.get("/api/v1/strategies", tags=["strategies"], summary="State and orders by strategy")
     async def strategies() -> list[dict[str, Any]]:
+        """`state`: RUNNING, STOPPED (kill switch), DISCONNECTED (venue unreachable) or STANDBY
+        (another engine trades for the account). `fence`: number of the lease on the account, 0
+        without one. `open_orders`: those of this engine.
+        """
         engine: TradingEngine = host.component(TRADING_ENGINE)
         return [
             {
                 "strategy": kind,
                 "account": desk.account,
                 "state": state,
+                "fence": desk.fence,
                 "symbols": list(desk.symbols),
                 "open_orders": len(desk.open),
                 "held": {asset: format_units(qty) for asset, qty in desk.held.items() if qty},

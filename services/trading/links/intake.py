@@ -1,0 +1,92 @@
+"""The incoming half of a link: what a peer may say, to the component that it is for."""
+
+import msgspec
+
+from trading.hosting.host import Host
+from trading.links.fences import Fences
+from trading.links.frames import Frame, decode_frames
+from trading.messages import Message
+from trading.messages.audit import AuditQuery
+from trading.messages.chaos import InjectFault, ProbeAsked
+from trading.runtime.network import Network
+from trading.runtime.routes import permitted
+from trading.topology import TEST_COORDINATOR
+
+
+class Misbehaved(Exception):
+    """The peer said something that it may not say."""
+
+
+class Intake:
+    """``peer``: the service at the other end, ``name``: what its journals count under here (with
+    several instances of a service each counts alone). ``chaos`` False: no faults are taken.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        service: str,
+        peer: str,
+        name: str,
+        *,
+        chaos: bool,
+        fences: Fences | None = None,
+        instance: str = "",
+    ) -> None:
+        self._host = host
+        self._service = service
+        self.peer = peer
+        self._name = name
+        self._chaos = chaos
+        self._fences = fences
+        self.instance = instance
+        self._number = host.live.number
+        #: What the process does, rather than its component.
+        self.probes: list[ProbeAsked] = []
+        self.queries: list[AuditQuery] = []
+
+    def take(self, text: str | bytes) -> None:
+        """Raises Misbehaved. What belongs to a session that is over is dropped."""
+        try:
+            found = decode_frames(text)
+        except msgspec.DecodeError as error:
+            raise Misbehaved(f"{self.peer}: {error}") from error
+        if self._host.live.number != self._number:
+            return
+        arrived: dict[str, list[tuple[str, Message, int]]] = {}
+        newest: dict[str, int] = {}
+        for frame in found:
+            self._check(frame)
+            if frame.seq and frame.seq <= self._host.live.heard.get(self._journal(frame.source), 0):
+                continue
+            message = frame.message
+            if isinstance(message, ProbeAsked):
+                self.probes.append(message)
+            elif isinstance(message, AuditQuery):
+                self.queries.append(message)
+            elif self._fences is None or self._fences.passes(self.instance, message):
+                place = arrived.setdefault(frame.source, [])
+                place.append((frame.to, message, frame.arrival))
+            newest[frame.source] = max(newest.get(frame.source, 0), frame.seq)
+        for source, seq in newest.items():
+            self._host.deliver(self._journal(source), seq, arrived.get(source, []))
+
+    def after(self) -> dict[str, int]:
+        """Up to where the peer's journals have been heard."""
+        heard = self._host.live.heard
+        return {s: heard.get(self._journal(s), 0) for s in (self.peer, Network.name)}
+
+    def _journal(self, source: str) -> str:
+        return self._name if source == self.peer else f"{self._name}/{source}"
+
+    def _check(self, frame: Frame) -> None:
+        message = frame.message
+        if frame.source not in (self.peer, Network.name):
+            raise Misbehaved(f"{self.peer} speaks for {frame.source}")
+        network = frame.to == Network.name and self.peer == TEST_COORDINATOR
+        if frame.to != self._service and not network:
+            raise Misbehaved(f"{self.peer} sends to {frame.to}")
+        if not permitted(self.peer, self._service, message):
+            raise Misbehaved(f"{self.peer} may not send {type(message).__name__}")
+        if isinstance(message, InjectFault) and not self._chaos:
+            raise Misbehaved("no chaos here: ENABLE_CHAOS_SCENARIOS is not true")

@@ -1,0 +1,103 @@
+"""A trading engine among others: its share of the strategies, and what the venue refuses it."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trading.hosting.host import Host
+from trading.hosting.leases import StrategyLeases
+from trading.hosting.live import Outward
+from trading.hosting.settings import Settings
+from trading.links.board import Links
+from trading.messages.orders import CancelOrder, PlaceOrder, ReplaceOrder, RequestFailed
+from trading.messages.strategy import StrategiesAssigned
+from trading.topology import EXCHANGE, TRADING_ENGINE
+from trading.universe import MANUAL
+
+
+class Engines:
+    """With Redis the strategies are shared by leases; without it this engine is alone."""
+
+    def __init__(self, host: Host, links: Links, settings: Settings, instance: str) -> None:
+        self._host = host
+        self._links = links
+        self._url = settings.redis_url
+        self._name = f"{socket.gethostname()[:40]}-{os.getpid()}-{instance}"
+        self._leases: StrategyLeases | None = None
+        self._task: asyncio.Task[None] | None = None
+        links.undelivered = self._undelivered
+        links.connected = self._connected
+        links.fenced = self._fenced
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong with Redis; nothing where there is none."""
+        return {"redis": self._leases.problem} if self._leases is not None else {}
+
+    async def start(self, host: Host) -> None:
+        host.on_session(self._assign)
+        if self._url is not None:
+            accounts = [a for a in host.session.plan.universe.accounts if a.strategy != MANUAL]
+            self._leases = StrategyLeases(
+                self._url.get_secret_value(),
+                self._name,
+                [a.name for a in accounts],
+                self._changed,
+            )
+            # Nothing is traded before it is leased.
+            self._assign()
+            self._task = asyncio.create_task(self._leases.run())
+
+    async def stop(self) -> None:
+        if self._leases is not None:
+            await self._leases.release()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _changed(self, held: Mapping[str, int]) -> None:
+        """The exchange hears of it before the first order."""
+        self._links.claim(held)
+        self._host.send(TRADING_ENGINE, StrategiesAssigned(dict(held)))
+
+    def _assign(self) -> None:
+        """A fresh component trades for every account until it is told."""
+        if self._leases is not None:
+            self._changed(self._leases.held)
+
+    def _connected(self, peer: str) -> None:
+        """What became of the orders that were under way is not known: start from nothing."""
+        if peer != EXCHANGE:
+            return
+        self._host.send(TRADING_ENGINE, StrategiesAssigned({}))
+        if self._leases is not None:
+            held = dict(self._leases.held)
+        else:
+            accounts = self._host.session.plan.universe.accounts
+            held = {a.name: 0 for a in accounts if a.strategy != MANUAL}
+        self._host.send(TRADING_ENGINE, StrategiesAssigned(held))
+
+    def _fenced(self, refused: Mapping[str, int]) -> None:
+        if self._leases is not None:
+            for account, fence in refused.items():
+                self._leases.refuse(account, fence - 1, fence)
+
+    def _undelivered(self, peer: str, items: Sequence[Outward]) -> None:
+        """No connection to the venue: an order fails at once, as on any client."""
+        if peer != EXCHANGE:
+            return
+        for item in items:
+            message: Any = item.message
+            if isinstance(message, PlaceOrder | CancelOrder | ReplaceOrder):
+                failed = RequestFailed(
+                    TRADING_ENGINE,
+                    EXCHANGE,
+                    message.account,
+                    message.client_order_id,
+                    "CONNECTION_RESET",
+                    self._host.kernel.now,
+                )
+                self._host.send(TRADING_ENGINE, failed)

@@ -1,0 +1,40 @@
+"""Which journal store a process gets: all services' together, or one service's own."""
+
+from trading.hosting.postgres import PostgresStore
+from trading.hosting.settings import Settings
+from trading.hosting.sqlite import SqliteStore
+from trading.hosting.store import JournalStore, MemoryStore, StoreTaken
+from trading.topology import TRADING_ENGINE
+
+#: Instances of one service that find a journal of their own.
+INSTANCES = 8
+
+
+def shared_store(settings: Settings) -> JournalStore:
+    """The backend that the settings name, for all services. Raises StoreUnavailable."""
+    return _store(settings, "journal", settings.database_schema)
+
+
+def own_store(settings: Settings, service: str) -> tuple[JournalStore, str]:
+    """One service's, and which instance of it this process is: empty for the first. A second
+    trading engine finds the first one's taken and gets the next. Raises StoreUnavailable.
+    """
+    schema = service.replace("-", "_")
+    last = INSTANCES if service == TRADING_ENGINE else 1
+    for number in range(1, last + 1):
+        instance = "" if number == 1 else str(number)
+        ending = instance and f"-{instance}"
+        try:
+            return _store(settings, service + ending, schema + ending.replace("-", "_")), instance
+        except StoreTaken:
+            if number == last:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _store(settings: Settings, name: str, schema: str) -> JournalStore:
+    if settings.journal == "sqlite":
+        return SqliteStore(settings.data_dir / f"{name}.sqlite")
+    if settings.database_url is not None and settings.journal == "postgres":
+        return PostgresStore(settings.database_url.get_secret_value(), schema)
+    return MemoryStore()

