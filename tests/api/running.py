@@ -65,7 +65,7 @@ class Up:
             self.url[name] = url.strip()
         else:
             raise RuntimeError(f"trading up ended: {Path(self.log.name).read_text()}")
-        self.credentials: dict[str, str] = json.loads((self.data / "credentials.json").read_text())
+        self.credentials: dict[str, Any] = json.loads((self.data / "credentials.json").read_text())
         self.exchange = self.client()
 
     def client(self) -> "Client":
@@ -85,6 +85,14 @@ class Up:
     def coordinator(self) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.credentials['chaos_token']}"}
         return httpx.Client(base_url=self.url["test-coordinator"], headers=headers, timeout=30)
+
+
+def secrets_of(credentials: dict[str, Any]) -> list[str]:
+    """Every value, however deep."""
+    found: list[str] = []
+    for value in credentials.values():
+        found += secrets_of(value) if isinstance(value, dict) else [value]
+    return found
 
 
 class Client:

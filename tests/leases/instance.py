@@ -60,8 +60,10 @@ class Instance:
         """SIGTERM, and wait for its end in order."""
         until(lambda: bool(self.said))
         self.process.terminate()
-        status = self.process.wait(20)
-        self._reader.join()
+        try:
+            status = self.process.wait(20)
+        finally:
+            self.kill()
         if status:
             raise RuntimeError(f"{self.name} ended with {status}")
 

@@ -142,6 +142,24 @@ def test_nothing_is_traded_for_once_it_is_given_back(
     assert not client.exists(*(f"{PREFIX}lease:{a}" for a in ACCOUNTS))
 
 
+def test_a_cancelled_run_ends_at_whatever_moment(server: RedisServer) -> None:
+    """Before Python 3.12 asyncio.wait_for, which the client uses, may swallow a cancellation."""
+
+    async def run(turns: int) -> None:
+        leases = StrategyLeases(server.url, "a", ACCOUNTS, lambda held: None, ttl=0.3)
+        task = asyncio.create_task(leases.run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=5)
+        await leases.release()
+        assert done, f"still running after {turns} turns"
+        assert task.cancelled()
+
+    for turns in range(80):
+        asyncio.run(run(turns))
+
+
 def test_a_wrong_password_is_a_problem_that_does_not_tell_it(server: RedisServer) -> None:
     async def run() -> None:
         wrong = server.url.replace("lease-secret", "other-secret")

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import time
 from collections.abc import Mapping
@@ -45,7 +46,8 @@ async def main() -> None:
     told: object = leases.problem
     usable: Mapping[str, int] = {}
     looked = time.monotonic()
-    while not stopping.done():
+    parent = os.getppid()
+    while not stopping.done() and os.getppid() == parent:
         if leases.problem != told:
             told = leases.problem
             say(problem=told)

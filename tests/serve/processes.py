@@ -79,8 +79,8 @@ class Apart:
         return (self.data / f"{label}.log").read_text()
 
     @property
-    def credentials(self) -> dict[str, str]:
-        found: dict[str, str] = json.loads((self.data / "credentials.json").read_text())
+    def credentials(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.data / "credentials.json").read_text())
         return found
 
     def exchange(self) -> Client:

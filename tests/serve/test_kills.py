@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import httpx
 import pytest
 
 from tests.api.running import wait_for
-from tests.api.test_up import KILLS, load
+from tests.api.test_up import KILLS, load, taken
 from tests.serve.processes import Apart
 
 pytestmark = pytest.mark.timeout(900)
@@ -106,20 +105,18 @@ def test_orders_and_settlements_survive_kills_of_the_venue_and_the_custodian(
         worker = threading.Thread(target=load, args=(fresh.exchange(), f"k{number}", acknowledged))
         wanted = len(acknowledged) + 5 + 7 * (number % 5)
         worker.start()
-        wait_for("orders", lambda wanted=wanted: len(acknowledged) >= wanted)
+        wait_for("orders", lambda wanted=wanted: taken(fresh.url, acknowledged, wanted))
         fresh.kill("exchange", "custodian")
         worker.join()
         fresh.start("exchange", "custodian")
         client = fresh.exchange()
         client.signed("DELETE", "openOrders", symbol="BTCUSDT")
         client.http.close()
-    client = fresh.exchange()
-    try:
-        found = client.signed("GET", "allOrders", symbol="BTCUSDT", limit=1000).json()
-    finally:
-        client.http.close()
-    counted = Counter(order["clientOrderId"] for order in found)
-    assert {n for n in acknowledged if counted[n] != 1} == set()
+    made: dict[str, set[int]] = {}
+    for entry in fresh.journal("exchange"):
+        if entry[2] == "ExecutionReport" and entry[3]["order_id"]:
+            made.setdefault(entry[3]["client_order_id"], set()).add(entry[3]["order_id"])
+    assert {n: made.get(n) for n in acknowledged} == {n: {i} for n, i in acknowledged.items()}
     trades = [e[3]["trade_id"] for e in fresh.journal("exchange") if e[2] == "Trade"]
     assert trades == list(range(1, len(trades) + 1))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from trading.cli.wrong_input import WrongInput
-from trading.topology import SERVICES
+from trading.topology import RISK_MONITOR, SERVICES
 
 
 @click.command()
@@ -38,13 +38,14 @@ def serve(service: str, data: Path | None, port: int | None, memory: bool) -> No
     are those of trading up.
     """
     from trading.hosting.live import CannotRecover
-    from trading.hosting.logs import configure
+    from trading.hosting.logs import configure, secrets_of
     from trading.hosting.loop import run
     from trading.hosting.settings import SettingsError, load_settings
     from trading.hosting.store import StoreUnavailable
     from trading.links.peers import peers
     from trading.server.credentials import credentials
     from trading.server.listening import PortTaken
+    from trading.server.serve import check
     from trading.server.serve import serve as serve_one
 
     overrides: dict[str, object] = {}
@@ -53,14 +54,15 @@ def serve(service: str, data: Path | None, port: int | None, memory: bool) -> No
     if memory:
         overrides["journal"] = "memory"
     try:
-        settings = load_settings(overrides)
+        settings = load_settings(overrides, watches_risk=service == RISK_MONITOR)
+        check(service, settings)
         known = credentials(settings)
         found = peers(service, settings)
     except SettingsError as error:
         raise WrongInput(str(error)) from error
     except OSError as error:
         raise WrongInput(f"DATA_DIR: {error.filename}: {error.strerror}") from error
-    configure(settings.log_level)
+    configure(settings.log_level, [*secrets_of(settings), *known.secrets(), *found.secrets()])
 
     def ready(url: str) -> None:
         click.echo(f"{service} {url}")

@@ -36,7 +36,7 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
     CHAOS_TOKEN_FILE.
     """
     from trading.hosting.live import CannotRecover
-    from trading.hosting.logs import configure
+    from trading.hosting.logs import configure, secrets_of
     from trading.hosting.loop import run
     from trading.hosting.settings import SettingsError, load_settings
     from trading.hosting.store import StoreUnavailable
@@ -59,7 +59,7 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
         raise WrongInput(str(error)) from error
     except OSError as error:
         raise WrongInput(f"DATA_DIR: {error.filename}: {error.strerror}") from error
-    configure(settings.log_level)
+    configure(settings.log_level, [*secrets_of(settings), *known.secrets()])
 
     def ready(urls: dict[str, str]) -> None:
         for name, url in urls.items():

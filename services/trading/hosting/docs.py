@@ -22,6 +22,10 @@ _FILES = {
 _COMMON: dict[str, tuple[str, Any]] = {
     "/health": ("application/json", {"status": "ok", "service": "exchange"}),
     "/ready": ("application/json", {"ready": True, "service": "exchange", "problem": None}),
+    "/journal/head": (
+        "application/json",
+        {"session": "2026-01-05T00:00:00+00:00", "number": 1, "length": 4711, "hash": "5f0c..."},
+    ),
     "/metrics": ("text/plain", 'trading_ready{service="exchange"} 1.0\n'),
     "/journal": (
         "application/x-ndjson",

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,6 +37,17 @@ ANCHOR = "anchor"
 Make = Callable[[Session], Sequence[Component]]
 Listener = Callable[[Sequence[Published]], None]
 Sender = Callable[[Sequence[Outward]], None]
+
+
+class Arrived(NamedTuple):
+    """One message from another process. ``seq``: of the sender's journal, 0 where it has none;
+    ``message`` None: it is for nobody here.
+    """
+
+    to: str
+    message: Message | None
+    arrival: int
+    seq: int
 
 
 class Projection(Protocol):
@@ -164,21 +175,30 @@ class Host:
         self._input.set()
         return at
 
-    def deliver(self, peer: str, seq: int, arrived: Sequence[tuple[str, Message, int]]) -> None:
-        """What came over a link from ``peer``: (component, message, arrival). Once it has been
-        decided upon, everything of the peer's journal up to ``seq`` counts as heard.
+    def deliver(self, peer: str, arrived: Sequence[Arrived]) -> None:
+        """What came over a link from ``peer``, in its order. With the last of what arrives at one
+        moment it is noted up to where the peer's journal has been heard: both are kept, or none.
         """
         live, soonest = self.live, self._arrival()
         latest = max(soonest, live.marked.get(peer, 0))
-        for to, message, arrival in arrived:
-            at = max(soonest, arrival)
-            latest = max(latest, at)
-            live.kernel.send(to, message, at)
+        seq = 0
+        for item in arrived:
+            at = max(soonest, item.arrival)
+            if at > latest:
+                self._mark(peer, seq, latest)
+                latest = at
+            seq = max(seq, item.seq)
+            if item.message is not None:
+                live.kernel.send(item.to, item.message, at)
+        self._mark(peer, seq, latest)
+        self._input.set()
+
+    def _mark(self, peer: str, seq: int, at: int) -> None:
+        live = self.live
         if seq > live.heard.get(peer, 0):
             live.heard[peer] = seq
-            live.marked[peer] = latest
-            live.kernel.send(live.kernel.hosted[0].name, Delivered(peer, seq), latest)
-        self._input.set()
+            live.marked[peer] = at
+            live.kernel.send(live.kernel.hosted[0].name, Delivered(peer, seq), at)
 
     def _arrival(self) -> int:
         """When something from outside arrives: now, and after all that has been done."""

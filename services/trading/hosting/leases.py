@@ -85,9 +85,13 @@ class StrategyLeases:
 
     async def run(self) -> None:
         """Acquire and renew until cancelled; call :meth:`release` afterwards."""
+        task = asyncio.current_task()
         while not self._ended:
             async with self._lock:
                 settled = await self._sync()
+            # The client's wait_for may have swallowed it (CPython before 3.12, gh-86296).
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             await asyncio.sleep(self._ttl / 6 if settled else 0)
 
     async def release(self) -> None:

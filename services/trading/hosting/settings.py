@@ -1,25 +1,19 @@
-"""Settings: from the environment, a ``.env`` file, or, for secrets, from files that ``*_FILE``
-names. A setting that is wrong stops the start and says which it is.
-"""
+"""The settings of a process that hosts services."""
 
-import os
 from collections.abc import Mapping
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, IPvAnyAddress, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, IPvAnyAddress, SecretStr, field_validator
+
+from trading.hosting.environment import FromEnvironment, SettingsError, read
+
+__all__ = ["Settings", "SettingsError", "load_settings"]
 
 
-class SettingsError(ValueError):
-    """One line for each wrong setting, with its name in the environment."""
-
-
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
-
+class Settings(FromEnvironment):
     bind_host: IPvAnyAddress = Field(
         default=IPv4Address("127.0.0.1"), description="Address that the services listen on."
     )
@@ -92,7 +86,9 @@ class Settings(BaseSettings):
     )
     api_key: SecretStr | None = Field(default=None, description="Exchange API key of firm-api.")
     api_secret: SecretStr | None = Field(default=None, description="Secret of that API key.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Of the JSON lines on standard error."
+    )
 
     @field_validator("coingecko_url", "coinmarketcap_url")
     @classmethod
@@ -125,17 +121,6 @@ class Settings(BaseSettings):
                 raise ValueError("must be like redis://:password@host:6379/0")
         return url
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _FromFiles(settings_cls), dotenv_settings
-
 
 def _is_loopback(host: str) -> bool:
     try:
@@ -144,36 +129,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class _FromFiles(PydanticBaseSettingsSource):
-    """``CHAOS_TOKEN_FILE=/run/secrets/chaos`` is ``CHAOS_TOKEN`` with that file's content."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path:
-            return None, field_name, False
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "not text"
-            raise SettingsError(f"{field_name.upper()}_FILE: {path}: {why}") from error
-
-    def __call__(self) -> dict[str, Any]:
-        found = {}
-        for name, field in self.settings_cls.model_fields.items():
-            value, _, _ = self.get_field_value(field, name)
-            if value is not None:
-                found[name] = value
-        return found
-
-
-def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Raises SettingsError, naming every wrong setting."""
-    try:
-        settings = Settings(**dict(overrides or {}))
-    except ValidationError as error:
-        lines = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("\n".join(lines)) from error
-    if not settings.bind_host.is_loopback and settings.risk_token is None:
+def load_settings(
+    overrides: Mapping[str, Any] | None = None, *, watches_risk: bool = True
+) -> Settings:
+    """``watches_risk``: does the risk monitor run in this process? Raises SettingsError, naming
+    every wrong setting.
+    """
+    settings = read(Settings, overrides)
+    if watches_risk and not settings.bind_host.is_loopback and settings.risk_token is None:
         raise SettingsError(
             f"RISK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback"
             " address: whoever can connect could reset the circuit breaker"

@@ -146,7 +146,8 @@ class Links:
 
     async def _take(self, socket: Socket, peer: str) -> None:
         """A caller's link, from the greeting to the end."""
-        text = await asyncio.wait_for(socket.receive(), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            text = await socket.receive()
         greeting = frames.decode_greeting(text)
         host = self.host
         answer = {"service": self.service, "session": host.session.key}
@@ -201,7 +202,8 @@ class Links:
             self.service, host.session.key, self.instance, intake.after(), fences=self._claims
         )
         await socket.send(frames.encode(greeting))
-        text = await asyncio.wait_for(socket.receive(), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            text = await socket.receive()
         answer = frames.decode_greeting(text)
         if answer.refused:
             self._problems[name] = answer.refused

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from trading.hosting.host import Host
+from trading.hosting.host import Arrived, Host
 from trading.links.fences import Fences
 from trading.links.frames import Frame, decode_frames
 from trading.messages import Message
@@ -53,23 +53,25 @@ class Intake:
             raise Misbehaved(f"{self.peer}: {error}") from error
         if self._host.live.number != self._number:
             return
-        arrived: dict[str, list[tuple[str, Message, int]]] = {}
-        newest: dict[str, int] = {}
+        arrived: dict[str, list[Arrived]] = {}
         for frame in found:
             self._check(frame)
             if frame.seq and frame.seq <= self._host.live.heard.get(self._journal(frame.source), 0):
                 continue
-            message = frame.message
+            message: Message | None = frame.message
             if isinstance(message, ProbeAsked):
                 self.probes.append(message)
+                message = None
             elif isinstance(message, AuditQuery):
                 self.queries.append(message)
-            elif self._fences is None or self._fences.passes(self.instance, message):
-                place = arrived.setdefault(frame.source, [])
-                place.append((frame.to, message, frame.arrival))
-            newest[frame.source] = max(newest.get(frame.source, 0), frame.seq)
-        for source, seq in newest.items():
-            self._host.deliver(self._journal(source), seq, arrived.get(source, []))
+                message = None
+            elif self._fences is not None and not self._fences.passes(self.instance, message):
+                message = None
+            arrived.setdefault(frame.source, []).append(
+                Arrived(frame.to, message, frame.arrival, frame.seq)
+            )
+        for source, items in arrived.items():
+            self._host.deliver(self._journal(source), items)
 
     def after(self) -> dict[str, int]:
         """Up to where the peer's journals have been heard."""

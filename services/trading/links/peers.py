@@ -7,12 +7,16 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from trading.hosting.settings import Settings, SettingsError
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from trading.hosting.environment import FromEnvironment, SettingsError, read
+from trading.hosting.settings import Settings
 from trading.topology import SERVICES
 
 KEPT = "links.json"
+_WHERE = "Where the {} is. Default: its port on this machine."
 
 
 class Peers(NamedTuple):
@@ -24,6 +28,10 @@ class Peers(NamedTuple):
     token: str
     accepted: Mapping[str, str]
 
+    def secrets(self) -> list[str]:
+        """What no log may show."""
+        return [self.token]
+
     def who(self, service: str, authorization: str) -> bool:
         """Does ``Authorization: Bearer`` show that it is ``service``?"""
         kind, _, token = authorization.partition(" ")
@@ -32,24 +40,49 @@ class Peers(NamedTuple):
         return hmac.compare_digest(given, known) and kind.lower() == "bearer"
 
 
-def peers(service: str, settings: Settings, environment: Mapping[str, str] = os.environ) -> Peers:
-    """From ``EXCHANGE_URL`` and its like, ``LINK_TOKEN`` and ``LINK_PEERS`` (or ``*_FILE``).
-    Without the latter two, services that share a data directory on one machine find each other
-    by it. Raises SettingsError.
+class LinkSettings(FromEnvironment):
+    """Of services that are processes of their own. Several instances of a service: their addresses
+    separated by commas.
     """
+
+    exchange_url: str = Field(default="", description=_WHERE.format("exchange"))
+    custodian_url: str = Field(default="", description=_WHERE.format("custodian"))
+    market_data_url: str = Field(default="", description=_WHERE.format("market data"))
+    trading_engine_url: str = Field(default="", description=_WHERE.format("trading engine"))
+    risk_monitor_url: str = Field(default="", description=_WHERE.format("risk monitor"))
+    test_coordinator_url: str = Field(default="", description=_WHERE.format("test coordinator"))
+    audit_correlator_url: str = Field(default="", description=_WHERE.format("audit correlator"))
+    link_token: SecretStr | None = Field(
+        default=None, description="What this service shows to those that it calls."
+    )
+    link_peers: str = Field(
+        default="",
+        description="Who may call this service: JSON, by service the SHA-256 of its token in hex.",
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _address(cls, value: Any, info: ValidationInfo) -> Any:
+        if (info.field_name or "").endswith("_url"):
+            for url in _split(value):
+                if not url.startswith(("http://", "https://")):
+                    raise ValueError(f"{url} is no http URL")
+        return value
+
+
+def peers(service: str, settings: Settings) -> Peers:
+    """From :class:`LinkSettings`. Without LINK_TOKEN and LINK_PEERS, services that share a data
+    directory on one machine know each other by it. Raises SettingsError.
+    """
+    given = read(LinkSettings)
     urls = {}
     for name, known in SERVICES.items():
         default = f"http://127.0.0.1:{known.port + settings.port_offset}"
-        given = environment.get(f"{name.upper().replace('-', '_')}_URL") or default
-        urls[name] = tuple(u.strip().rstrip("/") for u in given.split(","))
-        for url in urls[name]:
-            if not url.startswith(("http://", "https://")):
-                raise SettingsError(f"{name.upper().replace('-', '_')}_URL: {url} is no http URL")
-    token, accepted = _secret("LINK_TOKEN", environment), _secret("LINK_PEERS", environment)
-    if bool(token) != bool(accepted):
+        urls[name] = _split(getattr(given, f"{name.replace('-', '_')}_url")) or (default,)
+    if (given.link_token is None) == bool(given.link_peers):
         raise SettingsError("LINK_TOKEN and LINK_PEERS go together")
-    if token:
-        return Peers(urls, token, _accepted(accepted))
+    if given.link_token is not None:
+        return Peers(urls, given.link_token.get_secret_value(), _accepted(given.link_peers))
     if not settings.bind_host.is_loopback:
         raise SettingsError(
             f"LINK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback address"
@@ -58,20 +91,13 @@ def peers(service: str, settings: Settings, environment: Mapping[str, str] = os.
     return Peers(urls, kept[service], {name: digest(t) for name, t in kept.items()})
 
 
+def _split(urls: str) -> tuple[str, ...]:
+    return tuple(found for url in urls.split(",") if (found := url.strip().rstrip("/")))
+
+
 def digest(token: str) -> str:
     """What LINK_PEERS has of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _secret(name: str, environment: Mapping[str, str]) -> str:
-    path = environment.get(f"{name}_FILE")
-    if not path:
-        return environment.get(name, "")
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not text"
-        raise SettingsError(f"{name}_FILE: {path}: {why}") from error
 
 
 def _accepted(text: str) -> dict[str, str]:

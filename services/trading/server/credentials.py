@@ -1,15 +1,21 @@
 """Keys and tokens of an ecosystem on one machine: from the settings, or made once and kept."""
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from trading.hosting.settings import Settings
+from trading.universe import default_universe
 
 KEPT = "credentials.json"
+_PAIR = ("api_key", "api_secret")
+_ACCOUNTS = default_universe().firm_accounts
 
 
 class Credentials(NamedTuple):
@@ -18,6 +24,17 @@ class Credentials(NamedTuple):
     api_key: str
     api_secret: str
     chaos_token: str
+
+    def secrets(self) -> list[str]:
+        """What no log may show; an API key is one, too, to who has the logs."""
+        return [*self, *(part for a in _ACCOUNTS for part in self.read_only(a))]
+
+    def read_only(self, account: str) -> tuple[str, str]:
+        """Key and secret of an account, for a monitor of your own: they read, and do not trade."""
+        return self._derived(f"key of {account}"), self._derived(f"secret of {account}")
+
+    def _derived(self, what: str) -> str:
+        return hmac.new(self.api_secret.encode(), what.encode(), hashlib.sha256).hexdigest()
 
 
 def credentials(settings: Settings) -> Credentials:
@@ -35,9 +52,12 @@ def credentials(settings: Settings) -> Credentials:
         name: secret.get_secret_value() if secret else kept.get(name) or secrets.token_hex(32)
         for name, secret in given.items()
     }
-    if found != kept and settings.journal != "memory":
-        _replace(path, found)
-    return Credentials(**found)
+    known = Credentials(**found)
+    readers = {a: dict(zip(_PAIR, known.read_only(a), strict=True)) for a in _ACCOUNTS}
+    wanted = {**found, "read_only": readers}
+    if wanted != kept and settings.journal != "memory":
+        _replace(path, wanted)
+    return known
 
 
 def read_credentials(directory: Path) -> dict[str, Any]:
@@ -58,11 +78,11 @@ def _keep_new(path: Path) -> None:
     made.unlink()
 
 
-def _replace(path: Path, found: dict[str, str]) -> None:
+def _replace(path: Path, found: Mapping[str, Any]) -> None:
     _written(path, found).replace(path)
 
 
-def _written(path: Path, found: dict[str, str]) -> Path:
+def _written(path: Path, found: Mapping[str, Any]) -> Path:
     made = path.with_name(f"{path.name}.{os.getpid()}")
     made.touch(mode=0o600)
     made.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

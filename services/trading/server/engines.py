@@ -12,20 +12,28 @@ from trading.hosting.leases import StrategyLeases
 from trading.hosting.live import Outward
 from trading.hosting.settings import Settings
 from trading.links.board import Links
-from trading.messages.orders import CancelOrder, PlaceOrder, ReplaceOrder, RequestFailed
+from trading.messages.orders import (
+    CancelAllOrders,
+    CancelOrder,
+    PlaceOrder,
+    ReplaceOrder,
+    RequestFailed,
+)
 from trading.messages.strategy import StrategiesAssigned
 from trading.topology import EXCHANGE, TRADING_ENGINE
+from trading.trading_engine import TradingEngine
 from trading.universe import MANUAL
+
+_ORDERS = PlaceOrder | CancelOrder | ReplaceOrder | CancelAllOrders
 
 
 class Engines:
     """With Redis the strategies are shared by leases; without it this engine is alone."""
 
-    def __init__(self, host: Host, links: Links, settings: Settings, instance: str) -> None:
-        self._host = host
+    def __init__(self, links: Links, settings: Settings, instance: str) -> None:
         self._links = links
         self._url = settings.redis_url
-        self._name = f"{socket.gethostname()[:40]}-{os.getpid()}-{instance}"
+        self._name = f"{socket.gethostname()[:40]}-{os.getpid()}-{instance or '1'}"
         self._leases: StrategyLeases | None = None
         self._task: asyncio.Task[None] | None = None
         links.undelivered = self._undelivered
@@ -35,6 +43,20 @@ class Engines:
     def problems(self) -> dict[str, str]:
         """What is wrong with Redis; nothing where there is none."""
         return {"redis": self._leases.problem} if self._leases is not None else {}
+
+    def send(self, items: Sequence[Outward]) -> None:
+        """To the links, without orders that were decided under a lease that is another by now."""
+        if self._leases is not None:
+            held = self._leases.held
+            engine: TradingEngine = self._links.host.component(TRADING_ENGINE)
+            fences = engine.fences
+
+            def stale(message: Any) -> bool:
+                ordered = isinstance(message, _ORDERS)
+                return ordered and held.get(message.account) != fences.get(message.account)
+
+            items = [item for item in items if not stale(item.message)]
+        self._links.send(items)
 
     async def start(self, host: Host) -> None:
         host.on_session(self._assign)
@@ -61,7 +83,7 @@ class Engines:
     def _changed(self, held: Mapping[str, int]) -> None:
         """The exchange hears of it before the first order."""
         self._links.claim(held)
-        self._host.send(TRADING_ENGINE, StrategiesAssigned(dict(held)))
+        self._links.host.send(TRADING_ENGINE, StrategiesAssigned(dict(held)))
 
     def _assign(self) -> None:
         """A fresh component trades for every account until it is told."""
@@ -72,13 +94,13 @@ class Engines:
         """What became of the orders that were under way is not known: start from nothing."""
         if peer != EXCHANGE:
             return
-        self._host.send(TRADING_ENGINE, StrategiesAssigned({}))
+        self._links.host.send(TRADING_ENGINE, StrategiesAssigned({}))
         if self._leases is not None:
             held = dict(self._leases.held)
         else:
-            accounts = self._host.session.plan.universe.accounts
+            accounts = self._links.host.session.plan.universe.accounts
             held = {a.name: 0 for a in accounts if a.strategy != MANUAL}
-        self._host.send(TRADING_ENGINE, StrategiesAssigned(held))
+        self._links.host.send(TRADING_ENGINE, StrategiesAssigned(held))
 
     def _fenced(self, refused: Mapping[str, int]) -> None:
         if self._leases is not None:
@@ -98,6 +120,6 @@ class Engines:
                     message.account,
                     message.client_order_id,
                     "CONNECTION_RESET",
-                    self._host.kernel.now,
+                    self._links.host.kernel.now,
                 )
-                self._host.send(TRADING_ENGINE, failed)
+                self._links.host.send(TRADING_ENGINE, failed)

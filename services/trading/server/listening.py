@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from trading.hosting.wire import Wire
+
 #: How long open requests may take once the end has been asked for, wall seconds.
 GRACE = 1
 
@@ -18,17 +20,21 @@ class PortTaken(Exception):
 
 
 class Server(uvicorn.Server):
-    """``listening``: set once it answers. Signals end the process as a whole, not one server."""
+    """``listening``: set once it answers. Signals end the process as a whole, not one server.
+    ``largest``: bytes of a WebSocket message that it takes.
+    """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, largest: int = 64 * 1024) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Wire,
+                proxy_headers=False,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=GRACE,
                 h11_max_incomplete_event_size=32 * 1024,
-                ws_max_size=8 * 1024 * 1024,
+                ws_max_size=largest,
                 ws_ping_interval=20,
                 ws_ping_timeout=60,
                 server_header=False,

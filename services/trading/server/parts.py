@@ -103,7 +103,13 @@ def _market_data(around: Surroundings) -> FastAPI:
 
 def _exchange(around: Surroundings) -> FastAPI:
     known = around.known
-    keys = Keys([credential(known.api_key, known.api_secret, "firm-api")])
+    accounts = default_universe().firm_accounts
+    keys = Keys(
+        [
+            credential(known.api_key, known.api_secret, "firm-api"),
+            *(credential(*known.read_only(name), name, trade=False) for name in accounts),
+        ]
+    )
     return exchange.exchange_app(around.host, keys)
 
 

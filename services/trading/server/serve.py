@@ -6,9 +6,10 @@ from typing import Protocol
 
 from fastapi import HTTPException, Request
 
+from trading.api.market_data.live import OPENING_PATIENCE, make_poller
 from trading.hosting.host import Host
 from trading.hosting.session import Session
-from trading.hosting.settings import Settings
+from trading.hosting.settings import Settings, SettingsError
 from trading.hosting.world import LocalWorld, World
 from trading.links.board import Links
 from trading.links.journals import Journals
@@ -24,8 +25,17 @@ from trading.server.engines import Engines
 from trading.server.listening import Server, listen, until_signal
 from trading.server.parts import PARTS, Surroundings, chaos_allowed, chaos_token, idle, make
 from trading.server.stores import own_store
-from trading.topology import AUDIT_CORRELATOR, SERVICES, TEST_COORDINATOR, TRADING_ENGINE
+from trading.topology import (
+    AUDIT_CORRELATOR,
+    EXCHANGE,
+    MARKET_DATA,
+    SERVICES,
+    TEST_COORDINATOR,
+    TRADING_ENGINE,
+)
 
+#: Bytes of a WebSocket message: what a caller sends over a link at once.
+LARGEST = 1024 * 1024
 #: Who may read journals: the auditor everything, the coordinator how long they are.
 _READERS = (AUDIT_CORRELATOR, TEST_COORDINATOR)
 
@@ -47,13 +57,15 @@ class Service:
         chaos = chaos_allowed(settings)
         self.links = links = Links(name, peers, chaos=chaos, instance=instance)
         part = PARTS[name]
+        self._poller = poller = make_poller(settings) if name == MARKET_DATA else None
+        self._engines = Engines(links, settings, instance) if name == TRADING_ENGINE else None
 
         def alone(session: Session) -> list[Component]:
             return [c for c in make(session) if c.name == name]
 
         def first() -> Session:
             anchor = idle_anchor(settings.sim_speed)
-            session = idle(settings, sim_now(anchor))
+            session = idle(settings, sim_now(anchor), poller)
             return Session(plan=session.plan, opened=session.opened, key=IDLE, anchor=anchor)
 
         self.host = host = Host(
@@ -63,12 +75,12 @@ class Service:
             projections=part.projections,
             published=(*part.published, FaultApplied, FaultEnded),
             auditor=AUDIT_CORRELATOR if name == AUDIT_CORRELATOR else "",
-            sender=links.send,
+            sender=self._engines.send if self._engines is not None else links.send,
             network=NetworkRelay if name == TEST_COORDINATOR else Network,
         )
         world: World = LocalWorld(host)
         self._extras: list[_Extra] = []
-        known_to = Surroundings(host, settings, known, world)
+        known_to = Surroundings(host, settings, known, world, poller)
         if name == TEST_COORDINATOR:
             limit = settings.sim_speed_limit
             remote = RemoteWorld(host, peers, chaos_token(known_to), limit)
@@ -82,8 +94,8 @@ class Service:
                 host.send(AUDIT_CORRELATOR, await journals.complete(query))
 
             links.queried = queried
-        if name == TRADING_ENGINE:
-            self._extras.append(Engines(host, links, settings, instance or "1"))
+        if self._engines is not None:
+            self._extras.append(self._engines)
         self.app = part.app(known_to)
         if chaos and name != TEST_COORDINATOR:
             add_session_route(self.app, host, chaos_token(known_to))
@@ -93,6 +105,8 @@ class Service:
 
     async def start(self) -> None:
         """Raises StoreUnavailable, CannotRecover."""
+        if self._poller is not None:
+            await self._poller.prepare(OPENING_PATIENCE)
         await self.host.start()
         await self.links.start(self.host)
         for extra in self._extras:
@@ -109,6 +123,21 @@ class Service:
         for extra in self._extras:
             found |= extra.problems()
         return found
+
+
+def check(name: str, settings: Settings) -> None:
+    """Where others can connect, nothing is made up that they would have to know. Raises
+    SettingsError.
+    """
+    if settings.bind_host.is_loopback:
+        return
+    missing = []
+    if chaos_allowed(settings) and settings.chaos_token is None:
+        missing.append("CHAOS_TOKEN: must be set where ENABLE_CHAOS_SCENARIOS is true")
+    if name == EXCHANGE and settings.api_key is None:
+        missing.append("API_KEY, API_SECRET: must be set for the exchange")
+    if missing:
+        raise SettingsError("\n".join(missing))
 
 
 def _readers(peers: Peers) -> Callable[[Request], None]:
@@ -136,7 +165,7 @@ async def serve(
     port = port or SERVICES[name].port + settings.port_offset
     opened = listen(str(settings.bind_host), port, name)
     service = Service(name, settings, known, peers)
-    server = Server(service.app)
+    server = Server(service.app, LARGEST)
     stop = until_signal()
     await service.start()
     running = asyncio.create_task(server.serve([opened]))

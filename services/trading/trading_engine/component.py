@@ -8,10 +8,8 @@ from trading.messages.chaos import InjectFault, RecoverFault, RenewFault, Strate
 from trading.messages.market import BookTop, Ping
 from trading.messages.orders import (
     BUY,
-    SELL,
     ExecutionReport,
     KillSwitchChanged,
-    PlaceOrder,
     RequestFailed,
 )
 from trading.messages.strategy import StrategiesAssigned, StrategyStateChanged
@@ -26,7 +24,7 @@ from trading.trading_engine.market_making import MarketMaking
 from trading.trading_engine.mean_reversion import MeanReversion
 from trading.trading_engine.momentum import Momentum
 from trading.trading_engine.strategy import STEP, Strategy
-from trading.units import SCALE, SECOND
+from trading.units import SECOND
 from trading.universe import MANUAL, Universe
 
 RUNNING, STOPPED, DISCONNECTED, STANDBY = "RUNNING", "STOPPED", "DISCONNECTED", "STANDBY"
@@ -292,19 +290,5 @@ class TradingEngine:
             and symbol in s.desk.tops
             and not s.desk.killed
         ]
-        if not others:
-            return
-        other = others[0]
-        instrument = desk.instruments[symbol]
-        top = desk.tops[symbol]
-        price = (top.bid + top.ask) // 2
-        price -= price % instrument.tick
-        qty = 2_000 * SCALE * SCALE // price
-        qty -= qty % instrument.lot
-        for trader, side, terms in ((desk, SELL, "GTC"), (other, BUY, "IOC")):
-            client_order_id = f"{trader.account}-x{len(out)}-{trader.tops[symbol].update_id}"
-            out.append(
-                PlaceOrder(
-                    trader.account, client_order_id, symbol, side, "LIMIT", qty, price, terms
-                )
-            )
+        if others:
+            desk.cross(others[0], symbol, out)

@@ -85,6 +85,22 @@ class Desk:
         for _ in range(count):
             out.append(PlaceOrder(self.account, self._next_id(), symbol, side, "MARKET", qty))
 
+    def cross(self, other: "Desk", symbol: str, out: list[Message]) -> None:
+        """Sell to ``other`` at the mid price: a resting order, and the one that takes it."""
+        instrument = self.instruments[symbol]
+        top = self.tops[symbol]
+        price = (top.bid + top.ask) // 2
+        price -= price % instrument.tick
+        qty = 2_000 * SCALE * SCALE // price
+        qty -= qty % instrument.lot
+        for trader, side, terms in ((self, SELL, "GTC"), (other, BUY, "IOC")):
+            client_order_id = f"{trader.account}-x{len(out)}-{trader.tops[symbol].update_id}"
+            out.append(
+                PlaceOrder(
+                    trader.account, client_order_id, symbol, side, "LIMIT", qty, price, terms
+                )
+            )
+
     def on_report(self, report: ExecutionReport) -> None:
         if report.execution_type == "TRADE":
             instrument = self.instruments[report.symbol]

@@ -1,0 +1,55 @@
+"""Clocks that agree, and timers that are late."""
+
+from trading.hosting.clock import Anchor, SimClock
+from trading.messages import Message, Wake
+from trading.runtime.kernel import Kernel
+from trading.units import SECOND
+
+
+def test_who_follows_an_anchor_agrees_whenever_it_began() -> None:
+    anchor = Anchor(sim=1_000_000, wall=5_000_000_000, speed=10)
+    now = [0]
+    early = SimClock(0, monotonic_ns=lambda: now[0])
+    early.follow(anchor, wall_ns=lambda: 5_000_000_000 + now[0])
+    now[0] = 2_000_000_000
+    late = SimClock(0, monotonic_ns=lambda: now[0])
+    late.follow(anchor, wall_ns=lambda: 5_000_000_000 + now[0])
+    assert early.now() == late.now() == 21_000_000
+
+
+def test_before_the_anchor_it_is_earlier() -> None:
+    clock = SimClock(0, monotonic_ns=lambda: 0)
+    clock.follow(Anchor(sim=1_000_000, wall=3_000_000_000, speed=2), wall_ns=lambda: 2_500_000_000)
+    assert clock.now() == 0
+    assert clock.seconds_until(1_000_000) == 0.5
+
+
+class Beats:
+    """Wakes every second."""
+
+    name = "beats"
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+
+    def on(self, message: Message, now: int) -> list[Message]:
+        if isinstance(message, Wake):
+            self.seen.append((message.at, now))
+        return [Wake(now + SECOND, "beat")]
+
+    def state(self) -> list[tuple[int, int]]:
+        return self.seen
+
+
+def test_timers_that_were_due_come_once_and_late() -> None:
+    beats = Beats()
+    kernel = Kernel([beats], start=0, run_id="x")
+    kernel.run(2 * SECOND)
+    kernel.leap(60 * SECOND)
+    kernel.run(61 * SECOND)
+    assert beats.seen == [
+        (SECOND, SECOND),
+        (2 * SECOND, 2 * SECOND),
+        (3 * SECOND, 60 * SECOND),
+        (61 * SECOND, 61 * SECOND),
+    ]

@@ -1,0 +1,122 @@
+"""Whatever breaks between two services, and whenever: each message is heard once, in order."""
+
+import asyncio
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from trading.hosting.host import Host
+from trading.hosting.session import Session
+from trading.hosting.store import MemoryStore
+from trading.links.frames import peer_of
+from trading.links.intake import Intake
+from trading.links.outlet import Outlet
+from trading.market_data import MarketData
+from trading.risk_monitor import RiskMonitor
+from trading.runtime.journal import decode
+from trading.scenario.plan import RunPlan
+from trading.topology import MARKET_DATA, RISK_MONITOR
+
+PLAN = RunPlan(name="world", seed=3, speed=500, faults=(), expectations=())
+
+
+def host(component: Any, store: MemoryStore, outlets: list[Outlet]) -> Host:
+    def sender(items: Any) -> None:
+        for outlet in outlets:
+            outlet.put([i for i in items if peer_of(i.to) == outlet.peer])
+
+    return Host(
+        lambda session: [component(session)],
+        store,
+        idle=lambda: Session(plan=PLAN, key="world"),
+        sender=sender,
+    )
+
+
+async def read_some(outlet: Outlet, intake: Intake, texts: int) -> None:
+    """Take so many lists of frames; then the connection breaks."""
+    stream: Any = outlet.texts()
+    try:
+        async with asyncio.timeout(5):
+            for _ in range(texts):
+                intake.take(await anext(stream))
+    finally:
+        await stream.aclose()
+
+
+async def killed(service: Host) -> None:
+    """The process is gone: what was not written is lost."""
+    # Python 3.11's wait_for may lose a cancellation.
+    while pending := [task for task in service._tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.05)
+
+
+async def play(seed: int) -> tuple[list[Any], list[Any]]:
+    rng = Random(seed)
+    outlets: list[Outlet] = []
+    source_store, target_store = MemoryStore(), MemoryStore()
+    universe = PLAN.universe
+    source = host(lambda s: MarketData(universe, 3, tick=PLAN.tick), source_store, outlets)
+    await source.start()
+    target = host(lambda s: RiskMonitor(universe), target_store, [])
+    await target.start()
+    for _ in range(12):
+        intake = Intake(target, RISK_MONITOR, MARKET_DATA, MARKET_DATA, chaos=False)
+        outlet = Outlet(source, RISK_MONITOR, intake.after())
+        outlets[:] = [outlet]
+        await read_some(outlet, intake, rng.randrange(1, 6))
+        outlets.clear()
+        action = rng.randrange(3)
+        if action == 0:
+            await killed(target)
+            target = host(lambda s: RiskMonitor(universe), target_store, [])
+            await target.start()
+        elif action == 1:
+            await killed(source)
+            source = host(lambda s: MarketData(universe, 3, tick=PLAN.tick), source_store, outlets)
+            await source.start()
+    await target.settled(target.clock.now())
+    await killed(source)
+    await killed(target)
+    sent = [p for _, _, kind, p in entries(source_store, MARKET_DATA) if kind == "PriceTick"]
+    received = [m for _, _, kind, p in entries(target_store, RISK_MONITOR) if kind == "Received"
+                for m in p if m["msg"] == "PriceTick"]  # fmt: skip
+    return sent, received
+
+
+def entries(store: MemoryStore, source: str) -> list[tuple[int, int, str, Any]]:
+    return [decode(entry.body) for entry in store.read(1, source, 0, 10**9)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_tick_is_heard_once_and_in_order(seed: int) -> None:
+    sent, received = asyncio.run(play(seed))
+    assert len(received) > 20
+    assert received == sent[: len(received)]
+
+
+def test_a_repeated_frame_counts_once() -> None:
+    async def twice() -> list[Any]:
+        store = MemoryStore()
+        target = host(lambda s: RiskMonitor(PLAN.universe), store, [])
+        await target.start()
+        intake = Intake(target, RISK_MONITOR, MARKET_DATA, MARKET_DATA, chaos=False)
+        tick = {"msg": "PriceTick", "asset": "BTC", "price": 1, "seq": 1, "event_time": 1}
+        text = json.dumps([[MARKET_DATA, 7, RISK_MONITOR, tick, 1]])
+        intake.take(text)
+        intake.take(text)
+        await target.settled(target.clock.now())
+        await killed(target)
+        return [
+            m for _, _, kind, p in entries(store, RISK_MONITOR) if kind == "Received" for m in p
+        ]
+
+    found = asyncio.run(twice())
+    assert [m["msg"] for m in found if m["msg"] in ("PriceTick", "Delivered")] == [
+        "PriceTick",
+        "Delivered",
+    ]
