@@ -77,6 +77,7 @@ class Poller:
         self._broken = ""
         self._tell: Tell = _nobody
         self._asked = asyncio.Event()
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -105,10 +106,12 @@ class Poller:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        if self._task is not None:
+        """Returns once nothing is asked any more."""
+        self._stopping = True
+        while self._task is not None and not self._task.done():
+            # Client libraries have been seen to swallow one.
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task], timeout=0.5)
         for turn in self._turns:
             await turn.source.close()
         if self._cache is not None:
@@ -117,7 +120,7 @@ class Poller:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         begun = False
-        while True:
+        while not self._stopping:
             try:
                 if not begun:
                     await self._adopt()
