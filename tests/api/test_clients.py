@@ -74,3 +74,28 @@ def test_python_binance(up: Up, python: str) -> None:
     assert seen["rest"]["resting"] == ["NEW", "CANCELED"]
     assert seen["rest"]["klines"] is True
     assert seen["streams"]["gaps"] == [1, 1]
+
+
+def test_binance_sdk(up: Up, python: str) -> None:
+    seen = trade(python, up, "trade_with_binance_sdk.py")
+    rest = seen["rest"]
+    assert rest["bought"] == "FILLED"
+    assert rest["resting"] == ["NEW", True, "CANCELED"]
+    assert (rest["trades"], rest["balance"]) == (pytest.approx(0.01), pytest.approx(0.01))
+    assert {"PRICE_FILTER", "LOT_SIZE", "NOTIONAL", "MAX_NUM_ORDERS"} <= set(rest["filters"])
+    assert (rest["klines"], rest["depth"], rest["cancelled"]) == (True, 5, 1)
+    assert min(rest["ticker"], rest["price"]) > 0
+    assert rest["digits"] == [13, 16]
+    assert rest["limits"] == ["10SECOND", "1DAY", "1MINUTE"]
+    assert rest["refused"] == [
+        [-2010, "Account has insufficient balance for requested action."],
+        [-2011, "Unknown order sent."],
+        [-2013, "Order does not exist."],
+    ]
+    assert seen["api"] == {
+        "placed": "NEW",
+        "cancelled": "CANCELED",
+        "seen": ["NEW", "CANCELED"],
+        "time": True,
+    }
+    assert seen["streams"] == {"gaps": [1, 1], "bar": True}

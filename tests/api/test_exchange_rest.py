@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.running import Up
+from tests.api.running import Up, secrets_of
 
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
 RESTING = {**LIMIT, "quantity": "0.001", "price": "60000"}
@@ -67,9 +67,17 @@ def test_a_market_order_fills_and_the_balances_say_so(up: Up) -> None:
         ({"price": "90000"}, (400, -1013, "Filter failure: PERCENT_PRICE_BY_SIDE")),
         (
             {"quantity": "0.0000000001"},
-            (400, -1111, "Precision is over the maximum defined for this asset."),
+            (400, -1111, "Parameter 'quantity' has too much precision."),
         ),
-        ({"quantity": "1e3"}, (400, -1100, "Illegal characters found in parameter 'quantity'.")),
+        (
+            {"quantity": "1e3"},
+            (
+                400,
+                -1100,
+                "Illegal characters found in parameter 'quantity'; legal range is"
+                r" '^([0-9]{1,20})(\.[0-9]{1,20})?$'.",
+            ),
+        ),
         ({"quantity": ""}, (400, -1105, "Parameter 'quantity' was empty.")),
         (
             {"quantity": "20"},
@@ -89,8 +97,53 @@ def test_a_market_order_fills_and_the_balances_say_so(up: Up) -> None:
         ),
         (
             {"newClientOrderId": "a" * 37},
-            (400, -1100, "Illegal characters found in parameter 'newClientOrderId'."),
+            (
+                400,
+                -1100,
+                "Illegal characters found in parameter 'newClientOrderId'; legal range is"
+                " '^[a-zA-Z0-9-_.:/]{1,36}$'.",
+            ),
         ),
+        (
+            {"symbol": "btcusdt"},
+            (
+                400,
+                -1100,
+                "Illegal characters found in parameter 'symbol'; legal range is"
+                " '^[A-Z0-9-_.]{1,20}$'.",
+            ),
+        ),
+        (
+            {"type": "STOP_LOSS_LIMIT"},
+            (400, -1013, "Stop loss limit orders are not supported for this symbol."),
+        ),
+        (
+            {"icebergQty": "0.0001"},
+            (400, -1013, "Iceberg orders are not supported for this symbol."),
+        ),
+        ({"stopPrice": "1"}, (400, -1106, "Parameter 'stopPrice' sent when not required.")),
+        (
+            {"type": "MARKET", "price": None, "timeInForce": None, "quantity": None},
+            (
+                400,
+                -1102,
+                "Param 'quantity' or 'quoteOrderQty' must be sent, but both were empty/null!",
+            ),
+        ),
+        (
+            {"typo": "1"},
+            (
+                400,
+                -1104,
+                "Not all sent parameters were read; read '8' parameter(s) but was sent '9'.",
+            ),
+        ),
+        ({"quantity": "2000000000"}, (400, -1013, "Filter failure: LOT_SIZE")),
+        (
+            {"type": "MARKET", "price": None, "timeInForce": None, "quantity": "2000000000"},
+            (400, -1013, "Filter failure: MARKET_LOT_SIZE"),
+        ),
+        ({"price": "2000000000"}, (400, -1013, "Filter failure: PRICE_FILTER")),
     ],
 )
 def test_a_wrong_order_gets_binance_s_own_error(
@@ -146,6 +199,128 @@ def test_the_signature_is_over_query_and_body_together(up: Up) -> None:
     assert (answer.status_code, answer.json()) == (200, {})
 
 
+def test_the_query_wins_and_twice_in_one_place_is_an_error(up: Up) -> None:
+    exchange = up.exchange
+    path = "/api/v3/ticker/price?symbol=BTCUSDT"
+    answer = exchange.http.request("GET", path, content="symbol=NOPE")
+    assert answer.json()["symbol"] == "BTCUSDT"
+    twice = exchange.http.get("/api/v3/depth?symbol=BTCUSDT&symbol=ETHUSDT")
+    assert error(twice) == (400, -1101, "Duplicate values for a parameter detected.")
+    none = exchange.http.get("/api/v3/time?symbol=BTCUSDT")
+    assert error(none) == (400, -1101, "Too many parameters; expected '0' and received '1'.")
+
+
+def test_timestamps_and_windows_may_be_in_microseconds(up: Up) -> None:
+    exchange = up.exchange
+    now = time.time_ns() // 1000
+    assert exchange.signed("GET", "account", timestamp=now).is_success
+    assert error(exchange.signed("GET", "account", timestamp=now - 6_000_000))[1] == -1021
+    window = {"timestamp": now - 6_000_000, "recvWindow": "59999.999"}
+    assert exchange.signed("GET", "account", **window).is_success
+    assert error(exchange.signed("GET", "account", recvWindow="60000.001"))[1] == -1131
+    assert error(exchange.signed("GET", "account", recvWindow="1.0001"))[1] == -1100
+
+
+def test_times_are_answered_in_the_unit_that_was_asked_for(up: Up) -> None:
+    def klines(**headers: str) -> list[int]:
+        answer = up.exchange.http.get(
+            "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1", headers=headers
+        )
+        row: list[int] = answer.json()[0]
+        return [row[0], row[6]]
+
+    start, end = klines()
+    assert (start % 60_000, end - start) == (0, 59_999)
+    start, end = klines(**{"X-MBX-TIME-UNIT": "MICROSECOND"})
+    assert (start % 60_000_000, end - start) == (0, 59_999_999)
+    wrong = up.exchange.http.get("/api/v3/time", headers={"X-MBX-TIME-UNIT": "NANOSECOND"})
+    assert error(wrong)[1] == -1194
+
+
+def test_every_reply_says_what_was_used(up: Up) -> None:
+    http = up.exchange.http
+    first = int(http.get("/api/v3/ping").headers["x-mbx-used-weight-1m"])
+    refused = http.get("/api/v3/depth?symbol=NOPE")
+    assert int(refused.headers["x-mbx-used-weight-1m"]) == first + 5
+    deep = http.get("/api/v3/depth?symbol=BTCUSDT&limit=5000")
+    assert int(deep.headers["x-mbx-used-weight-1m"]) == first + 255
+    stub = http.get("/sapi/v1/capital/config/getall?timestamp=1&signature=00")
+    assert (stub.json(), int(stub.headers["x-mbx-used-weight-1m"])) == ([], first + 256)
+    order = up.exchange.order(**{**RESTING, "quantity": "20"})
+    assert "x-mbx-order-count-10s" not in order.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("ticker?symbol=BTCUSDT&windowSize=1h", {"openPrice", "weightedAvgPrice", "count"}),
+        ("ticker/tradingDay?symbol=BTCUSDT", {"openPrice", "priceChange"}),
+        ("ticker/24hr?symbol=BTCUSDT", {"bidPrice", "prevClosePrice", "lastQty"}),
+        ("avgPrice?symbol=BTCUSDT", {"mins", "price", "closeTime"}),
+    ],
+)
+def test_tickers(up: Up, path: str, fields: set[str]) -> None:
+    assert fields <= set(up.exchange.http.get(f"/api/v3/{path}").json())
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("ticker", -1102),
+        ("ticker?symbol=BTCUSDT&windowSize=60m", -1130),
+        ("ticker/24hr?type=HALF", -1139),
+        ("ticker/price?symbol=BTCUSDT&symbols=%5B%22ETHUSDT%22%5D", -1128),
+        ("ticker/price?symbols=%5B%22ETHUSDT%22,%22ETHUSDT%22%5D", -1151),
+        ("ticker/price?symbols=ETHUSDT", -1100),
+        ("exchangeInfo?symbolStatus=OPEN", -1122),
+        ("klines?symbol=BTCUSDT&interval=7m", -1120),
+        ("trades?symbol=BTCUSDT&limit=-1", -1100),
+        ("trades?symbol=BTC%C3%A9", -1100),
+    ],
+)
+def test_a_wrong_question_gets_binance_s_own_error(up: Up, path: str, code: int) -> None:
+    assert error(up.exchange.http.get(f"/api/v3/{path}"))[:2] == (400, code)
+
+
+def test_lists_of_symbols_and_statuses(up: Up) -> None:
+    http = up.exchange.http
+    asked = "%5B%22ETHUSDT%22,%22BTCUSDT%22%5D"
+    prices = http.get(f"/api/v3/ticker/price?symbols={asked}").json()
+    assert [p["symbol"] for p in prices] == ["ETHUSDT", "BTCUSDT"]
+    assert http.get("/api/v3/exchangeInfo?symbolStatus=HALT").json()["symbols"] == []
+    info = http.get("/api/v3/exchangeInfo?symbol=BTCUSDT").json()["symbols"][0]
+    filters = {f["filterType"] for f in info["filters"]}
+    assert {"MARKET_LOT_SIZE", "MAX_NUM_ORDERS", "PERCENT_PRICE_BY_SIDE"} <= filters
+
+
+def test_a_cancel_may_be_restricted(up: Up) -> None:
+    placed = up.exchange.order(**RESTING).json()
+    which = {"symbol": "BTCUSDT", "orderId": placed["orderId"]}
+    kept = up.exchange.signed(
+        "DELETE", "order", **which, cancelRestrictions="ONLY_PARTIALLY_FILLED"
+    )
+    assert error(kept)[1:] == (-2011, "Order was not canceled due to cancel restrictions.")
+    wrong = up.exchange.signed("DELETE", "order", **which, cancelRestrictions="NEVER")
+    assert error(wrong)[1] == -1145
+    gone = up.exchange.signed("DELETE", "order", **which, cancelRestrictions="ONLY_NEW")
+    assert gone.json()["status"] == "CANCELED"
+
+
+def test_what_an_account_may_know(up: Up) -> None:
+    signed = up.exchange.signed
+    up.exchange.order(**RESTING)
+    counts = signed("GET", "rateLimit/order").json()
+    assert [(c["interval"], c["count"] > 0) for c in counts] == [("SECOND", True), ("DAY", True)]
+    commission = signed("GET", "account/commission", symbol="BTCUSDT").json()
+    assert commission["standardCommission"]["taker"] == "0.00000000"
+    assert signed("GET", "myPreventedMatches", symbol="BTCUSDT", orderId=1).json() == []
+    day = {"startTime": 1, "endTime": 86_400_002}
+    long = signed("GET", "allOrders", symbol="BTCUSDT", **day)
+    assert error(long)[1:] == (-1127, "More than 24 hours between startTime and endTime.")
+    filtered = up.exchange.signed("POST", "order/test", **{**RESTING, "quantity": "0.00001"})
+    assert error(filtered)[1:] == (-1013, "Filter failure: NOTIONAL")
+
+
 def test_too_large_a_body_is_refused_before_it_is_read(up: Up) -> None:
     answer = up.exchange.http.post("/api/v3/order", content=b"x" * 300_000)
     assert answer.status_code == 413
@@ -194,5 +369,5 @@ def test_no_secret_is_in_the_logs(up: Up) -> None:
         coordinator.get("/runs")
     log = (up.data.parent / f"{up.data.name}.log").read_text()
     assert '"path' in log or "GET /api/v3/account" in log
-    for secret in up.credentials.values():
+    for secret in secrets_of(up.credentials):
         assert secret not in log

@@ -10,6 +10,15 @@ from trading.hosting.host import Host
 from trading.topology import CUSTODIAN
 from trading.units import format_units
 
+_BALANCE = {"account": "firm-api", "asset": "USDT", "settled": "100000", "pending": "-650"}
+_OVERDUE = {
+    "instruction_id": "S000012",
+    "account": "firm-api",
+    "asset": "USDT",
+    "remaining": "-650",
+    "settlement_date": 1767657600000000,
+}
+
 
 def custodian_app(host: Host) -> FastAPI:
     app = create_app(
@@ -23,7 +32,12 @@ def custodian_app(host: Host) -> FastAPI:
         found: Custodian = host.component(CUSTODIAN)
         return found
 
-    @app.get("/api/v1/balances", tags=["custody"], summary="Settled, and still to settle")
+    @app.get(
+        "/api/v1/balances",
+        tags=["custody"],
+        summary="Settled, and still to settle",
+        responses=_example([_BALANCE]),
+    )
     async def balances() -> list[dict[str, Any]]:
         snapshot = current().snapshot("", "", host.kernel.now)
         return [
@@ -36,7 +50,12 @@ def custodian_app(host: Host) -> FastAPI:
             for b in snapshot.balances
         ]
 
-    @app.get("/api/v1/settlements/overdue", tags=["custody"], summary="Past their date")
+    @app.get(
+        "/api/v1/settlements/overdue",
+        tags=["custody"],
+        summary="Past their date",
+        responses=_example([_OVERDUE]),
+    )
     async def overdue() -> list[dict[str, Any]]:
         snapshot = current().snapshot("", "", host.kernel.now)
         return [
@@ -51,3 +70,7 @@ def custodian_app(host: Host) -> FastAPI:
         ]
 
     return app
+
+
+def _example(answer: Any) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": answer}}}}

@@ -3,12 +3,17 @@
 from fastapi import FastAPI
 
 from trading.api.exchange import rest, streams
+from trading.api.exchange.account import Account
+from trading.api.exchange.endpoints import endpoints
+from trading.api.exchange.front import Front
 from trading.api.exchange.gateway import HISTORY, Gateway
 from trading.api.exchange.history import History
 from trading.api.exchange.hub import Hub
 from trading.api.exchange.keys import Keys
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.market import Market
+from trading.api.exchange.tickers import Tickers
+from trading.api.exchange.wsapi import WsApi
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
 from trading.hosting.session import Session
@@ -25,8 +30,14 @@ def history(session: Session) -> History:
 PROJECTIONS = {HISTORY: history}
 
 
-def exchange_app(host: Host, keys: Keys, limits: Limits | None = None) -> FastAPI:
-    """``keys``: who may sign requests."""
+def exchange_app(
+    host: Host,
+    keys: Keys,
+    limits: Limits | None = None,
+    *,
+    stream_lifetime: float = streams.LIFETIME,
+) -> FastAPI:
+    """``keys``: who may sign requests. ``stream_lifetime``: wall seconds that a WebSocket lives."""
     app = create_app(
         EXCHANGE,
         host,
@@ -34,10 +45,13 @@ def exchange_app(host: Host, keys: Keys, limits: Limits | None = None) -> FastAP
         description="A crypto exchange that speaks the Binance Spot API, and breaks on purpose.",
     )
     limits = limits or Limits()
-    gateway = Gateway(host)
+    gateway = Gateway(host, limits)
     market = Market(gateway, limits, lambda: host.kernel.now)
-    hub = Hub(host, market)
-    app.include_router(rest.router(gateway, market, keys, limits))
-    app.include_router(streams.router(gateway, market, hub, keys, limits))
+    tickers = Tickers(market)
+    hub = Hub(host, gateway, market, tickers)
+    front = Front(gateway, keys, limits)
+    table = endpoints(market, tickers, Account(gateway, limits))
+    rest.add_endpoints(app, front, table)
+    app.include_router(streams.router(front, hub, WsApi(front, hub, table), stream_lifetime))
     app.state.closing = hub.close
     return app

@@ -59,3 +59,29 @@ def _changes(old: dict[int, int], new: dict[int, int]) -> list[Level]:
     changed = [(price, qty) for price, qty in new.items() if old.get(price) != qty]
     changed += [(price, 0) for price in old if price not in new]
     return changed
+
+
+class Gathered:
+    """Updates of one symbol put together, for those who are told less often."""
+
+    def __init__(self) -> None:
+        self._first = self._last = 0
+        self._bids: dict[int, int] = {}
+        self._asks: dict[int, int] = {}
+
+    def add(self, update: DepthUpdate) -> None:
+        self._first = self._first or update.first
+        self._last = update.last
+        self._bids.update(update.bids)
+        self._asks.update(update.asks)
+
+    def take(self, symbol: str) -> DepthUpdate | None:
+        """What has gathered since the last time; None if nothing has."""
+        if not self._first:
+            return None
+        bids, asks = list(self._bids.items()), list(self._asks.items())
+        update = DepthUpdate(symbol, self._first, self._last, bids, asks)
+        self._first = 0
+        self._bids.clear()
+        self._asks.clear()
+        return update

@@ -2,14 +2,19 @@
 
 
 class BinanceError(Exception):
-    """Answered as ``{"code": code, "msg": text}`` with an HTTP status."""
+    """Answered as ``{"code": code, "msg": text}`` with an HTTP status. ``used``: the address's
+    request weight, where it is what went wrong.
+    """
 
-    def __init__(self, code: int, text: str, status: int = 400, retry_after: int = 0) -> None:
+    def __init__(
+        self, code: int, text: str, status: int = 400, retry_after: int = 0, used: int = 0
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
         self.status = status
         self.retry_after = retry_after
+        self.used = used
 
 
 def missing(name: str) -> BinanceError:
@@ -18,8 +23,16 @@ def missing(name: str) -> BinanceError:
     )
 
 
-def illegal(name: str) -> BinanceError:
-    return BinanceError(-1100, f"Illegal characters found in parameter '{name}'.")
+def neither(name: str, other: str) -> BinanceError:
+    return BinanceError(
+        -1102, f"Param '{name}' or '{other}' must be sent, but both were empty/null!"
+    )
+
+
+def illegal(name: str, legal: str) -> BinanceError:
+    return BinanceError(
+        -1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
+    )
 
 
 def empty(name: str) -> BinanceError:
@@ -34,7 +47,35 @@ def out_of_range(name: str) -> BinanceError:
     return BinanceError(-1130, f"Data sent for parameter '{name}' is not valid.")
 
 
-TOO_MANY_DECIMALS = "Precision is over the maximum defined for this asset."
+def too_precise(name: str) -> BinanceError:
+    return BinanceError(-1111, f"Parameter '{name}' has too much precision.")
+
+
+def too_many(expected: int, received: int) -> BinanceError:
+    return BinanceError(
+        -1101, f"Too many parameters; expected '{expected}' and received '{received}'."
+    )
+
+
+def unread(read: int, sent: int) -> BinanceError:
+    return BinanceError(
+        -1104,
+        f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.",
+    )
+
+
+def filter_failure(name: str) -> BinanceError:
+    return BinanceError(-1013, f"Filter failure: {name}")
+
+
+def unsupported_type(kind: str) -> BinanceError:
+    """Of an order type that other venues have: STOP_LOSS_LIMIT and its like."""
+    name = kind.replace("_", " ").capitalize()
+    return BinanceError(-1013, f"{name} orders are not supported for this symbol.")
+
+
+ILLEGAL_CHARACTERS = BinanceError(-1100, "Illegal characters found in a parameter.")
+DUPLICATE_VALUES = BinanceError(-1101, "Duplicate values for a parameter detected.")
 OUTSIDE_WINDOW = BinanceError(-1021, "Timestamp for this request is outside of the recvWindow.")
 AHEAD = BinanceError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
 BAD_WINDOW = BinanceError(-1131, "recvWindow must be less than 60000.")
@@ -42,15 +83,35 @@ BAD_SIGNATURE = BinanceError(-1022, "Signature for this request is not valid.")
 BAD_KEY_FORMAT = BinanceError(-2014, "API-key format invalid.", 401)
 BAD_KEY = BinanceError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
 INVALID_SYMBOL = BinanceError(-1121, "Invalid symbol.")
+INVALID_STATUS = BinanceError(-1122, "Invalid symbolStatus.")
+INVALID_INTERVAL = BinanceError(-1120, "Invalid interval.")
+INVALID_TICKER_TYPE = BinanceError(-1139, "Invalid ticker type.")
+INVALID_TIME_UNIT = BinanceError(
+    -1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND."
+)
+INVALID_JSON = BinanceError(-1135, "Invalid JSON Request")
+UNSUPPORTED = BinanceError(-1020, "This operation is not supported.")
+BAD_COMBINATION = BinanceError(-1128, "Combination of optional parameters invalid.")
+DUPLICATE_SYMBOLS = BinanceError(-1151, "Symbol is present multiple times in the list.")
+TOO_LONG = BinanceError(-1127, "More than 24 hours between startTime and endTime.")
+BAD_RESTRICTIONS = BinanceError(
+    -1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`."
+)
+RESTRICTED = BinanceError(-2011, "Order was not canceled due to cancel restrictions.")
 UNKNOWN_ORDER = BinanceError(-2011, "Unknown order sent.")
 NO_SUCH_ORDER = BinanceError(-2013, "Order does not exist.")
+NO_ICEBERGS = BinanceError(-1013, "Iceberg orders are not supported for this symbol.")
 STATUS_UNKNOWN = BinanceError(
     -1007,
     "Timeout waiting for response from backend server. Send status unknown; execution status"
     " unknown.",
     504,
 )
-UNAVAILABLE = BinanceError(-1008, "Server is currently overloaded with other requests.", 503)
+UNAVAILABLE = BinanceError(
+    -1008,
+    "Server is currently overloaded with other requests. Please try again in a few minutes.",
+    503,
+)
 
 #: First word of the engine's reasons -> code and text.
 _REASONS: dict[str, tuple[int, str]] = {

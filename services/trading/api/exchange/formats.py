@@ -1,17 +1,17 @@
 """The venue's records as Binance writes them: decimal strings, milliseconds."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from contextvars import ContextVar
 from typing import Any
 
+from trading.api.exchange import errors
 from trading.api.exchange.history import Fill, Kline, Known
-from trading.api.exchange.limits import ORDERS_PER_DAY, Limits
-from trading.exchange.filters import COLLAR_PPM, MAX_NOTIONAL
 from trading.messages.orders import ExecutionReport, Trade
-from trading.units import PPM
-from trading.universe import Instrument, Universe
 
 JSON = dict[str, Any]
+
+#: Is who is answered to get times in microseconds?
+microseconds: ContextVar[bool] = ContextVar("microseconds", default=False)
 
 
 def decimal(units: int) -> str:
@@ -21,24 +21,18 @@ def decimal(units: int) -> str:
     return f"{sign}{whole}.{rest:08d}"
 
 
-def ms(us: int) -> int:
-    return us // 1000
+def in_microseconds(unit: str) -> bool:
+    """``X-MBX-TIME-UNIT`` or ``timeUnit``; empty: it was not sent. Raises BinanceError."""
+    if not unit:
+        return False
+    if unit.upper() not in ("MICROSECOND", "MILLISECOND"):
+        raise errors.INVALID_TIME_UNIT
+    return unit.upper() == "MICROSECOND"
 
 
-def exchange_info(
-    universe: Universe, status: dict[str, str], limits: Limits, symbols: Sequence[str], now: int
-) -> JSON:
-    return {
-        "timezone": "UTC",
-        "serverTime": now,
-        "rateLimits": [
-            _rate("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_per_minute),
-            _rate("ORDERS", "SECOND", 10, limits.orders_per_10_seconds),
-            _rate("ORDERS", "DAY", 1, ORDERS_PER_DAY),
-        ],
-        "exchangeFilters": [],
-        "symbols": [_symbol(universe.instrument(s), status[s]) for s in symbols],
-    }
+def stamp(us: int) -> int:
+    """A time as it is answered: in milliseconds unless microseconds are wanted."""
+    return us if microseconds.get() else us // 1000
 
 
 def order(known: Known) -> JSON:
@@ -57,10 +51,10 @@ def order(known: Known) -> JSON:
         "side": report.side,
         "stopPrice": decimal(0),
         "icebergQty": decimal(0),
-        "time": ms(known.since),
-        "updateTime": ms(report.event_time),
+        "time": stamp(known.since),
+        "updateTime": stamp(report.event_time),
         "isWorking": True,
-        "workingTime": ms(known.since),
+        "workingTime": stamp(known.since),
         "selfTradePreventionMode": "EXPIRE_MAKER",
     }
 
@@ -68,7 +62,7 @@ def order(known: Known) -> JSON:
 def new_order(reports: Sequence[ExecutionReport], kind: str, stp: str) -> JSON:
     """The answer to a new order; ``kind``: ACK, RESULT or FULL."""
     last = reports[-1]
-    answer: JSON = {**_identity(last), "transactTime": ms(reports[0].event_time)}
+    answer: JSON = {**_identity(last), "transactTime": stamp(reports[0].event_time)}
     if kind == "ACK":
         return answer
     answer |= {
@@ -81,7 +75,7 @@ def new_order(reports: Sequence[ExecutionReport], kind: str, stp: str) -> JSON:
         "timeInForce": last.time_in_force,
         "type": last.type,
         "side": last.side,
-        "workingTime": ms(reports[0].event_time),
+        "workingTime": stamp(reports[0].event_time),
         "selfTradePreventionMode": stp,
     }
     if kind == "FULL":
@@ -90,7 +84,7 @@ def new_order(reports: Sequence[ExecutionReport], kind: str, stp: str) -> JSON:
                 "price": decimal(r.last_price),
                 "qty": decimal(r.last_qty),
                 "commission": decimal(0),
-                "commissionAsset": r.symbol.removesuffix("USDT"),
+                "commissionAsset": commission_asset(r.symbol, r.side == "BUY"),
                 "tradeId": r.trade_id,
             }
             for r in reports
@@ -105,7 +99,7 @@ def cancelled(report: ExecutionReport, request_id: str) -> JSON:
         **_identity(report),
         "origClientOrderId": report.client_order_id,
         "clientOrderId": request_id,
-        "transactTime": ms(report.event_time),
+        "transactTime": stamp(report.event_time),
         "price": decimal(report.price),
         "origQty": decimal(report.qty),
         "executedQty": decimal(report.cum_qty),
@@ -119,9 +113,9 @@ def cancelled(report: ExecutionReport, request_id: str) -> JSON:
     }
 
 
-def execution_report(report: ExecutionReport) -> JSON:
-    """As the user data stream has it."""
-    at = ms(report.event_time)
+def execution_report(report: ExecutionReport, since: int) -> JSON:
+    """As the user data stream has it. ``since``: when the order was taken."""
+    at, since = stamp(report.event_time), stamp(since)
     gone = report.execution_type == "CANCELED"
     return {
         "e": "executionReport",
@@ -139,7 +133,7 @@ def execution_report(report: ExecutionReport) -> JSON:
         "C": report.client_order_id if gone else "",
         "x": report.execution_type,
         "X": report.status,
-        "r": report.reason.split(" ")[0] or "NONE",
+        "r": "NONE",
         "i": report.order_id,
         "l": decimal(report.last_qty),
         "z": decimal(report.cum_qty),
@@ -149,14 +143,14 @@ def execution_report(report: ExecutionReport) -> JSON:
         "T": at,
         "t": report.trade_id or -1,
         "I": report.order_id,
-        "w": report.status in ("NEW", "PARTIALLY_FILLED"),
+        "w": report.status in ("NEW", "PARTIALLY_FILLED") and report.time_in_force == "GTC",
         "m": report.is_maker,
         "M": False,
-        "O": at,
+        "O": since,
         "Z": decimal(report.cum_quote),
         "Y": decimal(report.last_price * report.last_qty // 100_000_000),
         "Q": decimal(0),
-        "W": at,
+        "W": since,
         "V": "EXPIRE_MAKER",
     }
 
@@ -171,8 +165,8 @@ def my_trade(fill: Fill) -> JSON:
         "qty": decimal(fill.qty),
         "quoteQty": decimal(fill.quote_qty),
         "commission": decimal(0),
-        "commissionAsset": fill.symbol.removesuffix("USDT"),
-        "time": ms(fill.time),
+        "commissionAsset": commission_asset(fill.symbol, fill.buyer),
+        "time": stamp(fill.time),
         "isBuyer": fill.buyer,
         "isMaker": fill.maker,
         "isBestMatch": True,
@@ -185,22 +179,22 @@ def public_trade(trade: Trade) -> JSON:
         "price": decimal(trade.price),
         "qty": decimal(trade.qty),
         "quoteQty": decimal(trade.quote_qty),
-        "time": ms(trade.event_time),
+        "time": stamp(trade.event_time),
         "isBuyerMaker": trade.buyer_is_maker,
         "isBestMatch": True,
     }
 
 
-def kline(bar: Kline, length: int) -> list[Any]:
-    """``length``: of the interval, microseconds."""
+def kline(bar: Kline, end: int) -> list[Any]:
+    """``end``: where the next one starts, microseconds."""
     return [
-        ms(bar.start),
+        stamp(bar.start),
         decimal(bar.open),
         decimal(bar.high),
         decimal(bar.low),
         decimal(bar.close),
         decimal(bar.volume),
-        ms(bar.start + length) - 1,
+        stamp(end - 1),
         decimal(bar.quote_volume),
         bar.trades,
         decimal(bar.taker_volume),
@@ -218,63 +212,19 @@ def _identity(report: ExecutionReport) -> JSON:
     }
 
 
-def _rate(kind: str, interval: str, count: int, limit: int) -> JSON:
-    return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
+def commission_asset(symbol: str, buyer: bool) -> str:
+    """Of what one receives."""
+    return symbol.removesuffix("USDT") if buyer else "USDT"
 
 
-def _symbol(instrument: Instrument, status: str) -> JSON:
-    up, down = Decimal(PPM + COLLAR_PPM) / PPM, Decimal(PPM - COLLAR_PPM) / PPM
+def aggregate_trade(trade: Trade) -> JSON:
     return {
-        "symbol": instrument.symbol,
-        "status": status,
-        "baseAsset": instrument.base,
-        "baseAssetPrecision": 8,
-        "quoteAsset": instrument.quote,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "baseCommissionPrecision": 8,
-        "quoteCommissionPrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
-        "icebergAllowed": False,
-        "ocoAllowed": False,
-        "otoAllowed": False,
-        "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": False,
-        "cancelReplaceAllowed": False,
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": decimal(instrument.tick),
-                "maxPrice": "1000000000.00000000",
-                "tickSize": decimal(instrument.tick),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": decimal(instrument.lot),
-                "maxQty": "1000000000.00000000",
-                "stepSize": decimal(instrument.lot),
-            },
-            {
-                "filterType": "PERCENT_PRICE_BY_SIDE",
-                "bidMultiplierUp": str(up),
-                "bidMultiplierDown": str(down),
-                "askMultiplierUp": str(up),
-                "askMultiplierDown": str(down),
-                "avgPriceMins": 0,
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": decimal(instrument.min_notional),
-                "applyMinToMarket": True,
-                "maxNotional": decimal(MAX_NOTIONAL),
-                "applyMaxToMarket": True,
-                "avgPriceMins": 0,
-            },
-        ],
-        "permissions": [],
-        "permissionSets": [["SPOT"]],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
+        "a": trade.trade_id,
+        "p": decimal(trade.price),
+        "q": decimal(trade.qty),
+        "f": trade.trade_id,
+        "l": trade.trade_id,
+        "T": stamp(trade.event_time),
+        "m": trade.buyer_is_maker,
+        "M": True,
     }

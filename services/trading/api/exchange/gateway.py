@@ -2,13 +2,16 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 
 from trading.api.exchange import errors
 from trading.api.exchange.history import History, Known
+from trading.api.exchange.info import MAX_PRICE, MAX_QTY
+from trading.api.exchange.limits import Limits
 from trading.api.exchange.params import Params
 from trading.exchange import Exchange
-from trading.exchange.filters import STP_MODES, TIMES_IN_FORCE, TYPES
+from trading.exchange.filters import STP_MODES, TIMES_IN_FORCE, TYPES, refusal
 from trading.exchange.outage import DARK
 from trading.hosting.host import Host, Unavailable
 from trading.hosting.live import Published
@@ -21,10 +24,20 @@ from trading.messages.orders import (
 from trading.topology import EXCHANGE
 
 HISTORY = "exchange/history"
+#: How long a client waits for an answer before it is told that nobody knows, wall seconds.
+PATIENCE = 10.0
 
 _WRONG_SIDE = errors.BinanceError(-1117, "Invalid side.")
 _WRONG_TYPE = errors.BinanceError(-1116, "Invalid orderType.")
 _WRONG_TIME = errors.BinanceError(-1115, "Invalid timeInForce.")
+_WRONG_STRATEGY = errors.BinanceError(-1134, "`strategyType` was less than 1000000.")
+#: What Binance has and this venue does not.
+_OTHER_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
+_UNWANTED = {
+    "LIMIT": ("quoteOrderQty", "stopPrice", "trailingDelta"),
+    "LIMIT_MAKER": ("quoteOrderQty", "timeInForce", "stopPrice", "trailingDelta"),
+    "MARKET": ("price", "timeInForce", "stopPrice", "trailingDelta"),
+}
 
 
 class Dropped(Exception):
@@ -34,8 +47,10 @@ class Dropped(Exception):
 class Gateway:
     """One for each process that hosts the exchange. Answers are durable when they are given."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, limits: Limits) -> None:
         self._host = host
+        self._limits = limits
+        self._placing: Counter[tuple[str, str]] = Counter()
         self._expecting: dict[tuple[str, str], list[list[ExecutionReport]]] = {}
         host.listen(self._hear)
         host.on_session(self._expecting.clear)
@@ -51,8 +66,11 @@ class Gateway:
         return history
 
     def check_reachable(self) -> None:
-        """Raises Dropped or BinanceError while an outage is played."""
-        modes = self.exchange.outage_modes
+        """Raises Dropped or BinanceError while an outage is played, or before the start."""
+        try:
+            modes = self.exchange.outage_modes
+        except Unavailable as error:
+            raise errors.UNAVAILABLE from error
         if not DARK.isdisjoint(modes):
             raise Dropped
         if "unavailable" in modes:
@@ -65,13 +83,28 @@ class Gateway:
         except Unavailable as error:
             raise errors.UNAVAILABLE from error
 
-    async def sleep(self, simulated: int) -> None:
-        """Wait for ``simulated`` microseconds to go by."""
-        await asyncio.sleep(simulated / self._host.clock.speed / 1e6)
+    async def be_slow(self) -> None:
+        """While the venue is slow: wait. Raises BinanceError when nobody would any longer."""
+        delay = self.delay
+        if delay:
+            await asyncio.sleep(min(delay, PATIENCE))
+            if delay > PATIENCE:
+                raise errors.STATUS_UNKNOWN
+
+    @property
+    def delay(self) -> float:
+        """How late every answer is now, wall seconds."""
+        return self.exchange.outage_delay / self._host.clock.speed / 1e6
 
     async def place(self, order: PlaceOrder) -> list[ExecutionReport]:
         """All reports of the moment in which it was taken. Raises BinanceError if it was not."""
-        reports = await self._reports(order.account, order.client_order_id, order)
+        self._check_open_orders(order)
+        key = order.account, order.symbol
+        self._placing[key] += 1
+        try:
+            reports = await self._reports(order.account, order.client_order_id, order)
+        finally:
+            self._placing[key] -= 1
         if not reports:
             raise errors.STATUS_UNKNOWN
         if reports[0].execution_type == "REJECTED":
@@ -102,10 +135,7 @@ class Gateway:
         """By ``orderId`` or ``origClientOrderId``. Raises BinanceError."""
         name = f"{prefix}ClientOrderId"
         if "orderId" not in params and name not in params:
-            raise errors.BinanceError(
-                -1102,
-                f"Param '{name}' or 'orderId' must be sent, but both were empty/null!",
-            )
+            raise errors.neither(name, "orderId")
         order_id = params.integer("orderId", default=0)
         client_order_id = "" if order_id else params.client_order_id(name)
         known = self.history.order(account, order_id, client_order_id)
@@ -114,7 +144,7 @@ class Gateway:
         return known
 
     def symbol(self, params: Params) -> str:
-        symbol = params.text("symbol")
+        symbol = params.symbol()
         if symbol not in self.exchange.engine.instruments:
             raise errors.INVALID_SYMBOL
         return symbol
@@ -123,29 +153,37 @@ class Gateway:
         """Raises BinanceError for parameters that are missing, wrong or too many."""
         symbol = self.symbol(params)
         side = params.choice("side", ("BUY", "SELL"), _WRONG_SIDE)
-        kind = params.choice("type", TYPES, _WRONG_TYPE)
+        kind = params.text("type")
+        if kind not in TYPES:
+            raise errors.unsupported_type(kind) if kind in _OTHER_TYPES else _WRONG_TYPE
         qty = price = quote_qty = 0
-        unwanted: tuple[str, ...]
         time_in_force = "GTC"
-        if kind == "MARKET":
-            if ("quantity" in params) == ("quoteOrderQty" in params):
-                raise errors.missing("quantity")
-            if "quantity" in params:
-                qty = params.units("quantity")
-            else:
-                quote_qty = params.units("quoteOrderQty")
-            unwanted = ("price", "timeInForce")
-        else:
+        if kind == "LIMIT":
+            time_in_force = params.choice("timeInForce", TIMES_IN_FORCE, _WRONG_TIME)
+        if kind != "MARKET":
             qty, price = params.units("quantity"), params.units("price")
-            if kind == "LIMIT":
-                time_in_force = params.choice("timeInForce", TIMES_IN_FORCE, _WRONG_TIME)
-            unwanted = ("quoteOrderQty",) if kind == "LIMIT" else ("quoteOrderQty", "timeInForce")
-        for name in unwanted:
+        elif "quantity" in params:
+            if "quoteOrderQty" in params:
+                raise errors.BAD_COMBINATION
+            qty = params.units("quantity")
+        elif "quoteOrderQty" in params:
+            quote_qty = params.units("quoteOrderQty")
+        else:
+            raise errors.neither("quantity", "quoteOrderQty")
+        for name in _UNWANTED[kind]:
             if name in params:
                 raise errors.not_required(name)
+        if "icebergQty" in params:
+            raise errors.NO_ICEBERGS
+        if params.integer("strategyType", default=1_000_000) < 1_000_000:
+            raise _WRONG_STRATEGY
         stp = params.optional("selfTradePreventionMode", "EXPIRE_MAKER")
         if stp not in STP_MODES:
             raise errors.out_of_range("selfTradePreventionMode")
+        if price > MAX_PRICE:
+            raise errors.filter_failure("PRICE_FILTER")
+        if qty > MAX_QTY:
+            raise errors.filter_failure("MARKET_LOT_SIZE" if kind == "MARKET" else "LOT_SIZE")
         client_order_id = (
             params.client_order_id("newClientOrderId")
             if "newClientOrderId" in params
@@ -154,6 +192,22 @@ class Gateway:
         return PlaceOrder(
             account, client_order_id, symbol, side, kind, qty, price, time_in_force, quote_qty, stp
         )
+
+    def check_filters(self, order: PlaceOrder) -> None:
+        """Of an order that will not be placed. Raises BinanceError."""
+        engine = self.exchange.engine
+        reason = refusal(order, engine.instruments[order.symbol], engine.reference[order.symbol])
+        if reason:
+            raise errors.rejected(reason)
+
+    def _check_open_orders(self, order: PlaceOrder) -> None:
+        limit = self._limits.open_orders
+        opened = self.exchange.engine.open[order.account]
+        placing = self._placing[order.account, order.symbol]
+        if len(opened) + placing < limit:
+            return
+        if placing + sum(o.symbol == order.symbol for o in opened.values()) >= limit:
+            raise errors.filter_failure("MAX_NUM_ORDERS")
 
     async def _reports(
         self, account: str, client_order_id: str, request: PlaceOrder | CancelOrder

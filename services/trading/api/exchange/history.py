@@ -34,7 +34,7 @@ class Fill(msgspec.Struct, gc=False):
 
 
 class Kline(msgspec.Struct, gc=False):
-    """``taker_*``: what aggressive buyers took."""
+    """``taker_*``: what aggressive buyers took. ``*_id``: of its first and last trade."""
 
     start: int
     open: int
@@ -46,8 +46,10 @@ class Kline(msgspec.Struct, gc=False):
     trades: int = 0
     taker_volume: int = 0
     taker_quote: int = 0
+    first_id: int = -1
+    last_id: int = -1
 
-    def add(self, price: int, qty: int, quote: int, taker_buys: bool) -> None:
+    def add(self, trade_id: int, price: int, qty: int, quote: int, taker_buys: bool) -> None:
         self.high = max(self.high, price)
         self.low = min(self.low, price)
         self.close = price
@@ -57,6 +59,23 @@ class Kline(msgspec.Struct, gc=False):
         if taker_buys:
             self.taker_volume += qty
             self.taker_quote += quote
+        if self.first_id < 0:
+            self.first_id = trade_id
+        self.last_id = trade_id
+
+    def join(self, later: "Kline") -> None:
+        """Go on with the kline of the time right behind this one's."""
+        if not later.trades:
+            return
+        self.high, self.low = max(self.high, later.high), min(self.low, later.low)
+        self.close = later.close
+        self.volume += later.volume
+        self.quote_volume += later.quote_volume
+        self.trades += later.trades
+        self.taker_volume += later.taker_volume
+        self.taker_quote += later.taker_quote
+        self.first_id = later.first_id if self.first_id < 0 else self.first_id
+        self.last_id = later.last_id
 
 
 class Known(msgspec.Struct, gc=False):
@@ -131,7 +150,9 @@ class History:
         if not klines or klines[-1].start != start:
             price = trade.price
             klines.append(Kline(start, price, price, price, price))
-        klines[-1].add(trade.price, trade.qty, trade.quote_qty, not trade.buyer_is_maker)
+        klines[-1].add(
+            trade.trade_id, trade.price, trade.qty, trade.quote_qty, not trade.buyer_is_maker
+        )
 
     def _forget(self, account: str) -> None:
         orders = self.orders[account]

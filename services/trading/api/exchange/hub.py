@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from trading.api.exchange import formats
-from trading.api.exchange.depth import DepthUpdate
-from trading.api.exchange.formats import JSON, decimal, ms
-from trading.api.exchange.market import INTERVALS, Market, merged
-from trading.exchange import Exchange
+from trading.api.exchange import events, formats
+from trading.api.exchange.depth import DepthUpdate, Gathered
+from trading.api.exchange.formats import JSON, microseconds, stamp
+from trading.api.exchange.gateway import Gateway
+from trading.api.exchange.market import Market
+from trading.api.exchange.tickers import Tickers
+from trading.api.exchange.timed import Timed
+from trading.exchange.outage import DARK
 from trading.hosting.host import Host
 from trading.hosting.live import Published
 from trading.messages.orders import ExecutionReport, Trade
-from trading.topology import EXCHANGE
 
 log = logging.getLogger(__name__)
 
@@ -24,21 +26,28 @@ _encode = msgspec.json.Encoder().encode
 
 #: Messages that one connection may be behind before it is dropped.
 BACKLOG = 4096
-#: Wall seconds between two depth updates, and between two tickers.
-DEPTH_EVERY = 0.1
-TICKER_EVERY = 1.0
-_PARTIAL = {"depth5": 5, "depth10": 10, "depth20": 20}
-_TIMED = ("ticker", "miniTicker", "depth5", "depth10", "depth20")
+#: Wall seconds between two rounds, and rounds in a second.
+EVERY = 0.1
+_PER_SECOND = round(1 / EVERY)
+_FAST, _SLOW = ("depth@100ms",), ("depth", "depth@1000ms")
+_AT_ONCE = ("trade", "aggTrade", "bookTicker", *_FAST, *_SLOW)
 
 
 class Connection:
-    """One WebSocket: ``queue`` holds what it has yet to be sent, None to close it."""
+    """One WebSocket: ``queue`` holds what it has yet to be sent, None to close it. ``micro``: its
+    times are in microseconds. ``api``: it speaks the WebSocket API. ``accounts``: by subscription.
+    """
 
-    def __init__(self, combined: bool = False) -> None:
+    def __init__(self, *, combined: bool = False, micro: bool = False, api: bool = False) -> None:
         self.combined = combined
+        self.micro = micro
+        self.api = api
+        self.rate_limits = True
         self.streams: dict[str, None] = {}
         self.accounts: dict[int, str] = {}
+        self.subscriptions = 0
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(BACKLOG)
+        self.close_code = 1001
         self.dropped = False
 
     def put(self, message: bytes | None) -> None:
@@ -47,158 +56,152 @@ class Connection:
         except asyncio.QueueFull:
             self.dropped = True
 
+    def drop(self, code: int) -> None:
+        """Close it now, whatever it has yet to be sent."""
+        self.close_code = code
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.put(None)
+
 
 class Hub:
     """Runs while somebody follows something."""
 
-    def __init__(self, host: Host, market: Market) -> None:
+    def __init__(self, host: Host, gateway: Gateway, market: Market, tickers: Tickers) -> None:
         self._host = host
+        self._gateway = gateway
         self._market = market
-        self._connections: list[Connection] = []
+        self._tickers = tickers
+        self._timed = Timed(tickers)
+        self._connections: dict[Connection, None] = {}
+        self._followers: dict[str, dict[Connection, None]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._tops: dict[str, tuple[Any, Any]] = {}
+        self._gathered: dict[str, Gathered] = {}
+        self._tops: dict[str, JSON] = {}
+        #: While the venue is slow: when it is due, for whom, what.
+        self._late: deque[tuple[float, Connection, bytes]] = deque()
         market.on_update = self._on_depth
         host.listen(self._hear)
+        host.on_session(self._timed.forget)
 
     def known(self, stream: str) -> bool:
         """Is there such a stream? ``<symbol>@<kind>``, or ``!ticker@arr`` and its like."""
         symbol, _, kind = stream.partition("@")
-        if symbol in ("!ticker", "!miniTicker"):
-            return kind == "arr"
-        if symbol.upper() not in self._host.session.plan.universe.symbols or not symbol.islower():
+        if symbol.startswith("!"):
+            return self._timed.known_for_all(stream)
+        if not symbol.islower() or symbol.upper() not in self._gateway.exchange.engine.instruments:
             return False
-        base, _, rest = kind.partition("@")
-        if base.startswith("kline_"):
-            return base.removeprefix("kline_") in INTERVALS and not rest
-        if base == "depth" or base in _PARTIAL:
-            return rest in ("", "100ms", "1000ms")
-        return kind in ("trade", "aggTrade", "bookTicker", "ticker", "miniTicker")
+        return kind in _AT_ONCE or self._timed.known(symbol, kind)
+
+    def follow(self, connection: Connection, stream: str) -> None:
+        connection.streams[stream] = None
+        self._followers.setdefault(stream, {})[connection] = None
+
+    def unfollow(self, connection: Connection, stream: str) -> None:
+        connection.streams.pop(stream, None)
+        followers = self._followers.get(stream, {})
+        followers.pop(connection, None)
+        if not followers:
+            self._followers.pop(stream, None)
 
     def join(self, connection: Connection) -> None:
-        self._connections.append(connection)
+        self._connections[connection] = None
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def leave(self, connection: Connection) -> None:
-        self._connections.remove(connection)
+        del self._connections[connection]
+        for stream in list(connection.streams):
+            self.unfollow(connection, stream)
         if not self._connections and self._task is not None:
             self._task.cancel()
 
+    def terminate(self, connection: Connection, subscription: int) -> None:
+        """End a subscription to user data, and say so on it."""
+        if connection.accounts.pop(subscription, None) is not None:
+            at = self._host.kernel.now
+            self._tell_user(
+                connection, subscription, lambda: {"e": "eventStreamTerminated", "E": stamp(at)}
+            )
+
     def close(self) -> None:
         """The service ends: everybody is told."""
+        at = self._host.kernel.now
         for connection in self._connections:
-            connection.put(_encode({"e": "serverShutdown", "E": ms(self._host.kernel.now)}))
+            event = {"e": "serverShutdown", "E": _in(connection, lambda: stamp(at))}
+            connection.put(_encode({"event": event} if connection.api else event))
             connection.put(None)
 
     async def _run(self) -> None:
-        """Depth every 100 ms of wall time, tickers every second."""
         rounds = 0
-        per_ticker = round(TICKER_EVERY / DEPTH_EVERY)
+        loop = asyncio.get_running_loop()
         while True:
-            followed = {stream for c in self._connections for stream in c.streams}
-            exchange: Exchange = self._host.component(EXCHANGE)
-            if not exchange.outage_modes:
-                for symbol in {s.partition("@")[0].upper() for s in followed if s[0] != "!"}:
-                    self._market.refresh(symbol)
-                    self._tell_top(symbol)
-                if rounds % per_ticker == 0:
-                    self._tell_timed(followed)
-            rounds += 1
+            modes = self._gateway.exchange.outage_modes
+            if "reset" in modes:
+                for connection in list(self._connections):
+                    connection.drop(1012)
+            if DARK.isdisjoint(modes):
+                try:
+                    self._round(rounds % _PER_SECOND == 0)
+                except Exception:
+                    log.exception("the streams could not be told")
+            while self._late and self._late[0][0] <= loop.time():
+                _, connection, message = self._late.popleft()
+                connection.put(message)
             for connection in [c for c in self._connections if c.dropped]:
-                connection.queue = asyncio.Queue()
-                connection.put(None)
-            await asyncio.sleep(DEPTH_EVERY)
+                connection.drop(1008)
+            rounds += 1
+            await asyncio.sleep(EVERY)
 
-    def _tell(self, stream: str, data: Callable[[], Any]) -> None:
-        plain = wrapped = b""
-        for connection in self._connections:
-            if stream not in connection.streams:
-                continue
-            plain = plain or _encode(data())
+    def _round(self, second: bool) -> None:
+        streams = list(self._followers)
+        for symbol in {s.partition("@")[0].upper() for s in streams if s[0] != "!"}:
+            self._market.refresh(symbol)
+            self._tell_top(symbol)
+        if second:
+            for symbol, gathered in self._gathered.items():
+                if (update := gathered.take(symbol)) is not None:
+                    self._tell_depth(update, _SLOW)
+        for stream in streams:
+            if stream.partition("@")[2] not in _AT_ONCE:
+                for make in self._timed.due(stream, second):
+                    self._tell(stream, make)
+
+    def _tell(self, stream: str, make: Callable[[], Any], *, at_once: bool = False) -> None:
+        """``at_once``: what the venue itself has delayed already, while it is slow."""
+        followers = self._followers.get(stream)
+        if not followers:
+            return
+        delay = 0.0 if at_once else self._gateway.delay
+        due = asyncio.get_running_loop().time() + delay
+        plain: dict[bool, bytes] = {}
+        for connection in followers:
+            message = plain.get(connection.micro)
+            if message is None:
+                message = plain[connection.micro] = _in(connection, lambda: _encode(make()))
             if connection.combined:
-                name = _encode(stream)
-                wrapped = wrapped or b'{"stream":%s,"data":%s}' % (name, plain)
-            connection.put(wrapped if connection.combined else plain)
+                message = b'{"stream":%s,"data":%s}' % (_encode(stream), message)
+            if at_once or not (delay or self._late):
+                connection.put(message)
+            else:
+                self._late.append((due, connection, message))
 
     def _on_depth(self, update: DepthUpdate) -> None:
-        symbol = update.symbol.lower()
-        data = {
-            "e": "depthUpdate",
-            "E": ms(self._host.kernel.now),
-            "s": update.symbol,
-            "U": update.first,
-            "u": update.last,
-            "b": [[decimal(p), decimal(q)] for p, q in update.bids],
-            "a": [[decimal(p), decimal(q)] for p, q in update.asks],
-        }
-        for name in ("depth", "depth@100ms", "depth@1000ms"):
-            self._tell(f"{symbol}@{name}", lambda: data)
+        self._tell_depth(update, _FAST)
+        self._gathered.setdefault(update.symbol, Gathered()).add(update)
+
+    def _tell_depth(self, update: DepthUpdate, names: Sequence[str]) -> None:
+        at = self._host.kernel.now
+        for name in names:
+            self._tell(f"{update.symbol.lower()}@{name}", lambda: events.depth(update, at))
 
     def _tell_top(self, symbol: str) -> None:
-        book = self._market.books[symbol]
-        bids, asks = book.top(1)
-        top = (bids[0] if bids else (0, 0), asks[0] if asks else (0, 0))
-        if self._tops.get(symbol) == top:
-            return
-        self._tops[symbol] = top
-        (bid, bid_qty), (ask, ask_qty) = top
-        data = {"u": book.update_id, "s": symbol, "b": decimal(bid), "B": decimal(bid_qty)}
-        data |= {"a": decimal(ask), "A": decimal(ask_qty)}
-        self._tell(f"{symbol.lower()}@bookTicker", lambda: data)
-
-    def _tell_timed(self, followed: set[str]) -> None:
-        for stream in followed:
-            symbol, _, kind = stream.partition("@")
-            if symbol in ("!ticker", "!miniTicker"):
-                mini = symbol == "!miniTicker"
-                symbols = self._host.session.plan.universe.symbols
-                rows = [self._ticker(s, mini=mini) for s in symbols]
-                self._tell(stream, lambda rows=rows: rows)  # type: ignore[misc]
-                continue
-            base = kind.partition("@")[0]
-            if base in _PARTIAL:
-                bids, asks = self._market.books[symbol.upper()].top(_PARTIAL[base])
-                data: JSON = {
-                    "lastUpdateId": self._market.books[symbol.upper()].update_id,
-                    "bids": [[decimal(p), decimal(q)] for p, q in bids],
-                    "asks": [[decimal(p), decimal(q)] for p, q in asks],
-                }
-                self._tell(stream, lambda data=data: data)  # type: ignore[misc]
-            elif base in ("ticker", "miniTicker"):
-                row = self._ticker(symbol.upper(), mini=base == "miniTicker")
-                self._tell(stream, lambda row=row: row)  # type: ignore[misc]
-
-    def _ticker(self, symbol: str, *, mini: bool) -> JSON:
-        day = self._market.day(symbol)
-        row = {
-            "e": "24hrMiniTicker" if mini else "24hrTicker",
-            "E": ms(self._host.kernel.now),
-            "s": symbol,
-            "c": day["lastPrice"],
-            "o": day["openPrice"],
-            "h": day["highPrice"],
-            "l": day["lowPrice"],
-            "v": day["volume"],
-            "q": day["quoteVolume"],
-        }
-        if mini:
-            return row
-        return row | {
-            "p": day["priceChange"],
-            "P": day["priceChangePercent"],
-            "w": day["weightedAvgPrice"],
-            "x": day["prevClosePrice"],
-            "Q": day["lastQty"],
-            "b": day["bidPrice"],
-            "B": day["bidQty"],
-            "a": day["askPrice"],
-            "A": day["askQty"],
-            "O": day["openTime"],
-            "C": day["closeTime"],
-            "F": day["firstId"],
-            "L": day["lastId"],
-            "n": day["count"],
-        }
+        quote = self._tickers.quote(symbol)
+        if self._tops.get(symbol) != quote:
+            self._tops[symbol] = quote
+            update_id = self._market.books[symbol].update_id
+            stream = f"{symbol.lower()}@bookTicker"
+            self._tell(stream, lambda: events.book_ticker(quote, update_id))
 
     def _hear(self, published: Sequence[Published]) -> None:
         if not self._connections:
@@ -211,44 +214,45 @@ class Hub:
 
     def _on_trade(self, trade: Trade) -> None:
         symbol = trade.symbol.lower()
-        at = ms(trade.event_time)
-        data = {"E": at, "s": trade.symbol, "p": decimal(trade.price), "q": decimal(trade.qty)}
-        data |= {"T": at, "m": trade.buyer_is_maker, "M": True}
-        self._tell(f"{symbol}@trade", lambda: {"e": "trade", "t": trade.trade_id, **data})
-        ids = {"a": trade.trade_id, "f": trade.trade_id, "l": trade.trade_id}
-        self._tell(f"{symbol}@aggTrade", lambda: {"e": "aggTrade", **ids, **data})
-        for interval, length in INTERVALS.items():
-            stream = f"{symbol}@kline_{interval}"
-            self._tell(stream, partial(self._kline, trade, interval, length))
-
-    def _kline(self, trade: Trade, interval: str, length: int) -> JSON:
-        bar = merged(self._market.bars(trade.symbol, length), length)[-1]
-        row = formats.kline(bar, length)
-        names = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
-        data = dict(zip(names, row, strict=True))
-        data |= {"s": trade.symbol, "i": interval, "f": -1, "L": trade.trade_id, "x": False}
-        return {"e": "kline", "E": ms(trade.event_time), "s": trade.symbol, "k": data}
+        self._tell(f"{symbol}@trade", lambda: events.trade(trade), at_once=True)
+        self._tell(f"{symbol}@aggTrade", lambda: events.aggregate_trade(trade), at_once=True)
 
     def _on_report(self, report: ExecutionReport) -> None:
+        # An order that was refused was never an order: only who sent it is told.
+        if report.execution_type == "REJECTED":
+            return
         for connection in self._connections:
             for subscription, account in connection.accounts.items():
                 if account == report.account:
-                    for event in (formats.execution_report(report), self._position(report)):
-                        wrapped = {"subscriptionId": subscription, "event": event}
-                        connection.put(_encode(wrapped))
+                    self._tell_user(connection, subscription, lambda: self._execution(report))
+                    self._tell_user(connection, subscription, lambda: self._position(report))
+
+    def _tell_user(
+        self, connection: Connection, subscription: int, make: Callable[[], JSON]
+    ) -> None:
+        event = _in(connection, make)
+        connection.put(_encode({"subscriptionId": subscription, "event": event}))
+
+    def _execution(self, report: ExecutionReport) -> JSON:
+        known = self._gateway.history.order(report.account, report.order_id, "")
+        return formats.execution_report(report, known.since if known else report.event_time)
 
     def _position(self, report: ExecutionReport) -> JSON:
-        exchange: Exchange = self._host.component(EXCHANGE)
-        balances = exchange.engine.balances[report.account]
-        instrument = exchange.engine.instruments.get(report.symbol)
-        assets = (instrument.base, instrument.quote) if instrument is not None else ()
-        at = ms(report.event_time)
-        return {
-            "e": "outboundAccountPosition",
-            "E": at,
-            "u": at,
-            "B": [
-                {"a": a, "f": decimal(balances.free[a]), "l": decimal(balances.locked[a])}
-                for a in assets
-            ],
-        }
+        engine = self._gateway.exchange.engine
+        held = engine.balances[report.account]
+        instrument = engine.instruments[report.symbol]
+        assets = (instrument.base, instrument.quote)
+        return events.account_position(
+            report, [(a, held.free.get(a, 0), held.locked.get(a, 0)) for a in assets]
+        )
+
+
+def _in(connection: Connection, make: Callable[[], Any]) -> Any:
+    """What ``make`` makes, in the connection's unit of time."""
+    if not connection.micro:
+        return make()
+    token = microseconds.set(True)
+    try:
+        return make()
+    finally:
+        microseconds.reset(token)

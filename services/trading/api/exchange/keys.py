@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from trading.api.exchange import errors
+from trading.api.exchange.params import Params
 
-MAX_WINDOW = 60_000
-DEFAULT_WINDOW = 5_000
-_AHEAD = 1_000
+#: Microseconds, as all times here.
+MAX_WINDOW = 60_000_000
+DEFAULT_WINDOW = 5_000_000
+_AHEAD = 1_000_000
+
+READ, TRADE = "read", "trade"
 
 
 class Credential(NamedTuple):
@@ -39,19 +43,27 @@ class Keys:
             raise errors.BAD_KEY
         return known
 
-    def check_signature(self, credential: Credential, payload: bytes, signature: str) -> None:
-        """HMAC-SHA256 in hex over the bytes as they were sent. Raises BinanceError."""
-        wanted = hmac.new(credential.secret, payload, hashlib.sha256).hexdigest()
+    def check(
+        self, known: Credential, payload: bytes, signature: str, params: Params, security: str
+    ) -> None:
+        """Raises BinanceError unless ``known`` signed these bytes just now, and may do this."""
+        timestamp = params.time("timestamp", -1)
+        if timestamp < 0:
+            raise errors.missing("timestamp")
+        check_time(timestamp, params.window("recvWindow", DEFAULT_WINDOW), wall_us())
+        wanted = hmac.digest(known.secret, payload, hashlib.sha256).hex()
         if not hmac.compare_digest(wanted.encode(), signature.lower().encode("utf-8", "replace")):
             raise errors.BAD_SIGNATURE
+        if security == TRADE and not known.trade:
+            raise errors.BAD_KEY
 
 
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
+def wall_us() -> int:
+    return time.time_ns() // 1000
 
 
 def check_time(timestamp: int, window: int, now: int) -> None:
-    """Accepted iff ``timestamp < now + 1000`` and ``now - timestamp <= window``, milliseconds."""
+    """Accepted iff ``timestamp < now + 1 s`` and ``now - timestamp <= window``."""
     if window > MAX_WINDOW:
         raise errors.BAD_WINDOW
     if timestamp >= now + _AHEAD:

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 from trading.api.exchange.errors import BinanceError
 
-#: Weight that one address may use in a minute, and orders that one account may send.
+#: Weight that one address may use in a minute, and orders that one account may send, or have open
+#: on one symbol.
 WEIGHT_PER_MINUTE = 6000
 ORDERS_PER_10_SECONDS = 100
 ORDERS_PER_DAY = 200_000
+OPEN_ORDERS = 10_000
 #: Requests after the limit was reached that are answered with 429; after these comes the ban.
 PATIENCE = 1000
 BAN_SECONDS = 120
@@ -36,18 +38,22 @@ class _Window:
 
 
 class Limits:
-    """``orders_per_10_seconds`` and ``weight_per_minute`` may be raised for load tests."""
+    """They may be raised for load tests. ``wall``: Unix seconds, for the end of a ban."""
 
     def __init__(
         self,
         *,
         weight_per_minute: int = WEIGHT_PER_MINUTE,
         orders_per_10_seconds: int = ORDERS_PER_10_SECONDS,
+        open_orders: int = OPEN_ORDERS,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.weight_per_minute = weight_per_minute
         self.orders_per_10_seconds = orders_per_10_seconds
+        self.open_orders = open_orders
         self._clock = clock
+        self._wall = wall
         self._weights: dict[str, _Window] = {}
         self._orders: dict[str, tuple[_Window, _Window]] = {}
         self._banned: dict[str, float] = {}
@@ -59,8 +65,13 @@ class Limits:
         now = self._clock()
         banned = self._banned.get(address, 0.0)
         if banned > now:
+            until = int((self._wall() + banned - now) * 1000)
             raise BinanceError(
-                -1003, "Way too much request weight used; IP banned.", 418, int(banned - now) + 1
+                -1003,
+                f"Way too much request weight used; IP banned until {until}. Please use WebSocket"
+                " Streams for live updates to avoid bans.",
+                418,
+                int(banned - now) + 1,
             )
         if len(self._weights) > _MAX_TRACKED:
             self._weights.clear()
@@ -75,8 +86,15 @@ class Limits:
                 " polling the API.",
                 429,
                 60 - int(now % 60),
+                used,
             )
         return used
+
+    def counts(self, account: str) -> OrderCounts:
+        """Orders of the account in the windows that are open now."""
+        now = self._clock()
+        short, day = self._orders.setdefault(account, (_Window(), _Window()))
+        return OrderCounts(short.add(0, int(now // 10)), day.add(0, int(now // 86400)))
 
     def order(self, account: str) -> OrderCounts:
         """Count an order. Raises BinanceError with 429 above a limit."""

@@ -1,216 +1,133 @@
-"""Public market data of the venue: books, trades, klines, tickers."""
+"""Public market data of the venue: books, trades, klines, and what it says of itself."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
-from trading.api.exchange import errors, formats
+from trading.api.exchange import errors, formats, klines
 from trading.api.exchange.depth import DepthBook, DepthUpdate
-from trading.api.exchange.formats import JSON, decimal, ms
+from trading.api.exchange.formats import JSON, decimal, stamp
 from trading.api.exchange.gateway import Gateway
 from trading.api.exchange.history import Kline
-from trading.api.exchange.keys import wall_ms
+from trading.api.exchange.info import exchange_info
+from trading.api.exchange.keys import wall_us
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.params import Params
-from trading.units import DAY, HOUR, MINUTE
+from trading.messages.orders import Trade
 
-INTERVALS = {
-    "1m": MINUTE,
-    "3m": 3 * MINUTE,
-    "5m": 5 * MINUTE,
-    "15m": 15 * MINUTE,
-    "30m": 30 * MINUTE,
-    "1h": HOUR,
-    "2h": 2 * HOUR,
-    "4h": 4 * HOUR,
-    "6h": 6 * HOUR,
-    "8h": 8 * HOUR,
-    "12h": 12 * HOUR,
-    "1d": DAY,
-}
-_WRONG_INTERVAL = errors.BinanceError(-1120, "Invalid interval.")
+_FOREVER = 2**60
+_STATUSES = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY", "END_OF_DAY")
 
 
 class Market:
-    """Its methods answer ``GET`` requests of the same name: parameters to JSON."""
+    """Its methods answer ``GET`` requests of the same name: parameters to JSON. ``now``: simulated
+    time.
+    """
 
     def __init__(self, gateway: Gateway, limits: Limits, now: Callable[[], int]) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
+        self.now = now
         self._limits = limits
-        self._now = now
         self.books: dict[str, DepthBook] = {}
         self.on_update: Callable[[DepthUpdate], None] | None = None
 
-    def refresh(self, symbol: str) -> None:
+    def refresh(self, symbol: str) -> DepthBook:
         """Catch the followers' book up with the venue's, and tell them."""
         book = self.books.get(symbol)
         if book is None:
-            book = self.books[symbol] = DepthBook(symbol, wall_ms())
-        update = book.refresh(self._gateway.exchange.engine.books[symbol])
+            book = self.books[symbol] = DepthBook(symbol, wall_us() // 1000)
+        update = book.refresh(self.gateway.exchange.engine.books[symbol])
         if update is not None and self.on_update is not None:
             self.on_update(update)
+        return book
 
-    def bars(self, symbol: str, length: int) -> list[Kline]:
-        """The one-minute klines of the newest bar of ``length`` microseconds."""
-        klines = self._gateway.history.klines[symbol]
-        start = klines[-1].start - klines[-1].start % length if klines else 0
-        found: list[Kline] = []
-        for bar in reversed(klines):
-            if bar.start < start:
+    def newest(self, symbol: str, interval: str) -> list[Kline]:
+        """The last two klines of ``interval``, as far as there are any."""
+        minutes = self.gateway.history.klines[symbol]
+        if not minutes:
+            return []
+        start = klines.start_of(interval, minutes[-1].start)
+        before = klines.start_of(interval, start - 1)
+        wanted: list[Kline] = []
+        for minute in reversed(minutes):
+            if minute.start < before:
                 break
-            found.append(bar)
-        return found[::-1]
+            wanted.append(minute)
+        return klines.merged(reversed(wanted), interval)[-2:]
 
-    async def ping(self, params: Params) -> JSON:
+    def symbols(self, params: Params) -> list[str]:
+        """Those asked for with ``symbol`` or ``symbols``, else all; less those whose status is
+        not ``symbolStatus``. Raises BinanceError.
+        """
+        engine = self.gateway.exchange.engine
+        asked = params.symbols()
+        for symbol in asked or ():
+            if symbol not in engine.instruments:
+                raise errors.INVALID_SYMBOL
+        found = list(engine.instruments) if asked is None else asked
+        if "symbolStatus" in params:
+            wanted = params.choice("symbolStatus", _STATUSES, errors.INVALID_STATUS)
+            found = [s for s in found if engine.status[s] == wanted]
+            if not found and "symbol" in params:
+                raise errors.INVALID_SYMBOL
+        return found
+
+    async def nothing(self, params: Params) -> JSON:
         return {}
 
     async def time(self, params: Params) -> JSON:
-        return {"serverTime": wall_ms()}
+        return {"serverTime": stamp(wall_us())}
 
     async def exchange_info(self, params: Params) -> JSON:
-        engine = self._gateway.exchange.engine
-        symbols = params.symbols() or list(engine.instruments)
-        self._check(symbols)
-        return formats.exchange_info(
-            engine.universe, engine.status, self._limits, symbols, wall_ms()
-        )
+        if "symbolStatus" in params and ("symbol" in params or "symbols" in params):
+            raise errors.BAD_COMBINATION
+        symbols = self.symbols(params)
+        engine = self.gateway.exchange.engine
+        return exchange_info(engine.universe, engine.status, self._limits, symbols, wall_us())
 
     async def depth(self, params: Params) -> JSON:
-        symbol = self._gateway.symbol(params)
-        limit = params.integer("limit", default=100, low=1, high=5000)
-        self.refresh(symbol)
-        bids, asks = self.books[symbol].top(limit)
-        return {
-            "lastUpdateId": self.books[symbol].update_id,
-            "bids": [[decimal(p), decimal(q)] for p, q in bids],
-            "asks": [[decimal(p), decimal(q)] for p, q in asks],
-        }
+        symbol = self.gateway.symbol(params)
+        limit = params.limit(100, 5000)
+        book = self.refresh(symbol)
+        return book_levels(book, limit)
 
     async def trades(self, params: Params) -> list[JSON]:
-        limit = params.integer("limit", default=500, low=1, high=1000)
-        trades = self._gateway.history.trades[self._gateway.symbol(params)]
-        return [formats.public_trade(t) for t in list(trades)[-limit:]]
+        symbol, limit = self.gateway.symbol(params), params.limit()
+        trades: Sequence[Trade] = self.gateway.history.trades[symbol]
+        if "fromId" in params:
+            first = params.integer("fromId")
+            found = list(islice((t for t in trades if t.trade_id >= first), limit))
+        else:
+            found = list(trades)[-limit:]
+        return [formats.public_trade(t) for t in found]
 
-    async def agg_trades(self, params: Params) -> list[JSON]:
+    async def aggregate_trades(self, params: Params) -> list[JSON]:
         """Every trade is an aggregate of its own."""
-        found = await self.trades(params)
-        return [
-            {
-                "a": t["id"],
-                "p": t["price"],
-                "q": t["qty"],
-                "f": t["id"],
-                "l": t["id"],
-                "T": t["time"],
-                "m": t["isBuyerMaker"],
-                "M": True,
-            }
-            for t in found
-        ]
+        symbol, limit = self.gateway.symbol(params), params.limit()
+        first, last = params.time("startTime", 0), params.time("endTime", _FOREVER)
+        trades = [t for t in self.gateway.history.trades[symbol] if first <= t.event_time <= last]
+        if "fromId" in params:
+            from_id = params.integer("fromId")
+            trades = [t for t in trades if t.trade_id >= from_id]
+        ahead = "fromId" in params or "startTime" in params
+        found = trades[:limit] if ahead else trades[-limit:]
+        return [formats.aggregate_trade(t) for t in found]
 
     async def klines(self, params: Params) -> list[list[Any]]:
-        symbol = self._gateway.symbol(params)
-        length = INTERVALS[params.choice("interval", INTERVALS, _WRONG_INTERVAL)]
-        limit = params.integer("limit", default=500, low=1, high=1000)
-        first = params.integer("startTime", default=0) * 1000
-        last = params.integer("endTime", default=2**50) * 1000
-        bars = merged(self._gateway.history.klines[symbol], length)
+        symbol = self.gateway.symbol(params)
+        interval = params.choice("interval", klines.INTERVALS, errors.INVALID_INTERVAL)
+        limit = params.limit()
+        first, last = params.time("startTime", 0), params.time("endTime", _FOREVER)
+        bars = klines.merged(self.gateway.history.klines[symbol], interval)
         wanted = [b for b in bars if first <= b.start <= last]
-        wanted = wanted[:limit] if first else wanted[-limit:]
-        return [formats.kline(b, length) for b in wanted]
-
-    async def ticker_price(self, params: Params) -> Any:
-        return self._each(params, lambda s: {"symbol": s, "price": decimal(self._last(s))})
-
-    async def book_ticker(self, params: Params) -> Any:
-        return self._each(params, self._book_ticker)
-
-    async def ticker_24h(self, params: Params) -> Any:
-        return self._each(params, self.day)
-
-    async def average_price(self, params: Params) -> JSON:
-        symbol = self._gateway.symbol(params)
-        return {"mins": 5, "price": decimal(self._last(symbol)), "closeTime": ms(self._now())}
-
-    def day(self, symbol: str) -> JSON:
-        """Rolling statistics of the last 24 hours, as far as the klines go back."""
-        now = self._now()
-        bars = [b for b in self._gateway.history.klines[symbol] if b.start > now - DAY]
-        last = self._last(symbol)
-        opened = bars[0].open if bars else last
-        volume, quote = sum(b.volume for b in bars), sum(b.quote_volume for b in bars)
-        trades = self._gateway.history.trades[symbol]
-        top = self._book_ticker(symbol)
-        change = last - opened
-        return {
-            "symbol": symbol,
-            "priceChange": decimal(change),
-            "priceChangePercent": f"{change * 100 / opened if opened else 0:.3f}",
-            "weightedAvgPrice": decimal(quote * 100_000_000 // volume if volume else 0),
-            "prevClosePrice": decimal(opened),
-            "lastPrice": decimal(last),
-            "lastQty": decimal(trades[-1].qty if trades else 0),
-            "bidPrice": top["bidPrice"],
-            "bidQty": top["bidQty"],
-            "askPrice": top["askPrice"],
-            "askQty": top["askQty"],
-            "openPrice": decimal(opened),
-            "highPrice": decimal(max((b.high for b in bars), default=last)),
-            "lowPrice": decimal(min((b.low for b in bars), default=last)),
-            "volume": decimal(volume),
-            "quoteVolume": decimal(quote),
-            "openTime": ms(now - DAY),
-            "closeTime": ms(now),
-            "firstId": trades[0].trade_id if trades else -1,
-            "lastId": trades[-1].trade_id if trades else -1,
-            "count": sum(b.trades for b in bars),
-        }
-
-    def _book_ticker(self, symbol: str) -> JSON:
-        self.refresh(symbol)
-        bids, asks = self.books[symbol].top(1)
-        bid, ask = bids[0] if bids else (0, 0), asks[0] if asks else (0, 0)
-        return {
-            "symbol": symbol,
-            "bidPrice": decimal(bid[0]),
-            "bidQty": decimal(bid[1]),
-            "askPrice": decimal(ask[0]),
-            "askQty": decimal(ask[1]),
-        }
-
-    def _last(self, symbol: str) -> int:
-        """Of the last trade; before the first, the reference price."""
-        trades = self._gateway.history.trades[symbol]
-        return trades[-1].price if trades else self._gateway.exchange.engine.reference[symbol]
-
-    def _each(self, params: Params, answer: Callable[[str], JSON]) -> Any:
-        symbols = params.symbols()
-        self._check(symbols or ())
-        if symbols is not None and "symbol" in params:
-            return answer(symbols[0])
-        return [answer(s) for s in symbols or self._gateway.exchange.engine.instruments]
-
-    def _check(self, symbols: Sequence[str]) -> None:
-        for symbol in symbols:
-            if symbol not in self._gateway.exchange.engine.instruments:
-                raise errors.INVALID_SYMBOL
+        wanted = wanted[:limit] if "startTime" in params else wanted[-limit:]
+        return [formats.kline(b, klines.end_of(interval, b.start)) for b in wanted]
 
 
-def merged(bars: Sequence[Kline], length: int) -> list[Kline]:
-    """One-minute klines as klines of ``length`` microseconds."""
-    found: list[Kline] = []
-    for bar in bars:
-        start = bar.start - bar.start % length
-        if not found or found[-1].start != start:
-            found.append(Kline(start, bar.open, bar.high, bar.low, bar.close))
-        into = found[-1]
-        into.high, into.low, into.close = (
-            max(into.high, bar.high),
-            min(into.low, bar.low),
-            bar.close,
-        )
-        into.volume += bar.volume
-        into.quote_volume += bar.quote_volume
-        into.trades += bar.trades
-        into.taker_volume += bar.taker_volume
-        into.taker_quote += bar.taker_quote
-    return found
+def book_levels(book: DepthBook, limit: int) -> JSON:
+    bids, asks = book.top(limit)
+    return {
+        "lastUpdateId": book.update_id,
+        "bids": [[decimal(p), decimal(q)] for p, q in bids],
+        "asks": [[decimal(p), decimal(q)] for p, q in asks],
+    }

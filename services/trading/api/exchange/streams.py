@@ -1,4 +1,4 @@
-"""WebSockets: market streams, and the WebSocket API with the user data stream."""
+"""WebSockets: how long they live, what they may send, and the market streams' few commands."""
 
 import asyncio
 import contextlib
@@ -10,97 +10,104 @@ import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from trading.api.exchange import errors
-from trading.api.exchange.account import Account
-from trading.api.exchange.gateway import Dropped, Gateway
+from trading.api.exchange.formats import in_microseconds, microseconds
+from trading.api.exchange.front import Front
+from trading.api.exchange.gateway import Dropped
 from trading.api.exchange.hub import Connection, Hub
-from trading.api.exchange.keys import DEFAULT_WINDOW, Keys, check_time, wall_ms
-from trading.api.exchange.limits import Limits
-from trading.api.exchange.market import Market
-from trading.api.exchange.params import Params
-from trading.api.exchange.rest import READ, TRADE
+from trading.api.exchange.wsapi import CONNECT_WEIGHT, WsApi
 
-#: Streams of one connection; incoming messages in a second.
+#: Streams of one connection; incoming messages in a second; wall seconds until it is closed.
 MAX_STREAMS = 1024
 MAX_PER_SECOND = 5
 MAX_API_PER_SECOND = 200
+LIFETIME = 24 * 3600.0
 
 _encode = msgspec.json.Encoder().encode
 
+Handler = Callable[[Connection, WebSocket, str], Awaitable[Any]]
 
-def router(gateway: Gateway, market: Market, hub: Hub, keys: Keys, limits: Limits) -> APIRouter:
+
+def router(front: Front, hub: Hub, api: WsApi, lifetime: float = LIFETIME) -> APIRouter:
+    """``lifetime``: as LIFETIME."""
     routes = APIRouter()
-    api = _Api(gateway, market, hub, keys, limits)
+    streams = _Streams(hub)
+
+    async def serve(
+        socket: WebSocket,
+        names: str,
+        on: Handler,
+        per_second: int = MAX_PER_SECOND,
+        **kind: bool,
+    ) -> None:
+        try:
+            front.gateway.check_reachable()
+            if kind.get("api"):
+                address = socket.client.host if socket.client is not None else ""
+                front.limits.use(address, CONNECT_WEIGHT)
+            micro = in_microseconds(socket.query_params.get("timeUnit", ""))
+        except (Dropped, errors.BinanceError):
+            # A handshake that is refused: the client sees 403, and no WebSocket.
+            await socket.close(1013)
+            return
+        microseconds.set(micro)
+        connection = Connection(micro=micro, **kind)
+        connection.rate_limits = socket.query_params.get("returnRateLimits", "") != "false"
+        _follow_known(hub, connection, names)
+        await _serve(socket, hub, connection, on, per_second, lifetime)
 
     @routes.websocket("/ws")
     async def bare(socket: WebSocket) -> None:
-        await _serve(socket, gateway, hub, Connection(), _Streams(hub).on)
+        await serve(socket, "", streams.on)
 
     @routes.websocket("/ws/{name:path}")
     async def one(socket: WebSocket, name: str) -> None:
-        await _serve(socket, gateway, hub, _following(hub, name, False), _Streams(hub).on)
+        await serve(socket, name, streams.on)
 
     @routes.websocket("/stream")
-    async def combined(socket: WebSocket, streams: str = "") -> None:
-        await _serve(socket, gateway, hub, _following(hub, streams, True), _Streams(hub).on)
+    async def combined(socket: WebSocket) -> None:
+        await serve(socket, socket.query_params.get("streams", ""), streams.on, combined=True)
 
     @routes.websocket("/ws-api/v3")
     async def ws_api(socket: WebSocket) -> None:
-        await _serve(socket, gateway, hub, Connection(), api.on, MAX_API_PER_SECOND)
+        await serve(socket, "", api.on, MAX_API_PER_SECOND, api=True)
 
     return routes
 
 
-Handler = Callable[[Connection, WebSocket, Any], Awaitable[Any]]
-
-
-def _following(hub: Hub, names: str, combined: bool) -> Connection:
+def _follow_known(hub: Hub, connection: Connection, names: str) -> None:
     """As on Binance, a name in the address that is no stream is passed over in silence: clients
     put their own numbers there.
     """
-    connection = Connection(combined)
-    known = [name for name in names.split("/")[:MAX_STREAMS] if hub.known(name)]
-    connection.streams.update(dict.fromkeys(known))
-    return connection
-
-
-def _follow(hub: Hub, connection: Connection, names: list[str]) -> bool:
-    if len(names) > MAX_STREAMS or not all(hub.known(n) for n in names):
-        return False
-    connection.streams.update(dict.fromkeys(names))
-    return True
+    for name in names.split("/", MAX_STREAMS)[:MAX_STREAMS]:
+        if hub.known(name):
+            hub.follow(connection, name)
 
 
 async def _serve(
     socket: WebSocket,
-    gateway: Gateway,
     hub: Hub,
     connection: Connection,
     on: Handler,
-    per_second: int = MAX_PER_SECOND,
+    per_second: int,
+    lifetime: float,
 ) -> None:
-    """Until either side ends it. uvicorn sends the pings, and drops who does not answer."""
-    try:
-        gateway.check_reachable()
-    except (Dropped, errors.BinanceError):
-        await socket.close(1013)
-        return
+    """Until either side ends it. The server sends the pings, and drops who does not answer."""
     await socket.accept()
     hub.join(connection)
     sending = asyncio.create_task(_send(socket, connection))
     recent: list[float] = []
     try:
-        while not sending.done():
-            text = await socket.receive_text()
-            now = time.monotonic()
-            recent = [*[t for t in recent if now - t < 1], now]
-            if len(recent) > per_second:
-                await socket.close(1008, "Too many requests")
-                return
-            try:
-                message = msgspec.json.decode(text)
-            except (msgspec.DecodeError, UnicodeEncodeError):
-                message = None
-            connection.put(_encode(await on(connection, socket, message)))
+        async with asyncio.timeout(lifetime):
+            while not sending.done():
+                text = await socket.receive_text()
+                now = time.monotonic()
+                recent = [*[t for t in recent if now - t < 1], now]
+                if len(recent) > per_second:
+                    await socket.close(1008, "Too many requests")
+                    return
+                connection.put(_encode(await on(connection, socket, text)))
+    except TimeoutError:
+        await socket.close(1001, "24 hours are over")
     except (WebSocketDisconnect, RuntimeError, KeyError):
         return
     finally:
@@ -112,135 +119,70 @@ async def _send(socket: WebSocket, connection: Connection) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while (message := await connection.queue.get()) is not None:
             await socket.send_text(message.decode())
-        await socket.close(1001)
+        await socket.close(connection.close_code)
 
 
 class _Streams:
-    """SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS."""
+    """SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    async def on(self, connection: Connection, socket: WebSocket, message: Any) -> Any:
+    async def on(self, connection: Connection, socket: WebSocket, text: str) -> Any:
+        try:
+            message = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            message = None
         if not isinstance(message, dict):
             return {"error": {"code": 3, "msg": "Invalid JSON: expected an object"}}
-        request_id, names = message.get("id"), message.get("params", [])
-        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            return _invalid(request_id, "params must be a list of stream names")
+        request_id, given = message.get("id"), message.get("params", [])
+        if isinstance(request_id, dict | list | float | bool):
+            return _refused(2, "Invalid request: request ID must be an unsigned integer")
+        if not isinstance(given, list):
+            return _refused(2, "Invalid request: params must be a list", request_id)
         method = message.get("method")
+        refused = None
+        result: Any = None
         if method == "LIST_SUBSCRIPTIONS":
-            return {"result": list(connection.streams), "id": request_id}
-        if method not in ("SUBSCRIBE", "UNSUBSCRIBE"):
-            return _invalid(request_id, f"unknown method {method}")
-        if method == "UNSUBSCRIBE":
-            for name in names:
-                connection.streams.pop(name, None)
-        elif len(connection.streams) + len(names) > MAX_STREAMS:
-            return _invalid(request_id, f"at most {MAX_STREAMS} streams")
-        elif not _follow(self._hub, connection, names):
-            return _invalid(request_id, "unknown stream")
-        return {"result": None, "id": request_id}
+            result = list(connection.streams)
+        elif method == "SET_PROPERTY" or method == "GET_PROPERTY":
+            refused, result = _property(connection, method, given)
+        elif method == "UNSUBSCRIBE":
+            for name in given:
+                self._hub.unfollow(connection, str(name))
+        elif method == "SUBSCRIBE":
+            refused = self._subscribe(connection, given)
+        else:
+            refused = (2, f"Invalid request: unknown variant `{method}`")
+        if refused is not None:
+            return _refused(*refused, request_id)
+        return {"result": result, "id": request_id}
+
+    def _subscribe(self, connection: Connection, names: list[Any]) -> tuple[int, str] | None:
+        if not all(isinstance(n, str) and self._hub.known(n) for n in names):
+            return 2, "Invalid request: unknown stream"
+        if len(connection.streams.keys() | set(names)) > MAX_STREAMS:
+            return 2, f"Invalid request: at most {MAX_STREAMS} streams"
+        for name in names:
+            self._hub.follow(connection, name)
+        return None
 
 
-def _invalid(request_id: Any, why: str) -> dict[str, Any]:
-    return {"error": {"code": 2, "msg": f"Invalid request: {why}"}, "id": request_id}
+def _property(
+    connection: Connection, method: str, given: list[Any]
+) -> tuple[tuple[int, str] | None, Any]:
+    """What is wrong, and the result."""
+    if not given or not isinstance(given[0], str):
+        return (2, "Invalid request: property name must be a string"), None
+    if given[0] != "combined":
+        return (0, "Unknown property"), None
+    if method == "GET_PROPERTY":
+        return None, connection.combined
+    if len(given) < 2 or not isinstance(given[1], bool):
+        return (1, "Invalid value type: expected Boolean"), None
+    connection.combined = given[1]
+    return None, None
 
 
-class _Api:
-    """Requests over WebSocket: the same answers as over REST."""
-
-    def __init__(
-        self, gateway: Gateway, market: Market, hub: Hub, keys: Keys, limits: Limits
-    ) -> None:
-        self._gateway = gateway
-        self._keys = keys
-        self._limits = limits
-        account = Account(gateway)
-        self._public: dict[str, Callable[[Params], Awaitable[Any]]] = {
-            "ping": market.ping,
-            "time": market.time,
-            "exchangeInfo": market.exchange_info,
-            "depth": market.depth,
-            "trades.recent": market.trades,
-            "klines": market.klines,
-            "ticker.24hr": market.ticker_24h,
-            "ticker.price": market.ticker_price,
-            "ticker.book": market.book_ticker,
-        }
-        self._signed: dict[str, tuple[str, Callable[[str, Params], Awaitable[Any]]]] = {
-            "order.place": (TRADE, account.new_order),
-            "order.test": (TRADE, account.test_order),
-            "order.cancel": (TRADE, account.cancel_order),
-            "openOrders.cancelAll": (TRADE, account.cancel_open_orders),
-            "order.status": (READ, account.order),
-            "openOrders.status": (READ, account.open_orders),
-            "allOrders": (READ, account.all_orders),
-            "myTrades": (READ, account.my_trades),
-            "account.status": (READ, account.account),
-        }
-
-    async def on(self, connection: Connection, socket: WebSocket, message: Any) -> Any:
-        if not isinstance(message, dict):
-            message = {}
-        request_id = message.get("id")
-        address = socket.client.host if socket.client is not None else ""
-        try:
-            used = self._limits.use(address, 2)
-            self._gateway.check_reachable()
-            result = await self._answer(connection, message)
-        except errors.BinanceError as error:
-            failed = {"code": error.code, "msg": error.text}
-            return {"id": request_id, "status": error.status, "error": failed}
-        except Dropped:
-            await socket.close(1013)
-            raise WebSocketDisconnect(1013) from None
-        limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1}
-        limit |= {"limit": self._limits.weight_per_minute, "count": used}
-        return {"id": request_id, "status": 200, "result": result, "rateLimits": [limit]}
-
-    async def _answer(self, connection: Connection, message: dict[str, Any]) -> Any:
-        method, given = message.get("method"), message.get("params") or {}
-        if not isinstance(method, str) or not isinstance(given, dict) or len(given) > 64:
-            raise errors.BinanceError(-1135, "JSON request is not valid.")
-        params = Params({str(k): _text(v) for k, v in given.items() if v is not None})
-        if (public := self._public.get(method)) is not None:
-            return await public(params)
-        if method == "userDataStream.subscribe.signature":
-            account = self._authenticate(given, params, READ)
-            subscription = len(connection.accounts) and max(connection.accounts) + 1
-            connection.accounts[subscription] = account
-            return {"subscriptionId": subscription}
-        if method == "userDataStream.unsubscribe":
-            if "subscriptionId" in params:
-                connection.accounts.pop(params.integer("subscriptionId"), None)
-            else:
-                connection.accounts.clear()
-            return {}
-        known = self._signed.get(method)
-        if known is None:
-            raise errors.BinanceError(-1020, "This operation is not supported.")
-        security, answer = known
-        account = self._authenticate(given, params, security)
-        if method == "order.place":
-            self._limits.order(account)
-        return await answer(account, params)
-
-    def _authenticate(self, given: dict[str, Any], params: Params, security: str) -> str:
-        """Over the parameters by name, ``k=v`` joined by ``&``, not URL-encoded."""
-        known = self._keys.find(params.optional("apiKey"))
-        check_time(
-            params.integer("timestamp"),
-            params.integer("recvWindow", default=DEFAULT_WINDOW),
-            wall_ms(),
-        )
-        pairs = (f"{k}={_text(given[k])}" for k in sorted(given) if k != "signature")
-        self._keys.check_signature(known, "&".join(pairs).encode(), params.text("signature"))
-        if security == TRADE and not known.trade:
-            raise errors.BAD_KEY
-        return known.account
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+def _refused(code: int, text: str, request_id: Any = None) -> dict[str, Any]:
+    return {"error": {"code": code, "msg": text}, "id": request_id}
