@@ -32,6 +32,15 @@ class Alert(msgspec.Struct, gc=False):
     acknowledged: bool = False
 
 
+class Silence(msgspec.Struct, frozen=True, gc=False):
+    """No new alert of ``rule`` on ``subject`` ("*": any) until ``until``; ``by``: who wanted it."""
+
+    rule: str
+    subject: str
+    until: int
+    by: str
+
+
 class Reaction(Protocol):
     """What acts on alerts: the circuit breaker."""
 
@@ -55,7 +64,7 @@ class AlertBook:
         self._reaction = reaction
         self._out = out
         self._counts: dict[Key, int] = {}
-        self._silenced: dict[Key, int] = {}
+        self._silenced: dict[Key, Silence] = {}
         self.active: dict[Key, Alert] = {}
 
     def check(
@@ -116,16 +125,20 @@ class AlertBook:
                 alert.acknowledged = True
                 self._out.append(AlertAcknowledged(alert_id, alert.rule, alert.subject, by, now))
 
-    def silence(self, rule: str, subject: str, until: int) -> None:
+    def silence(self, rule: str, subject: str, until: int, by: str) -> None:
         """No new alert of a known rule until then; ``subject`` "*": on any."""
         if rule in RULES:
-            self._silenced[rule, subject] = until
+            self._silenced[rule, subject] = Silence(rule, subject, until, by)
+
+    def silences(self, now: int) -> list[Silence]:
+        """Those that have not ended, in the order in which they were first asked for."""
+        return [s for s in self._silenced.values() if s.until > now]
 
     def state(self) -> dict[str, Any]:
         return {
             "active": [msgspec.to_builtins(a) for a in self.active.values()],
             "counts": {f"{r}/{s}": n for (r, s), n in self._counts.items()},
-            "silenced": {f"{r}/{s}": until for (r, s), until in self._silenced.items()},
+            "silenced": {f"{r}/{s}": told.until for (r, s), told in self._silenced.items()},
         }
 
     def _raise(
@@ -179,4 +192,7 @@ class AlertBook:
         if not silenced:
             return False
         rule, _ = key
-        return max(silenced.get(key, 0), silenced.get((rule, "*"), 0)) > now
+        for found in (silenced.get(key), silenced.get((rule, "*"))):
+            if found is not None and found.until > now:
+                return True
+        return False

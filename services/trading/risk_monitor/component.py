@@ -8,7 +8,7 @@ from trading.messages.custody import CustodySnapshot
 from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
 from trading.messages.orders import AccountSnapshot, ExecutionReport, KillSwitchChanged
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
-from trading.risk_monitor.alerts import AlertBook
+from trading.risk_monitor.alerts import AlertBook, Silence
 from trading.risk_monitor.books import Books
 from trading.risk_monitor.breaker import Breaker
 from trading.risk_monitor.feeds import Feeds
@@ -119,6 +119,15 @@ class RiskMonitor:
             },
         }
 
+    def silences(self, now: int) -> list[Silence]:
+        """The silences in force."""
+        return self._alerts.silences(now)
+
+    @property
+    def day_open(self) -> int:
+        """Equity that the day's loss counts from, 1e-8 USD; 0 before the first valuation."""
+        return self._portfolio.day_open
+
     def state(self) -> dict[str, Any]:
         return {
             "alerts": self._alerts.state(),
@@ -174,7 +183,7 @@ class RiskMonitor:
         self._alerts.acknowledge(message.alert_id, message.by, now)
 
     def _on_silence(self, message: SilenceRule, now: int) -> None:
-        self._alerts.silence(message.rule, message.subject, message.until)
+        self._alerts.silence(message.rule, message.subject, message.until, message.by)
 
     def _on_trip(self, message: TripBreaker, now: int) -> None:
         self._breaker.trip(message.state, message.reason, message.by, now)

@@ -46,7 +46,7 @@ class Portfolio:
         self._opening = 0
         self._peak = 0
         self._day = -1
-        self._day_open = 0
+        self.day_open = 0
 
     def rebase(self) -> None:
         """Losses count from the next valuation: an operator has reset the breaker."""
@@ -92,14 +92,14 @@ class Portfolio:
             "opening": self._opening,
             "peak": self._peak,
             "day": self._day,
-            "day_open": self._day_open,
+            "day_open": self.day_open,
         }
 
     def _losses(self, equity: int, now: int) -> int:
         """Judge loss and drawdown; returns the latter in ppm, rounded up."""
         day = now // DAY
         if day != self._day:
-            self._day, self._day_open = day, equity
+            self._day, self.day_open = day, equity
         self._peak = peak = max(self._peak, equity)
         drawdown = -(-(peak - equity) * PPM // peak) if peak > 0 else 0
         when = self._feeds.newest
@@ -110,7 +110,7 @@ class Portfolio:
                 self._breaker.halt(f"drawdown above {HARD} times its limit", now)
         loss_limit = self._controls.limit("loss-limit")
         if loss_limit is not None:
-            loss, allowed = self._day_open - equity, loss_limit.capital(self._day_open)
+            loss, allowed = self.day_open - equity, loss_limit.capital(self.day_open)
             self._alerts.check("loss-limit", PORTFOLIO, loss, allowed, when, now)
             if loss > HARD * allowed:
                 self._breaker.halt(f"loss above {HARD} times its limit", now)

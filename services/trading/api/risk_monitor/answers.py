@@ -5,9 +5,10 @@ from typing import Any
 
 from trading.api.risk_monitor.view import RESOLVED, RiskView, SeenAlert
 from trading.messages.risk import PortfolioReported
+from trading.risk_monitor.alerts import Silence
 from trading.risk_monitor.component import RiskMonitor
 from trading.risk_monitor.rules import RULES
-from trading.units import PPM, SCALE, format_duration, format_ppm, format_units
+from trading.units import SCALE, format_duration, format_units
 from trading.universe import Universe
 
 JSON = dict[str, Any]
@@ -24,7 +25,11 @@ def usd(units: int) -> str:
     return format_units(units, decimals=2)
 
 
-def portfolio(view: RiskView) -> JSON:
+def percent(ppm: int) -> str:
+    return f"{ppm / 1e4:.2f} %"
+
+
+def portfolio(view: RiskView, monitor: RiskMonitor, universe: Universe) -> JSON:
     report = view.portfolio
     if report is None:
         return {"known": False, "time": None, "breaker": view.breaker}
@@ -33,7 +38,8 @@ def portfolio(view: RiskView) -> JSON:
         "time": instant(report.event_time),
         "equity": usd(report.equity),
         "pnl": usd(report.pnl),
-        "drawdown": format_ppm(report.drawdown_ppm),
+        "day_pnl": usd(report.equity - monitor.day_open),
+        "drawdown": percent(report.drawdown_ppm),
         "gross": usd(report.gross),
         "net": usd(report.net),
         "var": usd(report.var),
@@ -45,28 +51,21 @@ def portfolio(view: RiskView) -> JSON:
             if p.qty
         ],
         "marks": {m.asset: format_units(m.price) for m in report.marks},
+        "accounts": _accounts(view, report, universe),
     }
 
 
-def exposures(view: RiskView, monitor: RiskMonitor, universe: Universe) -> list[JSON]:
-    """Each figure that a limit holds, with the share of the limit that is used, in percent."""
-    report = view.portfolio
-    if report is None:
-        return []
-    found = [
-        _used("gross-exposure", "portfolio", report.gross, report, monitor),
-        _used("var-limit", "portfolio", report.var, report, monitor),
-        _share("drawdown", "portfolio", abs(report.drawdown_ppm), monitor),
-    ]
+def net_by_account(view: RiskView, report: PortfolioReported, universe: Universe) -> dict[str, int]:
+    """What each account's bought and sold coins are worth, net, since the session opened."""
+    coins = {a.name for a in universe.assets if not a.stable}
     prices = {m.asset: m.price for m in report.marks}
-    for asset in universe.assets:
-        if not asset.stable and report.equity > 0:
-            held = sum(p.qty for p in report.positions if p.asset == asset.name)
-            value = held * prices[asset.name] // SCALE
-            found.append(
-                _share("concentration", asset.name, abs(value) * PPM // report.equity, monitor)
-            )
-    return [row for row in found if row]
+    found = dict.fromkeys(universe.firm_accounts, 0)
+    opening = (view.first or report).positions
+    for sign, positions in ((1, report.positions), (-1, opening)):
+        for p in positions:
+            if p.asset in coins:
+                found[p.account] += sign * (p.qty * prices[p.asset] // SCALE)
+    return found
 
 
 def alerts(view: RiskView, state: str = "") -> list[JSON]:
@@ -83,6 +82,7 @@ def alert(seen: SeenAlert) -> JSON:
         "subject": seen.subject,
         "severity": seen.severity,
         "state": seen.state,
+        "description": RULES[seen.rule].description,
         "observed": seen.observed,
         "limit": seen.limit,
         "event_time": instant(seen.event_time),
@@ -91,6 +91,19 @@ def alert(seen: SeenAlert) -> JSON:
         "acknowledged_by": seen.acknowledged_by or None,
         "acknowledged_time": instant(seen.acknowledged_time),
         "resolved_time": instant(seen.resolved_time),
+    }
+
+
+def silences(monitor: RiskMonitor, now: int) -> list[JSON]:
+    return [silence(found) for found in monitor.silences(now)]
+
+
+def silence(found: Silence) -> JSON:
+    return {
+        "rule": found.rule,
+        "subject": found.subject,
+        "until": instant(found.until),
+        "by": found.by,
     }
 
 
@@ -140,6 +153,7 @@ def health(monitor: RiskMonitor, now: int) -> JSON:
             {
                 "name": name,
                 "age": format_duration(age - age % 1000) if age >= 0 else "never",
+                "age_seconds": age / 1e6 if age >= 0 else None,
                 "ok": age >= 0 and (limit is None or age <= limit),
             }
             for name, age in ages[kind].items()
@@ -147,9 +161,10 @@ def health(monitor: RiskMonitor, now: int) -> JSON:
     return rows
 
 
-def curves(view: RiskView) -> JSON:
+def curves(view: RiskView, session: int) -> JSON:
     """``[seconds, value]``; P&L in USD, prices in USD."""
     return {
+        "session": session,
         "pnl": [[at / 1e6, value / SCALE] for at, value in view.pnl.points],
         "prices": {
             name: [[at / 1e6, value / SCALE] for at, value in curve.points]
@@ -158,28 +173,32 @@ def curves(view: RiskView) -> JSON:
     }
 
 
-def _used(
-    rule: str, subject: str, value: int, report: PortfolioReported, monitor: RiskMonitor
-) -> JSON:
-    limit = monitor.controls.limit(rule)
-    if limit is None:
-        return {}
-    allowed = limit.capital(report.equity)
-    return _row(rule, subject, usd(value), usd(allowed), value, allowed)
+def _accounts(view: RiskView, report: PortfolioReported, universe: Universe) -> list[JSON]:
+    first = view.first or report
+    worth, opening = _worth(report, universe), _worth(first, universe)
+    net = net_by_account(view, report, universe)
+    rows = []
+    for account in universe.accounts:
+        name = account.name
+        switch = view.switches.get(name)
+        rows.append(
+            {
+                "account": name,
+                "strategy": account.strategy,
+                "equity": usd(worth[name]),
+                "pnl": usd(worth[name] - opening[name]),
+                "net": usd(net[name]),
+                "killed": switch is not None and switch.engaged,
+                "confirmed": switch is None or switch.confirmed,
+                "reason": switch.reason if switch is not None and switch.engaged else None,
+            }
+        )
+    return rows
 
 
-def _share(rule: str, subject: str, ppm: int, monitor: RiskMonitor) -> JSON:
-    limit = monitor.controls.limit(rule)
-    if limit is None:
-        return {}
-    return _row(rule, subject, format_ppm(ppm), limit.text, ppm, limit.value)
-
-
-def _row(rule: str, subject: str, value: str, limit: str, used: int, allowed: int) -> JSON:
-    return {
-        "rule": rule,
-        "subject": subject,
-        "value": value,
-        "limit": limit,
-        "used_percent": round(used * 100 / allowed, 1) if allowed > 0 else None,
-    }
+def _worth(report: PortfolioReported, universe: Universe) -> dict[str, int]:
+    prices = {m.asset: m.price for m in report.marks}
+    found = dict.fromkeys(universe.firm_accounts, 0)
+    for p in report.positions:
+        found[p.account] += p.qty * prices[p.asset] // SCALE
+    return found

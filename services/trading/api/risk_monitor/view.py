@@ -1,6 +1,6 @@
 """What the risk monitor has said: alerts with their life cycle, curves, the newest portfolio.
 
-Fed by the monitor's own messages alone.
+Fed by the monitor's own messages, and by what the exchange says of the kill switches it set.
 """
 
 from collections import OrderedDict
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from trading.messages import Message
+from trading.messages.orders import KillSwitchChanged, SetKillSwitch
 from trading.messages.risk import (
     ACTIVE,
     AlertAcknowledged,
@@ -44,6 +45,14 @@ class SeenAlert(msgspec.Struct, gc=False):
     resolved_time: int = 0
 
 
+class Switch(msgspec.Struct, gc=False):
+    """An account's kill switch as the monitor wants it. ``confirmed``: the exchange says so."""
+
+    engaged: bool
+    confirmed: bool
+    reason: str
+
+
 class Curve:
     """``(time, value)``; when it is full every other point goes, and fewer are taken."""
 
@@ -64,14 +73,16 @@ class Curve:
 
 
 class RiskView:
-    """``version`` grows with every change."""
+    """``version`` grows with every message. ``first``: the portfolio as the session opened."""
 
     def __init__(self) -> None:
         self.version = 0
+        self.first: PortfolioReported | None = None
         self.portfolio: PortfolioReported | None = None
         self.alerts: OrderedDict[str, SeenAlert] = OrderedDict()
         self.breaker = ACTIVE
         self.changes: list[BreakerChanged] = []
+        self.switches: dict[str, Switch] = {}
         self.pnl = Curve()
         self.prices: dict[str, Curve] = {}
 
@@ -82,10 +93,13 @@ class RiskView:
             AlertAcknowledged: self._on_acknowledged,
             AlertResolved: self._on_resolved,
             BreakerChanged: self._on_breaker,
+            SetKillSwitch: self._on_switch_wanted,
+            KillSwitchChanged: self._on_switch_changed,
         }
 
     def _on_portfolio(self, report: PortfolioReported, now: int) -> None:
         self.version += 1
+        self.first = self.first or report
         self.portfolio = report
         self.breaker = report.breaker
         self.pnl.add(now, report.pnl)
@@ -112,16 +126,16 @@ class RiskView:
             del self.alerts[over[0] if over else next(iter(self.alerts))]
 
     def _on_acknowledged(self, message: AlertAcknowledged, now: int) -> None:
+        self.version += 1
         alert = self.alerts.get(message.alert_id)
         if alert is not None:
-            self.version += 1
             alert.state = ACKNOWLEDGED
             alert.acknowledged_by, alert.acknowledged_time = message.by, message.event_time
 
     def _on_resolved(self, message: AlertResolved, now: int) -> None:
+        self.version += 1
         alert = self.alerts.get(message.alert_id)
         if alert is not None:
-            self.version += 1
             alert.state, alert.resolved_time = RESOLVED, message.event_time
 
     def _on_breaker(self, change: BreakerChanged, now: int) -> None:
@@ -129,3 +143,13 @@ class RiskView:
         self.breaker = change.state
         self.changes.append(change)
         del self.changes[:-_MAX_CHANGES]
+
+    def _on_switch_wanted(self, message: SetKillSwitch, now: int) -> None:
+        self.version += 1
+        self.switches[message.account] = Switch(message.engaged, False, message.reason)
+
+    def _on_switch_changed(self, message: KillSwitchChanged, now: int) -> None:
+        self.version += 1
+        switch = self.switches.get(message.account)
+        if switch is not None:
+            switch.confirmed = message.engaged == switch.engaged

@@ -1,0 +1,46 @@
+"""Refusals: one form for all of them, ``{"detail": "what is wrong, and what to do"}``."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+
+class Problem(BaseModel):
+    detail: str = Field(description="What is wrong, for people.")
+
+
+_EXAMPLES = {
+    401: ("No operator token", "needs 'Authorization: Bearer' with RISK_TOKEN"),
+    404: ("There is no such thing", "no alert drawdown/portfolio/9; GET /api/alerts lists them"),
+    409: ("It is too late for that", "alert drawdown/portfolio/1 is resolved"),
+    422: ("Not as it must be", "by: Field required"),
+    503: ("Not now", "not acknowledged: journal: the disk is full"),
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For ``responses`` of a route."""
+    return {
+        status: {
+            "model": Problem,
+            "description": _EXAMPLES[status][0],
+            "content": {"application/json": {"example": {"detail": _EXAMPLES[status][1]}}},
+        }
+        for status in statuses
+    }
+
+
+def add_problems(app: FastAPI) -> None:
+    """What is wrong with a request is said in words, without repeating what was sent."""
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
+        said = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in error.errors()[:20])
+        return JSONResponse({"detail": said}, 422)
+
+
+def _where(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part)[:60] for part in location[1:]) or str(location[0])

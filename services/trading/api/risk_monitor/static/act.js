@@ -1,0 +1,147 @@
+// What an operator can do: one dialog that asks for what is missing, does it, and stays open with
+// the reason if it fails.
+import { $, element } from "/static/dom.js";
+
+const token = () => sessionStorage.getItem("operator-token") ?? "";
+export const operator = () => localStorage.getItem("operator") ?? "";
+
+export async function post(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  if (token()) headers.Authorization = `Bearer ${token()}`;
+  let answer;
+  try {
+    answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  } catch {
+    throw new Error("The risk monitor did not answer. It may have been done all the same: look at"
+      + " the state here before you try again.");
+  }
+  if (answer.ok) return;
+  if (answer.status === 401) {
+    const tried = Boolean(token());
+    sessionStorage.removeItem("operator-token");
+    throw Object.assign(new Error(tried
+      ? "That token is not accepted. It is RISK_TOKEN in the risk monitor's settings."
+      : "The operator token is needed. It is RISK_TOKEN in the risk monitor's settings."),
+    { token: true });
+  }
+  const said = await answer.json().catch(() => ({}));
+  throw new Error(typeof said.detail === "string" ? `Refused: ${said.detail}.`
+    : `It failed with status ${answer.status}. Try again, or see the risk monitor's log.`);
+}
+
+// ``parts``: what is asked besides the name; ``act`` gets all of it. ``values``: what is filled in.
+export function ask({ title, text = "", go, parts = [], values = {}, error = null }, act) {
+  const dialog = $("act");
+  const opener = document.activeElement;
+  $("act-title").textContent = title;
+  $("act-text").textContent = text;
+  $("act-go").textContent = go;
+  for (const row of dialog.querySelectorAll("[data-part]")) {
+    row.hidden = !parts.includes(row.dataset.part);
+  }
+  for (const [name, value] of Object.entries(values)) $(`act-${name}`).value = value;
+  $("act-reason").required = parts.includes("reason");
+  $("act-subject").required = parts.includes("subject");
+  $("act-by").value = operator();
+  fail(error);
+  $("act-go").onclick = async (event) => {
+    event.preventDefault();
+    if (!dialog.querySelector("form").reportValidity()) return;
+    localStorage.setItem("operator", $("act-by").value);
+    if ($("act-token").value) sessionStorage.setItem("operator-token", $("act-token").value);
+    $("act-go").disabled = true;
+    $("act-error").textContent = "";
+    try {
+      await act(answers());
+      $("act-reason").value = "";
+      $("act-token").value = "";
+      $("act-token-row").hidden = true;
+      dialog.close();
+      if (!opener?.isConnected || opener.hidden) $("alerts-title").focus();
+    } catch (problem) {
+      fail(problem);
+    } finally {
+      $("act-go").disabled = false;
+    }
+  };
+  dialog.showModal();
+  if (error?.token) $("act-token").focus();
+  else (parts.length ? $(`act-${parts.at(-1)}`) : $("act-by")).focus();
+}
+
+const answers = () => ({
+  by: $("act-by").value,
+  reason: $("act-reason").value,
+  state: $("act-state").value,
+  rule: $("act-rule").value,
+  subject: $("act-subject").value,
+  seconds: Number($("act-seconds").value),
+});
+
+function fail(problem) {
+  $("act-error").textContent = problem?.message ?? "";
+  if (problem?.token) {
+    $("act-token-row").hidden = false;
+    $("act-token").value = "";
+    $("act-token").focus();
+  }
+}
+
+$("act-cancel").addEventListener("click", () => $("act").close());
+
+// Does it at once where the name is known; asks otherwise, and after a failure.
+export async function actOrAsk(wanted, act) {
+  if (!operator()) { ask(wanted, act); return; }
+  try {
+    await act({ by: operator() });
+  } catch (error) {
+    ask({ ...wanted, error }, act);
+  }
+}
+
+// ---- the breaker -------------------------------------------------------------------------------
+
+$("trip").addEventListener("click", () => ask({
+  title: "Trip the circuit breaker",
+  text: "HALTED cancels all orders and engages every account's kill switch. REDUCING cancels all"
+    + " orders once. Either stays until somebody resets it.",
+  go: "Trip breaker",
+  parts: ["state", "reason"],
+}, ({ by, reason, state }) => post("/api/breaker/trip", { by, reason, state })));
+
+$("reset").addEventListener("click", () => ask({
+  title: "Reset the circuit breaker",
+  text: "Every account may trade again, killed ones too. Drawdown and loss count from now.",
+  go: "Reset breaker",
+  parts: ["reason"],
+}, ({ by, reason }) => post("/api/breaker/reset", { by, reason })));
+
+// ---- silences ----------------------------------------------------------------------------------
+
+let rules = null;
+
+async function knownRules() {
+  if (!rules) {
+    const answer = await fetch("/api/rules");
+    if (!answer.ok) throw new Error("The rules could not be read. Try again in a moment.");
+    rules = (await answer.json()).filter((rule) => rule.enabled);
+    $("act-rule").replaceChildren(...rules.map((rule) => element("option", rule.name)));
+  }
+  return rules;
+}
+
+export async function askForSilence(values = {}, subjects = []) {
+  let error = null;
+  try { await knownRules(); } catch (problem) { error = problem; }
+  const options = [...new Set(["*", ...subjects])];
+  $("act-subjects").replaceChildren(...options.map((value) => element("option", undefined, { value })));
+  ask({
+    title: "Silence a rule",
+    text: "No new alert of the rule for a while; * is for all that it watches. What fires now goes"
+      + " on firing, and the breaker still acts.",
+    go: "Silence",
+    parts: ["rule", "subject", "seconds"],
+    values: { subject: "*", ...values },
+    error,
+  }, ({ by, rule, subject, seconds }) => post("/api/silences", { by, rule, subject, seconds }));
+}

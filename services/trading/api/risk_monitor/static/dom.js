@@ -1,0 +1,87 @@
+// Small helpers. Texts are set as text, never as HTML, and only where they have changed: nothing
+// loses its focus or its selection, and a screen reader hears no repetitions.
+
+export const $ = (id) => document.getElementById(id);
+
+export function element(tag, text, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  if (text !== undefined && text !== null) made.textContent = text;
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-")) made.setAttribute(name, value); else made[name] = value;
+  }
+  made.append(...children);
+  return made;
+}
+
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function setAttribute(node, name, value) {
+  if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+// The children of ``parent`` become one for each item, in order: ``make(item)`` once for each key,
+// then ``update(node, item)``. A node that is already in its place is not moved.
+export function reconcile(parent, items, key, make, update) {
+  const known = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const name = key(item);
+    let node = known.get(name);
+    if (node) known.delete(name);
+    else {
+      node = make(item);
+      node.dataset.key = name;
+    }
+    update(node, item);
+    if (node === place) place = place.nextElementSibling;
+    else parent.insertBefore(node, place);
+  }
+  for (const node of known.values()) node.remove();
+}
+
+// ---- figures as people read them ---------------------------------------------------------------
+
+const signs = (text) => text.replace("-", "−");
+const plain = (text) => (/^-[0.,]*$/.test(text) ? text.slice(1) : text);
+
+export const number = (value, digits = 0) =>
+  signs(plain(Number(value).toLocaleString("en-US", { maximumFractionDigits: digits })));
+
+export const signed = (value, digits = 0) => {
+  const text = number(value, digits);
+  return Number(value) > 0 && /[1-9]/.test(text) ? `+${text}` : text;
+};
+
+// 0.0123 -> "+1.23 %"
+export const percent = (ratio) => {
+  const text = plain((ratio * 100).toFixed(2));
+  return `${ratio > 0 && Number(text) ? "+" : ""}${signs(text)} %`;
+};
+
+// Separators in what the monitor says: "230632.72 USD" is read as "230,632.72 USD".
+export const readable = (text) => signs(text.replace(/(?<![\d.])\d{4,}(\.\d+)?/g,
+  (digits) => Number(digits).toLocaleString("en-US", { maximumFractionDigits: 2 })));
+
+export const price = (value) => {
+  const digits = Math.abs(value) < 10 ? 4 : 2;
+  return Number(value).toLocaleString("en-US",
+    { minimumFractionDigits: digits, maximumFractionDigits: digits });
+};
+
+export const time = (text) => (text ? text.slice(11, 19) : "");
+
+export function duration(seconds) {
+  if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+  return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;
+}
+
+// A colour of the style sheet as the browser has worked it out, for what is drawn on a canvas.
+export function colour(name) {
+  const probe = $("probe") ?? document.body.appendChild(element("i", "", { id: "probe", hidden: true }));
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}

@@ -1,0 +1,77 @@
+"""How much of each limit is used: the figures that have one, soft and hard."""
+
+from trading.api.risk_monitor.answers import JSON, net_by_account, percent, usd
+from trading.api.risk_monitor.view import RiskView
+from trading.messages.risk import PortfolioReported
+from trading.risk_monitor.component import RiskMonitor
+from trading.risk_monitor.limits import CAPITAL
+from trading.risk_monitor.portfolio import HARD
+from trading.risk_monitor.rules import REDUCING_HALTED, RULES
+from trading.units import PPM, SCALE
+from trading.universe import Universe
+
+PORTFOLIO = "portfolio"
+
+#: ``near``: above NEAR_PERCENT of the limit. ``over-hard``: trading halts.
+NEAR_PERCENT = 90
+WITHIN, NEAR, OVER, OVER_HARD = "within", "near", "over", "over-hard"
+
+
+def exposures(view: RiskView, monitor: RiskMonitor, universe: Universe) -> list[JSON]:
+    """Empty before the first valuation; a disabled rule has no row."""
+    report = view.portfolio
+    if report is None:
+        return []
+    day_open, equity = monitor.day_open, report.equity
+    figures = [
+        ("loss-limit", PORTFOLIO, max(0, day_open - equity), day_open),
+        ("drawdown", PORTFOLIO, report.drawdown_ppm, 0),
+        ("gross-exposure", PORTFOLIO, report.gross, equity),
+        ("var-limit", PORTFOLIO, report.var, equity),
+        *_concentrations(report, universe),
+    ]
+    for name, net in net_by_account(view, report, universe).items():
+        figures.append(("net-exposure", name, abs(net), equity))
+    return [row for figure in figures if (row := _row(monitor, *figure))]
+
+
+def _concentrations(
+    report: PortfolioReported, universe: Universe
+) -> list[tuple[str, str, int, int]]:
+    if report.equity <= 0:
+        return []
+    prices = {m.asset: m.price for m in report.marks}
+    rows = []
+    for asset in universe.assets:
+        if not asset.stable:
+            held = sum(p.qty for p in report.positions if p.asset == asset.name)
+            value = abs(held * prices[asset.name] // SCALE)
+            rows.append(("concentration", asset.name, value * PPM // report.equity, 0))
+    return rows
+
+
+def _row(monitor: RiskMonitor, rule: str, subject: str, used: int, capital: int) -> JSON:
+    """``used`` in the limit's unit; ``capital``: what a relative limit is a share of."""
+    limit = monitor.controls.limit(rule)
+    if limit is None:
+        return {}
+    money = limit.unit == CAPITAL
+    allowed = limit.capital(capital) if money else limit.value
+    text = usd if money else percent
+    hard = HARD * allowed if RULES[rule].breaker == REDUCING_HALTED else None
+    return {
+        "rule": rule,
+        "subject": subject,
+        "unit": "USD" if money else "%",
+        "value": text(used),
+        "limit": text(allowed),
+        "hard_limit": text(hard) if hard is not None else None,
+        "used_percent": round(used * 100 / allowed, 1) if allowed > 0 else None,
+        "status": _status(used, allowed, hard),
+    }
+
+
+def _status(used: int, allowed: int, hard: int | None) -> str:
+    if used > allowed:
+        return OVER_HARD if hard is not None and used > hard else OVER
+    return NEAR if used * 100 > allowed * NEAR_PERCENT else WITHIN
