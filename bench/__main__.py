@@ -1,42 +1,74 @@
-"""Run every benchmark; print the table, and write bench-results.json."""
+"""Run the benchmarks; print the table, and write bench-results.json.
 
+``python -m bench orders fanout``: only these; the others' figures in the file stay.
+``python -m bench --readme``: run none, and put the file's figures into the README.
+"""
+
+import argparse
 import json
+import os
 import platform
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import journal, matching, orders, simulation, startup
+from bench import detection, fanout, journal, matching, orders, readme, simulation, startup
 from bench.measure import Figure
 
 RESULTS = Path("bench-results.json")
+README = Path("README.md")
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "matching": matching.figures,
+    "journal": journal.run,
+    "simulation": simulation.run,
+    "startup": startup.run,
+    "orders": orders.run,
+    "detection": detection.run,
+    "fanout": fanout.run,
+}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure speed.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "--readme", action="store_true", help=f"run nothing: {RESULTS} into {README}"
+    )
+    wanted = parser.parse_args()
+    if unknown := set(wanted.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; {', '.join(BENCHMARKS)}")
+    if wanted.readme:
+        kept = readme.read(RESULTS)
+        if not kept:
+            parser.error(f"no {RESULTS} here: run make bench first")
+        figures = [f for name in BENCHMARKS for f in kept.get(name, [])]
+        README.write_text(readme.replaced(README.read_text(encoding="utf-8"), figures), "utf-8")
+        return
+    measure([name for name in BENCHMARKS if name in wanted.names or not wanted.names])
+
+
+def measure(names: Iterable[str]) -> None:
+    measured: dict[str, list[Figure]] = {}
+    for name in names:
+        load = os.getloadavg()[0]
+        print(f"measuring {name} (load average {load:.1f}) ...", file=sys.stderr, flush=True)
+        measured[name] = BENCHMARKS[name]()
     console = Console()
-    figures: list[Figure] = []
-    for name, work in (
-        ("matching", matching.figures),
-        ("journal", journal.run),
-        ("simulation", simulation.run),
-        ("startup", startup.run),
-        ("orders", orders.run),
-    ):
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        figures += work()
     table = Table(title=f"Python {platform.python_version()}, {platform.machine()}, one core")
     table.add_column("figure")
     table.add_column("measured", justify="right")
     table.add_column("aim", justify="right")
     table.add_column("met")
-    for figure in figures:
+    for figure in (f for figures in measured.values() for f in figures):
         met = "" if figure.met is None else "yes" if figure.met else "MISSED"
-        value = f"{figure.value:,.0f}" if figure.value >= 1000 else f"{figure.value:.2f}"
-        table.add_row(figure.name, f"{value} {figure.unit}", figure.aim, met)
+        table.add_row(figure.name, figure.shown, figure.aim, met)
     console.print(table)
-    RESULTS.write_text(json.dumps([f._asdict() for f in figures], indent=2) + "\n")
+    kept = readme.read(RESULTS) | measured
+    written = {name: [f._asdict() for f in figures] for name, figures in kept.items()}
+    RESULTS.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     console.print(f"written to {RESULTS}")
 
 

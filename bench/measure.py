@@ -14,6 +14,12 @@ class Figure(NamedTuple):
     aim: str = ""
     met: bool | None = None
 
+    @property
+    def shown(self) -> str:
+        """With its unit, as people read it."""
+        value = f"{self.value:,.0f}" if self.value >= 1000 else f"{self.value:.2f}"
+        return f"{value} {self.unit}"
+
 
 def best_of(rounds: int, work: Callable[[], object]) -> float:
     """Seconds of the fastest round: the one that the machine disturbed least."""

@@ -1,0 +1,75 @@
+"""A client that costs little: HTTP/1.1 over asyncio's streams, to 127.0.0.1 only."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+
+class Client:
+    """One connection, one request after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int) -> "Client":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask(self, request: bytes) -> Any:
+        """The answer's JSON. RuntimeError for another status than 2xx."""
+        self._writer.write(request)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        body = await self._reader.readexactly(length)
+        if not head.startswith(b"http/1.1 2"):
+            raise RuntimeError(f"{request!r}: {head!r} {body!r}")
+        return json.loads(body)
+
+    async def events(self, path: str) -> AsyncIterator[tuple[float, bytes]]:
+        """Data of a stream of server-sent events, each with its moment on the performance counter.
+        The connection is good for nothing else afterwards.
+        """
+        self._writer.write(get(path))
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{path}: {head!r}")
+        gathered = b""
+        while size := int(await self._reader.readline(), 16):
+            gathered += (await self._reader.readexactly(size + 2))[:-2]
+            arrived = time.perf_counter()
+            *whole, gathered = gathered.split(b"\n\n")
+            for event in whole:
+                _, found, data = event.partition(b"data: ")
+                if found:
+                    yield arrived, data
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+
+
+def post(path: str, body: object, token: str) -> bytes:
+    data = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+    )
+    return head.encode() + data
+
+
+def order(key: str, secret: str, **params: str) -> bytes:
+    """A signed ``POST /api/v3/order`` of this moment."""
+    params["timestamp"] = str(time.time_ns() // 1_000_000)
+    query = "&".join(f"{name}={value}" for name, value in params.items())
+    signature = hmac.new(secret.encode(), query.encode(), hashlib.sha256).hexdigest()
+    path = f"/api/v3/order?{query}&signature={signature}"
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-mbx-apikey: {key}\r\ncontent-length: 0\r\n\r\n"
+    return head.encode()

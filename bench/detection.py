@@ -1,0 +1,181 @@
+"""From the order that breaks a limit to the alert on the risk monitor's stream, in wall time, over
+the real services.
+
+An alert stays until its condition has been clear for a minute, and there is one at a time for each
+rule and account. So that 200 of them take no 200 minutes, each injection has a session of its own:
+that of a scenario run which is aborted before it breaks anything. From then on time goes on at
+SIM_SPEED, as it does between runs.
+"""
+
+import asyncio
+import contextlib
+import json
+import math
+import random
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from bench.client import Client, get, order, post
+from bench.measure import Figure
+from bench.running import Running
+from trading.topology import EXCHANGE, RISK_MONITOR, TEST_COORDINATOR
+
+INJECTIONS = 200
+AIM = 100.0
+#: Wall seconds that an alert, or a session's begin or end, may take before we give up.
+PATIENCE = 20.0
+#: Equal orders within a second: one more than the limit.
+_EQUAL = 6
+#: Wall seconds from one session to the next, at the least: the venue takes 100 orders in 10 s.
+_APART = 0.8
+#: Fast until the first prices are known; it would break something after five minutes at the least.
+_SCENARIO = {"scenario": "market-crash", "overrides": {"clock.speed": "20"}}
+
+
+class Found(NamedTuple):
+    """Wall seconds, one for each injection: until the alert for one order that is too large, and
+    for one order too many of the same; and until the first of these orders was answered.
+    """
+
+    fat_finger: list[float]
+    duplicate: list[float]
+    answer: list[float]
+
+
+def run(injections: int = INJECTIONS) -> list[Figure]:
+    with Running() as up:
+        found = asyncio.run(measure(up, injections))
+    figures = []
+    for name, seconds in (("one too large", found.fat_finger), ("repeated", found.duplicate)):
+        p99 = percentile(seconds, 99) * 1e3
+        title = f"order to alert, {name}"
+        figures += [
+            Figure(f"{title}: p50", percentile(seconds, 50) * 1e3, "ms"),
+            Figure(f"{title}: p99", p99, "ms", f"<= {AIM:.0f}", p99 <= AIM),
+        ]
+    answered = percentile(found.answer, 50) * 1e3
+    return [*figures, Figure("order to its own answer: p50", answered, "ms")]
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Nearest rank."""
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+class _Watcher:
+    """``seen``: when the stream first told of an alert, by session and alert id."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[int, str], float] = {}
+        self._news = asyncio.Event()
+
+    async def follow(self, port: int) -> None:
+        client = await Client.open(port)
+        try:
+            async for arrived, data in client.events("/events"):
+                self._hear(json.loads(data), arrived)
+        finally:
+            client.close()
+
+    def _hear(self, told: dict[str, Any], arrived: float) -> None:
+        for alert in told["alerts"]:
+            key = (told["session"], alert["alert_id"])
+            if key not in self.seen and told["speed"] != 1:
+                raise RuntimeError(f"{key} came while time did not go on as on the wall")
+            self.seen.setdefault(key, arrived)
+        self._news.set()
+
+    async def wait(self, session: int, alert_id: str) -> float:
+        while (session, alert_id) not in self.seen:
+            self._news.clear()
+            await self._news.wait()
+        return self.seen[session, alert_id]
+
+
+async def measure(up: Running, injections: int) -> Found:
+    """Ask for ``injections`` sessions one after the other, each with both kinds of order."""
+    watcher = _Watcher()
+    following = asyncio.create_task(watcher.follow(up.ports[RISK_MONITOR]))
+    exchange = await Client.open(up.ports[EXCHANGE])
+    monitor = await Client.open(up.ports[RISK_MONITOR])
+    coordinator = await Client.open(up.ports[TEST_COORDINATOR])
+    phases = random.Random(7)
+    found = Found([], [], [])
+    try:
+        for _ in range(injections):
+            pause = asyncio.create_task(asyncio.sleep(_APART))
+            begun = await coordinator.ask(post("/runs", _SCENARIO, up.token))
+            async with asyncio.timeout(PATIENCE):
+                price = await _price_known(monitor, exchange)
+                await coordinator.ask(post(f"/runs/{begun['id']}/abort", {}, up.token))
+                await _ended(coordinator, begun["id"])
+            await _inject(up, exchange, watcher, begun["session"], price, phases, found)
+            await pause
+    finally:
+        for client in (exchange, monitor, coordinator):
+            client.close()
+        if not following.done():
+            following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+    return found
+
+
+async def _inject(
+    up: Running,
+    exchange: Client,
+    watcher: _Watcher,
+    session: int,
+    price: float,
+    phases: random.Random,
+    found: Found,
+) -> None:
+    def resting(quantity: str) -> bytes:
+        """Below the market, and within the price collar."""
+        return order(
+            up.key,
+            up.secret,
+            symbol="BTCUSDT",
+            side="BUY",
+            type="LIMIT",
+            timeInForce="GTC",
+            quantity=quantity,
+            price=f"{price * 0.995:.0f}",
+        )
+
+    # The monitor works in beats of a second: at one phase of it all injections would be alike.
+    await asyncio.sleep(phases.uniform(0.1, 1.1))
+    for number in range(_EQUAL):
+        began = time.perf_counter()
+        await exchange.ask(resting("0.001"))
+        if number == 0:
+            found.answer.append(time.perf_counter() - began)
+    async with asyncio.timeout(PATIENCE):
+        found.duplicate.append(await watcher.wait(session, "duplicate-orders/firm-api/1") - began)
+
+    too_large = resting("1")
+    began = time.perf_counter()
+    await exchange.ask(too_large)
+    async with asyncio.timeout(PATIENCE):
+        found.fat_finger.append(await watcher.wait(session, "fat-finger/firm-api/1") - began)
+
+
+async def _price_known(monitor: Client, exchange: Client) -> float:
+    """Bitcoin's, once the venue quotes it and the monitor has a price of everything: before that
+    it does not know an order's value.
+    """
+    while True:
+        health: dict[str, Any] = await monitor.ask(get("/api/health"))
+        top = await exchange.ask(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
+        bid = float(top["bidPrice"])
+        if bid and all(feed["age"] != "never" for feed in health["feeds"]):
+            return bid
+        await asyncio.sleep(0.01)
+
+
+async def _ended(coordinator: Client, run_id: str) -> None:
+    while True:
+        if (await coordinator.ask(get(f"/runs/{run_id}")))["verdict"] is not None:
+            return
+        await asyncio.sleep(0.01)

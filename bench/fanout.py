@@ -1,0 +1,145 @@
+"""What it takes to tell many: subscribers of the exchange's market streams, and of the risk
+monitor's events.
+
+The load is bounded in subscribers and seconds, stops by itself, and goes to 127.0.0.1 only.
+"""
+
+import asyncio
+import time
+from typing import NamedTuple
+
+from bench.client import Client, get
+from bench.detection import percentile
+from bench.measure import Figure
+from bench.running import Running
+from bench.subscribers import Arrivals, Make, follow, server_sent, web_socket
+from trading.hosting.loop import run as run_loop
+from trading.topology import EXCHANGE, RISK_MONITOR
+
+SUBSCRIBERS = 500
+SECONDS = 10.0
+#: Simulated seconds in one: the books change ten times in a second, as often as anybody is told.
+BUSY = 10
+#: The dashboard is told once a second: it takes longer until there is enough to judge.
+SLOWER = 3
+#: Wall seconds between the last connection and the first message that counts.
+SETTLE = 1.0
+#: Wall seconds that the last subscriber may be behind the first one.
+GRACE = 2.0
+#: 99 of 100 messages have reached everybody that soon after the first one had them.
+AIM = 100.0
+_PATIENCE = 60.0
+
+MARKET = "/stream?streams=btcusdt@depth@100ms/btcusdt@trade"
+TOP = "/ws/btcusdt@bookTicker"
+EVENTS = "/events"
+
+
+class Told(NamedTuple):
+    """``rate``: messages that arrived in a second, all subscribers together. ``spread``: for each
+    message, wall seconds between the first and the last subscriber that got it. ``arrived``: share
+    of the subscribers, on average. ``busy``: processor seconds of the server in a second.
+    """
+
+    rate: float
+    spread: list[float]
+    arrived: float
+    busy: float
+
+
+class Fanout(NamedTuple):
+    one: Told
+    market: Told
+    top: Told
+    events: Told
+
+
+def run(subscribers: int = SUBSCRIBERS, seconds: float = SECONDS) -> list[Figure]:
+    found = measure(subscribers, seconds)
+    one, market = found.one, found.market
+    each = (market.busy - one.busy) / (market.rate - one.rate) * 1e6
+    return [
+        *_figures(f"{subscribers} on depth and trades", market),
+        Figure("the same, processor for one more message", each, "µs"),
+        Figure("the same, processor / with one subscriber", market.busy / one.busy, "x"),
+        *_figures(f"{subscribers} on book ticker", found.top),
+        *_figures(f"{subscribers} on dashboard events", found.events, coalesced=True),
+    ]
+
+
+def _figures(title: str, told: Told, *, coalesced: bool = False) -> list[Figure]:
+    """``coalesced``: each message says all, and who is behind may be spared the older ones."""
+    p99 = percentile(told.spread, 99) * 1e3
+    everybody = Figure(f"{title}: arrived", told.arrived * 100, "%", "100", told.arrived == 1)
+    return [
+        Figure(f"{title}: messages", told.rate, "/s"),
+        *([] if coalesced else [everybody]),
+        Figure(f"{title}: first to last, p50", percentile(told.spread, 50) * 1e3, "ms"),
+        Figure(f"{title}: first to last, p99", p99, "ms", f"<= {AIM:.0f}", p99 <= AIM),
+        Figure(f"{title}: processor", told.busy * 100, "%"),
+    ]
+
+
+def measure(subscribers: int, seconds: float) -> Fanout:
+    """The market's streams in a market that moves as fast as they tell of it, the dashboard's in
+    one that moves as fast as the wall's clock.
+    """
+    market, top = web_socket(MARKET), web_socket(TOP)
+    fast = [(EXCHANGE, market, 1), (EXCHANGE, market, subscribers), (EXCHANGE, top, subscribers)]
+    slow = [(RISK_MONITOR, server_sent(EVENTS), subscribers)]
+    return Fanout(*_streams(BUSY, seconds, fast), *_streams(1, SLOWER * seconds, slow))
+
+
+def _streams(speed: float, seconds: float, wanted: list[tuple[str, Make, int]]) -> list[Told]:
+    """One server for all of them, one after the other: service, subscribers, and how many."""
+    told: list[Told] = []
+
+    async def main(up: Running) -> None:
+        await _quoted(up)
+        for service, make, count in wanted:
+            told.append(await _tell(up, service, make, count, seconds))
+
+    with Running(speed=speed) as up:
+        run_loop(main(up))
+    return told
+
+
+async def _tell(up: Running, service: str, make: Make, count: int, seconds: float) -> Told:
+    arrivals = Arrivals()
+    async with asyncio.timeout(_PATIENCE + seconds):
+        subscribers = await follow(up.ports[service], make, count, arrivals)
+        try:
+            # What each of them gets at its beginning is told to nobody else.
+            await asyncio.sleep(min(seconds, SETTLE))
+            began, before = time.perf_counter(), up.cpu_seconds()
+            await asyncio.sleep(seconds)
+            end, used = time.perf_counter(), up.cpu_seconds() - before
+            await asyncio.sleep(min(seconds, GRACE))
+        finally:
+            for subscriber in subscribers:
+                subscriber.close()
+    if arrivals.lost:
+        raise RuntimeError(f"{service} dropped {arrivals.lost} of {count} subscribers")
+    messages = arrivals.between(began, end)
+    if not messages:
+        raise RuntimeError(f"{service} told nothing in {seconds} s")
+    arrived = sum(len(moments) for moments in messages)
+    took = end - began
+    return Told(
+        rate=arrived / took,
+        spread=[moments[-1] - moments[0] for moments in messages],
+        arrived=arrived / (len(messages) * count),
+        busy=used / took,
+    )
+
+
+async def _quoted(up: Running) -> None:
+    """Both sides of the book."""
+    client = await Client.open(up.ports[EXCHANGE])
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            top = await client.ask(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
+            if float(top["bidPrice"]) and float(top["askPrice"]):
+                break
+            await asyncio.sleep(0.05)
+    client.close()

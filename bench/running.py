@@ -1,0 +1,114 @@
+"""A real ``trading up`` on 127.0.0.1, on ports of its own, as a user starts it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from trading.topology import SERVICES
+
+#: Wall seconds that it may take to start, or to end.
+PATIENCE = 60
+
+
+def _offset() -> int:
+    """Seven ports that are free now, below those that the system gives to outgoing connections;
+    the tests' offsets are multiples of 100.
+    """
+    for offset in range(1050 + os.getpid() % 100 * 100, 24_000, 100):
+        taken = [socket.socket() for _ in SERVICES]
+        try:
+            for made, service in zip(taken, SERVICES.values(), strict=True):
+                made.bind(("127.0.0.1", service.port + offset))
+        except OSError:
+            continue
+        finally:
+            for made in taken:
+                made.close()
+        return offset
+    raise RuntimeError("no seven free ports")
+
+
+class Running:
+    """``ports``: by service; ``key``, ``secret`` and ``token``: what it made for its clients.
+    ``start_seconds``: from the command to its last word, that it is ready.
+    """
+
+    def __init__(self, *, speed: float = 1) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        offset = _offset()
+        self.ports = {name: service.port + offset for name, service in SERVICES.items()}
+        self._errors = (Path(self._directory.name) / "log").open("w+", encoding="utf-8")
+        settings = {"PORT_OFFSET": str(offset), "SIM_SPEED": str(speed), "JOURNAL": "sqlite"}
+        begun = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trading.cli", "up", "--data", "data"],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env={**os.environ, **settings},
+            cwd=self._directory.name,
+        )
+        try:
+            self._await_ready()
+        except BaseException:
+            self.stop()
+            raise
+        self.start_seconds = time.perf_counter() - begun
+        kept = Path(self._directory.name) / "data" / "credentials.json"
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        self.key: str = known["api_key"]
+        self.secret: str = known["api_secret"]
+        self.token: str = known["chaos_token"]
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> float:
+        """Ctrl-C; the seconds until it had ended. Not to be called twice."""
+        begun = time.perf_counter()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+        seconds = time.perf_counter() - begun
+        self._errors.close()
+        self._directory.cleanup()
+        return seconds
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the process has used so far. Linux only, as :meth:`megabytes`."""
+        # The clock that clock_getcpuclockid(3) names: /proc counts in hundredths of a second.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
+
+    def megabytes(self) -> float:
+        """Memory that the process holds now (resident)."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def _await_ready(self) -> None:
+        if self.process.stdout is None:
+            raise RuntimeError("no output")
+        for line in self.process.stdout:
+            if line.startswith("ready"):
+                return
+        self.process.wait(PATIENCE)
+        self._errors.seek(0)
+        raise RuntimeError(f"trading up ended: {self._errors.read()}")

@@ -1,0 +1,173 @@
+"""Many subscribers of one stream in one process: what each gets, and when.
+
+They cost little, so that the server is what is measured: no library, one time stamp for each piece
+that arrives, and the same message is known again by its bytes.
+"""
+
+import asyncio
+import base64
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+#: Connections that are opened at a time: a server's queue of new ones is bounded.
+_TOGETHER = 50
+_TEXT, _PING, _PONG = 1, 9, 10
+
+
+class Arrivals:
+    """``moments``: when the subscribers got a message, in order, on the performance counter; by
+    the message.
+    """
+
+    def __init__(self) -> None:
+        self.moments: dict[bytes, list[float]] = {}
+        self.lost = 0
+
+    def add(self, message: bytes, moment: float) -> None:
+        self.moments.setdefault(message, []).append(moment)
+
+    def between(self, begin: float, end: float) -> list[list[float]]:
+        """Of the messages that were first seen then."""
+        return [moments for moments in self.moments.values() if begin <= moments[0] < end]
+
+
+class _Subscriber(asyncio.Protocol):
+    """``buffer`` holds what is not a whole message yet."""
+
+    def __init__(self, request: bytes, arrivals: Arrivals) -> None:
+        self._request = request
+        self._arrivals = arrivals
+        self._closing = False
+        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport | None = None
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's in all but their class.
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(self._request)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(error or ConnectionError(f"refused: {self.buffer!r}"))
+        elif not self._closing:
+            self._arrivals.lost += 1
+
+    def data_received(self, data: bytes) -> None:
+        moment = time.perf_counter()
+        self.buffer += data
+        if not self.answered.done():
+            head, found, rest = self.buffer.partition(b"\r\n\r\n")
+            if not found:
+                return
+            if not head.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")):
+                self.answered.set_exception(ConnectionError(repr(head)))
+                return
+            self.buffer = rest
+            self.answered.set_result(None)
+        self.read(moment)
+
+    def read(self, moment: float) -> None:
+        raise NotImplementedError
+
+    def got(self, message: bytes, moment: float) -> None:
+        self._arrivals.add(message, moment)
+
+    def close(self) -> None:
+        self._closing = True
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class _WebSocket(_Subscriber):
+    """Reads whole, unmasked frames; answers pings, so that it is not dropped."""
+
+    def read(self, moment: float) -> None:
+        buffer, at = self.buffer, 0
+        while len(buffer) - at >= 2:
+            kind, length, body = buffer[at] & 0x0F, buffer[at + 1], at + 2
+            if length > 125:
+                size = 2 if length == 126 else 8
+                body += size
+                length = int.from_bytes(buffer[body - size : body], "big")
+                if len(buffer) < body:
+                    break
+            if len(buffer) < body + length:
+                break
+            payload = buffer[body : body + length]
+            at = body + length
+            if kind == _TEXT:
+                self.got(payload, moment)
+            elif kind == _PING and self.transport is not None:
+                masked = bytes((0x80 | _PONG, 0x80 | length, 0, 0, 0, 0)) + payload
+                self.transport.write(masked)
+        self.buffer = buffer[at:]
+
+
+class _ServerSent(_Subscriber):
+    """Reads server-sent events in chunks, as HTTP/1.1 sends them; a message is an event's data.
+    Signs of life do not count: each subscriber gets its own.
+    """
+
+    def __init__(self, request: bytes, arrivals: Arrivals) -> None:
+        super().__init__(request, arrivals)
+        self._text = b""
+
+    def read(self, moment: float) -> None:
+        while True:
+            size, found, rest = self.buffer.partition(b"\r\n")
+            if not found or len(rest) < (length := int(size, 16)) + 2:
+                break
+            self._text += rest[:length]
+            self.buffer = rest[length + 2 :]
+        *events, self._text = self._text.split(b"\n\n")
+        for event in events:
+            kind, found, data = event.partition(b"data: ")
+            if found and not kind.startswith(b":"):
+                self.got(data, moment)
+
+
+Make = Callable[[Arrivals], _Subscriber]
+
+
+def web_socket(path: str) -> Make:
+    """Subscribers of a WebSocket at that path."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    request = (
+        f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+        f"sec-websocket-version: 13\r\nsec-websocket-key: {key}\r\n\r\n"
+    ).encode()
+    return lambda arrivals: _WebSocket(request, arrivals)
+
+
+def server_sent(path: str) -> Make:
+    """Subscribers of server-sent events at that path."""
+    request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
+    return lambda arrivals: _ServerSent(request, arrivals)
+
+
+async def follow(port: int, make: Make, count: int, arrivals: Arrivals) -> list[_Subscriber]:
+    """Connect ``count`` subscribers to 127.0.0.1; each must be closed. ConnectionError when one
+    is refused.
+    """
+    loop = asyncio.get_running_loop()
+    made: list[_Subscriber] = []
+    left = deque([_TOGETHER] * (count // _TOGETHER) + [count % _TOGETHER])
+    try:
+        while left:
+            opened = await asyncio.gather(
+                *(
+                    loop.create_connection(lambda: make(arrivals), "127.0.0.1", port)
+                    for _ in range(left.popleft())
+                )
+            )
+            made += [subscriber for _, subscriber in opened]
+            await asyncio.gather(*(subscriber.answered for _, subscriber in opened))
+    except BaseException:
+        for subscriber in made:
+            subscriber.close()
+        raise
+    return made
