@@ -79,22 +79,21 @@ class Chains:
         return [
             source
             for source, head in heads.items()
-            if self.length(source) < head and not self._is_broken(source)
+            if self.length(source) < head and self.broken(source) is None
         ]
+
+    def broken(self, source: str) -> Discrepancy | None:
+        """Where a chain does not hold, and why."""
+        chain = self._chains.get(source)
+        if chain is None or not chain.broken_at:
+            return None
+        why = f"entry {chain.broken_at}: {chain.why}"
+        return Discrepancy(CHAIN_BROKEN, source, chain.broken_at, chain.length, why)
 
     def discrepancies(self, heads: dict[str, int]) -> list[Discrepancy]:
         """What keeps the audit from being complete; sequence numbers as amounts."""
-        found = [
-            Discrepancy(
-                CHAIN_BROKEN,
-                chain.source,
-                chain.broken_at,
-                chain.length,
-                f"entry {chain.broken_at}: {chain.why}",
-            )
-            for chain in self._chains.values()
-            if chain.broken_at
-        ]
+        broken = [self.broken(source) for source in self._chains]
+        found = [discrepancy for discrepancy in broken if discrepancy is not None]
         for source in self.missing(heads):
             read, head = self.length(source), heads[source]
             found.append(
@@ -116,10 +115,6 @@ class Chains:
             },
             "early": {source: sorted(held) for source, held in self._early.items()},
         }
-
-    def _is_broken(self, source: str) -> bool:
-        chain = self._chains.get(source)
-        return chain is not None and chain.broken_at > 0
 
     def _extend(self, chain: Chain, batch: JournalBatch) -> Sequence[JournalEntry]:
         fresh = batch.entries[chain.length - batch.after :]

@@ -1,6 +1,6 @@
 """What exchange, custodian and risk monitor say the firm has, against what its trades say."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from trading.audit_correlator.trades import Trades
 from trading.messages.audit import Discrepancy
@@ -26,15 +26,20 @@ _Wrong = tuple[str, int, int, int]
 
 
 class Findings:
-    """The first discrepancy of each kind and place."""
+    """The first discrepancy of each kind and place. ``tell`` hears of each, with the source,
+    sequence number and time of the entry that ``judged`` was set to.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Discrepancy, str, int, int], None]) -> None:
+        self.judged = ("", 0, 0)
+        self._tell = tell
         self._found: dict[tuple[str, str], Discrepancy] = {}
 
     def add(self, kind: str, where: str, expected: int, actual: int, detail: str) -> None:
-        if len(self._found) < MAX_DISCREPANCIES:
+        if len(self._found) < MAX_DISCREPANCIES and (kind, where) not in self._found:
             found = Discrepancy(kind, where, expected, actual, detail)
-            self._found.setdefault((kind, where), found)
+            self._found[kind, where] = found
+            self._tell(found, *self.judged)
 
     def all(self) -> list[Discrepancy]:
         return list(self._found.values())

@@ -5,6 +5,7 @@ from typing import Any
 
 from trading.audit_correlator.chains import Chains
 from trading.audit_correlator.reconciler import Reconciler
+from trading.audit_correlator.timeline import Timeline
 from trading.messages import Message, Wake
 from trading.messages.audit import (
     AuditQuery,
@@ -30,14 +31,19 @@ _QUERY_TOPIC = "audit-query/"
 class AuditCorrelator:
     """Reads :class:`JournalBatch` of every service; answers an :class:`AuditQuery` when it has
     read each journal to its head, or after :data:`PATIENCE` with what it has.
+
+    ``timeline`` has what matters of the journals, and the ledger; ``version`` changes whenever
+    there is something new to tell.
     """
 
     name = AUDIT_CORRELATOR
 
     def __init__(self, universe: Universe) -> None:
         self._chains = Chains()
-        self._reconciler = Reconciler(universe)
+        self.timeline = Timeline()
+        self._reconciler = Reconciler(universe, self.timeline)
         self._waiting: dict[str, AuditQuery] = {}
+        self.version = 0
         self._faults = FaultBoard(self.name, (), no_effect, no_effect)
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             JournalBatch: self._on_batch,
@@ -57,10 +63,12 @@ class AuditCorrelator:
         return {
             "chains": self._chains.state(),
             "reconciler": self._reconciler.state(),
+            "timeline": self.timeline.state(),
             "waiting": sorted(self._waiting),
         }
 
     def read_to(self, source: str) -> int:
+        """Last sequence number of a journal that has been read, and whose chain holds."""
         return self._chains.length(source)
 
     def discrepancies(self) -> list[Discrepancy]:
@@ -71,6 +79,14 @@ class AuditCorrelator:
         """What led to what, so far."""
         return self._reconciler.correlator.correlations()
 
+    def false_alarms(self) -> int:
+        """Alerts that no fault explains, so far."""
+        return self._reconciler.correlator.false_alarms()
+
+    @property
+    def chains(self) -> Chains:
+        return self._chains
+
     def give_up(self, run_id: str, now: int) -> Sequence[Message]:
         """Answer a query now, with what has been read; nothing if it has been answered."""
         query = self._waiting.pop(run_id, None)
@@ -79,7 +95,14 @@ class AuditCorrelator:
     def _on_batch(self, message: JournalBatch, now: int) -> Sequence[Message]:
         for entries in self._chains.take(message):
             self._reconciler.take(message.source, entries)
-        return self._answer_ready(now)
+        broken = self._chains.broken(message.source)
+        if broken is not None:
+            self.timeline.give_up(message.source)
+            self.timeline.find(broken, message.source, broken.expected)
+        self.version += 1
+        answers = self._answer_ready(now)
+        self.timeline.settle()
+        return answers
 
     def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
         return (answer_ping(self.name, message, now),)
@@ -102,7 +125,7 @@ class AuditCorrelator:
         chains = self._chains
         incomplete = chains.discrepancies(query.heads)
         found, correlations, false_alarms = self._reconciler.finish()
-        return AuditReport(
+        report = AuditReport(
             query.source,
             query.run_id,
             not incomplete and bool(query.heads),
@@ -114,3 +137,6 @@ class AuditCorrelator:
             false_alarms,
             now,
         )
+        self.timeline.close(report, query.heads)
+        self.version += 1
+        return report

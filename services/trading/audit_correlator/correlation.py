@@ -12,42 +12,48 @@ ECHO = 5 * MINUTE
 
 
 class _Fault(msgspec.Struct, gc=False):
-    applied: int
+    applied: int = 0
     effect: int = 0
     ended: int = 0
     recovered: int = 0
 
+    @property
+    def began(self) -> int:
+        """Where nobody says that the fault was applied, its effect says that it was."""
+        return self.applied or self.effect
+
 
 class Correlator:
+    """Journals may be read in any order: an effect may be known before its injection."""
+
     def __init__(self) -> None:
         self._faults: dict[str, _Fault] = {}
         self._alerts: list[AlertFired] = []
 
     def on_applied(self, message: FaultApplied) -> None:
-        self._faults.setdefault(message.fault_id, _Fault(message.event_time))
+        fault = self._fault(message.fault_id)
+        if not fault.applied:
+            fault.applied = message.event_time
 
     def on_ended(self, message: FaultEnded) -> None:
-        fault = self._faults.get(message.fault_id)
-        if fault is not None and not fault.ended:
+        fault = self._fault(message.fault_id)
+        if not fault.ended:
             fault.ended = message.event_time
 
     def on_injected(self, message: FaultInjected) -> None:
-        fault = self._faults.get(message.fault_id)
-        if fault is not None:
-            fault.effect = message.event_time
+        self._fault(message.fault_id).effect = message.event_time
 
     def on_recovered(self, message: FaultRecovered) -> None:
-        fault = self._faults.get(message.fault_id)
-        if fault is not None:
-            fault.recovered = message.event_time
+        self._fault(message.fault_id).recovered = message.event_time
 
     def on_alert(self, alert: AlertFired) -> None:
         self._alerts.append(alert)
 
     def correlations(self) -> tuple[Correlation, ...]:
-        """One for each fault, oldest first."""
+        """One for each fault that began, oldest first."""
         found = []
-        by_time = sorted(self._faults.items(), key=lambda item: item[1].applied)
+        began = [(fault_id, fault) for fault_id, fault in self._faults.items() if fault.began]
+        by_time = sorted(began, key=lambda item: item[1].began)
         for fault_id, fault in by_time:
             first = next((a for a in self._alerts if _explains(fault, a)), None)
             found.append(
@@ -62,12 +68,22 @@ class Correlator:
             )
         return tuple(found)
 
+    def _fault(self, fault_id: str) -> _Fault:
+        return self._faults.setdefault(fault_id, _Fault())
+
     def false_alarms(self) -> int:
         """Alerts that fired while nothing was broken, nor had just been."""
         faults = self._faults.values()
         return sum(1 for a in self._alerts if not any(_explains(f, a) for f in faults))
 
 
+def explains(began: int, over: int, at: int) -> bool:
+    """Can a fault that began then (0: it never did) be why something happened ``at``? ``over``:
+    its end or its recovery, whichever came later; 0 before either.
+    """
+    return 0 < began <= at and (not over or at <= over + ECHO)
+
+
 def _explains(fault: _Fault, alert: AlertFired) -> bool:
     over = max(fault.recovered, fault.ended)
-    return fault.applied <= alert.detected_time and (not over or alert.detected_time <= over + ECHO)
+    return explains(fault.began, over, alert.detected_time)

@@ -1,13 +1,13 @@
 """Takes verified journal entries of every service and compares what they say.
 
 Journals arrive one by one: what a service claims at a moment is judged when the exchange's trades
-and the published prices have been read up to that moment.
+and the published prices have been read up to that moment. What the timeline wants is handed on.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ from trading.audit_correlator.claims import (
     MonitorClaims,
 )
 from trading.audit_correlator.correlation import Correlator
+from trading.audit_correlator.timeline import EVERYWHERE, OWN, Timeline, time_of
 from trading.audit_correlator.trades import TRADE, Trades
 from trading.messages import Message
 from trading.messages.audit import Correlation, Discrepancy, JournalEntry
@@ -32,6 +33,30 @@ from trading.universe import Universe
 
 Handler = Callable[[Any], None]
 
+#: Of the discrepancies in trades only so many are told.
+_MAX_TRADES = 10
+
+
+class _Kind(NamedTuple):
+    """What is done with the entries of a type: ``waits`` for the trades and prices before it;
+    ``recorded`` in the timeline.
+    """
+
+    type: type[Message]
+    handle: Handler
+    waits: bool
+    recorded: bool
+
+
+class _Held(NamedTuple):
+    """A claim that waits. ``as_of``: the newest trade that is in it."""
+
+    seq: int
+    time: int
+    as_of: int
+    handle: Handler
+    payload: Any
+
 
 @cache
 def _decoder(kind: type[Message]) -> Callable[[bytes], Any]:
@@ -45,8 +70,9 @@ def _decoder(kind: type[Message]) -> Callable[[bytes], Any]:
 
 
 class Reconciler:
-    def __init__(self, universe: Universe) -> None:
-        findings = self._findings = Findings()
+    def __init__(self, universe: Universe, timeline: Timeline) -> None:
+        findings = self._findings = Findings(timeline.find)
+        self._timeline = timeline
         trades = self.trades = Trades(universe)
         self._published: dict[str, dict[int, None]] = {a.name: {} for a in universe.assets}
         exchange = ExchangeClaims(trades, findings)
@@ -54,69 +80,74 @@ class Reconciler:
         self._monitor = MonitorClaims(trades, findings, self._published)
         self.correlator = correlator = Correlator()
         self._read_to: dict[str, int] = {EXCHANGE: 0, MARKET_DATA: 0}
-        self._held: dict[str, deque[tuple[int, int, Handler, Any]]] = {}
-        everywhere: dict[type[Message], tuple[bool, Handler]] = {
-            FaultApplied: (False, correlator.on_applied),
-            FaultEnded: (False, correlator.on_ended),
+        self._held: dict[str, deque[_Held]] = {}
+        everywhere: dict[type[Message], tuple[Handler, bool]] = {
+            FaultApplied: (correlator.on_applied, False),
+            FaultEnded: (correlator.on_ended, False),
         }
-        own: dict[str, dict[type[Message], tuple[bool, Handler]]] = {
-            MARKET_DATA: {PriceTick: (False, self._on_price)},
+        own: dict[str, dict[type[Message], tuple[Handler, bool]]] = {
+            MARKET_DATA: {PriceTick: (self._on_price, False)},
             EXCHANGE: {
-                Trade: (False, trades.add),
-                AccountSnapshot: (True, exchange.on_account),
+                Trade: (trades.add, False),
+                AccountSnapshot: (exchange.on_account, True),
             },
             CUSTODIAN: {
-                LedgerPosted: (True, custodian.on_posting),
-                TransferCompleted: (True, custodian.on_transfer),
-                CustodySnapshot: (True, custodian.on_custody),
+                LedgerPosted: (custodian.on_posting, True),
+                TransferCompleted: (custodian.on_transfer, True),
+                CustodySnapshot: (custodian.on_custody, True),
             },
             RISK_MONITOR: {
-                AlertFired: (True, self._on_alert),
-                AlertResolved: (True, self._monitor.on_resolved),
-                PortfolioReported: (True, self._monitor.on_portfolio),
+                AlertFired: (self._on_alert, True),
+                AlertResolved: (self._monitor.on_resolved, True),
+                PortfolioReported: (self._monitor.on_portfolio, True),
             },
             TEST_COORDINATOR: {
-                FaultInjected: (False, correlator.on_injected),
-                FaultRecovered: (False, correlator.on_recovered),
+                FaultInjected: (correlator.on_injected, False),
+                FaultRecovered: (correlator.on_recovered, False),
             },
         }
-        self._everywhere = {k.__name__: (*h, k) for k, h in everywhere.items()}
-        self._handlers = {
-            source: self._everywhere | {k.__name__: (*h, k) for k, h in kinds.items()}
-            for source, kinds in own.items()
+        self._everywhere = _kinds(everywhere, EVERYWHERE)
+        self._kinds = {
+            source: self._everywhere | _kinds(own.get(source, {}), OWN.get(source, ()))
+            for source in (*own, *OWN)
         }
 
     def take(self, source: str, entries: Sequence[JournalEntry]) -> None:
         """Entries of one journal, in order, whose chain holds."""
-        handlers = self._handlers.get(source, self._everywhere)
-        for entry in entries:
-            known = handlers.get(kind_of(entry.body))
+        kinds = self._kinds.get(source, self._everywhere)
+        for index, entry in enumerate(entries):
+            known = kinds.get(kind_of(entry.body))
             if known is None:
                 continue
-            waits, handle, kind = known
             try:
-                decoded = _decoder(kind)(entry.body)
+                decoded = _decoder(known.type)(entry.body)
             except msgspec.DecodeError as error:
+                self._findings.judged = (source, 0, time_of(entry))
                 self._findings.add("CHAIN_BROKEN", source, 0, 0, f"unreadable entry: {error}")
                 continue
-            if waits:
-                held = self._held.setdefault(source, deque())
+            if known.recorded:
+                self._timeline.add(source, entries, index, decoded)
+            if known.waits:
                 as_of = getattr(decoded.payload, "last_trade_id", 0)
-                held.append((decoded.time, as_of, handle, decoded.payload))
+                held = self._held.setdefault(source, deque())
+                held.append(_Held(decoded.seq, decoded.time, as_of, known.handle, decoded.payload))
             else:
-                handle(decoded.payload)
-        if entries and source in self._read_to:
-            self._read_to[source] = _time(entries[-1])
+                self._handle(source, decoded, known.handle)
+        if entries:
+            self._timeline.read(source, entries[-1])
+            if source in self._read_to:
+                self._read_to[source] = time_of(entries[-1])
         self._judge(False)
 
     def finish(self) -> tuple[list[Discrepancy], tuple[Correlation, ...], int]:
         """Judge what still waits; discrepancies, correlations and false alarms. Call once."""
         self._judge(True)
+        self._findings.judged = (RISK_MONITOR, 0, 0)
         self._monitor.finish()
         return self.discrepancies(), self.correlator.correlations(), self.correlator.false_alarms()
 
     def discrepancies(self) -> list[Discrepancy]:
-        return self.trades.discrepancies[:10] + self._findings.all()
+        return self.trades.discrepancies[:_MAX_TRADES] + self._findings.all()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -124,20 +155,28 @@ class Reconciler:
             "held": {source: len(held) for source, held in self._held.items()},
         }
 
+    def _handle(self, source: str, decoded: Any, handle: Handler) -> None:
+        before = len(self.trades.discrepancies)
+        handle(decoded.payload)
+        for found in self.trades.discrepancies[before:_MAX_TRADES]:
+            self._timeline.find(found, source, decoded.seq, decoded.time)
+
     def _judge(self, last: bool) -> None:
         read_to = min(self._read_to.values())
         known = self.trades.last_trade_id
         for source, held in self._held.items():
             while held:
-                time, as_of, handle, payload = held[0]
-                if not last and (time > read_to or as_of > known):
+                claim = held[0]
+                as_of = claim.as_of
+                if not last and (claim.time > read_to or as_of > known):
                     break
                 held.popleft()
+                self._findings.judged = (source, claim.seq, claim.time)
                 if as_of > known:
                     detail = f"claims trade {as_of}, the exchange's journal ends at {known}"
                     self._findings.add(TRADE, source, known, as_of, detail)
                 else:
-                    handle(payload)
+                    claim.handle(claim.payload)
 
     def _on_price(self, tick: PriceTick) -> None:
         published = self._published.get(tick.asset)
@@ -149,7 +188,15 @@ class Reconciler:
         self.correlator.on_alert(alert)
 
 
-def _time(entry: JournalEntry) -> int:
-    body = entry.body
-    start = body.index(b",") + 1
-    return int(body[start : body.index(b",", start)])
+def _kinds(
+    handled: dict[type[Message], tuple[Handler, bool]], recorded: tuple[type[Message], ...]
+) -> dict[str, _Kind]:
+    """By the name that the journals have for a type."""
+    return {
+        kind.__name__: _Kind(kind, *handled.get(kind, (_nothing, False)), kind in recorded)
+        for kind in (*handled, *recorded)
+    }
+
+
+def _nothing(message: Message) -> None:
+    """Only the timeline wants it."""

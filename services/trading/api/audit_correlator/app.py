@@ -1,14 +1,29 @@
-"""How far every journal has been read, what is wrong in it, and what led to what."""
+"""Chains, findings, timeline, evidence, the auditor's ledger; live events; the page at ``/``."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Query
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
 
+from trading.api.audit_correlator import answers
+from trading.api.audit_correlator.stream import Stream, about
 from trading.audit_correlator import AuditCorrelator
 from trading.hosting.app import create_app
-from trading.hosting.host import Host
+from trading.hosting.host import Host, Unavailable
+from trading.runtime.journal import to_ndjson
 from trading.topology import AUDIT_CORRELATOR
+
+STATIC = Path(__file__).parent / "static"
+MAX_RECORDS = 2_000
+
+_After = Annotated[int, Query(ge=0, le=2**62, description="Line of the ledger to go on after.")]
+_Limit = Annotated[int, Query(ge=1, le=MAX_RECORDS, description="Of the records, the newest.")]
+_Source = Annotated[str, InPath(max_length=60, examples=["risk-monitor"])]
+_Seq = Annotated[int, InPath(ge=1, le=2**62, description="Sequence number in its journal.")]
 
 
 def audit_app(host: Host) -> FastAPI:
@@ -19,20 +34,23 @@ def audit_app(host: Host) -> FastAPI:
         description="Reads every journal, believes none of them, compares all.",
     )
 
+    stream = Stream(app.state.stopping, host)
+
     def current() -> AuditCorrelator:
         found: AuditCorrelator = host.component(AUDIT_CORRELATOR)
         return found
 
+    async def durable(made: Any) -> Any:
+        """The answer, once the entries that it stands on cannot be lost any more."""
+        try:
+            await host.durable()
+        except Unavailable as error:
+            raise HTTPException(503, f"not durable: {error}") from error
+        return made
+
     @app.get("/api/v1/chains", tags=["audit"], summary="Every journal as far as it was read")
     async def chains() -> dict[str, Any]:
-        state = current().state()["chains"]["chains"]
-        return {
-            "session": host.live.number,
-            "journals": {
-                name: {"read": length, "head": head, "broken_at": broken or None, "why": why}
-                for name, (length, head, broken, why) in state.items()
-            },
-        }
+        return {"session": host.live.number, "journals": answers.chains(current())}
 
     @app.get("/api/v1/findings", tags=["audit"], summary="Discrepancies found so far")
     async def findings() -> list[dict[str, Any]]:
@@ -46,4 +64,75 @@ def audit_app(host: Host) -> FastAPI:
     async def correlations() -> list[dict[str, Any]]:
         return [msgspec.to_builtins(c) for c in current().correlations()]
 
+    @app.get(
+        "/api/v1/report",
+        tags=["audit"],
+        summary="The newest report: completeness, root, coverage, discrepancies, false alarms",
+    )
+    async def report() -> dict[str, Any]:
+        return answers.report(current())
+
+    @app.get(
+        "/api/v1/timeline",
+        tags=["timeline"],
+        summary="What happened, in order, each with the journal entry that proves it",
+    )
+    async def timeline(after: _After = 0, limit: _Limit = 500) -> dict[str, Any]:
+        made = answers.timeline(current(), after, limit)
+        found: dict[str, Any] = await durable({**about(host), **made})
+        return found
+
+    @app.get(
+        "/api/v1/evidence/{source}/{seq}",
+        tags=["timeline"],
+        summary="An entry of the timeline as it is in its journal, with what its hash is made of",
+        responses={404: {"description": "Not in the timeline, or forgotten."}},
+    )
+    async def evidence(source: _Source, seq: _Seq) -> dict[str, Any]:
+        record = current().timeline.record(source, seq)
+        if record is None:
+            detail = "not in the timeline; every entry is in its service's /journal"
+            raise HTTPException(404, detail)
+        found: dict[str, Any] = await durable(answers.evidence(record))
+        return found
+
+    @app.get(
+        "/api/v1/ledger",
+        tags=["timeline"],
+        summary="The auditor's own hash-chained ledger, one JSON object a line",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"application/x-ndjson": {}}}},
+    )
+    async def ledger(after: _After = 0) -> StreamingResponse:
+        kept = current().timeline.ledger
+        lines = [to_ndjson(line) + b"\n" for line in kept.after(after)]
+        headers = {
+            "X-Session": str(host.live.number),
+            "X-First": str(kept.first),
+            "X-Length": str(kept.length),
+            "X-Head": kept.head.hex(),
+        }
+        body = await durable(iter(lines))
+        return StreamingResponse(body, media_type="application/x-ndjson", headers=headers)
+
+    @app.get(
+        "/events",
+        tags=["audit"],
+        summary="Server-sent events: chains, report and ledger, whenever more has been read",
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {"text/event-stream": {}}},
+            503: {"description": "Too many streams."},
+        },
+    )
+    async def events() -> StreamingResponse:
+        if stream.full:
+            raise HTTPException(503, "too many streams; close one, or try again later")
+        return StreamingResponse(stream.events(), media_type="text/event-stream")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -1,0 +1,271 @@
+"""The auditor's own ledger: complete, chained, and the same however the journals arrive."""
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trading.audit_correlator import AuditCorrelator, ledger, timeline
+from trading.audit_correlator.ledger import Record
+from trading.embedded.api import load_scenario
+from trading.embedded.run import run_plan
+from trading.hosting import snapshot
+from trading.messages.audit import AuditQuery, AuditReport, JournalBatch, JournalEntry
+from trading.runtime.journal import GENESIS, decode, kind_of, verify
+from trading.topology import AUDIT_CORRELATOR, TEST_COORDINATOR
+from trading.universe import default_universe
+
+Journals = dict[str, list[JournalEntry]]
+
+TIMELINE = {kind.__name__ for kinds in timeline.OWN.values() for kind in kinds} | {
+    kind.__name__ for kind in timeline.EVERYWHERE
+}
+
+PARTITION = {
+    "apiVersion": "chaos.trading/v1alpha1",
+    "kind": "ChaosScenario",
+    "metadata": {"name": "partition"},
+    "spec": {
+        "seed": 5,
+        "steadyState": {"for": "1m", "within": "20m"},
+        "faults": [
+            {
+                "name": "cut",
+                "at": "1m",
+                "duration": "2m",
+                "networkPartition": {"between": [["risk-monitor", "exchange"]]},
+            }
+        ],
+        "expect": [{"alert": "venue-down", "of": "cut", "within": "2m"}],
+        "recovery": {"within": "20m"},
+    },
+}
+
+
+def journals_of(scenario: str | Path) -> Journals:
+    result = run_plan(load_scenario(scenario).plan, control=False)
+    assert result.verdict.outcome == "Pass"
+    return {
+        name: list(journal.after(0))
+        for name, journal in result.journals.items()
+        if name != AUDIT_CORRELATOR
+    }
+
+
+@pytest.fixture(scope="module")
+def crash() -> Journals:
+    return journals_of("market-crash")
+
+
+@pytest.fixture(scope="module")
+def partition(tmp_path_factory: pytest.TempPathFactory) -> Journals:
+    file = tmp_path_factory.mktemp("partition") / "partition.yaml"
+    file.write_text(yaml.safe_dump(PARTITION), encoding="utf-8")
+    return journals_of(file)
+
+
+def batches(journals: Journals, order: random.Random, largest: int) -> Iterator[JournalBatch]:
+    """The journals in pieces, whichever comes first."""
+    read = dict.fromkeys(journals, 0)
+    while open_ := [name for name in journals if read[name] < len(journals[name])]:
+        name = order.choice(open_)
+        after, count = read[name], order.randint(1, largest)
+        yield JournalBatch(name, after, tuple(journals[name][after : after + count]))
+        read[name] += count
+
+
+def audited(found: Sequence[JournalBatch] | Iterator[JournalBatch]) -> AuditCorrelator:
+    auditor = AuditCorrelator(default_universe())
+    for batch in found:
+        auditor.on(batch, 0)
+    return auditor
+
+
+def asked(auditor: AuditCorrelator, journals: Journals) -> AuditReport:
+    heads = {name: len(entries) for name, entries in journals.items()}
+    (report,) = auditor.on(AuditQuery(TEST_COORDINATOR, "run", heads), 1)
+    assert isinstance(report, AuditReport)
+    return report
+
+
+def lines(auditor: AuditCorrelator) -> list[tuple[int, int, str, Any]]:
+    return [decode(line.body) for line in auditor.timeline.ledger.after(0)]
+
+
+@pytest.mark.parametrize("scenario", ["crash", "partition"])
+@pytest.mark.parametrize("seed", range(6))
+def test_it_is_the_same_however_the_journals_arrive(
+    scenario: str, seed: int, request: pytest.FixtureRequest
+) -> None:
+    journals: Journals = request.getfixturevalue(scenario)
+    plain = audited(JournalBatch(name, 0, tuple(found)) for name, found in journals.items())
+    mixed = audited(batches(journals, random.Random(seed), largest=4000))
+    first, second = plain.timeline.ledger, mixed.timeline.ledger
+    assert (second.length, second.head) == (first.length, first.head)
+    assert first.length > 10
+    reports = [asked(auditor, journals) for auditor in (plain, mixed)]
+    assert reports[0] == reports[1]
+    assert (second.length, second.head) == (first.length, first.head)
+
+
+def test_it_verifies_and_holds_every_entry_that_matters_once(crash: Journals) -> None:
+    auditor = audited(batches(crash, random.Random(1), largest=3000))
+    report = asked(auditor, crash)
+    kept = auditor.timeline.ledger
+    assert verify(kept.after(0)) == (kept.length, kept.head)
+    wanted = [
+        (name, decode(entry.body)[0], entry.hash.hex())
+        for name, entries in crash.items()
+        for entry in entries
+        if kind_of(entry.body) in TIMELINE
+    ]
+    found = [(p["source"], p["seq"], p["hash"]) for _, _, kind, p in lines(auditor) if "seq" in p]
+    assert sorted(found) == sorted(wanted)
+    times = [time for _, time, _, _ in lines(auditor)]
+    assert times == sorted(times)
+    *_, (_, _, kind, said) = lines(auditor)
+    assert (kind, said["root"], said["complete"]) == ("AuditReport", report.root, True)
+
+
+def test_the_evidence_is_the_journal_s_own_entry(crash: Journals) -> None:
+    auditor = audited(batches(crash, random.Random(2), largest=2000))
+    asked(auditor, crash)
+    for record in auditor.timeline.records():
+        entries = crash[record.source]
+        assert record.entry == entries[record.seq - 1]
+        assert record.previous == (entries[record.seq - 2].hash if record.seq > 1 else GENESIS)
+        assert sha256(record.previous + record.entry.body).digest() == record.entry.hash
+        assert auditor.timeline.record(record.source, record.seq) is record
+
+
+def test_what_was_read_is_taken_once(crash: Journals) -> None:
+    found = list(batches(crash, random.Random(3), largest=2000))
+    twice = [batch for batch in found for _ in range(2)]
+    assert audited(twice).timeline.ledger.head == audited(found).timeline.ledger.head
+
+
+def test_a_snapshot_goes_on_where_it_was(crash: Journals) -> None:
+    found = list(batches(crash, random.Random(4), largest=2000))
+    middle = len(found) // 2
+    half = audited(found[:middle])
+    assert half.timeline.ledger.length > 0
+    restored = snapshot.load(snapshot.dump({"auditor": half}))["auditor"]
+    for auditor in (half, restored):
+        for batch in found[middle:]:
+            auditor.on(batch, 0)
+    assert asked(restored, crash) == asked(half, crash)
+    assert restored.state() == half.state()
+
+
+def test_a_record_waits_for_the_slowest_journal(crash: Journals) -> None:
+    late = crash["custodian"]
+    auditor = AuditCorrelator(default_universe())
+    for name, entries in crash.items():
+        if name != "custodian":
+            auditor.on(JournalBatch(name, 0, tuple(entries)), 0)
+    assert auditor.timeline.ledger.length == 0
+    waiting = auditor.timeline.records()
+    assert waiting and all(record.line == 0 for record in waiting)
+    auditor.on(JournalBatch("custodian", 0, tuple(late)), 0)
+    assert auditor.timeline.ledger.length >= len(waiting) - 3
+
+
+def test_it_does_not_wait_for_ever(crash: Journals, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "MAX_WAITING", 5)
+    auditor = AuditCorrelator(default_universe())
+    for name, entries in crash.items():
+        if name != "custodian":
+            auditor.on(JournalBatch(name, 0, tuple(entries)), 0)
+    assert auditor.timeline.waiting == 5
+    assert auditor.timeline.ledger.length == len(auditor.timeline.records()) - 5
+
+
+def test_old_lines_are_forgotten_and_the_chain_goes_on(
+    crash: Journals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = audited(batches(crash, random.Random(5), largest=2000))
+    monkeypatch.setattr(ledger, "MAX_LINES", 8)
+    auditor = audited(batches(crash, random.Random(5), largest=2000))
+    kept = auditor.timeline.ledger
+    assert kept.head == whole.timeline.ledger.head
+    assert kept.first == kept.length - 7
+    *_, before = whole.timeline.ledger.after(0) if kept.first == 1 else _until(whole, kept.first)
+    assert verify(kept.after(0), after=kept.first - 1, head=before.hash)[1] == kept.head
+    assert len(list(kept.after(kept.length - 3))) == 3
+    (gone,) = (r for r in whole.timeline.ledger.records() if r.line == 1)
+    assert auditor.timeline.record(gone.source, gone.seq) is None
+
+
+def _until(auditor: AuditCorrelator, seq: int) -> list[JournalEntry]:
+    return list(auditor.timeline.ledger.after(0))[: seq - 1]
+
+
+def test_a_broken_chain_is_in_it_and_holds_nothing_up(crash: Journals) -> None:
+    honest = crash["trading-engine"]
+    body = honest[4999].body.replace(b'"', b"'", 1)
+    changed = [*honest[:4999], JournalEntry(body, honest[4999].hash), *honest[5000:]]
+    damaged = {**crash, "trading-engine": changed}
+    auditor = audited(batches(damaged, random.Random(6), largest=3000))
+    found = [(time, p) for _, time, kind, p in lines(auditor) if kind == "Discrepancy"]
+    ((time, finding),) = found
+    assert (finding["kind"], finding["where"]) == ("CHAIN_BROKEN", "trading-engine")
+    assert finding["expected"] == 5000
+    assert time == decode(honest[4998].body)[1]
+    later = [r for r in auditor.timeline.records() if isinstance(r, Record) and r.time > time]
+    assert later and any(record.line for record in later)
+    assert not asked(auditor, damaged).complete
+
+
+def lying(journals: Journals) -> tuple[Journals, int]:
+    """The exchange says of an account that it has one unit more; and when it says so."""
+    entries = journals["exchange"]
+    claims = [i for i, e in enumerate(entries) if kind_of(e.body) == "AccountSnapshot"]
+    place = claims[len(claims) // 2]
+    told, head = [], GENESIS
+    for index, entry in enumerate(entries):
+        body = entry.body
+        if index == place:
+            body = re.sub(rb'"free":(\d+)', lambda m: b'"free":%d' % (int(m[1]) + 1), body, count=1)
+        head = sha256(head + body).digest()
+        told.append(JournalEntry(body, head))
+    return {**journals, "exchange": told}, decode(entries[place].body)[1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_finding_stands_where_the_lie_was_told(crash: Journals, seed: int) -> None:
+    journals, told_at = lying(crash)
+    auditor = audited(batches(journals, random.Random(seed), largest=3000))
+    found = [(time, p) for _, time, kind, p in lines(auditor) if kind == "Discrepancy"]
+    ((time, finding),) = found
+    assert finding["kind"] in ("CASH", "POSITION") and finding["where"].startswith("exchange/")
+    assert abs(finding["expected"] - finding["actual"]) == 1
+    assert time == told_at
+    plain = audited(JournalBatch(name, 0, tuple(all_)) for name, all_ in journals.items())
+    assert plain.timeline.ledger.head == auditor.timeline.ledger.head
+
+
+def test_a_network_whose_journal_nobody_reads_holds_nothing_up_after_the_report(
+    partition: Journals,
+) -> None:
+    """Where every service is a process of its own, each plays its side."""
+    read = {name: entries for name, entries in partition.items() if name != "network"}
+    auditor = audited(batches(read, random.Random(7), largest=2000))
+    waiting = auditor.timeline.waiting
+    assert waiting > 0
+    asked(auditor, read)
+    assert auditor.timeline.waiting == 0
+    assert auditor.timeline.ledger.length > waiting
+
+
+def test_an_effect_may_be_read_before_its_injection(partition: Journals) -> None:
+    """The network's journal comes last, and the effect is in the coordinator's."""
+    names = sorted(partition, key=lambda name: name == "network")
+    auditor = audited(JournalBatch(name, 0, tuple(partition[name])) for name in names)
+    (correlation,) = asked(auditor, partition).correlations
+    assert 0 < correlation.effect <= correlation.first_alert
+    assert correlation.first_alert_rule == "venue-down"
