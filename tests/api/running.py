@@ -1,5 +1,7 @@
 """A real ``trading up`` on ports of its own, as a user starts it."""
 
+import contextlib
+import fcntl
 import hashlib
 import hmac
 import json
@@ -8,29 +10,38 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 
 PORTS = range(8080, 8087)
 
 
+_reserved: list[TextIO] = []
+
+
 def free_offset() -> int:
-    """An offset whose seven ports are all free now."""
-    for offset in range(1000 + os.getpid() % 400 * 100, 50_000, 100):
-        taken = []
+    """An offset whose seven ports are free, and this process's until it ends.
+
+    Test workers pick ports at the same time, so a look alone is a race: a lock on a file
+    decides. All ports are below the kernel's range for outgoing connections.
+    """
+    locks = Path(tempfile.gettempdir()) / "trading-test-ports"
+    locks.mkdir(exist_ok=True)
+    for offset in range(1000, 24_600, 100):
+        lock = (locks / str(offset)).open("w")
         try:
-            for port in PORTS:
-                made = socket.socket()
-                taken.append(made)
-                made.bind(("127.0.0.1", port + offset))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.ExitStack() as taken:
+                for port in PORTS:
+                    taken.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
         except OSError:
+            lock.close()
             continue
-        finally:
-            for made in taken:
-                made.close()
+        _reserved.append(lock)
         return offset
     raise RuntimeError("no seven free ports")
 
@@ -64,6 +75,8 @@ class Up:
             name, _, url = line.partition(" ")
             self.url[name] = url.strip()
         else:
+            self.process.communicate()
+            self.log.close()
             raise RuntimeError(f"trading up ended: {Path(self.log.name).read_text()}")
         self.credentials: dict[str, Any] = json.loads((self.data / "credentials.json").read_text())
         self.exchange = self.client()

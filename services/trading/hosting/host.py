@@ -31,6 +31,8 @@ TURN = 0.02
 SLACK = 0.25
 #: Journal entries between two snapshots.
 SNAPSHOT_EVERY = 100_000
+#: Wall seconds between two looks of an auditor in the same process.
+AUDIT_EVERY = 1.0
 _RETRY = 0.5
 ANCHOR = "anchor"
 
@@ -284,11 +286,15 @@ class Host:
     async def _pump(self) -> None:
         """Let the kernel do what is due, and sleep until something is."""
         clock = asyncio.get_running_loop().time
+        audited = 0.0
         while not self._stopping:
             live = self.live
             kernel = live.kernel
             self._input.clear()
             until, turn = self.clock.now(), clock() + TURN
+            if clock() - audited > AUDIT_EVERY:
+                audited = clock()
+                kernel.audit()
             due = kernel.next_at
             while due is not None and due <= until and clock() < turn:
                 kernel.step()

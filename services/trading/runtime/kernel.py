@@ -153,6 +153,11 @@ class Kernel:
         self._unaudited = frozen["unaudited"]
         self._rewire()
 
+    def audit(self) -> None:
+        """Hand the auditor what there is, without waiting until it is much."""
+        if self._unaudited:
+            self._feed_auditor(self.now)
+
     def retap(self, taps: Mapping[MessageType, Tap]) -> None:
         """Replace all taps."""
         self._taps = dict(taps)
