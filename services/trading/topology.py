@@ -1,4 +1,7 @@
-"""The one table: service, port, networks, and who may call whom."""
+"""The one table: service, port, networks, and who may call whom.
+
+A deployment has one network for each callee, of it and its callers; only the callee listens there.
+"""
 
 from typing import NamedTuple
 
@@ -66,7 +69,49 @@ SERVICES: dict[str, Service] = {
     )
 }
 
+POSTGRES = "postgres"
+REDIS = "redis"
+OTEL_COLLECTOR = "otel-collector"
+JAEGER = "jaeger"
+PROMETHEUS = "prometheus"
+GRAFANA = "grafana"
+
+
+class Store(NamedTuple):
+    """What a deployment has beside the services. ``ports``: where it listens, the one that its
+    users open first; ``callers``: who opens connections to it.
+    """
+
+    name: str
+    ports: tuple[int, ...]
+    callers: tuple[str, ...]
+
+
+#: The Job that makes roles and schemas.
+DATABASE_SETUP = "database"
+
+INFRASTRUCTURE: dict[str, Store] = {
+    s.name: s
+    for s in (
+        Store(POSTGRES, (5432,), (*SERVICES, DATABASE_SETUP)),
+        Store(REDIS, (6379,), (MARKET_DATA, TRADING_ENGINE)),
+        Store(OTEL_COLLECTOR, (4318, 8889, 13133), (*SERVICES, PROMETHEUS)),
+        Store(JAEGER, (16686, 4317), (OTEL_COLLECTOR, GRAFANA)),
+        Store(PROMETHEUS, (9090,), (GRAFANA,)),
+        Store(GRAFANA, (3000,), ()),
+    )
+}
+
 
 def may_connect(source: str, target: str) -> bool:
     """May ``source`` open a connection to ``target``? Answers flow back on it."""
     return target in SERVICES[source].calls
+
+
+def callers(name: str) -> tuple[str, ...]:
+    """Who opens connections to a service or store, in a deployment with all of them: Prometheus
+    reads every service.
+    """
+    if name in INFRASTRUCTURE:
+        return INFRASTRUCTURE[name].callers
+    return (*(other for other in SERVICES if may_connect(other, name)), PROMETHEUS)
