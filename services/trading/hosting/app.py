@@ -21,7 +21,7 @@ _PAGE = 2000
 def create_app(service: str, host: Host, *, title: str, description: str) -> FastAPI:
     """A service's app with the common routes; ``state.registry`` takes its metrics."""
     app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
-    add_docs(app)
+    add_docs(app, service)
     app.add_middleware(Guard, service=service)
     registry = app.state.registry = CollectorRegistry()
     registry.register(_HostMetrics(service, host))

@@ -4,6 +4,7 @@ The usual page loads its script from another host: blank without the internet, a
 content security policy.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _FILES = {
     "/docs/docs.css": ("docs.css", "text/css"),
 }
 
+#: Answers of real services after a real run, kept by ``python -m tools.examples``.
+EXAMPLES = STATIC / "examples"
 #: What the common routes answer: path -> media type, example.
 _COMMON: dict[str, tuple[str, Any]] = {
     "/health": ("application/json", {"status": "ok", "service": "exchange"}),
@@ -34,13 +37,13 @@ _COMMON: dict[str, tuple[str, Any]] = {
 }
 
 
-def add_docs(app: FastAPI) -> None:
+def add_docs(app: FastAPI, service: str) -> None:
     """The app must have been made with ``docs_url=None``."""
     described = app.openapi
 
     def with_examples() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _add_examples(described()["paths"])
+            _add_examples(described()["paths"], service)
         return described()
 
     app.openapi = with_examples  # type: ignore[method-assign]
@@ -55,8 +58,17 @@ def _add_file(app: FastAPI, path: str, file: Path, media_type: str) -> None:
     app.add_api_route(path, answer, methods=["GET"], include_in_schema=False)
 
 
-def _add_examples(paths: dict[str, Any]) -> None:
+def _add_examples(paths: dict[str, Any], service: str) -> None:
     for path, (media_type, example) in _COMMON.items():
         answers = paths.get(path, {}).get("get", {}).get("responses", {})
         content = answers.get("200", {}).setdefault("content", {})
         content.setdefault(media_type, {}).setdefault("example", example)
+    kept = EXAMPLES / f"{service}.json"
+    if not kept.exists():
+        return
+    for operation, example in json.loads(kept.read_text(encoding="utf-8")).items():
+        method, path = operation.split(" ")
+        for code, answer in paths.get(path, {}).get(method, {}).get("responses", {}).items():
+            if code.startswith("2"):
+                for media in answer.setdefault("content", {"application/json": {}}).values():
+                    media.setdefault("example", example)

@@ -1,0 +1,118 @@
+"""Ask a real ecosystem after a real run, and keep its answers as the examples of the API pages.
+
+    python -m tools.examples
+
+Times and ids differ from run to run, so that this is no part of ``make generate``. The exchange,
+the custodian and the risk monitor have their examples beside their code.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.api.running import Up, wait_for
+from trading.hosting.docs import EXAMPLES
+from trading.topology import (
+    AUDIT_CORRELATOR,
+    MARKET_DATA,
+    TEST_COORDINATOR,
+    TRADING_ENGINE,
+)
+
+#: Items of a list that an example shows; longer lists say nothing more about their shape.
+_ITEMS = 2
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        up = Up(Path(directory) / "data")
+        try:
+            found = _ask(up)
+        finally:
+            up.stop()
+    for service, answers in found.items():
+        path = EXAMPLES / f"{service}.json"
+        path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{path}: {len(answers)} examples")
+
+
+def _ask(up: Up) -> dict[str, dict[str, Any]]:
+    """Every service's answers, by operation."""
+    found: dict[str, dict[str, Any]] = {}
+    with up.coordinator() as coordinator:
+        begun = coordinator.post("/runs", json={"scenario": "market-crash", "overrides": {}})
+        run = f"/runs/{begun.json()['id']}"
+        wait_for("the verdict", lambda: coordinator.get(run).json().get("outcome"), 200)
+        shown = found[TEST_COORDINATOR] = {
+            "post /runs": _trimmed(begun.json()),
+            "get /runs/{run_id}/events": _events(up.url[TEST_COORDINATOR] + run + "/events"),
+        }
+        for path in ("/scenarios", "/runs"):
+            shown[f"get {path}"] = _trimmed(coordinator.get(path).json())
+        shown["get /runs/{run_id}"] = _trimmed(coordinator.get(run).json())
+        text = Path("scenarios/market-crash.yaml").read_text(encoding="utf-8")
+        given = {"text": text.replace("name: market-crash", "name: my-crash")}
+        shown["post /scenarios"] = _trimmed(coordinator.post("/scenarios", json=given).json())
+        _rest(up, found)
+        again = coordinator.post("/runs", json={"scenario": "market-crash", "overrides": {}}).json()
+        aborted = coordinator.post(f"/runs/{again['id']}/abort", json={"reason": "enough seen"})
+        shown["post /runs/{run_id}/abort"] = _trimmed(aborted.json())
+    return found
+
+
+def _rest(up: Up, found: dict[str, dict[str, Any]]) -> None:
+    feed, engine, audit = (up.url[s] for s in (MARKET_DATA, TRADING_ENGINE, AUDIT_CORRELATOR))
+    price = "/api/v3/simple/price"
+    found[MARKET_DATA] = {
+        f"get {price}": _get(f"{feed}{price}?ids=bitcoin,ethereum"),
+        "get /api/v1/assets": _get(f"{feed}/api/v1/assets"),
+        "get /api/v1/ticks": _get(f"{feed}/api/v1/ticks?asset=BTC"),
+        "get /api/v1/stream": _events(f"{feed}/api/v1/stream"),
+    }
+    found[TRADING_ENGINE] = {"get /api/v1/strategies": _get(f"{engine}/api/v1/strategies")}
+    shown = found[AUDIT_CORRELATOR] = {
+        f"get /api/v1/{name}": _get(f"{audit}/api/v1/{name}")
+        for name in ("chains", "findings", "correlations", "report", "timeline")
+    }
+    entry = _good(httpx.get(f"{audit}/api/v1/timeline"))["phases"][0]
+    where = f"{entry['source']}/{entry['seq']}"
+    shown["get /api/v1/evidence/{source}/{seq}"] = _get(f"{audit}/api/v1/evidence/{where}")
+    shown["get /api/v1/ledger"] = httpx.get(f"{audit}/api/v1/ledger").text.splitlines()[0] + "\n"
+    shown["get /events"] = _events(f"{audit}/events")
+
+
+def _get(url: str) -> Any:
+    return _trimmed(_good(httpx.get(url, timeout=30)))
+
+
+def _good(answer: httpx.Response) -> Any:
+    if not answer.is_success:
+        sys.exit(f"{answer.request.method} {answer.request.url}: {answer.text}")
+    return answer.json()
+
+
+def _events(url: str) -> str:
+    """The first event of a stream, shortened."""
+    lines: list[str] = []
+    with httpx.stream("GET", url, timeout=30) as answer:
+        for line in answer.iter_lines():
+            if not line and any(kept.startswith("data:") for kept in lines):
+                break
+            lines.append(line if len(line) < 200 else f"{line[:200]}...")
+    return "\n".join(lines).lstrip() + "\n\n"
+
+
+def _trimmed(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {name: _trimmed(value) for name, value in list(answer.items())}
+    if isinstance(answer, list):
+        return [_trimmed(value) for value in answer[:_ITEMS]]
+    return answer
+
+
+if __name__ == "__main__":
+    main()
