@@ -1,0 +1,117 @@
+"""The edge of a Compose deployment, over real sockets."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from trading.compose import edge
+
+
+def free_port() -> int:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        port: int = made.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def forwarding(target: int) -> AsyncIterator[int]:
+    """The port that hands connections on to ``target``."""
+    port = free_port()
+    running = asyncio.create_task(edge.serve("127.0.0.1", {port: ("127.0.0.1", target)}))
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            break
+        except OSError:
+            assert not running.done(), running
+            await asyncio.sleep(0)
+    writer.close()
+    try:
+        yield port
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def answering(
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """The port of an edge before a server."""
+    server = await asyncio.start_server(handler, "127.0.0.1", 0)
+    async with server, forwarding(server.sockets[0].getsockname()[1]) as port:
+        yield port
+
+
+def test_both_directions_to_their_ends() -> None:
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read()).upper())
+        writer.close()
+
+    async def check() -> bytes:
+        async with answering(shout) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"order" * 100_000)
+            # The answer comes only after the end of the question.
+            writer.write_eof()
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    assert asyncio.run(check()) == b"ORDER" * 100_000
+
+
+def test_a_target_that_is_not_there_is_a_broken_connection() -> None:
+    async def check() -> bytes:
+        async with forwarding(free_port()) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                async with asyncio.timeout(5):
+                    return await reader.read()
+            finally:
+                writer.close()
+
+    with contextlib.suppress(ConnectionResetError):
+        assert asyncio.run(check()) == b""
+
+
+def test_a_connection_broken_on_one_side_breaks_on_the_other() -> None:
+    async def check() -> None:
+        seen: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+        async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await seen.put(writer)
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+            writer.close()
+
+        async with answering(keep) as port:
+            await seen.get()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            (await seen.get()).transport.abort()
+            with contextlib.suppress(ConnectionResetError):
+                async with asyncio.timeout(5):
+                    assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    "arguments,said",
+    [
+        (["127.0.0.1"], "python -m trading.compose.edge"),
+        (["127.0.0.1", "8080"], "8080: must be like"),
+        (["127.0.0.1", "x=y:1"], "x=y:1: must be like"),
+        (["192.0.2.1", "8080=x:1"], "192.0.2.1: "),
+    ],
+)
+def test_wrong_arguments_say_so(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edge.main(arguments) == 2
+    assert said in capsys.readouterr().err
