@@ -78,13 +78,17 @@ GRAFANA = "grafana"
 
 
 class Store(NamedTuple):
-    """What a deployment has beside the services. ``ports``: where it listens, the one that its
-    users open first; ``callers``: who opens connections to it.
+    """What a deployment has beside the services. ``ports``: where it listens, each with those that
+    open connections to it; the first is its main one.
     """
 
     name: str
-    ports: tuple[int, ...]
-    callers: tuple[str, ...]
+    ports: dict[int, tuple[str, ...]]
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """Of any port."""
+        return tuple(dict.fromkeys(name for names in self.ports.values() for name in names))
 
 
 #: The Job that makes roles and schemas.
@@ -93,14 +97,19 @@ DATABASE_SETUP = "database"
 INFRASTRUCTURE: dict[str, Store] = {
     s.name: s
     for s in (
-        Store(POSTGRES, (5432,), (*SERVICES, DATABASE_SETUP)),
-        Store(REDIS, (6379,), (MARKET_DATA, TRADING_ENGINE)),
-        Store(OTEL_COLLECTOR, (4318, 8889, 13133), (*SERVICES, PROMETHEUS)),
-        Store(JAEGER, (16686, 4317), (OTEL_COLLECTOR, GRAFANA)),
-        Store(PROMETHEUS, (9090,), (GRAFANA,)),
-        Store(GRAFANA, (3000,), ()),
+        Store(POSTGRES, {5432: (*SERVICES, DATABASE_SETUP)}),
+        Store(REDIS, {6379: (MARKET_DATA, TRADING_ENGINE)}),
+        # Traces; its own metrics; its health.
+        Store(OTEL_COLLECTOR, {4318: tuple(SERVICES), 8889: (PROMETHEUS,), 13133: ()}),
+        # The page and its API; traces.
+        Store(JAEGER, {16686: (GRAFANA,), 4317: (OTEL_COLLECTOR,)}),
+        Store(PROMETHEUS, {9090: (GRAFANA,)}),
+        Store(GRAFANA, {3000: ()}),
     )
 }
+
+#: What people open, on the fixed ports.
+PUBLISHED = (*SERVICES, GRAFANA, PROMETHEUS, JAEGER)
 
 
 def may_connect(source: str, target: str) -> bool:

@@ -74,7 +74,7 @@ def document(
         made[SECRETS] = _secrets(secrets, image, chaos=_has_chaos(found))
     routes = published(services)
     if routes:
-        made[EDGE] = _edge(routes, image, {alias: name for name, alias in aliases.items()})
+        made[EDGE] = _edge(routes, image, aliases)
     networks = {name: {"internal": True} for name in sorted(aliases)}
     compose: dict[str, Any] = {"name": project, "services": made, "networks": networks}
     if routes:
@@ -173,16 +173,13 @@ def _secrets(volumes: Iterable[str], image: str, *, chaos: bool) -> dict[str, An
     }
 
 
-def _edge(
-    routes: Mapping[int, tuple[str, int]], image: str, components: Mapping[str, str]
-) -> dict[str, Any]:
+def _edge(routes: Mapping[int, str], image: str, aliases: Mapping[str, str]) -> dict[str, Any]:
     """The only one with published ports."""
     alias = "trading-edge"
-    reached = sorted({components[name] for name, _ in routes.values()})
     return {
         "image": f"${{TRADING_IMAGE:-{image}}}",
         "entrypoint": ["python3", "-m", "trading.compose.edge", alias],
-        "command": [f"{port}={name}:{number}" for port, (name, number) in routes.items()],
+        "command": [f"{port}={aliases[name]}:{port}" for port, name in routes.items()],
         "user": "10001:10001",
         "read_only": True,
         "cap_drop": ["ALL"],
@@ -194,5 +191,8 @@ def _edge(
             {"target": p, "published": str(p), "host_ip": "127.0.0.1", "protocol": "tcp"}
             for p in routes
         ],
-        "networks": {EDGE: {"aliases": [alias]}, **{name: {} for name in reached}},
+        "networks": {
+            EDGE: {"aliases": [alias]},
+            **{name: {} for name in sorted(set(routes.values()))},
+        },
     }

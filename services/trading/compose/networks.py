@@ -25,14 +25,15 @@ def callers(policies: Iterable[Policy]) -> dict[str, list[str]]:
     return {callee: sorted(names) for callee, names in found.items()}
 
 
-def published(services: Iterable[Service]) -> dict[int, tuple[str, int]]:
-    """By fixed port: the Service's name and port. Those that the chart opens to the outside."""
-    found = {}
-    for service in services:
-        if service.spec.type == "NodePort":
-            for port in service.spec.ports:
-                if port.node_port is not None:
-                    found[port.port] = service.metadata.name, port.port
+def published(services: Iterable[Service]) -> dict[int, str]:
+    """By fixed port, which is the component's own: those that the chart opens to the outside."""
+    found = {
+        port.port: service.metadata.component
+        for service in services
+        if service.spec.type == "NodePort"
+        for port in service.spec.ports
+        if port.node_port is not None
+    }
     return dict(sorted(found.items()))
 
 

@@ -1,0 +1,307 @@
+{{/*
+What each component is made of, as one table: kind, image, args, env, ports, user, probes, mounts,
+resources. _workload.tpl makes a workload of any of them.
+mounts: path -> one of secret (the component's own), tls, scratch, config (a ConfigMap's name), data
+(size and storage class).
+*/}}
+
+{{- define "trading.component" -}}
+{{- $topology := include "trading.topology" .root | fromYaml }}
+{{- if hasKey $topology.services .component }}
+{{- include "trading.component.service" (merge (dict "known" (get $topology.services .component)) .) }}
+{{- else }}
+{{- include (printf "trading.component.%s" .component) . }}
+{{- end }}
+{{- end }}
+
+{{- define "trading.component.service" -}}
+{{- $values := .root.Values }}
+{{- $fullname := include "trading.fullname" .root }}
+{{- $own := get $values.services .component }}
+{{- $topology := include "trading.topology" .root | fromYaml }}
+kind: Deployment
+image: {{ include "trading.image" .root }}
+pullPolicy: {{ $values.image.pullPolicy }}
+replicas: {{ $own.replicas }}
+# Two of one service would wait for each other's journal; trading engines have one each.
+strategy: {{ eq .component "trading-engine" | ternary "RollingUpdate" "Recreate" }}
+args: [serve, {{ .component }}]
+user: 10001
+grace: 20
+ports:
+  http: {{ .known.port }}
+env:
+  BIND_HOST: "0.0.0.0"
+  DATA_DIR: /tmp/data
+  JOURNAL: postgres
+  LOG_LEVEL: {{ $values.logLevel }}
+  SIM_SPEED: {{ $values.simulation.speed | quote }}
+  SIM_SPEED_LIMIT: {{ $values.simulation.speedLimit | quote }}
+  SIM_SEED: {{ $values.simulation.seed | quote }}
+  ENABLE_CHAOS_SCENARIOS: {{ $values.chaos.enabled | quote }}
+  ENABLE_AUDIT_LOGGING: {{ $values.audit.enabled | quote }}
+  {{- range $callee := .known.calls }}
+  {{ $callee | upper | replace "-" "_" }}_URL: http://{{ $fullname }}-{{ $callee }}:{{ (get $topology.services $callee).port }}
+  {{- end }}
+  {{- if $values.otelCollector.enabled }}
+  OTEL_EXPORTER_OTLP_ENDPOINT: http://{{ $fullname }}-otel-collector:4318
+  {{- end }}
+  LINK_TOKEN_FILE: /run/secrets/trading/link-token
+  LINK_PEERS_FILE: /run/secrets/trading/link-peers
+  DATABASE_URL_FILE: /run/secrets/trading/database-url
+  {{- if $values.chaos.enabled }}
+  CHAOS_TOKEN_FILE: /run/secrets/trading/chaos-token
+  {{- end }}
+  {{- if has .component (get $topology.stores "redis").callers }}
+  REDIS_URL_FILE: /run/secrets/trading/redis-url
+  {{- end }}
+  {{- if eq .component "risk-monitor" }}
+  RISK_TOKEN_FILE: /run/secrets/trading/risk-token
+  {{- end }}
+  {{- if eq .component "exchange" }}
+  API_KEY_FILE: /run/secrets/trading/api-key
+  API_SECRET_FILE: /run/secrets/trading/api-secret
+  {{- end }}
+  {{- if eq .component "market-data" }}
+  ENABLE_REAL_MARKET_DATA: {{ $values.marketData.live | quote }}
+  {{- if and $values.marketData.live $values.marketData.existingSecret }}
+  COINGECKO_API_KEY_FILE: /run/secrets/upstream/coingecko-api-key
+  COINMARKETCAP_API_KEY_FILE: /run/secrets/upstream/coinmarketcap-api-key
+  {{- end }}
+  {{- end }}
+  {{- range $name, $value := $own.env }}
+  {{ $name }}: {{ $value | quote }}
+  {{- end }}
+probes:
+  # Alive means ready to be called: whether its peers are there is what /ready says, and each
+  # needs the others to be reachable before it can be.
+  startup: {httpGet: {path: /health, port: http}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}
+  readiness: {httpGet: {path: /health, port: http}, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 3}
+  liveness: {httpGet: {path: /health, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" .component "existing" $own.existingSecret) }}}
+  /tmp: {scratch: true}
+  {{- if $values.tls.required }}
+  /run/secrets/tls: {tls: {{ $values.tls.existingSecret }}, only: [ca.crt]}
+  {{- end }}
+  {{- if and (eq .component "market-data") $values.marketData.live $values.marketData.existingSecret }}
+  /run/secrets/upstream: {secret: {{ $values.marketData.existingSecret }}}
+  {{- end }}
+resources: {{ toJson $own.resources }}
+{{- end }}
+
+{{- define "trading.component.database" -}}
+{{- $values := .root.Values }}
+kind: Job
+image: {{ include "trading.image" .root }}
+pullPolicy: {{ $values.image.pullPolicy }}
+args: [database, setup, --passwords, /run/secrets/trading]
+user: 10001
+ports: {}
+env:
+  ADMIN_DATABASE_URL_FILE: /run/secrets/trading/admin-url
+probes: {}
+mounts:
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "database" "existing" $values.postgres.existingSecret) }}}
+  /tmp: {scratch: true}
+  {{- if $values.tls.required }}
+  /run/secrets/tls: {tls: {{ $values.tls.existingSecret }}, only: [ca.crt]}
+  {{- end }}
+resources: {requests: {cpu: 20m, memory: 64Mi}, limits: {cpu: "1", memory: 256Mi}}
+{{- end }}
+
+{{- define "trading.component.postgres" -}}
+{{- $own := .root.Values.postgres }}
+kind: StatefulSet
+image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+# The image's entrypoint prepares the data directory, then starts what follows.
+args:
+  - postgres
+  - -c
+  - max_connections=100
+  - -c
+  - password_encryption=scram-sha-256
+  {{- if .root.Values.tls.required }}
+  - -c
+  - ssl=on
+  - -c
+  - ssl_cert_file=/run/secrets/tls/tls.crt
+  - -c
+  - ssl_key_file=/run/secrets/tls/tls.key
+  {{- end }}
+user: 999
+grace: 60
+ports:
+  postgres: 5432
+env:
+  POSTGRES_DB: trading
+  POSTGRES_PASSWORD_FILE: /run/secrets/trading/password
+  POSTGRES_INITDB_ARGS: --auth-host=scram-sha-256
+  PGDATA: /var/lib/postgresql/data/pgdata
+probes:
+  startup: {exec: {command: [pg_isready, -h, 127.0.0.1, -U, postgres, -d, trading]}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}
+  readiness: {exec: {command: [pg_isready, -h, 127.0.0.1, -U, postgres, -d, trading]}, periodSeconds: 5, timeoutSeconds: 3}
+  liveness: {exec: {command: [pg_isready, -h, 127.0.0.1, -U, postgres, -d, trading]}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "postgres" "existing" $own.existingSecret) }}}
+  /var/lib/postgresql/data: {data: {{ toJson $own.storage }}}
+  /var/run/postgresql: {scratch: true}
+  /tmp: {scratch: true}
+  {{- if .root.Values.tls.required }}
+  /run/secrets/tls: {tls: {{ .root.Values.tls.existingSecret }}}
+  {{- end }}
+resources: {{ toJson $own.resources }}
+{{- end }}
+
+{{- define "trading.component.redis" -}}
+{{- $own := .root.Values.redis }}
+kind: Deployment
+image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+strategy: Recreate
+# Its configuration is in the Secret, since the password is part of it.
+args:
+  - redis-server
+  - /run/secrets/trading/redis.conf
+  - --save
+  - ""
+  - --appendonly
+  - "no"
+  - --dir
+  - /tmp
+  - --protected-mode
+  - "no"
+  - --maxmemory
+  - 64mb
+  - --maxmemory-policy
+  - noeviction
+  {{- if .root.Values.tls.required }}
+  - --port
+  - "0"
+  - --tls-port
+  - "6379"
+  - --tls-cert-file
+  - /run/secrets/tls/tls.crt
+  - --tls-key-file
+  - /run/secrets/tls/tls.key
+  - --tls-ca-cert-file
+  - /run/secrets/tls/ca.crt
+  - --tls-auth-clients
+  - "no"
+  {{- end }}
+user: 999
+grace: 10
+ports:
+  redis: 6379
+env: {}
+probes:
+  # Without a password it refuses, and so says that it is there.
+  readiness: {tcpSocket: {port: redis}, periodSeconds: 5, timeoutSeconds: 3}
+  liveness: {tcpSocket: {port: redis}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "redis" "existing" $own.existingSecret) }}}
+  /tmp: {scratch: true}
+  {{- if .root.Values.tls.required }}
+  /run/secrets/tls: {tls: {{ .root.Values.tls.existingSecret }}}
+  {{- end }}
+resources: {{ toJson $own.resources }}
+{{- end }}
+
+{{- define "trading.component.prometheus" -}}
+{{- $own := .root.Values.prometheus }}
+kind: StatefulSet
+image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+args:
+  - --config.file=/etc/prometheus/prometheus.yml
+  - --storage.tsdb.path=/prometheus
+  - --storage.tsdb.retention.time={{ $own.retention }}
+user: 65534
+grace: 60
+ports:
+  http: 9090
+env: {}
+probes:
+  startup: {httpGet: {path: /-/ready, port: http}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}
+  readiness: {httpGet: {path: /-/ready, port: http}, periodSeconds: 5, timeoutSeconds: 3}
+  liveness: {httpGet: {path: /-/healthy, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /etc/prometheus: {config: prometheus}
+  /prometheus: {data: {{ toJson $own.storage }}}
+  /tmp: {scratch: true}
+resources: {{ toJson $own.resources }}
+{{- end }}
+
+{{- define "trading.component.grafana" -}}
+{{- $own := .root.Values.grafana }}
+kind: Deployment
+image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+user: 472
+grace: 20
+ports:
+  http: 3000
+env:
+  GF_SECURITY_ADMIN_PASSWORD__FILE: /run/secrets/trading/admin-password
+  GF_PATHS_PROVISIONING: /etc/grafana/provisioning
+  GF_PATHS_DATA: /var/lib/grafana
+  GF_PATHS_LOGS: /var/lib/grafana/log
+  GF_ANALYTICS_REPORTING_ENABLED: "false"
+  GF_ANALYTICS_CHECK_FOR_UPDATES: "false"
+  GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES: "false"
+  GF_NEWS_NEWS_FEED_ENABLED: "false"
+  GF_USERS_ALLOW_SIGN_UP: "false"
+  GF_PLUGINS_PREINSTALL_DISABLED: "true"
+  GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: /etc/grafana/dashboards/executive-overview.json
+probes:
+  startup: {httpGet: {path: /api/health, port: http}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}
+  readiness: {httpGet: {path: /api/health, port: http}, periodSeconds: 5, timeoutSeconds: 3}
+  liveness: {httpGet: {path: /api/health, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "grafana" "existing" $own.existingSecret) }}}
+  /etc/grafana/provisioning/datasources: {config: grafana-datasources}
+  /etc/grafana/provisioning/dashboards: {config: grafana-provisioning}
+  /etc/grafana/dashboards: {config: grafana-dashboards}
+  /var/lib/grafana: {scratch: true}
+  /tmp: {scratch: true}
+resources: {{ toJson $own.resources }}
+{{- end }}
+
+{{- define "trading.component.otel-collector" -}}
+{{- $own := .root.Values.otelCollector }}
+kind: Deployment
+image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+args: [--config=/etc/otelcol/config.yaml]
+user: 10001
+grace: 20
+ports:
+  otlp-http: 4318
+  metrics: 8889
+  health: 13133
+env: {}
+probes:
+  startup: {httpGet: {path: /, port: health}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}
+  readiness: {httpGet: {path: /, port: health}, periodSeconds: 5, timeoutSeconds: 3}
+  liveness: {httpGet: {path: /, port: health}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /etc/otelcol: {config: otel-collector}
+  /tmp: {scratch: true}
+resources: {{ toJson $own.resources }}
+{{- end }}
+
+{{- define "trading.component.jaeger" -}}
+{{- $own := .root.Values.jaeger }}
+kind: Deployment
+image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+# Its own default configuration: OTLP in, traces in memory, the page on 16686.
+user: 10001
+grace: 20
+ports:
+  http: 16686
+  otlp-grpc: 4317
+env: {}
+probes:
+  startup: {httpGet: {path: /, port: http}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}
+  readiness: {httpGet: {path: /, port: http}, periodSeconds: 5, timeoutSeconds: 3}
+  liveness: {httpGet: {path: /, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /tmp: {scratch: true}
+resources: {{ toJson $own.resources }}
+{{- end }}
