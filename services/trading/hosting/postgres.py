@@ -54,9 +54,14 @@ class PostgresStore:
         self._held: psycopg.Connection[Any] | None = None
         with self._connection() as db:
             known = db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
-            if known.fetchone() is None:
-                db.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-            db.execute(_SCHEMA)
+            try:
+                if known.fetchone() is None:
+                    db.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+                db.execute(_SCHEMA)
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise StoreUnavailable(
+                    f"schema {schema}: not there, or not this role's: trading database setup"
+                ) from error
 
     def open_session(self, spec: bytes) -> int:
         with self._connection() as db:

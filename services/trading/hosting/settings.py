@@ -1,21 +1,24 @@
 """The settings of a process that hosts services."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, IPvAnyAddress, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
+from trading.hosting.addresses import is_loopback, split
 from trading.hosting.environment import FromEnvironment, SettingsError, read
 
 __all__ = ["Settings", "SettingsError", "load_settings"]
 
 
 class Settings(FromEnvironment):
-    bind_host: IPvAnyAddress = Field(
-        default=IPv4Address("127.0.0.1"), description="Address that the services listen on."
+    bind_host: str = Field(
+        default="127.0.0.1",
+        max_length=1000,
+        description="Where the services listen: addresses, or names of this machine in its"
+        " networks, separated by commas.",
     )
     port_offset: int = Field(
         default=0, ge=0, le=50_000, description="Added to every port: for a second ecosystem here."
@@ -26,6 +29,12 @@ class Settings(FromEnvironment):
     )
     database_url: SecretStr | None = Field(
         default=None, description="Where JOURNAL=postgres keeps it, e.g. postgresql://user@host/db."
+    )
+    database_patience: int = Field(
+        default=60,
+        ge=0,
+        le=3600,
+        description="Seconds that trading serve waits at its start for PostgreSQL and its role.",
     )
     database_schema: str = Field(
         default="trading",
@@ -90,6 +99,21 @@ class Settings(FromEnvironment):
         default="info", description="Of the JSON lines on standard error."
     )
 
+    @property
+    def bind_hosts(self) -> tuple[str, ...]:
+        return split(self.bind_host)
+
+    @property
+    def alone(self) -> bool:
+        """Can only this machine connect?"""
+        return all(is_loopback(host) for host in self.bind_hosts)
+
+    @field_validator("bind_host")
+    @classmethod
+    def _hosts(cls, hosts: str) -> str:
+        split(hosts)
+        return hosts
+
     @field_validator("coingecko_url", "coinmarketcap_url")
     @classmethod
     def _private(cls, url: str) -> str:
@@ -101,7 +125,7 @@ class Settings(FromEnvironment):
             host = ""
         if not host or parts.scheme not in ("http", "https") or parts.username or parts.query:
             raise ValueError("must be an address like https://host")
-        if parts.scheme == "http" and not _is_loopback(host):
+        if parts.scheme == "http" and not is_loopback(host):
             raise ValueError("must be https where the host is not this one")
         return url.rstrip("/")
 
@@ -122,13 +146,6 @@ class Settings(FromEnvironment):
         return url
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def load_settings(
     overrides: Mapping[str, Any] | None = None, *, watches_risk: bool = True
 ) -> Settings:
@@ -136,7 +153,7 @@ def load_settings(
     every wrong setting.
     """
     settings = read(Settings, overrides)
-    if watches_risk and not settings.bind_host.is_loopback and settings.risk_token is None:
+    if watches_risk and not settings.alone and settings.risk_token is None:
         raise SettingsError(
             f"RISK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback"
             " address: whoever can connect could reset the circuit breaker"

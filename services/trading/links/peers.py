@@ -83,7 +83,7 @@ def peers(service: str, settings: Settings) -> Peers:
         raise SettingsError("LINK_TOKEN and LINK_PEERS go together")
     if given.link_token is not None:
         return Peers(urls, given.link_token.get_secret_value(), _accepted(given.link_peers))
-    if not settings.bind_host.is_loopback:
+    if not settings.alone:
         raise SettingsError(
             f"LINK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback address"
         )

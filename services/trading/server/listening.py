@@ -2,17 +2,23 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from fastapi import FastAPI
 
+from trading.hosting.addresses import address
 from trading.hosting.wire import Wire
 
 #: How long open requests may take once the end has been asked for, wall seconds.
 GRACE = 1
+#: Wall seconds that a name of this machine may take to be known, and between two looks.
+_NAME_PATIENCE = 10.0
+_AGAIN = 0.2
 
 
 class PortTaken(Exception):
@@ -58,16 +64,56 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def listen(host: str, port: int, service: str) -> socket.socket:
-    """Raises PortTaken."""
+def listen(hosts: Sequence[str], port: int, service: str) -> list[socket.socket]:
+    """On each address, and on this machine's address by each name. Raises PortTaken."""
+    found: list[socket.socket] = []
+    try:
+        for host in hosts:
+            if address(host) is not None:
+                found.append(_bound(host, port))
+            else:
+                found += _by_name(host, port)
+    except OSError as error:
+        for made in found:
+            made.close()
+        raise PortTaken(f"{host}:{port} ({service}): {error.strerror or error}") from error
+    return found
+
+
+def _by_name(name: str, port: int) -> list[socket.socket]:
+    """Where several containers share a name, only one of its addresses is this one's. The name
+    of a container can come later than its first process.
+    """
+    until = time.monotonic() + _NAME_PATIENCE
+    while True:
+        try:
+            known = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            found = []
+            for host in dict.fromkeys(str(entry[4][0]) for entry in known):
+                try:
+                    found.append(_bound(host, port))
+                except OSError as error:
+                    if error.errno != errno.EADDRNOTAVAIL:
+                        raise
+            if found:
+                return found
+            problem = OSError(errno.EADDRNOTAVAIL, "none of its addresses is this machine's")
+        except socket.gaierror as error:
+            problem = OSError(errno.EADDRNOTAVAIL, f"unknown name: {error.strerror}")
+        if time.monotonic() > until:
+            raise problem
+        time.sleep(_AGAIN)
+
+
+def _bound(host: str, port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
         made.listen(1024)
-    except OSError as error:
+    except OSError:
         made.close()
-        raise PortTaken(f"{host}:{port} ({service}): {error.strerror}") from error
+        raise
     return made
 
 

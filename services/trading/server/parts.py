@@ -63,7 +63,7 @@ def chaos_allowed(settings: Settings) -> bool:
     """Unless the settings say so or not: only where nobody else can connect."""
     if settings.enable_chaos_scenarios is not None:
         return settings.enable_chaos_scenarios
-    return settings.bind_host.is_loopback
+    return settings.alone
 
 
 def chaos_token(around: Surroundings) -> SecretStr | None:

@@ -10,6 +10,7 @@ from trading.api.market_data.live import OPENING_PATIENCE, make_poller
 from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.hosting.settings import Settings, SettingsError
+from trading.hosting.store import JournalStore
 from trading.hosting.world import LocalWorld, World
 from trading.links.board import Links
 from trading.links.journals import Journals
@@ -24,7 +25,7 @@ from trading.server.credentials import Credentials
 from trading.server.engines import Engines
 from trading.server.listening import Server, listen, until_signal
 from trading.server.parts import PARTS, Surroundings, chaos_allowed, chaos_token, idle, make
-from trading.server.stores import own_store
+from trading.server.stores import opened_store
 from trading.topology import (
     AUDIT_CORRELATOR,
     EXCHANGE,
@@ -49,11 +50,18 @@ class _Extra(Protocol):
 
 
 class Service:
-    """``name`` with its component alone on a host. Raises StoreUnavailable."""
+    """``name`` with its component alone on a host. ``instance``: as of ``stores.own_store``."""
 
-    def __init__(self, name: str, settings: Settings, known: Credentials, peers: Peers) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        known: Credentials,
+        peers: Peers,
+        store: JournalStore,
+        instance: str,
+    ) -> None:
         self.name = name
-        store, instance = own_store(settings, name)
         chaos = chaos_allowed(settings)
         self.links = links = Links(name, peers, chaos=chaos, instance=instance)
         part = PARTS[name]
@@ -129,7 +137,7 @@ def check(name: str, settings: Settings) -> None:
     """Where others can connect, nothing is made up that they would have to know. Raises
     SettingsError.
     """
-    if settings.bind_host.is_loopback:
+    if settings.alone:
         return
     missing = []
     if chaos_allowed(settings) and settings.chaos_token is None:
@@ -163,15 +171,18 @@ async def serve(
     than the topology's. Raises PortTaken, StoreUnavailable, CannotRecover.
     """
     port = port or SERVICES[name].port + settings.port_offset
-    opened = listen(str(settings.bind_host), port, name)
-    service = Service(name, settings, known, peers)
-    server = Server(service.app, LARGEST)
+    opened = listen(settings.bind_hosts, port, name)
     stop = until_signal()
+    kept = await opened_store(settings, name, stop)
+    if kept is None:
+        return
+    service = Service(name, settings, known, peers, *kept)
+    server = Server(service.app, LARGEST)
     await service.start()
-    running = asyncio.create_task(server.serve([opened]))
+    running = asyncio.create_task(server.serve(opened))
     try:
         await server.listening.wait()
-        ready(f"http://{settings.bind_host}:{port}")
+        ready(f"http://{settings.bind_hosts[0]}:{port}")
         await stop.wait()
     finally:
         server.end()

@@ -1,11 +1,19 @@
 """Which journal store a process gets: all services' together, or one service's own."""
 
+import asyncio
+import contextlib
+import logging
+
 from trading.hosting.postgres import PostgresStore
 from trading.hosting.settings import Settings
 from trading.hosting.sqlite import SqliteStore
-from trading.hosting.store import JournalStore, MemoryStore, StoreTaken
+from trading.hosting.store import JournalStore, MemoryStore, StoreTaken, StoreUnavailable
 from trading.topology import TRADING_ENGINE
 
+log = logging.getLogger(__name__)
+
+#: Wall seconds between two attempts, and between two lines in the log about them.
+_AGAIN, _TELL_EVERY = 0.5, 5.0
 #: Instances of one service that find a journal of their own.
 INSTANCES = 8
 
@@ -30,6 +38,31 @@ def own_store(settings: Settings, service: str) -> tuple[JournalStore, str]:
             if number == last:
                 raise
     raise AssertionError("unreachable")
+
+
+async def opened_store(
+    settings: Settings, service: str, stop: asyncio.Event
+) -> tuple[JournalStore, str] | None:
+    """As :func:`own_store`; where services start together with their database, it may be a while
+    until that is there, or until a predecessor has let it go. None: ``stop`` came first. Raises
+    StoreUnavailable once DATABASE_PATIENCE has run out.
+    """
+    clock = asyncio.get_running_loop().time
+    until = clock() + (settings.database_patience if settings.journal == "postgres" else 0)
+    told = 0.0
+    while not stop.is_set():
+        try:
+            return await asyncio.to_thread(own_store, settings, service)
+        except StoreUnavailable as error:
+            if clock() >= until:
+                raise
+            if clock() - told > _TELL_EVERY:
+                told = clock()
+                log.warning("waiting for the database: %s", error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN):
+                await stop.wait()
+    return None
 
 
 def _store(settings: Settings, name: str, schema: str) -> JournalStore:

@@ -47,15 +47,15 @@ async def serve(
     PortTaken, StoreUnavailable, CannotRecover.
     """
     ports = {name: s.port + settings.port_offset for name, s in SERVICES.items()}
-    sockets = {n: listen(str(settings.bind_host), port, n) for n, port in ports.items()}
+    sockets = {n: listen(settings.bind_hosts, port, n) for n, port in ports.items()}
     ecosystem = Ecosystem(settings, known)
     servers = {name: Server(app) for name, app in ecosystem.apps.items()}
     stop = until_signal()
     await ecosystem.start()
-    running = [asyncio.create_task(s.serve([sockets[n]])) for n, s in servers.items()]
+    running = [asyncio.create_task(s.serve(sockets[n])) for n, s in servers.items()]
     try:
         await asyncio.gather(*(server.listening.wait() for server in servers.values()))
-        ready({name: f"http://{settings.bind_host}:{ports[name]}" for name in servers})
+        ready({name: f"http://{settings.bind_hosts[0]}:{ports[name]}" for name in servers})
         await stop.wait()
     finally:
         for server in servers.values():

@@ -1,0 +1,44 @@
+"""``trading secrets``: what the components of a deployment keep from each other."""
+
+from pathlib import Path
+
+import click
+
+from trading.cli.wrong_input import WrongInput
+
+
+@click.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@click.option(
+    "--hosts",
+    default="trading-",
+    show_default=True,
+    metavar="PREFIX",
+    help="Before the names of hosts in addresses: trading-postgres.",
+)
+@click.option("--no-chaos", is_flag=True, help="No token for scenarios: none can be run.")
+@click.option(
+    "--owned",
+    is_flag=True,
+    help="Each folder belongs to its component's user in the images. Needs root.",
+)
+@click.option("--existing", is_flag=True, help="Only into folders that are there.")
+def secrets(directory: Path, hosts: str, no_chaos: bool, owned: bool, existing: bool) -> None:
+    """Make every secret of a deployment in DIR, one folder for each component.
+
+    What is there already is kept, so that a second time changes nothing. No value is printed.
+
+    \b
+    For Compose, in development, a container does this by itself. For production:
+      trading secrets /etc/trading --no-chaos --owned
+      TRADING_SECRETS_DIR=/etc/trading docker compose --env-file .env.prod up -d
+    """
+    from trading.deploy.secrets import make
+
+    try:
+        written = make(directory, prefix=hosts, chaos=not no_chaos, owned=owned, existing=existing)
+    except OSError as error:
+        raise WrongInput(f"{error.filename or directory}: {error.strerror}") from error
+    for path in written:
+        click.echo(str(path.relative_to(directory)))
+    click.echo(f"{len(written)} secrets made" if written else "nothing was missing")

@@ -1,0 +1,1 @@
+"""Deployments by Compose and Kubernetes: their secrets, their state, their logs."""

@@ -1,0 +1,134 @@
+"""Secrets of a deployment: one folder for each component, with nothing in it that is another's.
+
+The chart's ``secrets.yaml`` makes the same files; a test holds the two together.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from trading.links.peers import digest
+from trading.topology import (
+    DATABASE_SETUP,
+    EXCHANGE,
+    GRAFANA,
+    INFRASTRUCTURE,
+    POSTGRES,
+    REDIS,
+    RISK_MONITOR,
+    SERVICES,
+    TEST_COORDINATOR,
+    may_connect,
+)
+
+#: User and group in the images: only they, and root, can read what is theirs.
+OWNERS = {POSTGRES: (999, 999), REDIS: (999, 999), GRAFANA: (472, 472)}
+_OURS = (10001, 10001)
+_DATABASE = "trading"
+
+
+def make(
+    directory: Path,
+    *,
+    prefix: str = "trading-",
+    chaos: bool = True,
+    owned: bool = False,
+    existing: bool = False,
+) -> list[Path]:
+    """What is missing; what is there stays. ``prefix``: before the names of hosts; ``owned``: each
+    component's user gets its folder, for which this process must be root; ``existing``: only into
+    folders that are there. Returns the files that were written. Raises OSError.
+    """
+    kept = _Kept(directory)
+    wanted = _files(kept, prefix, chaos)
+    written = []
+    for component, files in wanted.items():
+        folder = directory / component
+        if existing and not folder.is_dir():
+            continue
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = OWNERS.get(component, _OURS) if owned else None
+        for name, text in files.items():
+            if kept.read(component, name) != text:
+                _write(folder / name, text, owner)
+                written.append(folder / name)
+        if owner is not None:
+            folder.chmod(0o500)
+            os.chown(folder, *owner)
+    return written
+
+
+def files(*, chaos: bool = True) -> dict[str, frozenset[str]]:
+    """By component, the names of its files."""
+    made = _files(_Kept(None), "", chaos)
+    return {component: frozenset(found) for component, found in made.items()}
+
+
+class _Kept:
+    """What is there already; the rest is made up. ``directory``: None where nothing is."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+
+    def read(self, component: str, name: str) -> str:
+        if self._directory is None:
+            return ""
+        try:
+            return (self._directory / component / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def secret(self, component: str, name: str) -> str:
+        return self.read(component, name) or secrets.token_urlsafe(32)
+
+
+def _files(kept: _Kept, prefix: str, chaos: bool) -> dict[str, dict[str, str]]:
+    tokens = {name: kept.secret(name, "link-token") for name in SERVICES}
+    passwords = {name: kept.secret(DATABASE_SETUP, name) for name in SERVICES}
+    admin = kept.secret(POSTGRES, "password")
+    redis = kept.secret(REDIS, "password")
+    token = kept.secret(TEST_COORDINATOR, "chaos-token") if chaos else ""
+    where = f"{prefix}{POSTGRES}:{next(iter(INFRASTRUCTURE[POSTGRES].ports))}/{_DATABASE}"
+    made = {name: _of_service(name, kept, tokens, passwords[name], where) for name in SERVICES}
+    for name, found in made.items():
+        if chaos:
+            found["chaos-token"] = token
+        if name in INFRASTRUCTURE[REDIS].callers:
+            port = next(iter(INFRASTRUCTURE[REDIS].ports))
+            found["redis-url"] = f"redis://:{redis}@{prefix}{REDIS}:{port}/0"
+    made[POSTGRES] = {"password": admin}
+    made[REDIS] = {"password": redis, "redis.conf": f"requirepass {redis}\n"}
+    made[DATABASE_SETUP] = {"admin-url": f"postgresql://postgres:{admin}@{where}", **passwords}
+    made[GRAFANA] = {"admin-password": kept.secret(GRAFANA, "admin-password")}
+    return made
+
+
+def _of_service(
+    name: str, kept: _Kept, tokens: Mapping[str, str], password: str, where: str
+) -> dict[str, str]:
+    peers = {other: digest(tokens[other]) for other in SERVICES if may_connect(other, name)}
+    role = name.replace("-", "_")
+    found = {
+        "link-token": tokens[name],
+        "link-peers": json.dumps(peers, sort_keys=True),
+        "database-url": f"postgresql://{role}:{password}@{where}",
+    }
+    if name == RISK_MONITOR:
+        found["risk-token"] = kept.secret(name, "risk-token")
+    if name == EXCHANGE:
+        found |= {key: kept.secret(name, key) for key in ("api-key", "api-secret")}
+    return found
+
+
+def _write(path: Path, text: str, owner: tuple[int, int] | None) -> None:
+    """Whole or not at all, and at no moment readable for others."""
+    made = path.with_name(f".{path.name}.new")
+    made.unlink(missing_ok=True)
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    if owner is not None:
+        os.chown(made, *owner)
+    made.replace(path)

@@ -1,0 +1,119 @@
+"""``trading secrets``: made once, each component's own, and nothing shown."""
+
+import json
+import stat
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from trading.cli.secrets import secrets
+from trading.deploy.secrets import files, make
+from trading.topology import SERVICES, may_connect
+
+
+def contents(directory: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(directory)): path.read_text()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
+    assert make(tmp_path)
+    before = contents(tmp_path)
+    assert make(tmp_path) == []
+    assert contents(tmp_path) == before
+    assert {name: set(found) for name, found in files().items()} == {
+        folder.name: {path.name for path in folder.iterdir()} for folder in tmp_path.iterdir()
+    }
+
+
+def test_what_is_missing_is_made_and_agrees_with_the_rest(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "exchange" / "link-token").unlink()
+    before = contents(tmp_path)
+    make(tmp_path)
+    after = contents(tmp_path)
+    changed = {name for name in after if after[name] != before.get(name)}
+    # The exchange's own, and its digest at those that it calls.
+    assert changed == {"exchange/link-token", "market-data/link-peers"}
+
+
+def test_peers_are_the_digests_of_those_who_may_call(tmp_path: Path) -> None:
+    make(tmp_path)
+    found = contents(tmp_path)
+    for name in SERVICES:
+        peers = json.loads(found[f"{name}/link-peers"])
+        assert peers == {
+            other: sha256(found[f"{other}/link-token"].encode()).hexdigest()
+            for other in SERVICES
+            if may_connect(other, name)
+        }
+
+
+def test_passwords_fit_their_addresses(tmp_path: Path) -> None:
+    make(tmp_path, prefix="my-")
+    found = contents(tmp_path)
+    password = found["database/risk-monitor"]
+    where = "my-postgres:5432/trading"
+    assert found["risk-monitor/database-url"] == f"postgresql://risk_monitor:{password}@{where}"
+    assert found["database/admin-url"] == (
+        f"postgresql://postgres:{found['postgres/password']}@{where}"
+    )
+    assert found["market-data/redis-url"] == f"redis://:{found['redis/password']}@my-redis:6379/0"
+    assert found["redis/redis.conf"] == f"requirepass {found['redis/password']}\n"
+
+
+def test_no_two_secrets_are_the_same_but_where_two_must_know_it(tmp_path: Path) -> None:
+    make(tmp_path)
+    found = contents(tmp_path)
+    own = [text for name, text in found.items() if name.endswith(("token", "key", "secret"))]
+    own += [found[f"database/{name}"] for name in SERVICES]
+    chaos = found["test-coordinator/chaos-token"]
+    assert len(set(own)) == len(own) - own.count(chaos) + 1
+
+
+def test_without_chaos_nobody_has_a_token(tmp_path: Path) -> None:
+    make(tmp_path, chaos=False)
+    assert not [name for name in contents(tmp_path) if name.endswith("chaos-token")]
+
+
+def test_nobody_else_can_read_them(tmp_path: Path) -> None:
+    make(tmp_path)
+    modes = {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.rglob("*") if p.is_file()}
+    assert modes == {0o400}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()} == {0o700}
+
+
+def test_only_into_folders_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "exchange").mkdir()
+    make(tmp_path, existing=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["exchange"]
+    assert (tmp_path / "exchange" / "link-token").exists()
+
+
+def test_the_command_prints_names_and_no_value(tmp_path: Path) -> None:
+    done = CliRunner().invoke(secrets, [str(tmp_path)])
+    assert done.exit_code == 0
+    assert "exchange/api-secret" in done.output
+    for text in contents(tmp_path).values():
+        assert text.strip() not in done.output
+    again = CliRunner().invoke(secrets, [str(tmp_path)])
+    assert again.output == "nothing was missing\n"
+
+
+def test_a_place_where_nothing_can_be_made_is_named(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = CliRunner().invoke(secrets, [str(blocked / "under")], standalone_mode=False)
+    assert "file" in str(done.exception)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_gets_only_its_own(service: str) -> None:
+    assert {"link-token", "link-peers", "database-url"} <= files()[service]
+    assert ("api-secret" in files()[service]) == (service == "exchange")
+    assert ("risk-token" in files()[service]) == (service == "risk-monitor")
