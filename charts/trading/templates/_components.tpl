@@ -102,12 +102,12 @@ env:
   ADMIN_DATABASE_URL_FILE: /run/secrets/trading/admin-url
 probes: {}
 mounts:
-  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "database" "existing" $values.postgres.existingSecret) }}}
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "database" "existing" $values.database.existingSecret) }}}
   /tmp: {scratch: true}
   {{- if $values.tls.required }}
   /run/secrets/tls: {tls: {{ $values.tls.existingSecret }}, only: [ca.crt]}
   {{- end }}
-resources: {requests: {cpu: 20m, memory: 64Mi}, limits: {cpu: "1", memory: 256Mi}}
+resources: {{ toJson $values.database.resources }}
 {{- end }}
 
 {{- define "trading.component.postgres" -}}

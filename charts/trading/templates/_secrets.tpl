@@ -48,7 +48,7 @@ is made. Made once in a render: the others' digests and the pods' checksums agre
 {{- $_ := set $files "chaos-token" $chaos }}
 {{- end }}
 {{- if has $name (get $topology.stores "redis").callers }}
-{{- $_ := set $files "redis-url" (printf "%s://:%s@%s-redis:6379/0" ($tls | ternary "rediss" "redis") $redis $fullname) }}
+{{- $_ := set $files "redis-url" (printf "%s://:%s@%s-redis:6379/0%s" ($tls | ternary "rediss" "redis") $redis $fullname ($tls | ternary "?ssl_ca_certs=/run/secrets/tls/ca.crt" "")) }}
 {{- end }}
 {{- if eq $name "risk-monitor" }}
 {{- $_ := set $files "risk-token" (include "trading.secrets.kept" (dict "root" $root "component" $name "key" "risk-token")) }}
