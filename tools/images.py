@@ -1,0 +1,233 @@
+"""The images of a deployment.
+
+    python -m tools.images                   trading-ecosystem, from the official Python image
+    python -m tools.images --stand-ins       where no image registry is reached: its base, and
+                                             postgres, redis and prometheus, from Debian's packages
+
+A stand-in has the official image's name and tag, so that the chart is tested as it is; it is made
+only where the image is not there and cannot be pulled. Grafana, Jaeger and the OpenTelemetry
+collector have no Debian package: they have none.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from tools.engine import NoEngine, start
+from tools.helm import cache_directory
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = "3.13"
+PIP = "pip==25.3"
+BASE = f"python:{PYTHON}-slim"
+OUR_BASE = f"trading-base:{PYTHON}"
+RELEASE = "trixie"
+#: By component: Debian's packages, folders that its user must own, that user.
+STAND_INS = {
+    "postgres": (("postgresql-17",), ("/var/lib/postgresql/data", "/var/run/postgresql"), 999),
+    "redis": (("redis-server",), ("/data",), 999),
+    "prometheus": (("prometheus",), ("/prometheus",), 65534),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """0 built, 1 a step failed, 2 no engine."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.images",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stand-ins", action="store_true", help="make what cannot be pulled")
+    asked = parser.parse_args(arguments)
+    try:
+        os.environ.update(start())
+        base = _base(asked.stand_ins)
+        with _step(f"image {name()}"):
+            _ours(base)
+        if asked.stand_ins:
+            for component in STAND_INS:
+                _stand_in(component, official(component))
+    except NoEngine as error:
+        print(error, file=sys.stderr)
+        return 2
+    except subprocess.CalledProcessError as error:
+        words = " ".join(str(word) for word in error.cmd)
+        print(f"{words}: exit code {error.returncode}\n{error.stderr or ''}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def name() -> str:
+    """Of our image, by the project's version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return f"trading-ecosystem:{project['version']}"
+
+
+def official(component: str) -> str:
+    """The image that the chart names."""
+    values = yaml.safe_load((ROOT / "charts/trading/values.yaml").read_text(encoding="utf-8"))
+    found: str = values[component]["image"]
+    return found
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    began = time.monotonic()
+    print(f"==> {what}", flush=True)
+    yield
+    print(f"    {time.monotonic() - began:.1f} s", flush=True)
+
+
+def _base(stand_ins: bool) -> str:
+    """The official one where it can be had."""
+    if _there(BASE) or _pulled(BASE):
+        return BASE
+    if not stand_ins:
+        raise NoEngine(f"{BASE} cannot be pulled; python -m tools.images --stand-ins makes a base")
+    if not _there(OUR_BASE):
+        with _step(f"{BASE} cannot be pulled: {OUR_BASE} from Debian's packages"):
+            _import(OUR_BASE, _root_file_system(("python3", "ca-certificates")))
+    return OUR_BASE
+
+
+def _ours(base: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        context = Path(directory)
+        shutil.copy(ROOT / "images/Dockerfile", context)
+        shutil.copytree(_dependencies(), context / "wheels")
+        _run(
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--disable-pip-version-check",
+            "--wheel-dir",
+            str(context / "wheels"),
+            str(ROOT),
+        )
+        tag = name()
+        _run(
+            "docker",
+            "build",
+            "--quiet",
+            "--tag",
+            tag,
+            "--build-arg",
+            f"BASE_IMAGE={base}",
+            "--build-arg",
+            f"VERSION={tag.partition(':')[2]}",
+            str(context),
+        )
+
+
+def _dependencies() -> Path:
+    """Wheels by the lock file, their hashes checked."""
+    lock = ROOT / "requirements.txt"
+    key = hashlib.sha256(lock.read_bytes() + PIP.encode() + PYTHON.encode()).hexdigest()[:16]
+    kept = cache_directory() / f"wheels-{key}"
+    if kept.exists():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as directory:
+        made = Path(directory) / "made"
+        machine = os.uname().machine
+        download = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--dest",
+            str(made),
+            "--disable-pip-version-check",
+            "--only-binary=:all:",
+            "--python-version",
+            PYTHON,
+        ]
+        for platform in ("manylinux_2_28", "manylinux_2_17", "manylinux2014"):
+            download += ["--platform", f"{platform}_{machine}"]
+        _run(*download, "--no-deps", "--require-hashes", "-r", str(lock))
+        _run(*download, "--no-deps", PIP)
+        made.rename(kept)
+    return kept
+
+
+def _stand_in(component: str, tag: str) -> None:
+    if _there(tag) or _pulled(tag):
+        return
+    packages, folders, user = STAND_INS[component]
+    with _step(f"{tag} cannot be pulled: a stand-in from Debian's packages"):
+        bare = f"trading-stand-in-{component}"
+        _import(bare, _root_file_system(packages))
+        script = f"/usr/local/bin/{component}-entrypoint"
+        with tempfile.TemporaryDirectory() as directory:
+            context = Path(directory)
+            shutil.copy(ROOT / f"images/stand-ins/{component}.sh", context / "entrypoint")
+            owned = " ".join(folders)
+            (context / "Dockerfile").write_text(
+                f"FROM {bare}\nCOPY entrypoint {script}\n"
+                f"RUN mkdir -p {owned} && chown -R {user}:{user} {owned}\n"
+                "ENV PATH=/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin"
+                ":/usr/sbin:/usr/bin:/sbin:/bin\n"
+                f"USER {user}:{user}\nENTRYPOINT {json.dumps([script])}\n"
+            )
+            _run("docker", "build", "--quiet", "--tag", tag, str(context))
+
+
+def _root_file_system(packages: tuple[str, ...]) -> Path:
+    """Of Debian, with these packages and what they need; kept by their names."""
+    key = hashlib.sha256(" ".join((RELEASE, *packages)).encode()).hexdigest()[:16]
+    kept = cache_directory() / f"debian-{key}.tar"
+    if not kept.exists():
+        made = kept.with_suffix(".new")
+        _run(
+            "mmdebstrap",
+            "--quiet",
+            "--variant=minbase",
+            "--format=tar",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            f"--include={','.join(packages)}",
+            RELEASE,
+            str(made),
+        )
+        made.rename(kept)
+    return kept
+
+
+def _import(tag: str, archive: Path) -> None:
+    _run("docker", "import", str(archive), tag)
+
+
+def _there(tag: str) -> bool:
+    done = subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _pulled(tag: str) -> bool:
+    done = subprocess.run(["docker", "pull", "--quiet", tag], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _run(*words: str) -> None:
+    subprocess.run(list(words), check=True, capture_output=True, text=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
