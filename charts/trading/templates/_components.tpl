@@ -195,6 +195,7 @@ ports:
 env: {}
 probes:
   # Without a password it refuses, and so says that it is there.
+  startup: {tcpSocket: {port: redis}, periodSeconds: 1, failureThreshold: 60, timeoutSeconds: 3}
   readiness: {tcpSocket: {port: redis}, periodSeconds: 5, timeoutSeconds: 3}
   liveness: {tcpSocket: {port: redis}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
 mounts:

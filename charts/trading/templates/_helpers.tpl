@@ -70,6 +70,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if and (eq $values.environment "production") $values.chaos.enabled }}
 {{- fail "chaos.enabled: must be false where environment is production" }}
 {{- end }}
+{{- if eq $values.environment "production" }}
+{{- if not $values.compliance.enabled }}
+{{- fail "compliance.enabled: must be true where environment is production" }}
+{{- end }}
+{{- if not $values.tls.required }}
+{{- fail "tls.required: must be true where environment is production" }}
+{{- end }}
+{{- end }}
 {{- if and $values.tls.required (not $values.tls.existingSecret) }}
 {{- fail "tls.existingSecret: must name a Secret with tls.crt, tls.key and ca.crt where tls.required is true" }}
 {{- end }}

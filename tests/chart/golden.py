@@ -1,0 +1,52 @@
+"""What each environment renders to, committed: a change of the chart shows what it does.
+
+    python -m tests.chart.golden    writes them again
+
+Not in them: what is made up in each render (secrets, and checksums of them), and the texts of
+configurations, which stand in the chart as they are.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.chart.rendering import ENVIRONMENTS, manifests
+
+DIRECTORY = Path(__file__).parent / "golden"
+_HEAD = "# Written by `python -m tests.chart.golden`.\n"
+
+
+def golden(environment: str) -> str:
+    """Sorted by kind and name."""
+    found = [_plain(one) for one in manifests(environment)]
+    found.sort(key=lambda one: (one["kind"], one["metadata"]["name"]))
+    return _HEAD + yaml.safe_dump_all(found, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _plain(manifest: dict[str, Any]) -> dict[str, Any]:
+    made = dict(manifest)
+    if made["kind"] in ("Secret", "ConfigMap"):
+        made["data"] = dict.fromkeys(sorted(made["data"]), "...")
+    if made["kind"] == "Job":
+        name = re.sub("-[0-9a-f]{8}$", "-HASH", made["metadata"]["name"])
+        made["metadata"] = made["metadata"] | {"name": name}
+    if made["kind"] in ("Deployment", "StatefulSet", "Job"):
+        template = made["spec"]["template"]
+        annotations = {
+            key: "..." if key.startswith("checksum/") else value
+            for key, value in template["metadata"]["annotations"].items()
+        }
+        metadata = template["metadata"] | {"annotations": annotations}
+        made["spec"] = made["spec"] | {"template": template | {"metadata": metadata}}
+    return made
+
+
+def main() -> None:
+    for environment in ENVIRONMENTS:
+        (DIRECTORY / f"{environment}.yaml").write_text(golden(environment), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

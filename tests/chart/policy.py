@@ -1,0 +1,103 @@
+"""Who can connect to whom under NetworkPolicies, as Kubernetes defines them."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any, NamedTuple
+
+Manifest = dict[str, Any]
+
+
+class Endpoint(NamedTuple):
+    """A pod, or where ``namespace`` is empty, an address outside of the cluster."""
+
+    name: str
+    labels: Mapping[str, str]
+    namespace: str
+    address: str
+
+
+def connects(
+    policies: list[Manifest],
+    namespace: str,
+    source: Endpoint,
+    target: Endpoint,
+    port: int,
+    protocol: str = "TCP",
+) -> bool:
+    """Both sides must allow it; a side that no policy selects allows everything. ``namespace``:
+    that of the policies.
+    """
+    return _allowed(policies, namespace, "Egress", source, target, port, protocol) and _allowed(
+        policies, namespace, "Ingress", target, source, port, protocol
+    )
+
+
+def _allowed(
+    policies: list[Manifest],
+    namespace: str,
+    direction: str,
+    here: Endpoint,
+    there: Endpoint,
+    port: int,
+    protocol: str,
+) -> bool:
+    selecting = [
+        policy["spec"]
+        for policy in policies
+        if here.namespace == namespace
+        and _selects(policy["spec"]["podSelector"], here.labels)
+        and direction in _types(policy["spec"])
+    ]
+    if not selecting:
+        return True
+    field, side = direction.lower(), "from" if direction == "Ingress" else "to"
+    return any(
+        _peers(rule.get(side), namespace, there) and _ports(rule.get("ports"), port, protocol)
+        for spec in selecting
+        for rule in spec.get(field) or []
+    )
+
+
+def _types(spec: Manifest) -> list[str]:
+    given: list[str] = spec.get("policyTypes") or [
+        "Ingress",
+        *(["Egress"] if "egress" in spec else []),
+    ]
+    return given
+
+
+def _peers(peers: list[Manifest] | None, namespace: str, there: Endpoint) -> bool:
+    """No peers at all: everybody."""
+    return not peers or any(_peer(peer, namespace, there) for peer in peers)
+
+
+def _peer(peer: Manifest, namespace: str, there: Endpoint) -> bool:
+    block = peer.get("ipBlock")
+    if block is not None:
+        address = ip_address(there.address)
+        return address in ip_network(block["cidr"]) and not any(
+            address in ip_network(one) for one in block.get("except", [])
+        )
+    if not there.namespace:
+        return False
+    if "namespaceSelector" in peer:
+        known = {"kubernetes.io/metadata.name": there.namespace}
+        if not _selects(peer["namespaceSelector"], known):
+            return False
+    elif there.namespace != namespace:
+        return False
+    return _selects(peer.get("podSelector") or {}, there.labels)
+
+
+def _selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
+    unknown = set(selector) - {"matchLabels"}
+    if unknown:
+        raise NotImplementedError(f"selector with {sorted(unknown)}")
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+
+
+def _ports(ports: list[Manifest] | None, port: int, protocol: str) -> bool:
+    """No ports at all: every port."""
+    return not ports or any(
+        one.get("protocol", "TCP") == protocol and one.get("port", port) == port for one in ports
+    )

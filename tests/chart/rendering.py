@@ -1,0 +1,87 @@
+"""The chart as helm renders it, and questions that several tests ask of it."""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from tools.helm import helm
+
+Manifest = dict[str, Any]
+
+CHART = Path(__file__).resolve().parents[2] / "charts" / "trading"
+#: By environment, and by what else the chart is tried with: its values files.
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "dev": (),
+    "test": ("values-test.yaml",),
+    "prod": ("values-prod.yaml",),
+}
+OTHERS: dict[str, tuple[str, ...]] = {
+    "bare": ("ci/bare-values.yaml",),
+    "everything": ("ci/everything-values.yaml",),
+}
+ALL = ENVIRONMENTS | OTHERS
+COMPONENT = "app.kubernetes.io/component"
+NAMESPACE = "chaos"
+
+
+class Pod(NamedTuple):
+    """A pod as its workload, or it alone, describes it."""
+
+    component: str
+    kind: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    spec: Manifest
+
+    @property
+    def container(self) -> Manifest:
+        (only,) = self.spec["containers"]
+        assert isinstance(only, dict)
+        return only
+
+
+def run(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> tuple[int, str, str]:
+    """helm's exit code, output and error output; ``args[0]``: its command."""
+    files = [part for name in values for part in ("--values", str(chart / name))]
+    words = [*args[:1], *(["trading"] if args[0] != "lint" else []), str(chart), *files, *args[1:]]
+    done = subprocess.run([helm(), *words], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def rendered(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> list[Manifest]:
+    """Every manifest, fresh: made secrets are others each time."""
+    code, text, errors = run(
+        "template", "--namespace", NAMESPACE, *args, values=values, chart=chart
+    )
+    assert code == 0, errors
+    return [found for found in yaml.safe_load_all(text) if found]
+
+
+@cache
+def manifests(name: str) -> list[Manifest]:
+    """Of one of ALL, rendered once; not to be changed."""
+    return rendered(values=ALL[name])
+
+
+def of_kind(found: list[Manifest], kind: str) -> dict[str, Manifest]:
+    """By name."""
+    return {one["metadata"]["name"]: one for one in found if one["kind"] == kind}
+
+
+def pods(found: list[Manifest]) -> list[Pod]:
+    made = []
+    for one in found:
+        if one["kind"] == "Pod":
+            template = one
+        elif one["kind"] in ("Deployment", "StatefulSet", "Job"):
+            template = one["spec"]["template"]
+        else:
+            continue
+        labels = template["metadata"]["labels"]
+        annotations = template["metadata"].get("annotations", {})
+        made.append(Pod(labels[COMPONENT], one["kind"], labels, annotations, template["spec"]))
+    assert made
+    return made

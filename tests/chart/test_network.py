@@ -1,0 +1,163 @@
+"""Who can connect to whom: every ordered pair on every port, against the topology."""
+
+from typing import Any
+
+import pytest
+
+from tests.chart.policy import Endpoint, connects
+from tests.chart.rendering import ALL, NAMESPACE, manifests, of_kind, pods
+from trading.topology import DATABASE_SETUP, INFRASTRUCTURE, PUBLISHED, SERVICES, callers
+
+#: The pod of ``helm test``.
+TESTER = "test"
+STRANGER = Endpoint("stranger", {}, NAMESPACE, "10.244.9.1")
+#: Has the labels of another release's exchange, elsewhere.
+NEIGHBOUR = "neighbour"
+DNS = Endpoint("dns", {"k8s-app": "kube-dns"}, "kube-system", "10.244.9.3")
+OUTSIDE = Endpoint("outside", {}, "", "198.51.100.9")
+POLICED = ("dev", "test", "prod", "everything")
+
+
+def endpoints(name: str) -> dict[str, Endpoint]:
+    """Every pod of the release, and those beside it."""
+    found = {
+        pod.component: Endpoint(pod.component, pod.labels, NAMESPACE, f"10.244.0.{number + 10}")
+        for number, pod in enumerate(pods(manifests(name)))
+    }
+    neighbour = Endpoint(NEIGHBOUR, found["exchange"].labels, "elsewhere", "10.244.9.2")
+    return found | {one.name: one for one in (STRANGER, neighbour, DNS, OUTSIDE)}
+
+
+def ports() -> list[int]:
+    """All that anybody listens on, and one that nobody does."""
+    stores = (port for store in INFRASTRUCTURE.values() for port in store.ports)
+    return sorted({*(s.port for s in SERVICES.values()), *stores, 22, 443})
+
+
+def expected(name: str, source: str, target: str, port: int) -> bool:
+    """By the topology alone."""
+    if source in (STRANGER.name, NEIGHBOUR, DNS.name) or target == STRANGER.name:
+        return False
+    published = target in PUBLISHED and port == main_port(target)
+    if source == OUTSIDE.name:
+        return published and name in ("dev", "test", "everything")
+    if target == OUTSIDE.name:
+        return source == "market-data" and port == 443 and name == "everything"
+    if target in SERVICES:
+        return port == SERVICES[target].port and source in (*callers(target), TESTER)
+    if target in INFRASTRUCTURE:
+        return source in INFRASTRUCTURE[target].ports.get(port, ())
+    return False
+
+
+def main_port(name: str) -> int:
+    return SERVICES[name].port if name in SERVICES else next(iter(INFRASTRUCTURE[name].ports))
+
+
+def differences(name: str, policies: list[dict[str, Any]]) -> list[str]:
+    known = endpoints(name)
+    found = []
+    for source in known.values():
+        for target in known.values():
+            ours = NAMESPACE in (source.namespace, target.namespace)
+            free = {source.name, target.name} <= {STRANGER.name, NEIGHBOUR, DNS.name, OUTSIDE.name}
+            if source is target or not ours or free:
+                continue
+            for port in ports():
+                can = connects(policies, NAMESPACE, source, target, port)
+                if can != expected(name, source.name, target.name, port):
+                    verb = "can" if can else "cannot"
+                    found.append(f"{source.name} {verb} reach {target.name}:{port}")
+    return found
+
+
+def policies_of(name: str) -> list[dict[str, Any]]:
+    return list(of_kind(manifests(name), "NetworkPolicy").values())
+
+
+@pytest.mark.parametrize("name", POLICED)
+def test_every_pair_is_as_the_topology_says(name: str) -> None:
+    assert {*SERVICES, "postgres", "redis", DATABASE_SETUP, TESTER} <= set(endpoints(name))
+    assert differences(name, policies_of(name)) == []
+
+
+def test_a_wrong_edge_is_found() -> None:
+    """From one side it is none; from both it is."""
+    known = endpoints("dev")
+    planted = [
+        _policy(known["risk-monitor"], "egress", "to", known["test-coordinator"], 8085),
+        _policy(known["test-coordinator"], "ingress", "from", known["risk-monitor"], 8085),
+    ]
+    good = policies_of("dev")
+    assert differences("dev", [*good, planted[0]]) == []
+    assert differences("dev", [*good, planted[1]]) == []
+    assert differences("dev", [*good, *planted]) == ["risk-monitor can reach test-coordinator:8085"]
+
+
+@pytest.mark.parametrize("missing", ["trading-custodian", "trading-default-deny"])
+def test_a_missing_policy_is_found_only_where_another_does_not_stand_in(missing: str) -> None:
+    rest = [one for one in policies_of("dev") if one["metadata"]["name"] != missing]
+    if missing == "trading-default-deny":
+        # Each component has a policy of its own, which denies the rest already.
+        assert differences("dev", rest) == []
+    else:
+        assert "risk-monitor cannot reach custodian:8081" in differences("dev", rest)
+
+
+def test_without_policies_everything_is_open() -> None:
+    assert policies_of("bare") == []
+    assert "risk-monitor can reach test-coordinator:8085" in differences("bare", [])
+
+
+@pytest.mark.parametrize("name", POLICED)
+def test_everybody_can_ask_for_names_and_nobody_can_ask_anything_else_there(name: str) -> None:
+    known = endpoints(name)
+    for pod in pods(manifests(name)):
+        source = known[pod.component]
+        for protocol in ("UDP", "TCP"):
+            assert connects(policies_of(name), NAMESPACE, source, DNS, 53, protocol)
+        assert not connects(policies_of(name), NAMESPACE, source, DNS, 8181)
+
+
+@pytest.mark.parametrize("name", ["prod", "everything"])
+def test_an_ingress_controller_reaches_what_it_serves_and_no_more(name: str) -> None:
+    controller = Endpoint("controller", {"a": "b"}, "ingress-nginx", "10.244.9.4")
+    known = endpoints(name)
+    reached = {
+        target
+        for target in known
+        for port in ports()
+        if known[target].namespace == NAMESPACE
+        and target != STRANGER.name
+        and connects(policies_of(name), NAMESPACE, controller, known[target], port)
+    }
+    assert reached == {"risk-monitor", "grafana"}
+
+
+def test_a_prometheus_operator_reaches_the_services_metrics() -> None:
+    scraper = Endpoint("scraper", {}, "monitoring", "10.244.9.5")
+    for name, allowed in (("everything", True), ("dev", False)):
+        known = endpoints(name)
+        for service in SERVICES.values():
+            target = known[service.name]
+            can = connects(policies_of(name), NAMESPACE, scraper, target, service.port)
+            assert can == allowed
+        assert not connects(policies_of(name), NAMESPACE, scraper, known["postgres"], 5432)
+
+
+def test_all_that_is_asked_here_is_deployed_somewhere() -> None:
+    assert set(POLICED) < set(ALL)
+    assert set(endpoints("dev")) >= {*SERVICES, *INFRASTRUCTURE, DATABASE_SETUP, TESTER}
+
+
+def _policy(
+    selected: Endpoint, field: str, side: str, other: Endpoint, port: int
+) -> dict[str, Any]:
+    peer = {"podSelector": {"matchLabels": dict(other.labels)}}
+    rule = {side: [peer], "ports": [{"port": port, "protocol": "TCP"}]}
+    spec = {
+        "podSelector": {"matchLabels": dict(selected.labels)},
+        "policyTypes": [field.capitalize()],
+        field: [rule],
+    }
+    return {"metadata": {"name": "planted"}, "spec": spec}

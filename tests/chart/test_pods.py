@@ -1,0 +1,195 @@
+"""Every pod under the Pod Security Standard "restricted", and what we ask beyond it."""
+
+import copy
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chart.rendering import ALL, CHART, Pod, manifests, of_kind, pods, rendered
+from trading.hosting.settings import Settings
+from trading.links.peers import LinkSettings
+from trading.topology import SERVICES
+
+#: Volumes that "restricted" allows.
+_VOLUMES = {
+    *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
+    *("persistentVolumeClaim", "projected", "secret"),
+}
+#: Bytes that a laptop can spare.
+_SPARE = 1.5 * 1024**3
+
+
+def violations(spec: dict[str, Any]) -> list[str]:
+    """Of "restricted": kubernetes.io/docs/concepts/security/pod-security-standards."""
+    found = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
+    for volume in spec.get("volumes", []):
+        found += [f"volume {kind}" for kind in set(volume) - {"name"} - _VOLUMES]
+    whole = spec.get("securityContext", {})
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        own = container.get("securityContext", {})
+        both = whole | own
+        if both.get("runAsNonRoot") is not True:
+            found.append("runAsNonRoot")
+        if both.get("runAsUser") == 0:
+            found.append("runAsUser")
+        if both.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+            found.append("seccompProfile")
+        if own.get("allowPrivilegeEscalation") is not False:
+            found.append("allowPrivilegeEscalation")
+        if own.get("privileged"):
+            found.append("privileged")
+        capabilities = own.get("capabilities", {})
+        if "ALL" not in capabilities.get("drop", []):
+            found.append("capabilities.drop")
+        if set(capabilities.get("add", [])) - {"NET_BIND_SERVICE"}:
+            found.append("capabilities.add")
+        if any("hostPort" in port for port in container.get("ports", [])):
+            found.append("hostPort")
+    return found
+
+
+def of(name: str, component: str) -> Pod:
+    (found,) = [pod for pod in pods(manifests(name)) if pod.component == component]
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_pod_is_restricted(name: str) -> None:
+    for pod in pods(manifests(name)):
+        assert violations(pod.spec) == [], pod.component
+        assert pod.container["securityContext"]["readOnlyRootFilesystem"] is True, pod.component
+        assert pod.spec["automountServiceAccountToken"] is False, pod.component
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("securityContext", "runAsNonRoot"), False, "runAsNonRoot"),
+        (("securityContext", "seccompProfile"), {}, "seccompProfile"),
+        (("hostNetwork",), True, "hostNetwork"),
+        (("volumes",), [{"name": "a", "hostPath": {"path": "/"}}], "volume hostPath"),
+        (("containers", 0, "securityContext", "capabilities"), {}, "capabilities.drop"),
+        (("containers", 0, "securityContext"), {}, "allowPrivilegeEscalation"),
+    ],
+)
+def test_a_looser_pod_is_found(path: tuple[str | int, ...], value: Any, said: str) -> None:
+    spec: Any = copy.deepcopy(of("dev", "exchange").spec)
+    part = spec
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = value
+    assert said in violations(spec)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_component_has_an_account_of_its_own(name: str) -> None:
+    found = manifests(name)
+    accounts = of_kind(found, "ServiceAccount")
+    used = [pod.spec["serviceAccountName"] for pod in pods(found) if pod.component != "test"]
+    assert sorted(used) == sorted(accounts)
+    assert all(one["automountServiceAccountToken"] is False for one in accounts.values())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_pod_says_what_it_needs_and_how_it_is(name: str) -> None:
+    for pod in pods(manifests(name)):
+        for side in ("requests", "limits"):
+            assert set(pod.container["resources"][side]) == {"cpu", "memory"}, pod.component
+        assert pod.container["imagePullPolicy"] == "IfNotPresent"
+        if pod.kind in ("Deployment", "StatefulSet"):
+            probes = {key for key in pod.container if key.endswith("Probe")}
+            assert probes == {"startupProbe", "readinessProbe", "livenessProbe"}, pod.component
+            assert pod.spec["terminationGracePeriodSeconds"] >= 10
+
+
+def test_everything_fits_a_laptop() -> None:
+    asked = [pod.container["resources"]["requests"]["memory"] for pod in pods(manifests("dev"))]
+    units = {"Mi": 1024**2, "Gi": 1024**3}
+    assert sum(int(text[:-2]) * units[text[-2:]] for text in asked) < _SPARE
+
+
+def test_only_data_directories_and_scratch_are_writable() -> None:
+    for pod in pods(manifests("dev")):
+        scratch = {one["name"] for one in pod.spec.get("volumes", []) if "emptyDir" in one}
+        for mount in pod.container.get("volumeMounts", []):
+            claimed = mount["mountPath"] in ("/var/lib/postgresql/data", "/prometheus")
+            assert mount.get("readOnly") or mount["name"] in scratch or claimed, mount
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_services_get_settings_that_there_are(name: str) -> None:
+    known = {field.upper() for model in (Settings, LinkSettings) for field in model.model_fields}
+    for service, facts in SERVICES.items():
+        names = [one["name"] for one in of(name, service).container["env"]]
+        assert len(set(names)) == len(names)
+        own = {one for one in names if not one.startswith("OTEL_")}
+        assert {one.removesuffix("_FILE") for one in own} <= known
+        links = {other.upper().replace("-", "_") + "_URL" for other in facts.calls}
+        everybody = {other.upper().replace("-", "_") + "_URL" for other in SERVICES}
+        assert own & everybody == links
+
+
+def test_addresses_lead_to_services_of_the_chart() -> None:
+    for name in ("dev", "everything"):
+        found = manifests(name)
+        ports = {
+            service: {port["port"] for port in one["spec"]["ports"]}
+            for service, one in of_kind(found, "Service").items()
+        }
+        for pod in pods(found):
+            for one in pod.container.get("env", []):
+                match = re.fullmatch(r"http://([a-z-]+):(\d+)", one["value"])
+                if match:
+                    assert int(match[2]) in ports[match[1]], one
+
+
+def test_chaos_is_where_it_is_switched_on() -> None:
+    for name, said in (("dev", "true"), ("prod", "false")):
+        for service in SERVICES:
+            env = {one["name"]: one["value"] for one in of(name, service).container["env"]}
+            assert env["ENABLE_CHAOS_SCENARIOS"] == said
+            assert ("CHAOS_TOKEN_FILE" in env) == (name == "dev")
+
+
+def test_a_digest_goes_before_a_tag_and_a_mirror_before_both() -> None:
+    assert of("dev", "exchange").container["image"] == "trading-ecosystem:0.1.0"
+    images = {pod.component: pod.container["image"] for pod in pods(manifests("everything"))}
+    digest = "sha256:" + "0" * 64
+    assert images["exchange"] == f"mirror.example.com:5000/trading-ecosystem@{digest}"
+    assert images["postgres"].startswith("mirror.example.com:5000/postgres:")
+    assert images["grafana"].startswith("mirror.example.com:5000/grafana/grafana:")
+
+
+def test_a_pod_starts_anew_when_its_configuration_changes_and_only_then(tmp_path: Path) -> None:
+    chart = tmp_path / "trading"
+    shutil.copytree(CHART, chart)
+    before = _sums(rendered(chart=chart))
+    assert _sums(rendered("--set", "logLevel=debug", chart=chart)) == before
+    rules = chart / "files" / "prometheus" / "rules.yml"
+    rules.write_text(rules.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    after = _sums(rendered(chart=chart))
+    assert {name for name in after if after[name] != before[name]} == {"prometheus"}
+
+
+def _sums(found: list[dict[str, Any]]) -> dict[str, str]:
+    return {
+        pod.component: pod.annotations["checksum/config"]
+        for pod in pods(found)
+        if pod.kind != "Pod"
+    }
+
+
+def test_another_database_job_has_another_name() -> None:
+    """A Job cannot be changed in place."""
+    fixed = ("--set", "secrets.create=false")
+
+    def named(*more: str) -> str:
+        (name,) = of_kind(rendered(*fixed, *more), "Job")
+        return name
+
+    assert named() == named("--set", "logLevel=debug")
+    assert named() != named("--set", "image.tag=0.2.0")
+    assert named().startswith("trading-database-")

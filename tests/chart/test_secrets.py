@@ -1,0 +1,155 @@
+"""Secrets: each component's own, made once, and shown nowhere."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from tests.chart.rendering import ALL, COMPONENT, manifests, of_kind, pods, rendered
+from trading.deploy.secrets import files
+from trading.topology import SERVICES, may_connect
+
+Texts = dict[str, dict[str, str]]
+
+
+def texts(name: str) -> Texts:
+    """Component -> file -> what is in it."""
+    return {
+        one["metadata"]["labels"][COMPONENT]: {
+            file: base64.b64decode(data).decode() for file, data in one["data"].items()
+        }
+        for one in of_kind(manifests(name), "Secret").values()
+    }
+
+
+def test_they_are_the_files_that_the_command_makes() -> None:
+    assert {name: frozenset(found) for name, found in texts("dev").items()} == files(chaos=True)
+
+
+def test_a_service_knows_the_digests_of_those_who_may_call_it() -> None:
+    found = texts("dev")
+    tokens = {name: found[name]["link-token"] for name in SERVICES}
+    assert len(set(tokens.values())) == len(SERVICES)
+    for name in SERVICES:
+        assert json.loads(found[name]["link-peers"]) == {
+            other: hashlib.sha256(token.encode()).hexdigest()
+            for other, token in tokens.items()
+            if may_connect(other, name)
+        }
+
+
+def test_passwords_agree_with_the_addresses_they_are_in() -> None:
+    for name, prefix in (("dev", "trading"), ("everything", "range")):
+        found = texts(name)
+        for service in SERVICES:
+            url = urlsplit(found[service]["database-url"])
+            assert (url.username, url.password) == (
+                service.replace("-", "_"),
+                found["database"][service],
+            )
+            assert (url.hostname, url.port, url.path) == (f"{prefix}-postgres", 5432, "/trading")
+        admin = urlsplit(found["database"]["admin-url"])
+        assert (admin.username, admin.password) == ("postgres", found["postgres"]["password"])
+        password = found["redis"]["password"]
+        assert found["redis"]["redis.conf"] == f"requirepass {password}\n"
+        for service in ("market-data", "trading-engine"):
+            assert found[service]["redis-url"] == f"redis://:{password}@{prefix}-redis:6379/0"
+
+
+def test_with_tls_the_addresses_ask_for_it() -> None:
+    made = rendered("--set", "tls.required=true", "--set", "tls.existingSecret=ours")
+    for name, one in of_kind(made, "Secret").items():
+        found = {file: base64.b64decode(data).decode() for file, data in one["data"].items()}
+        for file in ("database-url", "admin-url"):
+            assert "sslmode=verify-full" in found.get(file, "sslmode=verify-full"), name
+        assert found.get("redis-url", "rediss://").startswith("rediss://"), name
+
+
+def test_no_two_are_alike_but_the_chaos_token() -> None:
+    found = texts("dev")
+    chaos = {found[name].pop("chaos-token") for name in SERVICES}
+    assert len(chaos) == 1
+    tokens = [found[name]["link-token"] for name in SERVICES]
+    passwords = [found["database"][name] for name in SERVICES]
+    others = [found["postgres"]["password"], found["redis"]["password"], *chaos]
+    made = [*tokens, *passwords, *others, found["exchange"]["api-secret"]]
+    assert len(set(made)) == len(made)
+    assert min(len(one) for one in made) >= 32
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_secret_stands_anywhere_else(name: str) -> None:
+    shown = yaml.safe_dump_all(one for one in manifests(name) if one["kind"] != "Secret")
+    for component, found in texts(name).items():
+        for file, text in found.items():
+            for form in (text, base64.b64encode(text.encode()).decode()):
+                assert form not in shown, f"{component}/{file}"
+    for pod in pods(manifests(name)):
+        for one in pod.container.get("env", []):
+            assert set(one) == {"name", "value"}
+            secret = any(word in one["name"] for word in ("TOKEN", "SECRET", "PASSWORD", "API_KEY"))
+            assert not secret or one["name"].endswith("_FILE") or "AUTH" in one["name"], one
+
+
+@pytest.mark.parametrize("name", ["dev", "test", "prod"])
+def test_each_is_mounted_by_its_component_alone(name: str) -> None:
+    for pod in pods(manifests(name)):
+        for secret, volume in _mounted(pod.spec).items():
+            if secret == "trading-tls":  # noqa: S105 - the name of a Secret
+                keys = {one["key"] for one in volume["secret"].get("items", [])}
+                assert keys == {"ca.crt"} or pod.component in ("postgres", "redis")
+            else:
+                assert secret == f"trading-{pod.component}"
+            assert volume["secret"]["defaultMode"] == 0o440
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_file_that_is_named_is_there(name: str) -> None:
+    if name == "prod":
+        wanted: dict[str, frozenset[str]] = files(chaos=False)
+    else:
+        wanted = {component: frozenset(found) for component, found in texts(name).items()}
+    for pod in pods(manifests(name)):
+        for one in pod.container.get("env", []):
+            if str(one["value"]).startswith("/run/secrets/trading/"):
+                assert one["value"].rsplit("/", 1)[1] in wanted[pod.component], one
+
+
+def test_existing_ones_are_mounted_instead() -> None:
+    found = {pod.component: _mounted(pod.spec) for pod in pods(manifests("everything"))}
+    assert set(found["exchange"]) == {"our-exchange"}
+    assert set(found["database"]) == {"our-database"}
+    assert set(found["market-data"]) == {"range-market-data", "our-price-keys"}
+    assert set(found["custodian"]) == {"range-custodian"}
+
+
+def test_they_are_kept_and_production_makes_none() -> None:
+    for one in of_kind(manifests("dev"), "Secret").values():
+        assert one["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert of_kind(manifests("prod"), "Secret") == {}
+
+
+def test_pods_start_anew_with_other_secrets() -> None:
+    """Made up anew in each render here, where there is no cluster that has some."""
+    first, second = (
+        {
+            pod.component: pod.annotations.get("checksum/secret")
+            for pod in pods(rendered())
+            if pod.kind != "Pod"
+        }
+        for _ in range(2)
+    )
+    changed = {name for name in first if first[name] != second[name]}
+    assert changed == set(texts("dev"))
+
+
+def _mounted(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        volume["secret"]["secretName"]: volume
+        for volume in spec.get("volumes", [])
+        if "secret" in volume
+    }
