@@ -125,7 +125,7 @@ def _unpack() -> None:
         _run("dpkg", "-x", str(package), str(root))
     plugins = directory / "config" / "cli-plugins"
     plugins.mkdir(parents=True, exist_ok=True)
-    compose = next(path for path in root.rglob("docker-compose") if path.is_file())
+    compose = root / "usr/libexec/docker/cli-plugins/docker-compose"
     (plugins / "docker-compose").unlink(missing_ok=True)
     (plugins / "docker-compose").symlink_to(compose)
     (directory / "unpacked").touch()

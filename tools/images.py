@@ -34,6 +34,7 @@ PIP = "pip==25.3"
 BASE = f"python:{PYTHON}-slim"
 OUR_BASE = f"trading-base:{PYTHON}"
 RELEASE = "trixie"
+LABEL = "trading.stand-in"
 #: By component: Debian's packages, folders that its user must own, that user.
 STAND_INS = {
     "postgres": (("postgresql-17",), ("/var/lib/postgresql/data", "/var/run/postgresql"), 999),
@@ -168,25 +169,30 @@ def _dependencies() -> Path:
 
 
 def _stand_in(component: str, tag: str) -> None:
-    if _there(tag) or _pulled(tag):
-        return
     packages, folders, user = STAND_INS[component]
+    script = (ROOT / f"images/stand-ins/{component}.sh").read_text(encoding="utf-8")
+    bare = f"trading-stand-in-{component}"
+    entrypoint = f"/usr/local/bin/{component}-entrypoint"
+    owned = " ".join(folders)
+    dockerfile = (
+        f"FROM {bare}\nCOPY entrypoint {entrypoint}\n"
+        # initdb wants its user to have a name.
+        f"RUN echo 'stand-in:x:{user}:{user}::/:/bin/sh' >> /etc/passwd"
+        f" && mkdir -p {owned} && chown -R {user}:{user} {owned}\n"
+        "ENV PATH=/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin"
+        ":/usr/sbin:/usr/bin:/sbin:/bin\n"
+        f"USER {user}:{user}\nENTRYPOINT {json.dumps([entrypoint])}\n"
+    )
+    key = hashlib.sha256(f"{RELEASE}{packages}{script}{dockerfile}".encode()).hexdigest()[:16]
+    if _label(tag) == key or (not _label(tag) and (_there(tag) or _pulled(tag))):
+        return
     with _step(f"{tag} cannot be pulled: a stand-in from Debian's packages"):
-        bare = f"trading-stand-in-{component}"
         _import(bare, _root_file_system(packages))
-        script = f"/usr/local/bin/{component}-entrypoint"
         with tempfile.TemporaryDirectory() as directory:
-            context = Path(directory)
-            shutil.copy(ROOT / f"images/stand-ins/{component}.sh", context / "entrypoint")
-            owned = " ".join(folders)
-            (context / "Dockerfile").write_text(
-                f"FROM {bare}\nCOPY entrypoint {script}\n"
-                f"RUN mkdir -p {owned} && chown -R {user}:{user} {owned}\n"
-                "ENV PATH=/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin"
-                ":/usr/sbin:/usr/bin:/sbin:/bin\n"
-                f"USER {user}:{user}\nENTRYPOINT {json.dumps([script])}\n"
-            )
-            _run("docker", "build", "--quiet", "--tag", tag, str(context))
+            (Path(directory) / "entrypoint").write_text(script)
+            (Path(directory) / "entrypoint").chmod(0o755)
+            (Path(directory) / "Dockerfile").write_text(f"{dockerfile}LABEL {LABEL}={key}\n")
+            _run("docker", "build", "--quiet", "--tag", tag, directory)
 
 
 def _root_file_system(packages: tuple[str, ...]) -> Path:
@@ -213,6 +219,13 @@ def _root_file_system(packages: tuple[str, ...]) -> Path:
 
 def _import(tag: str, archive: Path) -> None:
     _run("docker", "import", str(archive), tag)
+
+
+def _label(tag: str) -> str:
+    """What a stand-in was made from; empty: it is none."""
+    words = ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}']
+    done = subprocess.run([*words, tag], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _there(tag: str) -> bool:

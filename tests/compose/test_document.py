@@ -28,7 +28,7 @@ def test_a_deployment_becomes_a_service() -> None:
     assert (service["user"], service["read_only"]) == ("10001:10001", True)
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["tmpfs"] == ["/tmp"]  # noqa: S108
+    assert service["tmpfs"] == ["/tmp:uid=10001,gid=10001,mode=1777"]  # noqa: S108
     assert service["deploy"]["resources"]["limits"] == {"cpus": "0.5", "memory": "512m"}
     assert service["stop_grace_period"] == "20s"
     check = service["healthcheck"]

@@ -72,7 +72,7 @@ def translate(workload: Workload, context: Context) -> Translated:
     if environment := _environment(component, container, context):
         service["environment"] = environment
     service |= _security(name, workload, container)
-    mounts = _Mounts(component, context)
+    mounts = _Mounts(component, context, service["user"])
     claims = {c.metadata.name for c in workload.spec.volume_claim_templates}
     volumes = {v.name: v for v in workload.pod.volumes}
     for mount in container.volume_mounts:
@@ -139,7 +139,8 @@ def _security(name: str, workload: Workload, container: Container) -> dict[str, 
 
 
 class _Mounts:
-    def __init__(self, component: str, context: Context) -> None:
+    def __init__(self, component: str, context: Context, user: str) -> None:
+        self._user = user.split(":")
         self._component = component
         self._context = context
         self.volumes: list[str] = []
@@ -157,7 +158,9 @@ class _Mounts:
         elif volume.config_map is not None:
             self._config(mount, volume)
         elif volume.empty_dir is not None:
-            self._add("tmpfs", mount.mount_path)
+            # Otherwise it is root's, with the mode of the folder in the image, whatever is asked.
+            user, group = self._user
+            self._add("tmpfs", f"{mount.mount_path}:uid={user},gid={group},mode=1777")
         elif volume.persistent_volume_claim is not None:
             self.keep(mount)
         else:
