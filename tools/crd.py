@@ -1,0 +1,221 @@
+"""The ChaosScenario's definition for Kubernetes, from the model.
+
+Only its ``spec``; the chart's template gives it name and labels. A definition needs a structural
+schema (no references, no lists of types, nothing closed, since unknown fields are cut off), so this
+one allows a little more than the model, which has the last word. Defaults stay with the model too:
+a stored resource shows what was asked for.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trading.scenario.model import API_VERSION, KIND
+from trading.scenario.result import ABORTED, ERROR, FAIL, INCONCLUSIVE, PASS, PHASES
+from trading.scenario.schema import json_schema
+
+PATH = Path("charts/trading/files/chaosscenario.yaml")
+_HEAD = "# Written by `make generate` from the scenario model.\n"
+
+Schema = dict[str, Any]
+
+#: Of the keywords that the model uses, those that mean the same in a definition.
+_KEPT = {
+    *("description", "enum", "format", "maxItems", "maxLength", "maxProperties", "maximum"),
+    *("minItems", "minLength", "minProperties", "minimum", "pattern", "required", "type"),
+}
+#: Those that are for other readers.
+_DROPPED = {"default", "examples", "title"}
+_INT64 = 2**63
+#: Those of ``spec`` that may change when it has started.
+_CHANGEABLE = ("abort",)
+
+
+def texts() -> dict[Path, str]:
+    """Path in the project -> what shall be in it."""
+    text = yaml.safe_dump(definition(), sort_keys=False, default_flow_style=None, width=100)
+    return {PATH: _HEAD + text}
+
+
+def definition() -> Schema:
+    """``spec`` of the CustomResourceDefinition."""
+    group, version = API_VERSION.split("/")
+    return {
+        "group": group,
+        "scope": "Namespaced",
+        "names": {
+            "kind": KIND,
+            "listKind": f"{KIND}List",
+            "plural": "chaosscenarios",
+            "singular": "chaosscenario",
+            "shortNames": ["chaos"],
+        },
+        "versions": [
+            {
+                "name": version,
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "additionalPrinterColumns": [
+                    _column("Phase", ".status.phase"),
+                    _column("Verdict", ".status.verdict"),
+                    _column("Detect", ".status.detect"),
+                    _column("Recover", ".status.recover"),
+                    _column("Age", ".metadata.creationTimestamp", "date"),
+                ],
+                "schema": {"openAPIV3Schema": _resource()},
+            }
+        ],
+    }
+
+
+def _column(name: str, path: str, kind: str = "string") -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path}
+
+
+def _resource() -> Schema:
+    whole = json_schema()
+    spec = structural(whole["$defs"]["Spec"], whole["$defs"])
+    return {
+        "type": "object",
+        "description": "What breaks, when, and what must be noticed within which time.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": _status(),
+        },
+        "x-kubernetes-validations": [
+            {"rule": _unchanged(spec), "message": "spec cannot change once started, but for abort"}
+        ],
+    }
+
+
+def _unchanged(spec: Schema) -> str:
+    """In CEL, field by field: a part cannot be left out of a comparison."""
+    same = [
+        f"(has(self.spec.{name}) == has(oldSelf.spec.{name})"
+        f" && (!has(self.spec.{name}) || self.spec.{name} == oldSelf.spec.{name}))"
+        for name in spec["properties"]
+        if name not in _CHANGEABLE
+    ]
+    waiting = (
+        "!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase == 'Pending'"
+    )
+    return f"{waiting} || ({' && '.join(same)})"
+
+
+def structural(schema: Schema, known: dict[str, Schema]) -> Schema:
+    """``schema`` without what a definition cannot have; ``known``: what its references name. Raises
+    NotImplementedError for a keyword that nobody has thought about.
+    """
+    if "$ref" in schema:
+        inner = structural(known[schema["$ref"].rsplit("/", 1)[1]], known)
+        return inner | {key: value for key, value in schema.items() if key == "description"}
+    if "anyOf" in schema:
+        # Kubernetes takes an explicit null for a field that is not there.
+        (only,) = [one for one in schema["anyOf"] if one != {"type": "null"}]
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        return structural(only, known) | structural(rest, known)
+    found: Schema = {}
+    for key, value in schema.items():
+        if key == "type" and isinstance(value, list):
+            # A price, as text or number: only "integer or text" has a keyword of its own.
+            found["x-kubernetes-preserve-unknown-fields"] = True
+        elif key in _KEPT:
+            found[key] = value
+        elif key == "properties":
+            found[key] = {name: structural(inner, known) for name, inner in value.items()}
+        elif key == "items":
+            found[key] = structural(value, known)
+        elif key == "additionalProperties":
+            if isinstance(value, dict):
+                found[key] = structural(value, known)
+        elif key == "exclusiveMinimum":
+            found |= {"minimum": value, "exclusiveMinimum": True}
+        elif key == "exclusiveMaximum" and value == _INT64:
+            found["format"] = "int64"
+        elif key not in _DROPPED:
+            raise NotImplementedError(f"{key}: {value!r}")
+    return found
+
+
+def _status() -> Schema:
+    """Bounded: the timeline itself is in the audit's journal."""
+    time = {"type": "string", "format": "date-time"}
+    text = {"type": "string", "maxLength": 1024}
+    condition = {
+        "type": "object",
+        "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+        "properties": {
+            "type": {"type": "string", "maxLength": 316},
+            "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+            "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+            "lastTransitionTime": time,
+            "reason": {"type": "string", "minLength": 1, "maxLength": 1024},
+            "message": {"type": "string", "maxLength": 32768},
+        },
+    }
+    fault = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": text,
+            "kind": text,
+            "requestedAt": text,
+            "injectedAt": text,
+            "evidence": text,
+            "endedAt": text,
+            "recoveredAt": text,
+        },
+    }
+    expectation = {
+        "type": "object",
+        "required": ["label", "met"],
+        "properties": {
+            "label": text,
+            "of": text,
+            "met": {"type": "boolean"},
+            "latency": {**text, "description": "From the verified injection, simulated."},
+            "reason": text,
+        },
+    }
+    audit = {
+        "type": "object",
+        "properties": {
+            "complete": {"type": "boolean"},
+            "events": {"type": "integer", "format": "int64"},
+            "root": text,
+            "coverage": text,
+            "discrepancies": {"type": "integer"},
+        },
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "observedGeneration": {"type": "integer", "format": "int64"},
+            "phase": {"type": "string", "enum": list(PHASES)},
+            "verdict": {"type": "string", "enum": [PASS, FAIL, INCONCLUSIVE, ABORTED, ERROR]},
+            "message": text,
+            "run": {**text, "description": "Its name at the test coordinator."},
+            "detect": {**text, "description": "Slowest detection that was asked for."},
+            "recover": {**text, "description": "From the last fault's end to all well."},
+            "faults": _named(fault, "name", 32),
+            "expectations": {"type": "array", "maxItems": 64, "items": expectation},
+            "audit": audit,
+            "conditions": _named(condition, "type", 16),
+        },
+    }
+
+
+def _named(items: Schema, key: str, most: int) -> Schema:
+    return {
+        "type": "array",
+        "maxItems": most,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": [key],
+        "items": items,
+    }
