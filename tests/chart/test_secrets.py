@@ -69,6 +69,16 @@ def test_with_tls_the_addresses_ask_for_it() -> None:
         assert found.get("redis-url", "rediss://").startswith("rediss://"), name
 
 
+def test_with_tls_the_stores_refuse_to_do_without() -> None:
+    found = {pod.component: pod for pod in pods(manifests("prod"))}
+    redis = found["redis"].container["args"]
+    assert redis[redis.index("--port") + 1] == "0"
+    assert "hba_file=/etc/postgresql/pg_hba.conf" in found["postgres"].container["args"]
+    rules = of_kind(manifests("prod"), "ConfigMap")["trading-postgres"]["data"]["pg_hba.conf"]
+    ways = {line.split()[0] for line in rules.splitlines() if line and line[0] != "#"}
+    assert ways == {"local", "hostssl"}
+
+
 def test_no_two_are_alike_but_the_chaos_token() -> None:
     found = texts("dev")
     chaos = {found[name].pop("chaos-token") for name in SERVICES}

@@ -128,6 +128,8 @@ args:
   - ssl_cert_file=/run/secrets/tls/tls.crt
   - -c
   - ssl_key_file=/run/secrets/tls/tls.key
+  - -c
+  - hba_file=/etc/postgresql/pg_hba.conf
   {{- end }}
 user: 999
 grace: 60
@@ -149,6 +151,7 @@ mounts:
   /tmp: {scratch: true}
   {{- if .root.Values.tls.required }}
   /run/secrets/tls: {tls: {{ .root.Values.tls.existingSecret }}}
+  /etc/postgresql: {config: postgres}
   {{- end }}
 resources: {{ toJson $own.resources }}
 {{- end }}

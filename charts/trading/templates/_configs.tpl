@@ -27,3 +27,8 @@ dashboards.yaml: |
   {{- $.Files.Get $path | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{- define "trading.config.postgres" -}}
+pg_hba.conf: |
+  {{- .Files.Get "files/postgres/pg_hba.conf" | nindent 2 }}
+{{- end }}
