@@ -21,7 +21,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 
 .DELETE_ON_ERROR:
-.PHONY: help run test bench generate lock format clean FORCE
+.PHONY: help run test e2e images bench generate lock format clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -41,13 +41,25 @@ test: $(DEV) ## Check everything: format, lint, types, layers, tests; ARGS="-k c
 	$(say) 'layers: lint-imports'
 	@$(BIN)/lint-imports
 	$(say) 'tests: pytest -n auto $(ARGS)'
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto -m 'not engine' $(ARGS)
+
+images: $(DEV) ## Build the image of all services; ARGS=--stand-ins where no registry is reached
+	$(say) 'python -m tools.images $(ARGS)'
+	@$(BIN)/python -m tools.images $(ARGS)
+
+# A Docker engine is looked for; as root on Debian one is brought up where there is none.
+e2e: $(DEV) ## Test the deployments on a real engine; ARGS="-k scenario" for pytest
+	$(say) 'engine: python -m tools.engine start'
+	@engine="$$($(BIN)/python -m tools.engine start)" && eval "$$engine" \
+	&& $(BIN)/python -m tools.images --stand-ins \
+	&& $(BIN)/pytest -n 0 -s -m engine $(ARGS); \
+	status=$$?; $(BIN)/python -m tools.engine stop >/dev/null; exit $$status
 
 bench: $(DEV) ## Measure speed; ARGS are for the benchmark
 	$(say) 'python -m bench $(ARGS)'
 	@$(BIN)/python -m bench $(ARGS)
 
-generate: $(DEV) ## Write every generated document again (docs/)
+generate: $(DEV) ## Write every generated file again (docs/, chart tables, Compose)
 	$(say) 'python -m tools.generate'
 	@$(BIN)/python -m tools.generate
 

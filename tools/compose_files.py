@@ -3,23 +3,20 @@
 from pathlib import Path
 
 from tools.helm import helm
-from trading.compose.write import render, texts
+from trading.compose.write import render
+from trading.compose.write import texts as compose_texts
 
 CHART = Path("charts/trading")
 ENVIRONMENTS = ("dev", "test", "prod")
 
 
-def values(environment: str) -> list[Path]:
-    """The chart's own values are those of development."""
-    return [] if environment == "dev" else [CHART / f"values-{environment}.yaml"]
-
-
-def files() -> dict[Path, str]:
+def texts(root: Path) -> dict[Path, str]:
     """Path in the project -> what shall be in it."""
-    root = Path.cwd()
     found: dict[Path, str] = {}
     for environment in ENVIRONMENTS:
-        rendered = render(helm(), CHART, values(environment))
-        made = texts(rendered, root, root / CHART, environment)
+        # The chart's own values are those of development.
+        values = [] if environment == "dev" else [root / CHART / f"values-{environment}.yaml"]
+        rendered = render(helm(), root / CHART, values)
+        made = compose_texts(rendered, root, root / CHART, environment)
         found |= {Path(path): text for path, text in made.items()}
     return found

@@ -1,8 +1,9 @@
-"""Write the generated documents again, or say with ``--check`` which of them are stale."""
+"""Write the generated files again, or say with ``--check`` which of them are stale."""
 
 import sys
 from pathlib import Path
 
+from tools import chart_tables, compose_files, crd
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
 from trading.hosting.settings import Settings
@@ -50,23 +51,34 @@ def documents() -> dict[Path, str]:
         Path("docs/rules.md"): _RULES + rules_table_markdown().strip() + "\n",
         Path("docs/settings.md"): settings_markdown(),
         Path("docs/market-crash.svg"): render_svg(crash.verdict, crash.record),
+        **chart_tables.texts(),
+        **crd.texts(),
     }
 
 
 def main() -> int:
     """0 where everything is as it shall be; 1 where ``--check`` finds a stale file."""
+    check = "--check" in sys.argv
+    stale = _put(documents(), check)
+    # Rendered from the chart with the files of the first step in it.
+    stale += _put(compose_files.texts(ROOT), check)
+    for path in stale:
+        print(f"{path}: {'stale, run make generate' if check else 'written'}")
+    return 1 if stale and check else 0
+
+
+def _put(found: dict[Path, str], check: bool) -> list[Path]:
+    """Which were stale; they are written unless only a check is wanted."""
     stale = []
-    for path, text in documents().items():
+    for path, text in found.items():
         file = ROOT / path
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue
         stale.append(path)
-        if "--check" not in sys.argv:
+        if not check:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-    for path in stale:
-        print(f"{path}: {'stale, run make generate' if '--check' in sys.argv else 'written'}")
-    return 1 if stale and "--check" in sys.argv else 0
+    return stale
 
 
 if __name__ == "__main__":

@@ -1,0 +1,101 @@
+"""The committed Compose files: valid, complete, nothing of a render's secrets in them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import ComposeSpecification  # type: ignore[attr-defined]
+
+from trading.deploy.secrets import files
+from trading.topology import INFRASTRUCTURE, PUBLISHED, SERVICES, callers, may_connect
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAMES = ("docker-compose.yml", "docker-compose.test.yml", "docker-compose.prod.yml")
+
+
+def compose(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_what_the_specification_allows(name: str) -> None:
+    ComposeSpecification.model_validate(compose(name))
+
+
+def test_the_validation_would_notice() -> None:
+    wrong = compose(NAMES[0])
+    wrong["services"]["exchange"]["networks"] = 5
+    with pytest.raises(ValueError, match="networks"):
+        ComposeSpecification.model_validate(wrong)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everybody_is_in_the_networks_of_those_that_it_calls(name: str) -> None:
+    services = compose(name)["services"]
+    for caller in SERVICES:
+        for callee in (*SERVICES, *INFRASTRUCTURE):
+            if callee in services and caller != callee:
+                allowed = callee in SERVICES and may_connect(caller, callee)
+                allowed |= callee in INFRASTRUCTURE and caller in callers(callee)
+                assert (callee in services[caller]["networks"]) == allowed, (caller, callee)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_a_callee_has_its_alias_and_listens_there(name: str) -> None:
+    services = compose(name)["services"]
+    for service in SERVICES:
+        alias = f"trading-{service}"
+        assert services[service]["environment"]["BIND_HOST"] == f"127.0.0.1,{alias}"
+        having = {
+            (other, network)
+            for other, found in services.items()
+            for network, options in (found.get("networks") or {}).items()
+            if alias in (options or {}).get("aliases", [])
+        }
+        assert having == {(service, service)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_mounted_file_is_there(name: str) -> None:
+    for config in compose(name).get("configs", {}).values():
+        assert (ROOT / config["file"]).is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_component_s_secrets_are_mounted_by_it_alone(name: str) -> None:
+    services = compose(name)["services"]
+    for component, found in services.items():
+        for volume in found.get("volumes", []):
+            source = volume["source"]
+            if volume["target"] == "/run/secrets/trading":
+                assert source in (f"{component}-secrets",) or source.endswith(f"}}/{component}")
+            elif component != "secrets":
+                assert not source.endswith("-secrets")
+            if component in files() and volume["target"] == "/run/secrets/trading":
+                asked = {
+                    value.rsplit("/", 1)[1]
+                    for key, value in found.get("environment", {}).items()
+                    if key.endswith("_FILE") and value.startswith("/run/secrets/trading/")
+                }
+                assert asked <= files()[component]
+
+
+def test_the_fixed_ports_are_published_on_loopback_by_the_edge_alone() -> None:
+    services = compose(NAMES[0])["services"]
+    ports = {p["target"] for p in services["edge"]["ports"]}
+    expected = {s.port for s in SERVICES.values()}
+    expected |= {next(iter(INFRASTRUCTURE[n].ports)) for n in PUBLISHED if n in INFRASTRUCTURE}
+    assert ports == expected
+    assert {p["host_ip"] for p in services["edge"]["ports"]} == {"127.0.0.1"}
+    assert [name for name, s in services.items() if "ports" in s] == ["edge"]
+
+
+def test_production_has_no_chaos_and_makes_no_secrets() -> None:
+    services = compose("docker-compose.prod.yml")["services"]
+    assert "secrets" not in services
+    for name in SERVICES:
+        environment = services[name]["environment"]
+        assert "CHAOS_TOKEN_FILE" not in environment
+        assert environment["ENABLE_CHAOS_SCENARIOS"].endswith(":-false}")

@@ -1,0 +1,128 @@
+"""The Compose deployment of a clean clone, in a project of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.api.running import Client
+from trading.topology import SERVICES
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROJECT = "trading-e2e"
+#: Containers that do their work and end.
+ONCE = ("secrets", "database")
+_CONNECT = """
+import concurrent.futures, json, socket, sys
+def reached(where):
+    try:
+        socket.create_connection((where[0], where[1]), 2).close()
+        return True
+    except OSError:
+        return False
+asked = json.loads(sys.argv[1])
+with concurrent.futures.ThreadPoolExecutor(64) as pool:
+    print(json.dumps(list(pool.map(reached, asked))))
+"""
+
+
+class Deployment:
+    """``missing``: components whose images can neither be pulled nor made here."""
+
+    def __init__(self) -> None:
+        self.compose_file: dict[str, Any] = yaml.safe_load(
+            (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+        )
+        self.missing = sorted(
+            name for name, service in self.compose_file["services"].items() if not _image(service)
+        )
+        self.components = [n for n in self.compose_file["services"] if n not in self.missing]
+
+    def compose(self, *words: str, check: bool = True) -> str:
+        done = subprocess.run(
+            ["docker", "compose", "--project-name", PROJECT, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"docker compose {' '.join(words)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def up(self, *words: str) -> None:
+        """Everything, until it is healthy."""
+        long_lived = [name for name in self.components if name not in ONCE]
+        self.compose("up", "--detach", "--wait", *words, *long_lived)
+
+    def container(self, component: str) -> str:
+        return self.compose("ps", "--quiet", component).split()[0]
+
+    def inspect(self, component: str) -> Any:
+        done = subprocess.run(
+            ["docker", "inspect", self.container(component)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return json.loads(done.stdout)[0]
+
+    def secret(self, component: str, name: str) -> str:
+        path = f"/run/secrets/trading/{name}"
+        return self.compose("exec", "-T", component, "cat", path).strip()
+
+    def reaches(self, source: str, targets: Iterable[str]) -> set[str]:
+        """Which of them ``source`` can open a connection to, at whichever of their addresses."""
+        asked = [
+            (network["IPAddress"], SERVICES[target].port, target)
+            for target in targets
+            for network in self.inspect(target)["NetworkSettings"]["Networks"].values()
+        ]
+        text = json.dumps([[host, port] for host, port, _ in asked])
+        answer = json.loads(self.compose("exec", "-T", source, "python3", "-c", _CONNECT, text))
+        return {where[2] for where, reached in zip(asked, answer, strict=True) if reached}
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """``trading ...`` on this host, as a user types it."""
+        token = self.secret("test-coordinator", "chaos-token")
+        return subprocess.run(
+            [sys.executable, "-m", "trading.cli", *words],
+            env={**os.environ, "CHAOS_TOKEN": token, "COORDINATOR_URL": url("test-coordinator")},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def exchange(self) -> Client:
+        """Who uses it closes its ``http``."""
+        key, secret = (self.secret("exchange", f"api-{what}") for what in ("key", "secret"))
+        return Client(url("exchange"), key, secret)
+
+
+def url(service: str) -> str:
+    return f"http://127.0.0.1:{SERVICES[service].port}"
+
+
+def ready(service: str) -> bool:
+    """With all its links."""
+    try:
+        found = httpx.get(url(service) + "/ready", timeout=5).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return bool(found["ready"]) and set(found["dependencies"].values()) == {"ok"}
+
+
+def _image(service: dict[str, Any]) -> bool:
+    """Is it here, or can it be pulled?"""
+    image = service["image"].removeprefix("${TRADING_IMAGE:-").removesuffix("}")
+    for words in (["image", "inspect", image], ["pull", "--quiet", image]):
+        if subprocess.run(["docker", *words], capture_output=True, check=False).returncode == 0:
+            return True
+    return False

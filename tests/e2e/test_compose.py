@@ -1,0 +1,130 @@
+"""`docker compose up` on a real engine: the separation, scenarios, kills, updates."""
+
+import json
+import subprocess
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.running import wait_for
+from tests.e2e.deployment import Deployment, ready, url
+from trading.topology import PROMETHEUS, SERVICES, may_connect
+
+
+def test_every_component_runs(deployment: Deployment) -> None:
+    running = deployment.compose("ps", "--services", "--status", "running").split()
+    expected = set(deployment.components) - {"secrets", "database"}
+    assert expected == set(running)
+    if deployment.missing:
+        pytest.skip(
+            f"{', '.join(deployment.missing)}: the images can neither be pulled nor made here;"
+            " all others run"
+        )
+
+
+@pytest.mark.parametrize("source", SERVICES)
+def test_who_reaches_whom_is_the_topology(deployment: Deployment, source: str) -> None:
+    others = [name for name in SERVICES if name != source]
+    expected = {target for target in others if may_connect(source, target)}
+    assert deployment.reaches(source, others) == expected
+
+
+def test_the_separation_test_would_notice(deployment: Deployment) -> None:
+    """The risk monitor in the coordinator's network: the fault that must not happen."""
+    network = next(
+        name
+        for name in deployment.inspect("test-coordinator")["NetworkSettings"]["Networks"]
+        if name.endswith("_test-coordinator")
+    )
+    monitor = deployment.container("risk-monitor")
+    docker("network", "connect", network, monitor)
+    try:
+        assert "test-coordinator" in deployment.reaches("risk-monitor", ["test-coordinator"])
+    finally:
+        docker("network", "disconnect", network, monitor)
+    assert deployment.reaches("risk-monitor", ["test-coordinator"]) == set()
+
+
+def test_nothing_reaches_the_internet(deployment: Deployment) -> None:
+    for name in SERVICES:
+        networks = deployment.inspect(name)["NetworkSettings"]["Networks"]
+        assert networks and not any(network["Gateway"] for network in networks.values())
+
+
+def test_containers_may_do_no_more_than_they_need(deployment: Deployment) -> None:
+    for name in (*SERVICES, "edge"):
+        host = deployment.inspect(name)["HostConfig"]
+        assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and not host["CapAdd"]
+        assert "no-new-privileges:true" in host["SecurityOpt"]
+    listed = deployment.compose("exec", "-T", "exchange", "ls", "/run/secrets/trading").split()
+    assert "api-secret" in listed and "risk-token" not in listed
+
+
+def test_prometheus_reads_every_service(deployment: Deployment) -> None:
+    def up() -> set[str]:
+        asked = {"query": "up == 1"}
+        answer = httpx.get("http://127.0.0.1:9090/api/v1/query", params=asked).json()
+        return {found["metric"]["job"] for found in answer["data"]["result"]}
+
+    assert PROMETHEUS in deployment.components
+    wait_for("every service to be read", lambda: set(SERVICES) <= up())
+
+
+@pytest.mark.parametrize("scenario", ["market-crash", "settlement-failure"])
+def test_a_scenario_passes(deployment: Deployment, scenario: str) -> None:
+    done = deployment.run("scenario", "run", scenario)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Pass" in done.stdout
+
+
+def test_killed_containers_come_back_with_everything(deployment: Deployment) -> None:
+    client = deployment.exchange()
+    try:
+        wait_for("the exchange", lambda: ready("exchange"))
+        placed = [
+            client.order(
+                symbol="BTCUSDT",
+                side="BUY",
+                type="LIMIT",
+                timeInForce="GTC",
+                quantity="0.001",
+                price="20000",
+                newClientOrderId=f"before-the-kill-{number}",
+            )
+            for number in range(5)
+        ]
+        assert {answer.status_code for answer in placed} == {200}, placed[-1].text
+        for name in ("exchange", "postgres", "risk-monitor"):
+            docker("kill", deployment.container(name))
+            deployment.compose("start", name)
+        for name in SERVICES:
+            wait_for(f"{name} again", lambda name=name: ready(name))
+        kept = {order["clientOrderId"] for order in client.signed("GET", "openOrders").json()}
+        assert {f"before-the-kill-{number}" for number in range(5)} <= kept
+    finally:
+        client.http.close()
+
+
+def test_one_service_is_updated_alone(deployment: Deployment) -> None:
+    before = {name: deployment.container(name) for name in SERVICES}
+    deployment.compose("up", "--detach", "--no-deps", "--force-recreate", "risk-monitor")
+    wait_for("the risk monitor", lambda: ready("risk-monitor"))
+    after = {name: deployment.container(name) for name in SERVICES}
+    assert {name for name in SERVICES if before[name] != after[name]} == {"risk-monitor"}
+
+
+def test_data_outlives_the_containers(deployment: Deployment) -> None:
+    sessions = httpx.get(url("test-coordinator") + "/runs").json()
+    assert sessions
+    deployment.compose("down")
+    deployment.up()
+    for name in SERVICES:
+        wait_for(f"{name} again", lambda name=name: ready(name))
+    assert httpx.get(url("test-coordinator") + "/runs").json() == sessions
+
+
+def docker(*words: str) -> Any:
+    done = subprocess.run(["docker", *words], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout) if done.stdout.startswith(("[", "{")) else done.stdout
