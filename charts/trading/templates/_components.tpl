@@ -138,7 +138,7 @@ ports:
 env:
   POSTGRES_DB: trading
   POSTGRES_PASSWORD_FILE: /run/secrets/trading/password
-  POSTGRES_INITDB_ARGS: --auth-host=scram-sha-256
+  POSTGRES_INITDB_ARGS: --auth-host=scram-sha-256 --encoding=UTF8
   PGDATA: /var/lib/postgresql/data/pgdata
 probes:
   startup: {exec: {command: [pg_isready, -h, 127.0.0.1, -U, postgres, -d, trading]}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}

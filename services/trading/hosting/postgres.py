@@ -173,6 +173,8 @@ class PostgresStore:
             self._url,
             autocommit=True,
             connect_timeout=_CONNECT_TIMEOUT,
+            # Of a database without an encoding, texts would come as bytes.
+            client_encoding="utf8",
             options=f"{_OPTIONS} -c search_path={self._schema}",
             application_name="trading",
         )
