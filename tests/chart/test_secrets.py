@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.chart.rendering import ALL, COMPONENT, manifests, of_kind, pods, rendered
+from tests.chart.rendering import ALL, COMPONENT, Manifest, manifests, of_kind, pods, rendered
 from trading.deploy.secrets import files
 from trading.topology import SERVICES, may_connect
 
@@ -18,11 +18,15 @@ Texts = dict[str, dict[str, str]]
 
 def texts(name: str) -> Texts:
     """Component -> file -> what is in it."""
+    return texts_of(manifests(name))
+
+
+def texts_of(found: list[Manifest]) -> Texts:
     return {
         one["metadata"]["labels"][COMPONENT]: {
             file: base64.b64decode(data).decode() for file, data in one["data"].items()
         }
-        for one in of_kind(manifests(name), "Secret").values()
+        for one in of_kind(found, "Secret").values()
     }
 
 
@@ -43,8 +47,8 @@ def test_a_service_knows_the_digests_of_those_who_may_call_it() -> None:
 
 
 def test_passwords_agree_with_the_addresses_they_are_in() -> None:
-    for name, prefix in (("dev", "trading"), ("everything", "range")):
-        found = texts(name)
+    for prefix in ("trading", "range"):
+        found = texts_of(rendered("--set", f"fullnameOverride={prefix}"))
         for service in SERVICES:
             url = urlsplit(found[service]["database-url"])
             assert (url.username, url.password) == (
@@ -62,8 +66,7 @@ def test_passwords_agree_with_the_addresses_they_are_in() -> None:
 
 def test_with_tls_the_addresses_ask_for_it() -> None:
     made = rendered("--set", "tls.required=true", "--set", "tls.existingSecret=ours")
-    for name, one in of_kind(made, "Secret").items():
-        found = {file: base64.b64decode(data).decode() for file, data in one["data"].items()}
+    for name, found in texts_of(made).items():
         for file in ("database-url", "admin-url"):
             assert "sslmode=verify-full" in found.get(file, "sslmode=verify-full"), name
         assert found.get("redis-url", "rediss://").startswith("rediss://"), name
@@ -119,10 +122,7 @@ def test_each_is_mounted_by_its_component_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_file_that_is_named_is_there(name: str) -> None:
-    if name == "prod":
-        wanted: dict[str, frozenset[str]] = files(chaos=False)
-    else:
-        wanted = {component: frozenset(found) for component, found in texts(name).items()}
+    wanted = files(chaos=name != "prod")
     for pod in pods(manifests(name)):
         for one in pod.container.get("env", []):
             if str(one["value"]).startswith("/run/secrets/trading/"):
@@ -135,6 +135,7 @@ def test_existing_ones_are_mounted_instead() -> None:
     assert set(found["database"]) == {"our-database"}
     assert set(found["market-data"]) == {"range-market-data", "our-price-keys"}
     assert set(found["custodian"]) == {"range-custodian"}
+    assert set(texts("everything")) == set(texts("dev")) - {"exchange", "database"}
 
 
 def test_they_are_kept_and_production_makes_none() -> None:

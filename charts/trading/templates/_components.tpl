@@ -79,7 +79,7 @@ probes:
   readiness: {httpGet: {path: /health, port: http}, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 3}
   liveness: {httpGet: {path: /health, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
 mounts:
-  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" .component "existing" $own.existingSecret) }}}
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" .component) }}}
   /tmp: {scratch: true}
   {{- if $values.tls.required }}
   /run/secrets/tls: {tls: {{ $values.tls.existingSecret }}, only: [ca.crt]}
@@ -102,7 +102,7 @@ env:
   ADMIN_DATABASE_URL_FILE: /run/secrets/trading/admin-url
 probes: {}
 mounts:
-  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "database" "existing" $values.database.existingSecret) }}}
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "database") }}}
   /tmp: {scratch: true}
   {{- if $values.tls.required }}
   /run/secrets/tls: {tls: {{ $values.tls.existingSecret }}, only: [ca.crt]}
@@ -145,7 +145,7 @@ probes:
   readiness: {exec: {command: [pg_isready, -h, 127.0.0.1, -U, postgres, -d, trading]}, periodSeconds: 5, timeoutSeconds: 3}
   liveness: {exec: {command: [pg_isready, -h, 127.0.0.1, -U, postgres, -d, trading]}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
 mounts:
-  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "postgres" "existing" $own.existingSecret) }}}
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "postgres") }}}
   /var/lib/postgresql/data: {data: {{ toJson $own.storage }}}
   /var/run/postgresql: {scratch: true}
   /tmp: {scratch: true}
@@ -202,7 +202,7 @@ probes:
   readiness: {tcpSocket: {port: redis}, periodSeconds: 5, timeoutSeconds: 3}
   liveness: {tcpSocket: {port: redis}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
 mounts:
-  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "redis" "existing" $own.existingSecret) }}}
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "redis") }}}
   /tmp: {scratch: true}
   {{- if .root.Values.tls.required }}
   /run/secrets/tls: {tls: {{ .root.Values.tls.existingSecret }}}
@@ -259,7 +259,7 @@ probes:
   readiness: {httpGet: {path: /api/health, port: http}, periodSeconds: 5, timeoutSeconds: 3}
   liveness: {httpGet: {path: /api/health, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
 mounts:
-  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "grafana" "existing" $own.existingSecret) }}}
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "grafana") }}}
   /etc/grafana/provisioning/datasources: {config: grafana-datasources}
   /etc/grafana/provisioning/dashboards: {config: grafana-provisioning}
   /etc/grafana/dashboards: {config: grafana-dashboards}

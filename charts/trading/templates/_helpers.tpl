@@ -47,10 +47,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default .Chart.AppVersion $image.tag }}{{ end }}
 {{- end }}
 
+{{/* Of a component: the Secret that is there already, if one is named. */}}
+{{- define "trading.existingSecret" -}}
+{{- (get (merge (dict) .root.Values.services .root.Values) .component).existingSecret }}
+{{- end }}
+
 {{/* Of a component: the Secret that it alone mounts. */}}
 {{- define "trading.secret" -}}
-{{- $own := default "" .existing }}
-{{- default (printf "%s-%s" (include "trading.fullname" .root) .component) $own }}
+{{- default (printf "%s-%s" (include "trading.fullname" .root) .component) (include "trading.existingSecret" .) }}
 {{- end }}
 
 {{/* By component: is it installed? The services, postgres and redis always are. */}}

@@ -10,8 +10,7 @@ is made. Made once in a render: the others' digests and the pods' checksums agre
 {{- end }}
 
 {{- define "trading.secrets.kept" -}}
-{{- $name := printf "%s-%s" (include "trading.fullname" .root) .component }}
-{{- $found := lookup "v1" "Secret" .root.Release.Namespace $name }}
+{{- $found := lookup "v1" "Secret" .root.Release.Namespace (include "trading.secret" .) }}
 {{- $kept := dig "data" .key "" (default dict $found) }}
 {{- if $kept }}{{ $kept | b64dec }}{{ else }}{{ randAlphaNum 40 }}{{ end }}
 {{- end }}
