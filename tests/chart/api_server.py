@@ -1,0 +1,98 @@
+"""As much of a Kubernetes API server as ``helm template --dry-run=server`` asks: what there is.
+
+A real one needs a cluster; it has its turn in the tests on kind.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.chart.rendering import NAMESPACE, Manifest
+
+Secrets = dict[str, Manifest]
+
+_KINDS = {
+    "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
+    "apps/v1": ("Deployment", "StatefulSet"),
+    "batch/v1": ("Job",),
+    "policy/v1": ("PodDisruptionBudget",),
+    "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
+    "apiextensions.k8s.io/v1": ("CustomResourceDefinition",),
+}
+_PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
+
+
+@contextmanager
+def cluster(secrets: Secrets) -> Iterator[str]:
+    """Its URL. ``secrets``: those of the namespace by name; looked at with every question."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = _answer(self.path.split("?")[0], secrets)
+            body = json.dumps(found or {"kind": "Status", "reason": "NotFound", "code": 404})
+            self.send_response(404 if found is None else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def installed(secrets: Secrets, release: str = "trading") -> Secrets:
+    """As Helm leaves them in the cluster: marked as the release's."""
+    marks = {
+        "meta.helm.sh/release-name": release,
+        "meta.helm.sh/release-namespace": NAMESPACE,
+    }
+    return {
+        name: one
+        | {
+            "metadata": one["metadata"]
+            | {"annotations": one["metadata"].get("annotations", {}) | marks}
+        }
+        for name, one in secrets.items()
+    }
+
+
+def _answer(path: str, secrets: Secrets) -> Manifest | None:
+    if path == "/version":
+        return {"major": "1", "minor": "35", "gitVersion": "v1.35.0"}
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
+    if path == "/apis":
+        return {"kind": "APIGroupList", "groups": [_group(v) for v in _KINDS if "/" in v]}
+    version = path.removeprefix("/apis/").removeprefix("/api/")
+    if version in _KINDS:
+        kinds = [_resource(kind) for kind in _KINDS[version]]
+        return {"kind": "APIResourceList", "groupVersion": version, "resources": kinds}
+    return secrets.get(path.removeprefix(f"/api/v1/namespaces/{NAMESPACE}/secrets/"))
+
+
+def _group(version: str) -> Manifest:
+    name, number = version.split("/")
+    known = {"groupVersion": version, "version": number}
+    return {"name": name, "versions": [known], "preferredVersion": known}
+
+
+def _resource(kind: str) -> Manifest:
+    return {
+        "name": _PLURALS.get(kind, kind.lower() + "s"),
+        "singularName": kind.lower(),
+        "namespaced": kind != "CustomResourceDefinition",
+        "kind": kind,
+        "verbs": ["get", "list"],
+    }

@@ -1,0 +1,79 @@
+"""An upgrade keeps the secrets that the cluster has: with others nobody would get at the data."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chart.api_server import Secrets, cluster, installed
+from tests.chart.rendering import Manifest, of_kind, rendered
+
+
+class Cluster:
+    """``secrets``: what it has, to be changed by a test."""
+
+    def __init__(self, url: str, secrets: Secrets) -> None:
+        self.url = url
+        self.secrets = secrets
+
+    def render(self, *args: str) -> list[Manifest]:
+        online = ("--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", self.url)
+        return rendered(*online, *args)
+
+    def install(self, *args: str) -> list[Manifest]:
+        found = self.render(*args)
+        self.secrets.update(installed(of_kind(found, "Secret")))
+        return found
+
+
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    # The developer's own cluster is none of our business.
+    monkeypatch.setenv("KUBECONFIG", "/dev/null")
+    secrets: Secrets = {}
+    with cluster(secrets) as url:
+        yield Cluster(url, secrets)
+
+
+def changed(before: list[Manifest], after: list[Manifest]) -> set[str]:
+    old, new = of_kind(before, "Secret"), of_kind(after, "Secret")
+    return {name for name in new if new[name]["data"] != old.get(name, {}).get("data")}
+
+
+def test_a_second_time_everything_is_the_same(empty: Cluster) -> None:
+    """Checksums and the Job's name too: no pod starts anew."""
+    first = empty.install()
+    assert empty.render() == first
+
+
+def test_without_a_cluster_they_would_be_others() -> None:
+    first, second = rendered(), rendered()
+    assert changed(first, second) == set(of_kind(first, "Secret"))
+
+
+def test_what_is_missing_is_made_and_told_to_those_who_need_it(empty: Cluster) -> None:
+    first = empty.install()
+    del empty.secrets["trading-exchange"]
+    assert changed(first, empty.render()) == {"trading-exchange", "trading-market-data"}
+
+
+def test_switching_chaos_off_takes_its_token_away_and_nothing_else(empty: Cluster) -> None:
+    first = of_kind(empty.install(), "Secret")
+    for name, one in of_kind(empty.render("--set", "chaos.enabled=false"), "Secret").items():
+        kept = {key: data for key, data in first[name]["data"].items() if key != "chaos-token"}
+        assert one["data"] == kept
+
+
+def test_an_existing_secret_is_read_where_it_is(empty: Cluster) -> None:
+    first = empty.install()
+    for component in ("exchange", "postgres"):
+        empty.secrets[f"our-{component}"] = empty.secrets.pop(f"trading-{component}")
+    given = (
+        "--set=services.exchange.existingSecret=our-exchange",
+        "--set=postgres.existingSecret=our-postgres",
+    )
+    second = empty.render(*given)
+    assert changed(first, second) == set()
+    assert set(of_kind(first, "Secret")) - set(of_kind(second, "Secret")) == {
+        "trading-exchange",
+        "trading-postgres",
+    }
