@@ -117,3 +117,9 @@ def test_every_service_gets_only_its_own(service: str) -> None:
     assert {"link-token", "link-peers", "database-url"} <= files()[service]
     assert ("api-secret" in files()[service]) == (service == "exchange")
     assert ("risk-token" in files()[service]) == (service == "risk-monitor")
+
+
+def test_an_api_key_has_the_form_that_the_exchange_takes(tmp_path: Path) -> None:
+    make(tmp_path)
+    for name in ("api-key", "api-secret"):
+        assert (tmp_path / "exchange" / name).read_text().isalnum()

@@ -16,6 +16,9 @@ from trading.topology import SERVICES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "trading-e2e"
+#: Every commit waits for the disk of a machine with two cores that the tests share: at 20, a pause
+#: of 200 ms is already the four seconds after which a silent venue is down.
+SPEED = "10"
 #: Containers that do their work and end.
 ONCE = ("secrets", "database")
 _CONNECT = """
@@ -47,6 +50,7 @@ class Deployment:
     def compose(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
             ["docker", "compose", "--project-name", PROJECT, *words],
+            env={**os.environ, "SIM_SPEED_LIMIT": SPEED},
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -81,7 +81,7 @@ class _Kept:
             return ""
 
     def secret(self, component: str, name: str) -> str:
-        return self.read(component, name) or secrets.token_urlsafe(32)
+        return self.read(component, name) or secrets.token_hex(32)
 
 
 def _files(kept: _Kept, prefix: str, chaos: bool) -> dict[str, dict[str, str]]:
