@@ -27,20 +27,21 @@ def connects(
     """Both sides must allow it; a side that no policy selects allows everything. ``namespace``:
     that of the policies.
     """
-    return _allowed(policies, namespace, "Egress", source, target, port, protocol) and _allowed(
+    return allows(policies, namespace, "Egress", source, target, port, protocol) and allows(
         policies, namespace, "Ingress", target, source, port, protocol
     )
 
 
-def _allowed(
+def allows(
     policies: list[Manifest],
     namespace: str,
     direction: str,
     here: Endpoint,
     there: Endpoint,
     port: int,
-    protocol: str,
+    protocol: str = "TCP",
 ) -> bool:
+    """One side alone: Egress is from ``here`` to ``there``, Ingress the other way."""
     selecting = [
         policy["spec"]
         for policy in policies
