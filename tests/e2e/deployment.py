@@ -93,11 +93,10 @@ class Deployment:
         return {where[2] for where, reached in zip(asked, answer, strict=True) if reached}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """``trading ...`` on this host, as a user types it."""
-        token = self.secret("test-coordinator", "chaos-token")
+        """``trading ...`` in a clone of the project, as a user types it."""
         return subprocess.run(
             [sys.executable, "-m", "trading.cli", *words],
-            env={**os.environ, "CHAOS_TOKEN": token, "COORDINATOR_URL": url("test-coordinator")},
+            env={**os.environ, "COMPOSE_PROJECT_NAME": PROJECT, "DATA_DIR": "/nonexistent"},
             cwd=ROOT,
             capture_output=True,
             text=True,
