@@ -1,0 +1,160 @@
+"""Prometheus's alerts: one for each rule of the risk monitor, and those of the deployment.
+
+``charts/trading/files/prometheus/rules.yml``, and the unit tests of every alert for promtool.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from trading.risk_monitor.rules import RULES
+
+PATH = Path("charts/trading/files/prometheus/rules.yml")
+TESTS = Path("tests/observability/rules_test.yml")
+_HEAD = (
+    "# Written by `make generate` from the risk monitor's rule table and tools/alert_rules.py.\n"
+)
+_DOCS = "docs/rules.md"
+
+
+class Alert(NamedTuple):
+    """``hold``: seconds that ``expr`` must be true; ``firing`` and ``quiet``: a series and its
+    value with and without the trouble.
+    """
+
+    name: str
+    expr: str
+    hold: int
+    severity: str
+    summary: str
+    description: str
+    series: str
+    firing: float
+    quiet: float
+    rule: str = ""
+
+
+def risk_alerts() -> list[Alert]:
+    """The risk monitor has waited already: it fires, Prometheus passes it on."""
+    return [
+        Alert(
+            name="Risk" + "".join(word.capitalize() for word in rule.name.split("-")),
+            expr=f'sum(risk_monitor_alerts{{rule="{rule.name}",state="firing"}}) > 0',
+            hold=0,
+            severity=rule.severity,
+            summary=rule.description,
+            description=f"{{{{ $value }}}} of {rule.name} are firing: {rule.signal}. {_DOCS}",
+            series=f'risk_monitor_alerts{{rule="{rule.name}",state="firing",job="risk-monitor"}}',
+            firing=1,
+            quiet=0,
+            rule=rule.name,
+        )
+        for rule in RULES.values()
+    ]
+
+
+OPERATIONS = [
+    Alert(
+        name="ServiceDown",
+        expr="up == 0",
+        hold=30,
+        severity="critical",
+        summary="{{ $labels.job }} does not answer.",
+        description="Prometheus has not reached it for 30 seconds.",
+        series='up{job="exchange",instance="x:8080"}',
+        firing=0,
+        quiet=1,
+    ),
+    Alert(
+        name="ServiceNotReady",
+        expr="trading_ready == 0",
+        hold=60,
+        severity="warning",
+        summary="{{ $labels.service }} cannot do its work.",
+        description="A dependency is missing; GET /ready of the service says which.",
+        series='trading_ready{service="custodian",job="custodian"}',
+        firing=0,
+        quiet=1,
+    ),
+    Alert(
+        name="JournalNotWritten",
+        expr="trading_journal_unwritten > 10000",
+        hold=30,
+        severity="critical",
+        summary="The journal of {{ $labels.service }} is not being written.",
+        description="{{ $value }} decisions wait for the database; nothing of them is"
+        " acknowledged.",
+        series='trading_journal_unwritten{service="exchange",job="exchange"}',
+        firing=20000,
+        quiet=100,
+    ),
+    Alert(
+        name="BreakerHalted",
+        expr="risk_monitor_breaker_state == 2",
+        hold=0,
+        severity="critical",
+        summary="The circuit breaker has halted trading.",
+        description="It stays so until somebody resets it, with a reason, on the dashboard.",
+        series='risk_monitor_breaker_state{job="risk-monitor"}',
+        firing=2,
+        quiet=1,
+    ),
+]
+
+
+def texts() -> dict[Path, str]:
+    """Path in the project -> what shall be in it."""
+    risk = risk_alerts()
+    groups = [
+        {"name": "risk", "rules": [_rule(alert) for alert in risk]},
+        {"name": "operations", "rules": [_rule(alert) for alert in OPERATIONS]},
+    ]
+    tests = {
+        "rule_files": ["../../charts/trading/files/prometheus/rules.yml"],
+        "evaluation_interval": "5s",
+        "tests": [_test(alert) for alert in (*risk, *OPERATIONS)],
+    }
+    return {PATH: _HEAD + _dump({"groups": groups}), TESTS: _HEAD + _dump(tests)}
+
+
+def _rule(alert: Alert) -> dict[str, Any]:
+    labels = {"severity": alert.severity} | ({"rule": alert.rule} if alert.rule else {})
+    return {
+        "alert": alert.name,
+        "expr": alert.expr,
+        "for": f"{alert.hold}s",
+        "labels": labels,
+        "annotations": {"summary": alert.summary, "description": alert.description},
+    }
+
+
+def _test(alert: Alert) -> dict[str, Any]:
+    """Quiet for a minute, then trouble: silent up to the last step before its time, then firing,
+    then, after the trouble, silent again.
+    """
+    steps = alert.hold // 5 + 4
+    values = f"{alert.quiet:g}x11 {alert.firing:g}x{steps - 1} {alert.quiet:g}x5"
+    begins = 12 * 5
+    ends = begins + steps * 5
+
+    def at(seconds: int, fires: bool) -> dict[str, Any]:
+        # Labels differ by series: whether it fires is asked of ALERTS.
+        expr = f'count(ALERTS{{alertname="{alert.name}",alertstate="firing"}}) or vector(0)'
+        samples = [{"value": int(fires), "labels": "{}"}]
+        return {"expr": expr, "eval_time": f"{seconds}s", "exp_samples": samples}
+
+    asked = [at(begins - 5, False)]
+    if alert.hold:
+        asked.append(at(begins + alert.hold - 5, False))
+    asked += [at(begins + alert.hold, True), at(ends - 5, True), at(ends, False)]
+    return {
+        "name": alert.name,
+        "interval": "5s",
+        "input_series": [{"series": alert.series, "values": values}],
+        "promql_expr_test": asked,
+    }
+
+
+def _dump(found: Any) -> str:
+    return yaml.safe_dump(found, sort_keys=False, width=100, allow_unicode=True)
