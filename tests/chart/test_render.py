@@ -105,10 +105,13 @@ def test_published_ports_are_the_fixed_ones() -> None:
         assert service["spec"].get("type", "ClusterIP") == "ClusterIP"
 
 
+def test_no_service_has_two_pods_even_in_an_update() -> None:
+    for name in SERVICES:
+        found = of_kind(manifests("prod"), "Deployment")[f"trading-{name}"]["spec"]
+        assert (found["replicas"], found["strategy"]) == (1, {"type": "Recreate"})
+
+
 def test_engines_are_found_one_by_one() -> None:
-    engines = of_kind(manifests("prod"), "Deployment")["trading-trading-engine"]
-    assert engines["spec"]["replicas"] == 2
-    assert engines["spec"]["strategy"] == {"type": "RollingUpdate"}
     service = of_kind(manifests("prod"), "Service")["trading-trading-engine"]
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True

@@ -23,8 +23,8 @@ kind: Deployment
 image: {{ include "trading.image" .root }}
 pullPolicy: {{ $values.image.pullPolicy }}
 replicas: {{ $own.replicas }}
-# Two of one service would wait for each other's journal; trading engines have one each.
-strategy: {{ eq .component "trading-engine" | ternary "RollingUpdate" "Recreate" }}
+# Two of one service would wait for each other's journal.
+strategy: Recreate
 args: [serve, {{ .component }}]
 user: 10001
 grace: 20
