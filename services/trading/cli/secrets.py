@@ -31,7 +31,7 @@ def secrets(directory: Path, hosts: str, no_chaos: bool, owned: bool, existing: 
     \b
     For Compose, in development, a container does this by itself. For production:
       trading secrets /etc/trading --no-chaos --owned
-      TRADING_SECRETS_DIR=/etc/trading docker compose --env-file .env.prod up -d
+      TRADING_SECRETS_DIR=/etc/trading docker compose -f docker-compose.prod.yml up -d
     """
     from trading.deploy.secrets import make
 

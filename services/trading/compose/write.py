@@ -15,10 +15,9 @@ RELEASE = "trading"
 _HEAD = """\
 # Written by `make generate` from charts/trading with {values}: change that, not this.
 #
-#   make images                                     once: builds the image trading-ecosystem
-#   docker compose{options} up -d --wait            everything, on the fixed ports of 127.0.0.1
-#   trading scenario run market-crash               against it
-#   docker compose{options} down                    keeps the data; down --volumes does not
+#   make images
+#   docker compose{options} up -d
+#   docker compose{options} down       keeps the data; down --volumes does not
 #
 # One network for each service, with that service and those that may call it: each service listens
 # in its own network alone (BIND_HOST), so that who reaches whom is what the chart's
@@ -69,7 +68,7 @@ def texts(
     body = yaml.dump(made.compose, sort_keys=False, width=100, Dumper=_Plain)
     head = _HEAD.format(
         values="its default values" if default else f"values-{environment}.yaml",
-        options="" if default else f" --env-file .env.{environment}",
+        options="" if default else f" -f {name}",
         secrets=_MADE if "secrets" in made.compose["services"] else _GIVEN,
         dropped="\n".join(f"# - {line}" for line in dropped()),
     )
