@@ -17,20 +17,21 @@ def free_port() -> int:
         return port
 
 
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
 @contextlib.asynccontextmanager
 async def forwarding(target: int) -> AsyncIterator[int]:
     """The port that hands connections on to ``target``."""
     port = free_port()
-    running = asyncio.create_task(edge.serve("127.0.0.1", {port: ("127.0.0.1", target)}))
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            break
-        except OSError:
-            assert not running.done(), running
-            await asyncio.sleep(0)
-    writer.close()
+    listening = asyncio.Event()
+    routes = {port: ("127.0.0.1", target)}
+    running = asyncio.create_task(edge.serve("127.0.0.1", routes, listening.set))
     try:
+        await listening.wait()
         yield port
     finally:
         running.cancel()
@@ -50,7 +51,7 @@ async def answering(
 def test_both_directions_to_their_ends() -> None:
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write((await reader.read()).upper())
-        writer.close()
+        await closed(writer)
 
     async def check() -> bytes:
         async with answering(shout) as port:
@@ -59,7 +60,7 @@ def test_both_directions_to_their_ends() -> None:
             # The answer comes only after the end of the question.
             writer.write_eof()
             answer = await reader.read()
-            writer.close()
+            await closed(writer)
             return answer
 
     assert asyncio.run(check()) == b"ORDER" * 100_000
@@ -73,7 +74,7 @@ def test_a_target_that_is_not_there_is_a_broken_connection() -> None:
                 async with asyncio.timeout(5):
                     return await reader.read()
             finally:
-                writer.close()
+                await closed(writer)
 
     with contextlib.suppress(ConnectionResetError):
         assert asyncio.run(check()) == b""
@@ -87,16 +88,15 @@ def test_a_connection_broken_on_one_side_breaks_on_the_other() -> None:
             await seen.put(writer)
             with contextlib.suppress(ConnectionResetError):
                 await reader.read()
-            writer.close()
+            await closed(writer)
 
         async with answering(keep) as port:
-            await seen.get()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             (await seen.get()).transport.abort()
             with contextlib.suppress(ConnectionResetError):
                 async with asyncio.timeout(5):
                     assert await reader.read() == b""
-            writer.close()
+            await closed(writer)
 
     asyncio.run(check())
 

@@ -8,6 +8,7 @@ that no service is in.
 """
 
 import asyncio
+import contextlib
 import random
 import signal
 import socket
@@ -19,9 +20,13 @@ _CHUNK = 64 * 1024
 _PATIENCE = 5
 
 
-async def serve(host: str, routes: Mapping[int, tuple[str, int]]) -> None:
-    """Until SIGTERM or SIGINT. ``routes``: own port -> host and port. Raises OSError where it
-    cannot listen.
+async def serve(
+    host: str,
+    routes: Mapping[int, tuple[str, int]],
+    listening: Callable[[], None] = lambda: None,
+) -> None:
+    """Until SIGTERM or SIGINT. ``routes``: own port -> host and port; ``listening`` is called once
+    all of them are. Raises OSError where it cannot listen.
     """
     stop = asyncio.Event()
     for signalled in (signal.SIGINT, signal.SIGTERM):
@@ -33,6 +38,7 @@ async def serve(host: str, routes: Mapping[int, tuple[str, int]]) -> None:
             handler = _handler(target, number, open_now)
             servers.append(await asyncio.start_server(handler, host, port))
             print(f"{port} -> {target}:{number}", flush=True)
+        listening()
         await stop.wait()
     finally:
         for server in servers:
@@ -73,8 +79,10 @@ async def _hand_on(
         writer.transport.abort()
         there.transport.abort()
     finally:
-        writer.close()
-        there.close()
+        for end in (writer, there):
+            end.close()
+            with contextlib.suppress(OSError):
+                await end.wait_closed()
 
 
 async def _connect(target: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
