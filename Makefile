@@ -41,7 +41,10 @@ test: $(DEV) ## Check everything: format, lint, types, layers, tests; ARGS="-k c
 	$(say) 'layers: lint-imports'
 	@$(BIN)/lint-imports
 	$(say) 'tests: pytest -n auto $(ARGS)'
-	@$(BIN)/pytest -n auto -m 'not engine' $(ARGS)
+	@$(BIN)/pytest -n auto -m 'not engine and not alone' $(ARGS)
+	$(say) 'tests that need the machine for themselves: pytest -m alone $(ARGS)'
+	@$(BIN)/pytest -n 0 -m 'not engine and alone' $(ARGS); status=$$?; \
+	[ $$status = 5 ] || exit $$status
 
 images: $(DEV) ## Build the image of all services; ARGS=--stand-ins where no registry is reached
 	$(say) 'python -m tools.images $(ARGS)'

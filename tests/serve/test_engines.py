@@ -15,7 +15,7 @@ from tests.redis_server import RedisServer
 from tests.serve.processes import Apart
 from trading.topology import SERVICES
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 ACCOUNTS = {"firm-mm", "firm-momentum", "firm-meanrev", "firm-index"}
 

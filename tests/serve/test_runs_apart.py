@@ -13,7 +13,7 @@ from tests.api.running import wait_for
 from tests.serve.processes import Apart, kinds
 from trading.topology import SERVICES, may_connect
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 
 #: How far apart the same moment may be, microseconds: a beat for each of two processes.
 CLOSE = 2_500_000
