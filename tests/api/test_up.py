@@ -1,28 +1,18 @@
 """``trading up``: starts, ends, and goes on where it stopped, however it was stopped."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.running import Client, Up, wait_for
+from tests.api.load import RESTING, Load
+from tests.api.running import Up, wait_for
 
-RESTING = {
-    "symbol": "BTCUSDT",
-    "side": "BUY",
-    "type": "LIMIT",
-    "timeInForce": "GTC",
-    "quantity": "0.0001",
-    "price": "60000",
-}
-MARKET = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.0001"}
 #: How often the ecosystem is killed under load; ``KILLS=200`` is the long version.
 KILLS = int(os.environ.get("KILLS", "4"))
 
@@ -60,32 +50,6 @@ def test_ctrl_c_ends_it_with_streams_open_and_nothing_lost(tmp_path: Path) -> No
         up.stop()
 
 
-def load(client: Client, prefix: str, acknowledged: dict[str, int]) -> None:
-    """Orders one after the other, every third of them a market order, until the end."""
-    try:
-        for count in range(1, 400):
-            name = f"{prefix}-{count}"
-            market = count % 3 == 0
-            params = MARKET if market else RESTING
-            answer = client.order(**params, newClientOrderId=name)
-            if answer.status_code == 200:
-                acknowledged[name] = answer.json()["orderId"]
-    except httpx.HTTPError:
-        return
-    finally:
-        client.http.close()
-
-
-def taken(urls: dict[str, str], acknowledged: dict[str, int], wanted: int) -> bool:
-    """Has the venue taken so many? Where the risk monitor stops the load, it may go on."""
-    if len(acknowledged) >= wanted:
-        return True
-    reset = {"by": "test", "reason": "the load is meant"}
-    with contextlib.suppress(httpx.HTTPError):
-        httpx.post(urls["risk-monitor"] + "/api/breaker/reset", json=reset)
-    return False
-
-
 @pytest.mark.timeout(3600)
 def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_path: Path) -> None:
     up = Up(tmp_path / "data")
@@ -93,20 +57,16 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
     try:
         for number in range(KILLS):
             wait_for("a book", lambda: quoted(up))
-            acknowledged: dict[str, int] = {}
-            client = up.client()
-            worker = threading.Thread(target=load, args=(client, f"k{number}", acknowledged))
-            worker.start()
-            wanted = 5 + 7 * (number % 5)
-            wait_for("orders", lambda n=wanted, found=acknowledged: taken(up.url, found, n))
+            load = Load(up.client(), f"k{number}")
+            load.wait(up.url["risk-monitor"], 5 + 7 * (number % 5))
             code, _ = up.stop(signal.SIGKILL)
             assert code == -signal.SIGKILL
-            worker.join()
+            load.stop()
 
             up.start()
             orders = book(up, first_order)
             ids = {str(o["clientOrderId"]): o["orderId"] for o in orders}
-            assert {n: ids.get(n) for n in acknowledged} == acknowledged
+            assert {n: ids.get(n) for n in load.acknowledged} == load.acknowledged
             assert len(orders) == len(ids) == len(set(ids.values())) < 1000
             trades = up.exchange.signed(
                 "GET", "myTrades", symbol="BTCUSDT", fromId=first_trade, limit=1000

