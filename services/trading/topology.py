@@ -69,6 +69,9 @@ SERVICES: dict[str, Service] = {
     )
 }
 
+#: Of which several instances may run, and how many find a journal of their own.
+INSTANCES = {TRADING_ENGINE: 8}
+
 POSTGRES = "postgres"
 REDIS = "redis"
 OTEL_COLLECTOR = "otel-collector"

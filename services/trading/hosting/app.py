@@ -27,6 +27,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     registry.register(_HostMetrics(service, host))
     app.state.stopping = asyncio.Event()
     app.state.may_read = None
+    app.state.instance = ""
 
     def may_read(request: Request) -> None:
         """Journals tell everything of everybody; ``state.may_read`` says who may see them."""
@@ -84,7 +85,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         if number > host.live.number:
             raise HTTPException(404, f"no session {number}; the newest is {host.live.number}")
         lines = _lines(app, host, service, number, after, follow)
-        headers = {"X-Session": str(number)}
+        headers = {"X-Session": str(number), "X-Instance": app.state.instance}
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
     @app.get(
@@ -97,6 +98,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         return {
             "session": host.session.key,
             "number": number,
+            "instance": app.state.instance,
             "length": head.length,
             "hash": head.hash.hex(),
         }

@@ -7,18 +7,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from trading.hosting.host import Host
 from trading.hosting.live import Outward, Published
 from trading.links import frames
+from trading.links.calls import PATH, Calls, Link
 from trading.links.fences import Fences
+from trading.links.instances import INSTANCE, name_of
 from trading.links.intake import Intake, Misbehaved
 from trading.links.outlet import Outlet
 from trading.links.peers import Peers
 from trading.links.probes import try_connection
-from trading.links.sockets import Accepted, Dialled, Socket
+from trading.links.sockets import Accepted, Socket
 from trading.messages.audit import AuditQuery
 from trading.messages.chaos import ProbeSeen
 from trading.runtime.network import Network
@@ -26,11 +27,8 @@ from trading.topology import EXCHANGE, SERVICES, TEST_COORDINATOR, TRADING_ENGIN
 
 log = logging.getLogger(__name__)
 
-PATH = "/link"
-#: Seconds between two attempts, the shortest and the longest; for the greeting; between pings.
-_SOONEST, _LATEST = 0.05, 1.0
+#: Seconds for the greeting.
 _PATIENCE = 5.0
-_PING_EVERY = 5.0
 
 
 class Links:
@@ -45,24 +43,17 @@ class Links:
         self._chaos = chaos
         self._outlets: dict[str, list[Outlet]] = {name: [] for name in SERVICES}
         self._open: set[asyncio.Task[Any]] = set()
-        self._dialers: list[asyncio.Task[None]] = []
         self._host: Host | None = None
         self._fences: Fences | None = None
         self._claims: dict[str, int] = {}
-        self._problems = {
-            self.name_of(peer, index): "not connected yet"
+        self._calls = [
+            Calls(service, peer, peers, self.is_cut, self._opened)
             for peer in SERVICES[service].calls
-            for index in range(len(peers.urls[peer]))
-        }
+        ]
         self.undelivered: Callable[[str, Sequence[Outward]], None] = _drop
         self.connected: Callable[[str], None] = _nothing
         self.fenced: Callable[[Mapping[str, int]], None] = _nothing
         self.queried: Callable[[AuditQuery], Coroutine[Any, Any, None]] = _unasked
-
-    @staticmethod
-    def name_of(peer: str, index: int) -> str:
-        """What an instance of a service is called here."""
-        return peer if index == 0 else f"{peer}-{index + 1}"
 
     @property
     def host(self) -> Host:
@@ -72,7 +63,7 @@ class Links:
 
     def problems(self) -> dict[str, str]:
         """By instance that this service calls: what is wrong with the link; empty: nothing."""
-        return dict(self._problems)
+        return {name: why for calls in self._calls for name, why in calls.problems().items()}
 
     async def start(self, host: Host) -> None:
         self._host = host
@@ -80,14 +71,15 @@ class Links:
             self._fences = await asyncio.to_thread(Fences, host.store)
         host.on_session(self._reset)
         host.listen(self._look)
-        for peer in SERVICES[self.service].calls:
-            for index, url in enumerate(self._peers.urls[peer]):
-                self._dialers.append(asyncio.create_task(self._dial(peer, index, url)))
+        for calls in self._calls:
+            calls.start()
 
     async def stop(self) -> None:
-        for task in (*self._dialers, *self._open):
+        for task in self._open:
             task.cancel()
-        await asyncio.gather(*self._dialers, *self._open, return_exceptions=True)
+        for calls in self._calls:
+            await calls.stop()
+        await asyncio.gather(*self._open, return_exceptions=True)
 
     def send(self, items: Sequence[Outward]) -> None:
         """Everything to whom it is for; what nobody takes now is told to ``undelivered``."""
@@ -122,7 +114,7 @@ class Links:
             if not known or not self._peers.who(peer, shown) or self.is_cut(peer):
                 await socket.close(1008)
                 return
-            await socket.accept()
+            await socket.accept(headers=[(INSTANCE.lower().encode(), self.instance.encode())])
             await self._track(self._take(Accepted(socket), peer))
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await socket.close(1001)
@@ -155,7 +147,7 @@ class Links:
             answer["refused"] = "another session"
             await socket.send(frames.encode(answer))
             return
-        name = f"{peer}-{greeting.instance}" if greeting.instance else peer
+        name = name_of(peer, greeting.instance)
         intake = self._intake(peer, name, greeting.instance)
         if self._fences is not None and peer == TRADING_ENGINE:
             await self._fences.claim(greeting.instance, greeting.fences)
@@ -163,41 +155,13 @@ class Links:
         await socket.send(frames.encode({**answer, "after": after}))
         await self._converse(socket, Outlet(host, peer, greeting.after), intake)
 
-    async def _dial(self, peer: str, index: int, url: str) -> None:
-        name = self.name_of(peer, index)
-        wait = _SOONEST
-        address = url.replace("http", "ws", 1) + f"{PATH}?service={self.service}"
-        headers = {"Authorization": f"Bearer {self._peers.token}"}
-        while True:
-            began = asyncio.get_running_loop().time()
-            if self.is_cut(peer):
-                self._problems[name] = "partitioned"
-                wait = _SOONEST / 2
-            else:
-                try:
-                    async with connect(
-                        address,
-                        additional_headers=headers,
-                        compression=None,
-                        max_size=frames.MAX_BYTES,
-                        open_timeout=_PATIENCE,
-                        ping_interval=_PING_EVERY,
-                        ping_timeout=_PING_EVERY,
-                        close_timeout=0.2,
-                        proxy=None,
-                    ) as opened:
-                        await self._track(self._call(Dialled(opened), peer, name))
-                    self._problems[name] = "connection lost"
-                except (OSError, WebSocketException, TimeoutError) as error:
-                    self._problems[name] = f"{url}: {error or type(error).__name__}"
-            lasted = asyncio.get_running_loop().time() - began > _PATIENCE
-            wait = _SOONEST if lasted else min(wait * 2, _LATEST)
-            await asyncio.sleep(wait)
+    async def _opened(self, socket: Socket, peer: str, link: Link) -> None:
+        await self._track(self._call(socket, peer, link))
 
-    async def _call(self, socket: Socket, peer: str, name: str) -> None:
+    async def _call(self, socket: Socket, peer: str, link: Link) -> None:
         """A link to a peer, from the greeting to the end."""
         host = self.host
-        intake = self._intake(peer, name, "")
+        intake = self._intake(peer, link.name, "")
         greeting = frames.Greeting(
             self.service, host.session.key, self.instance, intake.after(), fences=self._claims
         )
@@ -206,10 +170,10 @@ class Links:
             text = await socket.receive()
         answer = frames.decode_greeting(text)
         if answer.refused:
-            self._problems[name] = answer.refused
+            link.problem = answer.refused
             return
         after = answer.after if self.service == TEST_COORDINATOR else None
-        self._problems[name] = ""
+        link.problem = ""
         self.connected(peer)
         await self._converse(socket, Outlet(host, peer, after), intake)
 

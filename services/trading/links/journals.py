@@ -11,16 +11,18 @@ import httpx
 from trading.hosting.host import Host
 from trading.hosting.store import StoreUnavailable, Written
 from trading.links.board import Links
+from trading.links.instances import INSTANCE, LOOK_EVERY, addresses, name_of, scales
 from trading.links.peers import Peers
 from trading.messages.audit import AuditQuery, JournalBatch, JournalEntry
 from trading.runtime.journal import from_ndjson
-from trading.topology import AUDIT_CORRELATOR, EXCHANGE, MARKET_DATA, SERVICES
+from trading.topology import AUDIT_CORRELATOR, EXCHANGE, INSTANCES, MARKET_DATA, SERVICES
 
 log = logging.getLogger(__name__)
 
 #: Wall seconds that a query waits for journals that are behind.
 PATIENCE = 8.0
 _RETRY = 0.2
+_NOT_YET = "not read yet"
 _AT_ONCE = 2000
 #: Longest line of a journal that is taken, bytes.
 _LINE = 16 * 1024 * 1024
@@ -33,50 +35,55 @@ class Journals:
 
     def __init__(self, peers: Peers, links: Links) -> None:
         self._links = links
-        self._sources = {
-            Links.name_of(name, index): url
-            for name in SERVICES[AUDIT_CORRELATOR].calls
-            for index, url in enumerate(peers.urls[name])
-        }
+        self._peers = peers
         self._services = {
-            Links.name_of(name, index): name
-            for name in SERVICES[AUDIT_CORRELATOR].calls
-            for index in range(len(peers.urls[name]))
+            name_of(service, "" if number == 1 else str(number)): service
+            for service in SERVICES[AUDIT_CORRELATOR].calls
+            for number in range(1, INSTANCES.get(service, 1) + 1)
         }
+        self._sources: dict[str, str] = {}
         self._headers = {
             "Authorization": f"Bearer {peers.token}",
             "X-Service": AUDIT_CORRELATOR,
         }
-        self._tasks: list[asyncio.Task[None]] = []
+        self._finder: asyncio.Task[None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._host: Host | None = None
         self._read: dict[str, int] = {}
         self._number = 0
-        self._problems = dict.fromkeys(self._sources, "not read yet")
+        self._problems: dict[str, str] = {}
         self._progress = asyncio.Event()
         self._taking = asyncio.Event()
         self._taking.set()
 
     def problems(self) -> dict[str, str]:
-        """By journal: why it is not being read now; empty: it is."""
-        return {f"journal of {name}": why for name, why in self._problems.items()}
+        """By journal: why it is not being read now; empty: it is. Of several instances, those
+        that are there now, and the first.
+        """
+        first = SERVICES[AUDIT_CORRELATOR].calls
+        there = [*first, *(name for name in self._sources if name not in first)]
+        return {f"journal of {name}": self._problems.get(name, _NOT_YET) for name in there}
 
     async def start(self, host: Host) -> None:
         self._host = host
         host.on_session(self._again)
         self._again()
+        self._finder = asyncio.create_task(self._find())
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks.values(), *([self._finder] if self._finder is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def complete(self, query: AuditQuery) -> AuditQuery:
         """The query with every journal's head as the service itself says it is now, once all has
         been read up to there, or patience is over. Causes are asked for after their effects, and
         nothing more of these is taken meanwhile: no claim is judged before what it stands on.
         """
-        causes = {n for n, service in self._services.items() if service in _CAUSES}
-        heads = await self._reach(self._sources.keys() - causes)
+        await self._look()
+        causes = {n for n in self._tasks if self._services[n] in _CAUSES}
+        heads = await self._reach(self._tasks.keys() - causes)
         self._taking.clear()
         try:
             heads |= await self._reach(causes)
@@ -95,13 +102,47 @@ class Journals:
 
     def _again(self) -> None:
         """A session has begun, or is gone on with: the journals from where they were read to."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         if self._host is None:
             return
         self._number = self._host.live.number
         self._read = {}
-        self._tasks = [asyncio.create_task(self._follow(name)) for name in self._sources]
+        self._tasks = {}
+        for name, service in self._services.items():
+            if name in self._sources or not scales(service) or self._has(name):
+                self._begin(name)
+
+    def _has(self, name: str) -> bool:
+        """Has an instance that may be gone by now been read in this session?"""
+        auditor: Any = self._host and self._host.component(AUDIT_CORRELATOR)
+        return auditor is not None and auditor.read_to(name) > 0
+
+    def _begin(self, name: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._follow(name))
+
+    async def _find(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _look(self) -> None:
+        """Which journal is read from where, and whatever instance is new."""
+        found: dict[str, str] = {}
+        for service in SERVICES[AUDIT_CORRELATOR].calls:
+            urls = await addresses(self._peers, service)
+            if not scales(service):
+                found[service] = urls[0]
+                continue
+            for url in urls:
+                instance = await self._ask(url)
+                name = name_of(service, str(instance.get("instance", "")))
+                if instance and name in self._services:
+                    found[name] = url
+        self._sources = found
+        for name in found:
+            self._begin(name)
 
     async def _follow(self, name: str) -> None:
         host = self._host
@@ -126,6 +167,8 @@ class Journals:
     async def _pages(self, name: str, key: str) -> AsyncIterator[list[JournalEntry]]:
         if self._links.is_cut(self._services[name]):
             raise OSError("partitioned")
+        if name not in self._sources:
+            raise OSError("it does not answer")
         params: dict[str, Any] = {"after": self._read[name], "follow": True, "key": key}
         timeout = httpx.Timeout(5, read=30)
         async with (
@@ -133,7 +176,9 @@ class Journals:
             client.stream("GET", f"{self._sources[name]}/journal", params=params) as answer,
         ):
             if answer.status_code != 200:
-                raise ValueError(f"{answer.status_code} from {self._sources[name]}/journal")
+                raise ValueError(f"{answer.status_code} from {answer.url.host}")
+            if name_of(self._services[name], answer.headers.get(INSTANCE, "")) != name:
+                raise ValueError(f"another instance answers at {answer.url.host}")
             self._problems[name] = ""
             rest = b""
             async for chunk in answer.aiter_bytes():
@@ -169,15 +214,23 @@ class Journals:
         }
 
     async def _head(self, name: str) -> int | None:
+        found = await self._ask(self._sources[name]) if name in self._sources else {}
+        if not found:
+            log.warning("no head of the journal of %s", name)
+        if self._host is None or found.get("session") != self._host.session.key:
+            return None
+        if name_of(self._services[name], found["instance"]) != name:
+            return None
+        return int(found["length"])
+
+    async def _ask(self, url: str) -> Mapping[str, Any]:
+        """What a service says of its journal's head; nothing where it does not answer."""
         try:
             async with httpx.AsyncClient(
                 trust_env=False, timeout=3, headers=self._headers
             ) as client:
-                answer = await client.get(f"{self._sources[name]}/journal/head")
+                answer = await client.get(f"{url}/journal/head")
             found: Mapping[str, Any] = answer.raise_for_status().json()
-        except (httpx.HTTPError, ValueError) as error:
-            log.warning("no head of the journal of %s: %s", name, error)
-            return None
-        if self._host is None or found.get("session") != self._host.session.key:
-            return None
-        return int(found["length"])
+        except (httpx.HTTPError, ValueError):
+            return {}
+        return found

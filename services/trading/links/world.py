@@ -21,7 +21,7 @@ from trading.hosting.guard import require_token
 from trading.hosting.host import Host
 from trading.hosting.session import Session, decode_session, encode_session
 from trading.hosting.world import CannotOpen
-from trading.links.board import Links
+from trading.links.instances import addresses
 from trading.links.peers import Peers
 from trading.scenario.plan import RunPlan
 from trading.topology import SERVICES, TEST_COORDINATOR
@@ -85,12 +85,7 @@ class RemoteWorld:
         self._speed_limit = speed_limit
         token = chaos_token.get_secret_value() if chaos_token is not None else ""
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._urls = {
-            Links.name_of(name, index): url
-            for name in SERVICES
-            if name != TEST_COORDINATOR
-            for index, url in enumerate(peers.urls[name])
-        }
+        self._peers = peers
         self._enabled = chaos_token is not None
         self._keeper: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -170,5 +165,8 @@ class RemoteWorld:
                     "" if answer.is_success else f"{answer.status_code} {answer.text[:200]}",
                 )
 
-            found = await asyncio.gather(*(one(n, u) for n, u in self._urls.items()))
-        return {name: why for name, why in found if why}
+            others = [name for name in SERVICES if name != TEST_COORDINATOR]
+            known = [(name, await addresses(self._peers, name)) for name in others]
+            found = await asyncio.gather(*(one(n, url) for n, urls in known for url in urls))
+        missing = {name: "no address is known for it" for name, urls in known if not urls}
+        return missing | {name: why for name, why in found if why}

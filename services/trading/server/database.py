@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import sql
 
-from trading.server.stores import INSTANCES
-from trading.topology import SERVICES, TRADING_ENGINE
+from trading.topology import INSTANCES, SERVICES
 
 
 def schema_of(service: str, number: int = 1) -> str:
@@ -32,7 +31,7 @@ def set_up(url: str, passwords: Mapping[str, str]) -> list[str]:
             db.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
             # On PostgreSQL 16 and newer only members of a role may make it an owner.
             db.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-            for number in range(1, (INSTANCES if service == TRADING_ENGINE else 1) + 1):
+            for number in range(1, INSTANCES.get(service, 1) + 1):
                 name = schema_of(service, number)
                 schema = sql.Identifier(name)
                 db.execute(

@@ -107,6 +107,7 @@ class Service:
         self.app = part.app(known_to)
         if chaos and name != TEST_COORDINATOR:
             add_session_route(self.app, host, chaos_token(known_to))
+        self.app.state.instance = instance
         self.app.state.may_read = _readers(peers)
         links.add_to(self.app)
         host.dependencies = self._dependencies

@@ -8,14 +8,12 @@ from trading.hosting.postgres import PostgresStore
 from trading.hosting.settings import Settings
 from trading.hosting.sqlite import SqliteStore
 from trading.hosting.store import JournalStore, MemoryStore, StoreTaken, StoreUnavailable
-from trading.topology import TRADING_ENGINE
+from trading.topology import INSTANCES
 
 log = logging.getLogger(__name__)
 
 #: Wall seconds between two attempts, and between two lines in the log about them.
 _AGAIN, _TELL_EVERY = 0.5, 5.0
-#: Instances of one service that find a journal of their own.
-INSTANCES = 8
 
 
 def shared_store(settings: Settings) -> JournalStore:
@@ -28,7 +26,7 @@ def own_store(settings: Settings, service: str) -> tuple[JournalStore, str]:
     trading engine finds the first one's taken and gets the next. Raises StoreUnavailable.
     """
     schema = service.replace("-", "_")
-    last = INSTANCES if service == TRADING_ENGINE else 1
+    last = INSTANCES.get(service, 1)
     for number in range(1, last + 1):
         instance = "" if number == 1 else str(number)
         ending = instance and f"-{instance}"
