@@ -9,7 +9,7 @@ import yaml
 from tests.chart.golden import DIRECTORY, golden
 from tests.chart.rendering import ALL, CHART, COMPONENT, ENVIRONMENTS, manifests, of_kind, run
 from tools.chart_tables import texts
-from trading.topology import GRAFANA, JAEGER, PROMETHEUS, PUBLISHED, SERVICES
+from trading.topology import GRAFANA, JAEGER, PROMETHEUS, PUBLISHED, SERVICES, TRADING_ENGINE
 
 #: The oldest that Chart.yaml names, and that of the cluster in the tests.
 VERSIONS = ("1.29", "1.35")
@@ -105,10 +105,14 @@ def test_published_ports_are_the_fixed_ones() -> None:
         assert service["spec"].get("type", "ClusterIP") == "ClusterIP"
 
 
-def test_no_service_has_two_pods_even_in_an_update() -> None:
+def test_no_service_has_a_pod_too_many_even_in_an_update() -> None:
     for name in SERVICES:
         found = of_kind(manifests("prod"), "Deployment")[f"trading-{name}"]["spec"]
-        assert (found["replicas"], found["strategy"]) == (1, {"type": "Recreate"})
+        if name == TRADING_ENGINE:
+            assert found["replicas"] == 2
+            assert found["strategy"]["rollingUpdate"]["maxSurge"] == 0
+        else:
+            assert (found["replicas"], found["strategy"]) == (1, {"type": "Recreate"})
 
 
 def test_engines_are_found_one_by_one() -> None:

@@ -31,7 +31,6 @@ PROD = ENVIRONMENTS["prod"]
         ((), "services.trading-engine.replicas=0", "/services/trading-engine/replicas"),
         ((), "services.exchange.env.lower=1", "/services/exchange/env"),
         ((), "services.exchange.replicas=2", "services.exchange.replicas: must be 1"),
-        ((), "services.trading-engine.replicas=2", "services.trading-engine.replicas: must be 1"),
         ((), "prometheus.enabled=false", "grafana.enabled: needs prometheus.enabled"),
         ((), "jaeger.enabled=false", "otelCollector.enabled: needs jaeger.enabled"),
         ((), "tls.required=true", "tls.existingSecret: must name a Secret"),

@@ -12,7 +12,7 @@ import httpx
 import yaml
 
 from tests.api.running import Client
-from trading.topology import SERVICES
+from trading.topology import SERVICES, TRADING_ENGINE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "trading-e2e"
@@ -102,6 +102,17 @@ class Deployment:
             text=True,
             check=False,
         )
+
+    def strategies(self, instance: int) -> list[dict[str, Any]]:
+        """Of one of several trading engines."""
+        reading = (
+            "import os, urllib.request as r;"
+            "host = os.environ['BIND_HOST'].split(',')[0];"
+            "print(r.urlopen(f'http://{host}:8083/api/v1/strategies').read().decode())"
+        )
+        words = ("exec", "-T", "--index", str(instance), TRADING_ENGINE, "python3", "-c", reading)
+        found: list[dict[str, Any]] = json.loads(self.compose(*words))
+        return found
 
     def exchange(self) -> Client:
         """Who uses it closes its ``http``."""

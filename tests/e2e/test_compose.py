@@ -11,7 +11,14 @@ import pytest
 
 from tests.api.running import Client, wait_for
 from tests.e2e.deployment import Deployment, ready, url
-from trading.topology import PROMETHEUS, SERVICES, may_connect
+from trading.topology import (
+    AUDIT_CORRELATOR,
+    PROMETHEUS,
+    SERVICES,
+    TEST_COORDINATOR,
+    TRADING_ENGINE,
+    may_connect,
+)
 
 
 def test_every_component_runs(deployment: Deployment) -> None:
@@ -73,12 +80,40 @@ def test_prometheus_reads_every_service(deployment: Deployment) -> None:
     wait_for("every service to be read", lambda: set(SERVICES) <= up())
 
 
-@pytest.mark.parametrize("scenario", ["market-crash", "exchange-downtime"])
-def test_a_scenario_passes(deployment: Deployment, scenario: str) -> None:
-    done = deployment.run("scenario", "run", scenario)
+def test_a_scenario_passes(deployment: Deployment) -> None:
+    done = deployment.run("scenario", "run", "market-crash")
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Pass" in done.stdout
+
+
+def test_a_scenario_passes_with_two_engines(deployment: Deployment) -> None:
+    """Both are found, share the strategies, and are audited; then there is one again."""
+    two = f"{TRADING_ENGINE}-2"
+    deployment.up("--scale", f"{TRADING_ENGINE}=2")
+    try:
+        wait_for("the second engine's link", lambda: linked(TEST_COORDINATOR).get(two) == "ok")
+        journal = f"journal of {two}"
+        wait_for("its journal to be read", lambda: linked(AUDIT_CORRELATOR).get(journal) == "ok")
+        done = deployment.run("scenario", "run", "exchange-downtime")
+        print(done.stdout)
+        assert done.returncode == 0, done.stdout + done.stderr
+        shares = [
+            len([s for s in deployment.strategies(number) if s["state"] == "RUNNING"])
+            for number in (1, 2)
+        ]
+        assert shares == [2, 2]
+    finally:
+        deployment.up("--scale", f"{TRADING_ENGINE}=1")
+    for name in SERVICES:
+        wait_for(f"{name} again", lambda name=name: ready(name))
+    assert two not in linked(TEST_COORDINATOR)
+
+
+def linked(service: str) -> dict[str, str]:
+    """What a service depends on, and ``ok`` or what is wrong with it."""
+    found: dict[str, str] = httpx.get(url(service) + "/ready").json()["dependencies"]
+    return found
 
 
 def test_killed_containers_come_back_with_everything(deployment: Deployment) -> None:

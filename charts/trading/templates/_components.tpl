@@ -23,8 +23,13 @@ kind: Deployment
 image: {{ include "trading.image" .root }}
 pullPolicy: {{ $values.image.pullPolicy }}
 replicas: {{ $own.replicas }}
+{{- if eq .component "trading-engine" }}
+# A new one goes on with the journal of the one that it replaces.
+strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}
+{{- else }}
 # Two of one service would wait for each other's journal.
-strategy: Recreate
+strategy: {type: Recreate}
+{{- end }}
 args: [serve, {{ .component }}]
 user: 10001
 grace: 20
@@ -160,7 +165,7 @@ resources: {{ toJson $own.resources }}
 {{- $own := .root.Values.redis }}
 kind: Deployment
 image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
-strategy: Recreate
+strategy: {type: Recreate}
 # Its configuration is in the Secret, since the password is part of it.
 args:
   - redis-server

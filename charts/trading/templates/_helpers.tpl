@@ -89,9 +89,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- fail "ingress.tlsSecret: must be set where tls.required is true" }}
 {{- end }}
 {{- range $name, $service := $values.services }}
-{{- if gt (int $service.replicas) 1 }}
-{{- /* A second trading engine would get strategies, and the auditor would not read its journal. */}}
-{{- fail (printf "services.%s.replicas: must be 1: the others find one instance by its name" $name) }}
+{{- if and (gt (int $service.replicas) 1) (ne $name "trading-engine") }}
+{{- fail (printf "services.%s.replicas: must be 1: it is one state machine with one journal; only the trading-engine can be scaled" $name) }}
 {{- end }}
 {{- end }}
 {{- if and $values.grafana.enabled (not $values.prometheus.enabled) }}

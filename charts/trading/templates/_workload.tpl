@@ -159,7 +159,7 @@ spec:
   {{- if eq $spec.kind "StatefulSet" }}
   serviceName: {{ $name }}
   {{- else }}
-  strategy: {type: {{ default "Recreate" $spec.strategy }}}
+  strategy: {{ default (dict "type" "Recreate") $spec.strategy | toJson }}
   {{- end }}
   {{- end }}
   template:
