@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tools import alert_rules, chart_tables, compose_files, crd
+from tools import alert_rules, chart_tables, compose_files, crd, dashboards, signal_table
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
 from trading.hosting.settings import Settings
@@ -52,6 +52,8 @@ def documents() -> dict[Path, str]:
         Path("docs/settings.md"): settings_markdown(),
         Path("docs/market-crash.svg"): render_svg(crash.verdict, crash.record),
         **alert_rules.texts(),
+        **dashboards.texts(),
+        **signal_table.texts(),
         **chart_tables.texts(),
         **crd.texts(),
     }

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.running import Up, secrets_of
+from tests.api.running import Up, secrets_of, wait_for
 
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
 RESTING = {**LIMIT, "quantity": "0.001", "price": "60000"}
@@ -226,10 +226,9 @@ def test_times_are_answered_in_the_unit_that_was_asked_for(up: Up) -> None:
         answer = up.exchange.http.get(
             "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1", headers=headers
         )
-        row: list[int] = answer.json()[0]
-        return [row[0], row[6]]
+        return [field for row in answer.json() for field in (row[0], row[6])]
 
-    start, end = klines()
+    start, end = wait_for("the first minute", klines)
     assert (start % 60_000, end - start) == (0, 59_999)
     start, end = klines(**{"X-MBX-TIME-UNIT": "MICROSECOND"})
     assert (start % 60_000_000, end - start) == (0, 59_999_999)

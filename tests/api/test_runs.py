@@ -165,7 +165,8 @@ def test_an_own_scenario_is_kept(up: Up) -> None:
 
 def test_events_go_on_where_they_stopped(up: Up) -> None:
     with up.coordinator() as coordinator:
-        run_id = coordinator.get("/runs").json()[0]["id"]
+        body = {"scenario": "market-crash", "overrides": {"clock.speed": "600"}}
+        run_id = coordinator.post("/runs", json=body).json()["id"]
         headers = {"Last-Event-ID": "2"}
         with coordinator.stream("GET", f"/runs/{run_id}/events", headers=headers) as events:
             lines = [line for line in events.iter_lines() if line.startswith(("id", "data"))]

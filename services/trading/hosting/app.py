@@ -6,14 +6,17 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import Guard
 from trading.hosting.host import Host, Unavailable
 from trading.runtime.journal import to_ndjson
+from trading.telemetry.counts import Counts, counted_types
+from trading.telemetry.families import gauges
+from trading.telemetry.http import HttpMetrics
 
 _PAGE = 2000
 
@@ -22,9 +25,13 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     """A service's app with the common routes; ``state.registry`` takes its metrics."""
     app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
     add_docs(app, service)
-    app.add_middleware(Guard, service=service)
     registry = app.state.registry = CollectorRegistry()
     registry.register(_HostMetrics(service, host))
+    ProcessCollector(registry=registry)
+    counts = Counts(service)
+    registry.register(counts)
+    host.count(counted_types(service), lambda published: counts.see(m for m, _ in published))
+    app.add_middleware(Guard, service=service, seen=HttpMetrics(service, registry).see)
     app.state.stopping = asyncio.Event()
     app.state.may_read = None
     app.state.instance = ""
@@ -48,7 +55,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         problem = host.ready
         if problem:
             response.status_code = 503
-        found = {"journal": host.unavailable, **host.dependencies()}
+        found = dependencies(host)
         return {
             "ready": not problem,
             "service": service,
@@ -135,21 +142,25 @@ class _HostMetrics(Collector):
         self._host = host
 
     def collect(self) -> list[Metric]:
-        if self._host.ready == "starting":
-            return []
-        host, live = self._host, self._host.live
-        journal = live.kernel.journals[self._service]
+        host, service = self._host, self._service
+        made: list[Metric] = [gauges("trading_ready", [((service,), 0.0 if host.ready else 1.0)])]
+        if host.ready == "starting":
+            return made
+        live = host.live
         values = (
-            ("journal_entries", "Entries in the journal of this session", journal.length),
-            ("journal_unwritten", "Entries that are decided and not durable", len(live.pending)),
-            ("sim_time_seconds", "Simulated time, Unix seconds", live.kernel.now / 1e6),
-            ("sim_speed", "Simulated seconds per wall second", host.clock.speed),
-            ("sim_slipped_seconds", "Time waited for the machine", host.clock.slipped / 1e6),
-            ("ready", "1: can do its work", 0 if host.ready else 1),
+            ("journal_entries", live.kernel.journals[service].length),
+            ("journal_unwritten", len(live.pending)),
+            ("sim_time_seconds", live.kernel.now / 1e6),
+            ("sim_speed", host.clock.speed),
+            ("sim_slipped_seconds", host.clock.slipped / 1e6),
         )
-        made: list[Metric] = []
-        for name, text, value in values:
-            family = GaugeMetricFamily(f"trading_{name}", text, labels=["service"])
-            family.add_metric([self._service], float(value))
-            made.append(family)
+        made += [gauges(f"trading_{name}", [((service,), float(value))]) for name, value in values]
+        needed = dependencies(host).items()
+        up = [((service, name), 0.0 if why else 1.0) for name, why in needed]
+        made.append(gauges("trading_dependency_up", up))
         return made
+
+
+def dependencies(host: Host) -> dict[str, str]:
+    """By name: what is wrong with it; empty: nothing."""
+    return {"journal": host.unavailable, **host.dependencies()}

@@ -6,7 +6,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 
 from fastapi import HTTPException, Request
 from pydantic import SecretStr
@@ -61,9 +61,13 @@ _REFUSALS = {
 }
 
 
+Seen = Callable[[Scope, int, float], None]
+
+
 class Guard:
     """ASGI middleware. A request that is too large or too slow is answered here: 408, 413, 431,
-    504. ``body_time`` and ``answer_time`` as BODY_TIME and ANSWER_TIME.
+    504. ``body_time`` and ``answer_time`` as BODY_TIME and ANSWER_TIME. ``seen`` gets every request
+    but those of health and metrics, with its status and how many seconds it took.
     """
 
     def __init__(
@@ -72,11 +76,13 @@ class Guard:
         service: str,
         body_time: float = BODY_TIME,
         answer_time: float = ANSWER_TIME,
+        seen: Seen | None = None,
     ) -> None:
         self._app = app
         self._service = service
         self._body_time = body_time
         self._answer_time = answer_time
+        self._seen = seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -95,7 +101,10 @@ class Guard:
             else:
                 status = await self._http(scope, headers, request, receive, send)
         finally:
-            if scope["path"] not in _QUIET and log.isEnabledFor(logging.INFO):
+            quiet = scope["path"] in _QUIET
+            if self._seen is not None and kind == "http" and not quiet:
+                self._seen(scope, status, time.perf_counter() - began)
+            if not quiet and log.isEnabledFor(logging.INFO):
                 log.info(
                     "%s %s",
                     scope.get("method", "WEBSOCKET"),

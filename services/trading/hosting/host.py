@@ -242,6 +242,11 @@ class Host:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def count(self, kinds: Iterable[type[Message]], listener: Listener) -> None:
+        """Before the start: publish these types, too, and listen to whatever is published."""
+        self._published |= frozenset(kinds)
+        self.listen(listener)
+
     def on_session(self, hook: Callable[[], None]) -> None:
         """Be called whenever a session has been opened, or gone on with."""
         self._session_listeners.append(hook)

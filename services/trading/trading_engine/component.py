@@ -27,7 +27,12 @@ from trading.trading_engine.strategy import STEP, Strategy
 from trading.units import SECOND
 from trading.universe import MANUAL, Universe
 
-RUNNING, STOPPED, DISCONNECTED, STANDBY = "RUNNING", "STOPPED", "DISCONNECTED", "STANDBY"
+STATES = RUNNING, STOPPED, DISCONNECTED, STANDBY = (
+    "RUNNING",
+    "STOPPED",
+    "DISCONNECTED",
+    "STANDBY",
+)
 TICK, RUNAWAY = "tick", "runaway/"
 
 #: Strategy kinds of the universe, with the prefix of their client order ids.

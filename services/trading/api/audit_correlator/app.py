@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from trading.api.audit_correlator import answers
+from trading.api.audit_correlator.metrics import AuditMetrics
 from trading.api.audit_correlator.stream import Stream, about
 from trading.audit_correlator import AuditCorrelator
 from trading.hosting.app import create_app
@@ -34,6 +35,7 @@ def audit_app(host: Host) -> FastAPI:
         description="Reads every journal, believes none of them, compares all.",
     )
 
+    app.state.registry.register(AuditMetrics(host))
     stream = Stream(app.state.stopping, host)
 
     def current() -> AuditCorrelator:

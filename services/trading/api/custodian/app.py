@@ -1,12 +1,16 @@
 """Balances, unsettled amounts, overdue settlements."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from trading.custodian import Custodian
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
+from trading.telemetry.families import gauge
 from trading.topology import CUSTODIAN
 from trading.units import format_units
 
@@ -31,6 +35,8 @@ def custodian_app(host: Host) -> FastAPI:
     def current() -> Custodian:
         found: Custodian = host.component(CUSTODIAN)
         return found
+
+    app.state.registry.register(_Overdue(host, current))
 
     @app.get(
         "/api/v1/balances",
@@ -70,6 +76,18 @@ def custodian_app(host: Host) -> FastAPI:
         ]
 
     return app
+
+
+class _Overdue(Collector):
+    def __init__(self, host: Host, custodian: Callable[[], Custodian]) -> None:
+        self._host = host
+        self._custodian = custodian
+
+    def collect(self) -> list[Metric]:
+        if self._host.ready:
+            return []
+        overdue = self._custodian().snapshot("", "", self._host.kernel.now).overdue
+        return [gauge("custodian_settlements_overdue", len(overdue))]
 
 
 def _example(answer: Any) -> dict[int | str, dict[str, Any]]:

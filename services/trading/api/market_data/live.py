@@ -4,12 +4,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from trading.hosting.host import Host
 from trading.hosting.settings import Settings
 from trading.messages.market import AnchorObserved
+from trading.telemetry.families import counters, gauge, gauges
 from trading.topology import MARKET_DATA
 from trading.units import SECOND, format_units
 from trading.universe import default_universe
@@ -123,27 +124,14 @@ class LiveMetrics(Collector):
 
     def collect(self) -> list[Metric]:
         poller = self._live.poller
-        ages = GaugeMetricFamily(
-            "market_data_anchor_age_seconds",
-            "Since a real price was confirmed",
-            labels=["asset", "source"],
-        )
-        stale = GaugeMetricFamily(
-            "market_data_anchor_stale", "1: no source confirms it now", labels=["asset"]
-        )
-        for anchor in poller.anchors.values():
-            ages.add_metric([anchor.asset, anchor.source], age(anchor))
-            stale.add_metric([anchor.asset], float(anchor.stale))
-        asked = CounterMetricFamily(
-            "market_data_upstream_requests",
-            "Questions to outside APIs",
-            labels=["source", "outcome"],
-        )
-        for (source, outcome), count in poller.requests.items():
-            asked.add_metric([source, outcome], count)
-        made: list[Metric] = [ages, stale, asked]
+        anchors = poller.anchors.values()
+        made: list[Metric] = [
+            gauges(
+                "market_data_anchor_age_seconds", [((a.asset, a.source), age(a)) for a in anchors]
+            ),
+            gauges("market_data_anchor_stale", [((a.asset,), float(a.stale)) for a in anchors]),
+            counters("market_data_upstream_requests", list(poller.requests.items())),
+        ]
         if poller.cached:
-            text = "1: the cache of prices can be used"
-            up = 0.0 if poller.cache_problem else 1.0
-            made.append(GaugeMetricFamily("market_data_price_cache_up", text, up))
+            made.append(gauge("market_data_price_cache_up", 0.0 if poller.cache_problem else 1.0))
         return made

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from trading.api.risk_monitor import answers, models
 from trading.api.risk_monitor.broadcast import PUBLISHED, VIEW, Broadcast
-from trading.api.risk_monitor.metrics import RiskMetrics
+from trading.api.risk_monitor.metrics import Known, RiskMetrics
 from trading.api.risk_monitor.operations import add_operations
 from trading.api.risk_monitor.problems import add_problems, refusals
 from trading.api.risk_monitor.utilisation import exposures
@@ -58,7 +58,6 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
     )
     broadcast = Broadcast(host)
     app.state.closing = broadcast.close
-    app.state.registry.register(RiskMetrics(lambda: None if host.ready else broadcast.view))
     add_problems(app)
 
     def allowed(request: Request) -> None:
@@ -68,6 +67,13 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
     def monitor() -> RiskMonitor:
         found: RiskMonitor = host.component(RISK_MONITOR)
         return found
+
+    def known() -> Known | None:
+        if host.ready:
+            return None
+        return Known(broadcast.view, monitor(), host.session.plan.universe)
+
+    app.state.registry.register(RiskMetrics(known))
 
     @app.get(
         "/api/portfolio",

@@ -1,65 +1,76 @@
 """What the risk monitor says to Prometheus: ``risk_monitor_*``, money in USD."""
 
+from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from trading.api.risk_monitor.utilisation import exposures
 from trading.api.risk_monitor.view import ACKNOWLEDGED, FIRING, RiskView
 from trading.messages.risk import ACTIVE, HALTED, REDUCING
+from trading.risk_monitor.component import RiskMonitor
+from trading.risk_monitor.rules import RULES
+from trading.telemetry.families import Sample, gauge, gauges
 from trading.units import PPM, SCALE
+from trading.universe import Universe
 
 _STATES = (ACTIVE, REDUCING, HALTED)
 
 
-class RiskMetrics(Collector):
-    """``view``: gives the newest one, None before there is any."""
+class Known(NamedTuple):
+    """What the figures are made from."""
 
-    def __init__(self, view: Callable[[], RiskView | None]) -> None:
-        self._view = view
+    view: RiskView
+    monitor: RiskMonitor
+    universe: Universe
+
+
+class RiskMetrics(Collector):
+    """``known``: gives the newest, None before there is any."""
+
+    def __init__(self, known: Callable[[], Known | None]) -> None:
+        self._known = known
 
     def collect(self) -> list[Metric]:
-        found = self._view()
-        if found is None:
+        known = self._known()
+        if known is None:
             return []
-        state = _STATES.index(found.breaker)
+        view = known.view
+        killed = [((name,), float(s.engaged)) for name, s in view.switches.items()]
         made: list[Metric] = [
-            _gauge("breaker_state", "0 ACTIVE, 1 REDUCING, 2 HALTED", state),
-            _alerts(found),
+            gauge("risk_monitor_breaker_state", _STATES.index(view.breaker)),
+            gauges("risk_monitor_alerts", _alerts(view)),
+            gauges("risk_monitor_account_killed", killed),
+            gauges("risk_monitor_limit_utilisation_ratio", _utilisation(known)),
         ]
-        killed = GaugeMetricFamily(
-            "risk_monitor_account_killed", "1: the kill switch is engaged", labels=["account"]
-        )
-        for account, switch in found.switches.items():
-            killed.add_metric([account], float(switch.engaged))
-        made.append(killed)
-        report = found.portfolio
+        report = view.portfolio
         if report is not None:
-            drawdown = report.drawdown_ppm / PPM
             made += [
-                _gauge("portfolio_pnl", "P&L since the session opened, USD", report.pnl / SCALE),
-                _gauge("portfolio_equity", "Equity, USD", report.equity / SCALE),
-                _gauge("portfolio_drawdown_ratio", "Fall from the peak", drawdown),
-                _gauge("gross_exposure", "Value of all coins, USD", report.gross / SCALE),
-                _gauge("net_exposure", "Net value of all coins, USD", report.net / SCALE),
-                _gauge("value_at_risk", "99 % one-day value at risk, USD", report.var / SCALE),
+                gauge("risk_monitor_portfolio_pnl", report.pnl / SCALE),
+                gauge("risk_monitor_portfolio_equity", report.equity / SCALE),
+                gauge("risk_monitor_portfolio_drawdown_ratio", report.drawdown_ppm / PPM),
+                gauge("risk_monitor_gross_exposure", report.gross / SCALE),
+                gauge("risk_monitor_net_exposure", report.net / SCALE),
+                gauge("risk_monitor_value_at_risk", report.var / SCALE),
             ]
         return made
 
 
-def _alerts(view: RiskView) -> GaugeMetricFamily:
-    firing = GaugeMetricFamily(
-        "risk_monitor_alerts", "Alerts that are not resolved", labels=["rule", "state"]
-    )
-    counts: dict[tuple[str, str], int] = {}
+def _alerts(view: RiskView) -> list[Sample]:
+    """Of every rule, in either open state."""
+    counts = Counter({(rule, state): 0 for rule in RULES for state in (FIRING, ACKNOWLEDGED)})
     for alert in view.alerts.values():
         if alert.state in (FIRING, ACKNOWLEDGED):
-            key = (alert.rule, alert.state)
-            counts[key] = counts.get(key, 0) + 1
-    for (rule, state), count in counts.items():
-        firing.add_metric([rule, state], count)
-    return firing
+            counts[alert.rule, alert.state] += 1
+    return list(counts.items())
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"risk_monitor_{name}", text, value)
+def _utilisation(known: Known) -> list[Sample]:
+    rows = exposures(known.view, known.monitor, known.universe)
+    return [
+        ((row["rule"], row["subject"]), row["used_percent"] / 100)
+        for row in rows
+        if row["used_percent"] is not None
+    ]

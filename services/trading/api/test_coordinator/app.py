@@ -11,6 +11,7 @@ from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Resp
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from trading.api.test_coordinator.metrics import RunMetrics
 from trading.api.test_coordinator.runs import TIMELINE, RunActive, Runs
 from trading.api.test_coordinator.timeline import Timeline
 from trading.embedded.api import load_scenario, load_scenario_text
@@ -74,6 +75,7 @@ def coordinator_app(
         description="Runs chaos scenarios against the ecosystem and judges them.",
     )
     runs = Runs(host, world, speed)
+    app.state.registry.register(RunMetrics(host, runs))
 
     def allowed(request: Request) -> None:
         require_token(request, chaos_token, "CHAOS_TOKEN")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
@@ -64,6 +65,10 @@ class Runs:
         self._speed = speed
         self._judging: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
+        #: How many verdicts of each outcome are kept, and the newest that this process knows.
+        self.outcomes: Counter[str] = Counter()
+        self.newest: Verdict | None = None
+        self._counted = False
         host.listen(self._hear)
         host.on_session(self._resume)
 
@@ -154,6 +159,11 @@ class Runs:
 
     def _resume(self) -> None:
         """After a restart: a run that had ended without a verdict gets one."""
+        if not self._counted:
+            self._counted = True
+            kept = {n: msgspec.json.decode(b, type=Verdict) for n, b in self.verdicts().items()}
+            self.outcomes = Counter(verdict.outcome for verdict in kept.values())
+            self.newest = kept.get(self._host.session.run_id)
         if not self.current:
             loop = asyncio.get_running_loop()
             loop.create_task(self._world.pace(self._speed)).add_done_callback(_forget)
@@ -179,6 +189,8 @@ class Runs:
             verdict = judge(plan, seen, also_without=signals, journals=heads)
         body = msgspec.json.encode(verdict)
         await asyncio.to_thread(host.store.put, VERDICT, session.run_id, body)
+        self.newest = verdict
+        self.outcomes[verdict.outcome] += 1
         if host.session.run_id == session.run_id:
             await self._world.pace(self._speed)
         log.info("run %s: %s", session.run_id, verdict.outcome, extra={"run_id": session.run_id})

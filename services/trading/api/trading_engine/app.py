@@ -1,13 +1,18 @@
 """Strategies, their state and their orders at work."""
 
+from collections import Counter
 from typing import Any
 
 from fastapi import FastAPI
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
+from trading.telemetry.families import Sample, gauges
 from trading.topology import TRADING_ENGINE
 from trading.trading_engine import TradingEngine
+from trading.trading_engine.component import STATES
 from trading.units import format_units
 
 
@@ -18,6 +23,8 @@ def trading_engine_app(host: Host) -> FastAPI:
         title="Trading engine",
         description="One strategy for each automated account of the firm.",
     )
+
+    app.state.registry.register(_Strategies(host))
 
     @app.get("/api/v1/strategies", tags=["strategies"], summary="State and orders by strategy")
     async def strategies() -> list[dict[str, Any]]:
@@ -40,3 +47,21 @@ def trading_engine_app(host: Host) -> FastAPI:
         ]
 
     return app
+
+
+class _Strategies(Collector):
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def collect(self) -> list[Metric]:
+        if self._host.ready:
+            return []
+        engine: TradingEngine = self._host.component(TRADING_ENGINE)
+        found = engine.strategies()
+        states = Counter({(state,): 0 for state in STATES})
+        states.update((state,) for _, state, _ in found)
+        orders: list[Sample] = [((desk.account,), len(desk.open)) for _, _, desk in found]
+        return [
+            gauges("trading_engine_strategies", list(states.items())),
+            gauges("trading_engine_open_orders", orders),
+        ]

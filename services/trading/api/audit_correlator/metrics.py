@@ -1,0 +1,42 @@
+"""What the auditor says to Prometheus: how far it has read, and what it has found."""
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from trading.audit_correlator import AuditCorrelator
+from trading.hosting.host import Host
+from trading.messages.audit import Correlation
+from trading.telemetry.families import Sample, gauge, gauges
+from trading.topology import AUDIT_CORRELATOR
+from trading.units import SECOND
+
+
+class AuditMetrics(Collector):
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def collect(self) -> list[Metric]:
+        if self._host.ready:
+            return []
+        auditor: AuditCorrelator = self._host.component(AUDIT_CORRELATOR)
+        chains = auditor.chains
+        lengths = chains.lengths()
+        delays = [s for c in auditor.correlations() for s in _delays(c)]
+        return [
+            gauges("audit_journal_read", [((name,), read) for name, read in lengths.items()]),
+            gauge("audit_events", chains.events),
+            gauge("audit_chains_broken", len([n for n in lengths if chains.broken(n)])),
+            gauge("audit_discrepancies", len(auditor.discrepancies())),
+            gauge("audit_unexplained_alerts", auditor.false_alarms()),
+            gauges("audit_fault_delay_seconds", delays),
+        ]
+
+
+def _delays(found: Correlation) -> list[Sample]:
+    """Of what has come by now."""
+    times = (("effect", found.effect), ("alert", found.first_alert), ("recovery", found.recovered))
+    return [
+        ((found.fault_id, until), (at - found.applied) / SECOND)
+        for until, at in times
+        if at and found.applied
+    ]

@@ -1,0 +1,1 @@
+"""What the services show of themselves to Prometheus and Jaeger: one table, and what fills it."""

@@ -1,0 +1,92 @@
+"""Counters that follow messages: every decision of a service that is durable counts once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from trading.messages import Message
+from trading.messages.chaos import FaultApplied, FaultEnded, FaultInjected, FaultRecovered
+from trading.messages.custody import (
+    PenaltyCharged,
+    Settled,
+    SettlementFailed,
+    SettlementInstructed,
+)
+from trading.messages.market import PriceTick
+from trading.messages.orders import ExecutionReport, PlaceOrder, ReplaceOrder, Trade
+from trading.messages.risk import ACTIVE, HALTED, REDUCING, AlertFired, BreakerChanged
+from trading.telemetry.families import counters
+from trading.telemetry.signals import signals_of
+from trading.units import SCALE
+
+
+class Count(NamedTuple):
+    """Of a message type: which counter it adds to, under which labels, and how much."""
+
+    metric: str
+    labels: Callable[[Any], tuple[str, ...]]
+    amount: Callable[[Any], float] = lambda message: 1
+
+
+def _named(label: str) -> Callable[[Any], tuple[str, ...]]:
+    return lambda message: (label,)
+
+
+_COUNTS: tuple[tuple[type[Message], Count], ...] = (
+    (PriceTick, Count("market_data_ticks", lambda m: (m.asset,))),
+    (ExecutionReport, Count("exchange_execution_reports", lambda m: (m.execution_type,))),
+    (Trade, Count("exchange_trades", lambda m: (m.symbol,))),
+    (Trade, Count("exchange_traded_quote", lambda m: (m.symbol,), lambda m: m.quote_qty / SCALE)),
+    (SettlementInstructed, Count("custodian_settlements", _named("instructed"))),
+    (Settled, Count("custodian_settlements", _named("settled"))),
+    (SettlementFailed, Count("custodian_settlements", _named("failed"))),
+    (PenaltyCharged, Count("custodian_settlements", _named("penalised"))),
+    (PlaceOrder, Count("trading_engine_orders", lambda m: (m.account,))),
+    (ReplaceOrder, Count("trading_engine_orders", lambda m: (m.account,))),
+    (AlertFired, Count("risk_monitor_alerts_fired", lambda m: (m.rule, m.severity))),
+    (BreakerChanged, Count("risk_monitor_breaker_changes", lambda m: (m.state,))),
+    (FaultApplied, Count("test_coordinator_faults", _named("applied"))),
+    (FaultInjected, Count("test_coordinator_faults", _named("injected"))),
+    (FaultEnded, Count("test_coordinator_faults", _named("ended"))),
+    (FaultRecovered, Count("test_coordinator_faults", _named("recovered"))),
+)
+
+#: Shown as 0 before the first: a rate needs a sample to start from.
+_FROM_ZERO: dict[str, tuple[str, ...]] = {
+    "exchange_execution_reports": ("NEW", "TRADE", "CANCELED", "REPLACED", "REJECTED", "EXPIRED"),
+    "custodian_settlements": ("instructed", "settled", "failed", "penalised"),
+    "risk_monitor_breaker_changes": (ACTIVE, REDUCING, HALTED),
+    "test_coordinator_faults": ("applied", "injected", "ended", "recovered"),
+}
+
+
+def counted_types(service: str) -> frozenset[type[Message]]:
+    """What the service's counters need to hear of."""
+    known = signals_of(service)
+    return frozenset(kind for kind, count in _COUNTS if count.metric in known)
+
+
+class Counts(Collector):
+    """One service's counters."""
+
+    def __init__(self, service: str) -> None:
+        known = signals_of(service)
+        self._by_type: dict[type[Message], list[Count]] = {}
+        self._values: dict[str, Counter[tuple[str, ...]]] = {}
+        for kind, count in _COUNTS:
+            if count.metric in known:
+                self._by_type.setdefault(kind, []).append(count)
+                zeros = _FROM_ZERO.get(count.metric, ())
+                self._values[count.metric] = Counter({(label,): 0 for label in zeros})
+
+    def see(self, messages: Iterable[Any]) -> None:
+        """Of any type; those that nothing counts are passed over."""
+        for message in messages:
+            for count in self._by_type.get(type(message), ()):
+                self._values[count.metric][count.labels(message)] += count.amount(message)  # type: ignore[assignment]
+
+    def collect(self) -> list[Metric]:
+        return [counters(name, list(values.items())) for name, values in self._values.items()]

@@ -1,0 +1,54 @@
+"""One run of the whole ecosystem, read by a real Prometheus from its start to its verdict."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from tests.api.running import Up, wait_for
+from tests.observability.prometheus import Prometheus
+from trading.topology import SERVICES
+
+
+class Watched(NamedTuple):
+    """``began`` and ``ended``: wall time, Unix seconds. ``texts``: /metrics by service."""
+
+    prometheus: Prometheus
+    began: float
+    ended: float
+    texts: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    if shutil.which("prometheus") is None:
+        why = "prometheus (Debian: prometheus) is not on this machine: no query was asked"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    folder = tmp_path_factory.mktemp("watched")
+    up = Up(folder / "data")
+    urls = {name: up.url[name] for name in SERVICES}
+    prometheus = Prometheus(folder / "prometheus", urls)
+    try:
+        began = time.time()
+        with up.coordinator() as coordinator:
+            run = coordinator.post("/runs", json={"scenario": "market-crash"}).json()["id"]
+
+            def verdict() -> str:
+                for url in urls.values():
+                    httpx.get(url + "/openapi.json")
+                return str(coordinator.get(f"/runs/{run}").json()["outcome"])
+
+            assert wait_for("the verdict", verdict, 200) == "Pass"
+        shown = "test_coordinator_detection_latency_seconds"
+        wait_for("its figures", lambda: prometheus.series(shown, began, time.time()))
+        texts = {name: httpx.get(url + "/metrics").text for name, url in urls.items()}
+        yield Watched(prometheus, began, time.time(), texts)
+    finally:
+        prometheus.stop()
+        up.stop()

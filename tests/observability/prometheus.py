@@ -1,0 +1,76 @@
+"""A real Prometheus that reads the services of a test."""
+
+import json
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import yaml
+
+from tests.api.running import wait_for
+
+#: Seconds between two readings, and what takes the place of Grafana's ``$__rate_interval``.
+EVERY, RATE_INTERVAL = 1, "15s"
+
+
+class Prometheus:
+    """``targets``: base URL by job."""
+
+    def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True)
+        config = {
+            "global": {"scrape_interval": f"{EVERY}s"},
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": [urlsplit(url).netloc]}]}
+                for job, url in targets.items()
+            ],
+        }
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self._log = (folder / "log").open("w")
+        self._process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={urlsplit(self.url).netloc}",
+            ],
+            stdout=self._log,
+            stderr=self._log,
+        )
+        wait_for("Prometheus", self._ready)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+        self._log.close()
+
+    def series(self, expr: str, start: float, end: float) -> list[Any]:
+        """What a panel would draw: all series of the query with any figure."""
+        asked = {
+            "query": expr.replace("$__rate_interval", RATE_INTERVAL),
+            "start": str(start),
+            "end": str(end),
+            "step": str(EVERY),
+        }
+        answer = httpx.get(self.url + "/api/v1/query_range", params=asked, timeout=30)
+        found = json.loads(answer.text)
+        assert found["status"] == "success", f"{expr}: {found}"
+        return [
+            series
+            for series in found["data"]["result"]
+            if any(value not in ("NaN", "+Inf", "-Inf") for _, value in series["values"])
+        ]
+
+    def _ready(self) -> bool:
+        assert self._process.poll() is None, "Prometheus ended; see its log"
+        try:
+            return httpx.get(self.url + "/-/ready").is_success
+        except httpx.HTTPError:
+            return False

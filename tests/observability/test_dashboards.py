@@ -1,0 +1,114 @@
+"""Grafana's dashboards: made well, and every panel of them has data after a real run."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.observability.conftest import Watched
+from tools.dashboards import DASHBOARDS, texts
+from tools.dashboards.build import built
+from tools.dashboards.spec import LINES, Dashboard, Panel, Query
+from trading.telemetry.signals import COUNTER, SIGNALS
+
+FOUND: dict[str, Any] = {Path(path).stem: json.loads(text) for path, text in texts().items()}
+_METRIC = re.compile(
+    r"\b(?:trading|exchange|custodian|market_data|risk_monitor|test_coordinator|audit)_\w+"
+)
+
+
+def panels(dashboard: Any) -> Iterator[Any]:
+    for panel in dashboard["panels"]:
+        if panel["type"] != "row":
+            yield panel
+
+
+QUERIES = [
+    pytest.param(target["expr"], id=f"{uid}: {panel['title']} {target['refId']}")
+    for uid, dashboard in FOUND.items()
+    for panel in panels(dashboard)
+    for target in panel["targets"]
+]
+
+
+def complaints(dashboard: Any) -> list[str]:
+    """After the rules of Grafana's dashboard-linter."""
+    found = []
+    variables = [v["type"] for v in dashboard["templating"]["list"]]
+    if variables != ["datasource"]:
+        found.append("no data source variable")
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    if len(set(numbers)) != len(numbers):
+        found.append("ids twice")
+    for panel in panels(dashboard):
+        title = panel["title"]
+        if not title or not panel.get("description"):
+            found.append(f"{title}: needs a title and a description")
+        if not panel["fieldConfig"]["defaults"].get("unit"):
+            found.append(f"{title}: no unit")
+        for target in panel["targets"]:
+            expr = target["expr"]
+            if panel["datasource"]["uid"] != "${datasource}" != target["datasource"]["uid"]:
+                found.append(f"{title}: a data source of its own")
+            ranges = re.findall(r"\[([^\]]*)\]", expr)
+            if any(r != "$__rate_interval" for r in ranges):
+                found.append(f"{title}: needs $__rate_interval")
+            for name in _METRIC.findall(expr):
+                base = re.sub(r"_(total|bucket|sum|count)$", "", name)
+                signal = SIGNALS.get(base)
+                if signal is None:
+                    found.append(f"{title}: {name} is no signal")
+                elif panel["type"] != "timeseries" or signal.kind != COUNTER:
+                    continue
+                elif f"rate({name}" not in expr:
+                    found.append(f"{title}: rate() on a counter")
+        box = panel["gridPos"]
+        if box["x"] + box["w"] > 24:
+            found.append(f"{title}: wider than the page")
+    return found
+
+
+@pytest.mark.parametrize("uid", FOUND)
+def test_nothing_to_complain(uid: str) -> None:
+    assert complaints(FOUND[uid]) == []
+
+
+def test_a_bad_panel_would_be_noticed() -> None:
+    bad = Panel(LINES, "Bad", "", "", (Query("rate(exchange_trades_total[5m]) + custodian_x"),))
+    raw = Panel(LINES, "Raw", "Of a counter.", "none", (Query("exchange_trades_total"),))
+    found = complaints(json.loads(built(Dashboard("bad", "Bad", "", {"Row": (bad, raw)}))))
+    assert found == [
+        "Bad: needs a title and a description",
+        "Bad: no unit",
+        "Bad: needs $__rate_interval",
+        "Bad: custodian_x is no signal",
+        "Raw: rate() on a counter",
+    ]
+
+
+def test_there_are_the_four_that_were_promised() -> None:
+    assert [d.title for d in DASHBOARDS] == [
+        "Executive Overview",
+        "Risk Monitoring",
+        "Audit Correlation",
+        "System Performance",
+    ]
+
+
+@pytest.mark.parametrize("expr", QUERIES)
+def test_a_panel_has_data(watched: Watched, expr: str) -> None:
+    assert watched.prometheus.series(expr, watched.began, watched.ended), expr
+
+
+def test_faults_are_marked_on_every_time_axis(watched: Watched) -> None:
+    for dashboard in FOUND.values():
+        (marks,) = dashboard["annotations"]["list"]
+        assert watched.prometheus.series(marks["expr"], watched.began, watched.ended)
+
+
+def test_a_query_without_data_would_be_noticed(watched: Watched) -> None:
+    asked = watched.prometheus.series("exchange_invented", watched.began, watched.ended)
+    assert asked == []

@@ -1,0 +1,104 @@
+"""From the tables to Grafana's JSON."""
+
+from itertools import count
+from typing import Any
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.builders import common as common_options
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DataSourceRef,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+)
+
+from tools.dashboards.spec import BARS, LINES, STAT, STATES, TABLE, Dashboard, Panel
+
+SOURCE = DataSourceRef("prometheus", "${datasource}")
+_MAKERS: dict[str, Any] = {
+    STAT: stat.Panel,
+    LINES: timeseries.Panel,
+    STATES: statetimeline.Panel,
+    BARS: bargauge.Panel,
+    TABLE: table.Panel,
+}
+#: Show how it is now, not how it was.
+_NOW = (STAT, BARS, TABLE)
+
+
+def built(wanted: Dashboard) -> str:
+    """JSON with a line break at its end."""
+    made = (
+        dashboard.Dashboard(wanted.title)
+        .uid(wanted.uid)
+        .description(wanted.text)
+        .tags(["trading"])
+        .readonly()
+        .refresh("5s")
+        .time("now-30m", "now")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .with_variable(
+            dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+        )
+        .annotation(_faults())
+    )
+    numbers = count(1)
+    for title, panels in wanted.rows.items():
+        made.with_row(dashboard.Row(title).id(next(numbers)))
+        for panel in panels:
+            made.with_panel(_panel(panel).id(next(numbers)))
+    return JSONEncoder(sort_keys=True, indent=2).encode(made.build()) + "\n"
+
+
+def _faults() -> Any:
+    """On every time axis: when a fault was on."""
+    return (
+        dashboard.AnnotationQuery()
+        .name("Faults")
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color("orange")
+        .expr("test_coordinator_fault_active == 1")
+    )
+
+
+def _panel(wanted: Panel) -> Any:
+    panel = (
+        _MAKERS[wanted.kind]()
+        .title(wanted.title)
+        .description(wanted.text)
+        .unit(wanted.unit)
+        .datasource(SOURCE)
+        .span(wanted.width)
+        .height(wanted.height)
+    )
+    for letter, query in zip("ABCDEFGH", wanted.queries, strict=False):
+        asked = prometheus.Dataquery().expr(query.expr).ref_id(letter).datasource(SOURCE)
+        asked.legend_format(query.legend or "__auto")
+        panel.with_target(asked.instant() if wanted.kind in _NOW else asked.range())
+    if wanted.steps:
+        steps = [Threshold(value, colour) for value, colour in wanted.steps]
+        thresholds = dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
+        panel.thresholds(thresholds)
+    if wanted.names:
+        named = {v: ValueMappingResult(text=t, color=c) for v, (t, c) in wanted.names.items()}
+        panel.mappings([ValueMap(named)])
+    if wanted.kind in (STAT, BARS):
+        panel.reduce_options(common_options.ReduceDataOptions().calcs(["lastNotNull"]))
+    if wanted.kind == LINES:
+        panel.fill_opacity(8).show_points(common.VisibilityMode.NEVER)
+    if wanted.kind == BARS:
+        panel.orientation(common.VizOrientation.HORIZONTAL)
+    return panel

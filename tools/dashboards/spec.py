@@ -1,0 +1,41 @@
+"""What a dashboard is made of."""
+
+from typing import NamedTuple
+
+STAT, LINES, STATES, BARS, TABLE = "stat", "lines", "states", "bars", "table"
+
+
+class Query(NamedTuple):
+    """``expr``: PromQL; ``legend``: Grafana's name of a series."""
+
+    expr: str
+    legend: str = ""
+
+
+class Panel(NamedTuple):
+    """``width``: of 24. ``steps``: colour from a value on, the first without one. ``names``: what a
+    value is called, with its colour.
+    """
+
+    kind: str
+    title: str
+    text: str
+    unit: str
+    queries: tuple[Query, ...]
+    width: int = 8
+    height: int = 8
+    steps: tuple[tuple[float | None, str], ...] = ()
+    names: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - read only
+
+
+class Dashboard(NamedTuple):
+    uid: str
+    title: str
+    text: str
+    rows: dict[str, tuple[Panel, ...]]
+
+
+UP_DOWN = {"0": ("down", "red"), "1": ("up", "green")}
+BREAKER = {"0": ("ACTIVE", "green"), "1": ("REDUCING", "orange"), "2": ("HALTED", "red")}
+NONE_IS_GOOD: tuple[tuple[float | None, str], ...] = ((None, "green"), (1, "red"))
+LIMIT: tuple[tuple[float | None, str], ...] = ((None, "green"), (0.9, "orange"), (1, "red"))
