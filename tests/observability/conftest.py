@@ -11,16 +11,21 @@ import pytest
 
 from tests.api.running import Up, wait_for
 from tests.observability.prometheus import Prometheus
+from tests.observability.receiver import Received, Receiver
+from trading.telemetry.spans import RUN
 from trading.topology import SERVICES
 
 
 class Watched(NamedTuple):
-    """``began`` and ``ended``: wall time, Unix seconds. ``texts``: /metrics by service."""
+    """``began`` and ``ended``: wall time, Unix seconds. ``texts``: /metrics by service; ``traces``
+    by id.
+    """
 
     prometheus: Prometheus
     began: float
     ended: float
     texts: dict[str, str]
+    traces: dict[str, list[Received]]
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +36,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             pytest.fail(why)
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("watched")
-    up = Up(folder / "data")
+    receiver = Receiver()
+    up = Up(folder / "data", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     urls = {name: up.url[name] for name in SERVICES}
     prometheus = Prometheus(folder / "prometheus", urls)
     try:
@@ -48,7 +54,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         shown = "test_coordinator_detection_latency_seconds"
         wait_for("its figures", lambda: prometheus.series(shown, began, time.time()))
         texts = {name: httpx.get(url + "/metrics").text for name, url in urls.items()}
-        yield Watched(prometheus, began, time.time(), texts)
+        wait_for("the run's trace", lambda: any(s.name == RUN for s in receiver.spans))
+        yield Watched(prometheus, began, time.time(), texts, receiver.traces())
     finally:
         prometheus.stop()
         up.stop()
+        receiver.stop()

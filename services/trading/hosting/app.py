@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from starlette.types import Scope
 
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import Guard
@@ -22,7 +23,8 @@ _PAGE = 2000
 
 
 def create_app(service: str, host: Host, *, title: str, description: str) -> FastAPI:
-    """A service's app with the common routes; ``state.registry`` takes its metrics."""
+    """A service's app with the common routes; ``state.registry`` takes its metrics, ``state.seen``
+    who is told of every request."""
     app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
     add_docs(app, service)
     registry = app.state.registry = CollectorRegistry()
@@ -31,7 +33,13 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     counts = Counts(service)
     registry.register(counts)
     host.count(counted_types(service), lambda published: counts.see(m for m, _ in published))
-    app.add_middleware(Guard, service=service, seen=HttpMetrics(service, registry).see)
+    app.state.seen = [HttpMetrics(service, registry).see]
+
+    def seen(scope: Scope, status: int, seconds: float) -> None:
+        for tell in app.state.seen:
+            tell(scope, status, seconds)
+
+    app.add_middleware(Guard, service=service, seen=seen)
     app.state.stopping = asyncio.Event()
     app.state.may_read = None
     app.state.instance = ""

@@ -95,6 +95,14 @@ class Settings(FromEnvironment):
     )
     api_key: SecretStr | None = Field(default=None, description="Exchange API key of firm-api.")
     api_secret: SecretStr | None = Field(default=None, description="Secret of that API key.")
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        max_length=300,
+        description="OpenTelemetry collector that gets traces by HTTP, e.g. http://host:4318.",
+    )
+    otel_traces_sampler_arg: float = Field(
+        default=1.0, ge=0, le=1, description="Share of traces that is kept."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Of the JSON lines on standard error."
     )
@@ -113,6 +121,13 @@ class Settings(FromEnvironment):
     def _hosts(cls, hosts: str) -> str:
         split(hosts)
         return hosts
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must be an address like http://host:4318")
+        return url
 
     @field_validator("coingecko_url", "coinmarketcap_url")
     @classmethod

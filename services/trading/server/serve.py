@@ -26,6 +26,7 @@ from trading.server.engines import Engines
 from trading.server.listening import Server, listen, until_signal
 from trading.server.parts import PARTS, Surroundings, chaos_allowed, chaos_token, idle, make
 from trading.server.stores import opened_store
+from trading.server.tracing import traced
 from trading.topology import (
     AUDIT_CORRELATOR,
     EXCHANGE,
@@ -105,6 +106,7 @@ class Service:
         if self._engines is not None:
             self._extras.append(self._engines)
         self.app = part.app(known_to)
+        self._extras += traced(name, self.app, host, settings)
         if chaos and name != TEST_COORDINATOR:
             add_session_route(self.app, host, chaos_token(known_to))
         self.app.state.instance = instance

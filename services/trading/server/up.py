@@ -12,6 +12,7 @@ from trading.server.credentials import Credentials
 from trading.server.listening import Server, listen, until_signal
 from trading.server.parts import PARTS, Surroundings, idle, make
 from trading.server.stores import shared_store
+from trading.server.tracing import traced
 from trading.topology import AUDIT_CORRELATOR, SERVICES
 from trading.units import SECOND
 
@@ -32,6 +33,11 @@ class Ecosystem:
         )
         around = Surroundings(host, settings, known, LocalWorld(host), poller)
         self.apps = {name: part.app(around) for name, part in PARTS.items()}
+        self.tracings = [
+            tracing
+            for name, app in self.apps.items()
+            for tracing in traced(name, app, host, settings)
+        ]
 
     async def start(self) -> None:
         """Raises StoreUnavailable, CannotRecover."""
@@ -62,3 +68,5 @@ async def serve(
             server.end()
         await asyncio.gather(*running, return_exceptions=True)
         await ecosystem.host.stop()
+        for tracing in ecosystem.tracings:
+            await tracing.stop()

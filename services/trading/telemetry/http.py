@@ -16,6 +16,15 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 
 
+#: In a scope: the route's path, from who answers without the router.
+MATCHED = "trading.matched"
+
+
+def route_of(scope: Scope) -> str:
+    """The path with names for what varies; NO_ROUTE where there is none."""
+    return str(scope.get(MATCHED) or getattr(scope.get("route"), "path", NO_ROUTE))
+
+
 class HttpMetrics:
     def __init__(self, service: str, registry: CollectorRegistry) -> None:
         requests = SIGNALS["trading_http_requests"]
@@ -31,7 +40,7 @@ class HttpMetrics:
     def see(self, scope: Scope, status: int, seconds: float) -> None:
         """``scope``: after it was routed."""
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        route = getattr(scope.get("route"), "path", NO_ROUTE)
+        route = route_of(scope)
         key = (method, route)
         observed = self._known.get(key)
         if observed is None:

@@ -18,6 +18,7 @@ from trading.api.exchange.front import Front, Used
 from trading.api.exchange.gateway import Dropped, Gateway
 from trading.api.exchange.keys import TRADE
 from trading.api.exchange.params import Params, parse, signed
+from trading.telemetry.http import MATCHED
 
 _encode = msgspec.json.Encoder().encode
 _JSON = "application/json;charset=UTF-8"
@@ -52,6 +53,7 @@ class ShortWay:
         if handle is None:
             await self._app(scope, receive, send)
             return
+        scope[MATCHED] = scope["path"]
         response = await handle(Request(scope, receive, send))
         await response(scope, receive, send)
 
