@@ -1,12 +1,12 @@
 """The images of a deployment.
 
     python -m tools.images                   trading-ecosystem, from the official Python image
-    python -m tools.images --stand-ins       where no image registry is reached: its base, and
-                                             postgres, redis and prometheus, from Debian's packages
+    python -m tools.images --stand-ins       where no image registry is reached: its base, postgres,
+                                             redis and prometheus, from Debian's packages; Jaeger
+                                             and the OpenTelemetry collector, from Go modules
 
 A stand-in has the official image's name and tag, so that the chart is tested as it is; it is made
-only where the image is not there and cannot be pulled. Grafana, Jaeger and the OpenTelemetry
-collector have no Debian package: they have none.
+only where the image is not there and cannot be pulled. Grafana has none.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from pathlib import Path
 import yaml
 
 from tools.engine import NoEngine, start
+from tools.go_stand_ins import GO_STAND_INS, available, key_of, prepare
 from tools.helm import cache_directory
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +61,8 @@ def main(arguments: list[str]) -> int:
         if asked.stand_ins:
             for component in STAND_INS:
                 _stand_in(component, official(component))
+            for component in GO_STAND_INS:
+                _go_stand_in(component, official(component))
     except NoEngine as error:
         print(error, file=sys.stderr)
         return 2
@@ -193,6 +196,19 @@ def _stand_in(component: str, tag: str) -> None:
             (Path(directory) / "entrypoint").chmod(0o755)
             (Path(directory) / "Dockerfile").write_text(f"{dockerfile}LABEL {LABEL}={key}\n")
             _run("docker", "build", "--quiet", "--tag", tag, directory)
+
+
+def _go_stand_in(component: str, tag: str) -> None:
+    key = key_of(component)
+    if _label(tag) == key or (not _label(tag) and (_there(tag) or _pulled(tag))):
+        return
+    if not available():
+        print(f"{tag} cannot be pulled, and there is no Go to build a stand-in: it is missing")
+        return
+    what = f"{tag} cannot be pulled: a stand-in from its Go module, minutes the first time"
+    with _step(what), tempfile.TemporaryDirectory() as directory:
+        prepare(component, Path(directory), LABEL)
+        _run("docker", "build", "--quiet", "--tag", tag, directory)
 
 
 def _root_file_system(packages: tuple[str, ...]) -> Path:

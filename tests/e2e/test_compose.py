@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +11,16 @@ import httpx
 import pytest
 
 from tests.api.running import Client, wait_for
-from tests.e2e.deployment import Deployment, ready, url
+from tests.e2e.deployment import ROOT, Deployment, ready, url
+from tests.observability.prometheus import drawn
 from trading.topology import (
     AUDIT_CORRELATOR,
+    CUSTODIAN,
+    EXCHANGE,
+    JAEGER,
+    OTEL_COLLECTOR,
     PROMETHEUS,
+    RISK_MONITOR,
     SERVICES,
     TEST_COORDINATOR,
     TRADING_ENGINE,
@@ -87,6 +94,43 @@ def test_a_scenario_passes(deployment: Deployment) -> None:
     assert "Pass" in done.stdout
 
 
+def test_every_panel_has_data_after_it(deployment: Deployment) -> None:
+    assert PROMETHEUS in deployment.components
+    asked = {
+        target["expr"]: f"{dashboard['title']}: {panel['title']}"
+        for dashboard in dashboards()
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+    }
+
+    def all_drawn() -> bool:
+        now = time.time()
+        for expr in list(asked):
+            if drawn("http://127.0.0.1:9090", expr, now - 600, now, "30s"):
+                del asked[expr]
+        return not asked
+
+    with contextlib.suppress(AssertionError):
+        wait_for("the next reading", all_drawn, 20)
+    assert asked == {}
+
+
+def test_a_trace_goes_from_the_order_to_the_alert(deployment: Deployment) -> None:
+    assert {OTEL_COLLECTOR, JAEGER} <= set(deployment.components), deployment.missing
+    asked = {"service": RISK_MONITOR, "operation": "alert", "lookback": "1h", "limit": "100"}
+
+    def whole() -> Any:
+        answer = httpx.get("http://127.0.0.1:16686/api/traces", params=asked, timeout=10).json()
+        for trace in answer["data"] or ():
+            names = {span["operationName"] for span in trace["spans"]}
+            if {"order", "fill", "settlement", "alert"} <= names:
+                return {process["serviceName"] for process in trace["processes"].values()}
+        return None
+
+    services = wait_for("the trace in Jaeger", whole)
+    assert services == {TRADING_ENGINE, EXCHANGE, CUSTODIAN, RISK_MONITOR}
+
+
 def test_a_scenario_passes_with_two_engines(deployment: Deployment) -> None:
     """Both are found, share the strategies, and are audited; then there is one again."""
     two = f"{TRADING_ENGINE}-2"
@@ -108,6 +152,11 @@ def test_a_scenario_passes_with_two_engines(deployment: Deployment) -> None:
     for name in SERVICES:
         wait_for(f"{name} again", lambda name=name: ready(name))
     assert two not in linked(TEST_COORDINATOR)
+
+
+def dashboards() -> list[Any]:
+    folder = ROOT / "charts/trading/files/grafana/dashboards"
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
 def linked(service: str) -> dict[str, str]:

@@ -17,6 +17,28 @@ from tests.api.running import wait_for
 EVERY, RATE_INTERVAL = 1, "15s"
 
 
+def drawn(
+    url: str, expr: str, start: float, end: float, rate_interval: str = RATE_INTERVAL
+) -> list[Any]:
+    """What a panel would draw from the Prometheus at ``url``: all series of the query with any
+    figure.
+    """
+    asked = {
+        "query": expr.replace("$__rate_interval", rate_interval),
+        "start": str(start),
+        "end": str(end),
+        "step": str(EVERY),
+    }
+    answer = httpx.get(url + "/api/v1/query_range", params=asked, timeout=30)
+    found = json.loads(answer.text)
+    assert found["status"] == "success", f"{expr}: {found}"
+    return [
+        series
+        for series in found["data"]["result"]
+        if any(value not in ("NaN", "+Inf", "-Inf") for _, value in series["values"])
+    ]
+
+
 class Prometheus:
     """``targets``: base URL by job."""
 
@@ -52,21 +74,7 @@ class Prometheus:
         self._log.close()
 
     def series(self, expr: str, start: float, end: float) -> list[Any]:
-        """What a panel would draw: all series of the query with any figure."""
-        asked = {
-            "query": expr.replace("$__rate_interval", RATE_INTERVAL),
-            "start": str(start),
-            "end": str(end),
-            "step": str(EVERY),
-        }
-        answer = httpx.get(self.url + "/api/v1/query_range", params=asked, timeout=30)
-        found = json.loads(answer.text)
-        assert found["status"] == "success", f"{expr}: {found}"
-        return [
-            series
-            for series in found["data"]["result"]
-            if any(value not in ("NaN", "+Inf", "-Inf") for _, value in series["values"])
-        ]
+        return drawn(self.url, expr, start, end)
 
     def _ready(self) -> bool:
         assert self._process.poll() is None, "Prometheus ended; see its log"
