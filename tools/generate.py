@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tools import alert_rules, chart_tables, compose_files, crd, dashboards, signal_table
+from tools import alert_rules, chart_tables, compose_files, crd, dashboards, env_files, signal_table
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
 from trading.hosting.settings import Settings
@@ -64,7 +64,8 @@ def main() -> int:
     check = "--check" in sys.argv
     stale = _put(documents(), check)
     # Rendered from the chart with the files of the first step in it.
-    stale += _put(compose_files.texts(ROOT), check)
+    composed = compose_files.texts(ROOT)
+    stale += _put({**composed, **env_files.texts(composed)}, check)
     for path in stale:
         print(f"{path}: {'stale, run make generate' if check else 'written'}")
     return 1 if stale and check else 0

@@ -96,7 +96,12 @@ class Deployment:
         """``trading ...`` in a clone of the project, as a user types it."""
         return subprocess.run(
             [sys.executable, "-m", "trading.cli", *words],
-            env={**os.environ, "COMPOSE_PROJECT_NAME": PROJECT, "DATA_DIR": "/nonexistent"},
+            env={
+                **os.environ,
+                "COMPOSE_PROJECT_NAME": PROJECT,
+                "DATA_DIR": "/nonexistent",
+                "SIM_SPEED_LIMIT": SPEED,
+            },
             cwd=ROOT,
             capture_output=True,
             text=True,

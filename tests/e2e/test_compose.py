@@ -176,6 +176,38 @@ def test_killed_containers_come_back_with_everything(deployment: Deployment) -> 
         assert placed <= resting(client)
 
 
+def test_health_names_what_is_down_and_deploy_brings_it_back(deployment: Deployment) -> None:
+    without = [word for name in deployment.missing for word in ("--without", name)]
+    well = deployment.run("health", *without)
+    assert well.returncode == 0, well.stdout + well.stderr
+    assert "✅ Risk monitor: Healthy" in well.stdout and "❌" not in well.stdout
+
+    docker("kill", deployment.container(CUSTODIAN))
+    wait_for("the links to end", lambda: linked(RISK_MONITOR)[CUSTODIAN] != "ok")
+    ill = deployment.run("health", *without)
+    assert ill.returncode == 1
+    assert "❌ Custodian: Failed" in ill.stdout and "❌ Risk monitor: Degraded" in ill.stdout
+    assert "✅ Exchange: Healthy" in ill.stdout
+
+    done = deployment.run("deploy", *without)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Custodian: healthy" in done.stdout
+    assert deployment.run("health", *without).returncode == 0
+
+
+def test_logs_are_merged_and_filtered(deployment: Deployment) -> None:
+    lines = deployment.run("logs", "--tail", "20", "exchange", "custodian").stdout.splitlines()
+    assert {line.split()[1] for line in lines} == {"exchange", "custodian"}
+    times = [line.split()[0] for line in lines]
+    assert times == sorted(times)
+
+
+def test_cleanup_asks_first(deployment: Deployment) -> None:
+    done = deployment.run("cleanup")
+    assert done.returncode != 0
+    assert ready(EXCHANGE)
+
+
 def test_one_service_is_updated_alone(deployment: Deployment) -> None:
     before = {name: deployment.container(name) for name in SERVICES}
     deployment.compose("up", "--detach", "--no-deps", "--force-recreate", "risk-monitor")

@@ -7,6 +7,7 @@ import click
 
 from trading.cli.audit import audit
 from trading.cli.database import database
+from trading.cli.deployment import cleanup, deploy, health, logs
 from trading.cli.run import run
 from trading.cli.scenario import scenario
 from trading.cli.secrets import secrets
@@ -27,6 +28,7 @@ def cli() -> None:
     trading audit verify out/              check the journals of a run
     trading up                             all services on this machine, with a dashboard
     trading serve exchange                 one service in a process of its own
+    trading deploy                         the ecosystem in containers; then health, logs, cleanup
     trading scenario run market-crash      break the running ecosystem
     """
 
@@ -46,6 +48,8 @@ cli.add_command(up)
 cli.add_command(serve)
 cli.add_command(database)
 cli.add_command(secrets)
+for command in (deploy, health, logs, cleanup):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -32,7 +32,8 @@ ANSWER_TIME = 30.0
 #: Nothing depends on an id that nobody could have guessed.
 _ids = random.Random()
 
-_QUIET = frozenset({"/health", "/ready", "/metrics"})
+#: Asked every second or so by machines.
+_QUIET = frozenset({"/health", "/ready", "/metrics", "/journal/head"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _HEADERS = (

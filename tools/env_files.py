@@ -1,0 +1,34 @@
+"""env/dev.env, test.env and prod.env: the variables of each Compose file, with its defaults."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from trading.deploy.environments import ENVIRONMENTS, Environment
+from trading.hosting.settings import Settings
+
+_VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::-([^}]*)|:\?([^}]*))\}")
+_HEAD = """\
+# The variables of {file}, written by `make generate`. Your own values go into `.env`, which
+# is read after this file and never committed. Secrets are files, and in neither.
+"""
+_OTHERS = {"TRADING_IMAGE": "Image of the seven services."}
+
+
+def texts(compose_files: Mapping[Path, str]) -> dict[Path, str]:
+    """``compose_files``: path in the project -> its text."""
+    return {
+        environment.variables: _text(environment, compose_files[environment.compose_file])
+        for environment in ENVIRONMENTS.values()
+    }
+
+
+def _text(environment: Environment, compose_file: str) -> str:
+    found = [_HEAD.format(file=environment.compose_file)]
+    known = {match[1]: match for match in _VARIABLE.finditer(compose_file)}
+    for name, match in sorted(known.items()):
+        field = Settings.model_fields.get(name.lower())
+        meaning = field.description if field is not None else _OTHERS.get(name) or match[3]
+        found.append(f"\n# {meaning}\n")
+        found.append(f"{name}={match[2]}\n" if match[2] is not None else f"#{name}=\n")
+    return "".join(found)
