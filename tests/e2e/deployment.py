@@ -138,6 +138,12 @@ def ready(service: str) -> bool:
     return bool(found["ready"]) and set(found["dependencies"].values()) == {"ok"}
 
 
+def linked(service: str) -> dict[str, str]:
+    """What a service depends on, and ``ok`` or what is wrong with it."""
+    found: dict[str, str] = httpx.get(url(service) + "/ready").json()["dependencies"]
+    return found
+
+
 def _image(service: dict[str, Any]) -> bool:
     """Is it here, or can it be pulled?"""
     image = service["image"].removeprefix("${TRADING_IMAGE:-").removesuffix("}")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.api.running import Client, wait_for
-from tests.e2e.deployment import ROOT, Deployment, ready, url
+from tests.e2e.deployment import ROOT, Deployment, linked, ready, url
 from tests.observability.prometheus import drawn
 from trading.topology import (
     AUDIT_CORRELATOR,
@@ -157,12 +157,6 @@ def test_a_scenario_passes_with_two_engines(deployment: Deployment) -> None:
 def dashboards() -> list[Any]:
     folder = ROOT / "charts/trading/files/grafana/dashboards"
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-
-
-def linked(service: str) -> dict[str, str]:
-    """What a service depends on, and ``ok`` or what is wrong with it."""
-    found: dict[str, str] = httpx.get(url(service) + "/ready").json()["dependencies"]
-    return found
 
 
 def test_killed_containers_come_back_with_everything(deployment: Deployment) -> None:

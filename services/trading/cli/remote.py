@@ -25,7 +25,7 @@ class Coordinator:
         headers = {}
         if token := os.environ.get("CHAOS_TOKEN") or _kept_token(data):
             headers["Authorization"] = f"Bearer {token}"
-        self._url = url
+        self.url = url
         self._client = httpx.Client(base_url=url, headers=headers, timeout=30)
 
     def get(self, path: str) -> Any:
@@ -49,7 +49,7 @@ class Coordinator:
                 path = f"/runs/{run_id}/events"
                 with self._client.stream("GET", path, headers=headers, timeout=60) as answer:
                     if answer.status_code != 200:
-                        raise WrongInput(f"no run {run_id} at {self._url}")
+                        raise WrongInput(f"no run {run_id} at {self.url}")
                     for event, kind, data in _parse(answer.iter_lines()):
                         failures = 0
                         last = event or last
@@ -59,7 +59,7 @@ class Coordinator:
             except httpx.HTTPError as error:
                 failures += 1
                 if failures > 30:
-                    raise WrongInput(f"{self._url}: connection lost: {error}") from error
+                    raise WrongInput(f"{self.url}: connection lost: {error}") from error
             time.sleep(1)
 
     def _deployed(self) -> str:
@@ -78,7 +78,7 @@ class Coordinator:
                 answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise WrongInput(
-                f"no test coordinator at {self._url} ({error}); start one with: trading up"
+                f"no test coordinator at {self.url} ({error}); start one with: trading up"
             ) from error
         if answer.is_success:
             return answer.json()
@@ -147,7 +147,7 @@ def run_remote(
     run = coordinator.post("/runs", body)
     click.echo(f"run {run['id']}")
     if not detach:
-        sys.exit(follow(coordinator, run["id"]))
+        sys.exit(_followed(coordinator, run["id"]))
 
 
 @click.command("runs")
@@ -164,7 +164,7 @@ def list_runs(target: str, data: Path) -> None:
 @coordinator_options
 def watch(run_id: str, target: str, data: Path) -> None:
     """Follow a run to its verdict; exit codes as of run."""
-    sys.exit(follow(Coordinator(target, data), run_id))
+    sys.exit(_followed(Coordinator(target, data), run_id))
 
 
 @click.command()
@@ -178,20 +178,36 @@ def abort(run_id: str, reason: str, target: str, data: Path) -> None:
     click.echo(f"run {run_id} takes its faults back; its recovery: trading scenario watch {run_id}")
 
 
+def _followed(coordinator: Coordinator, run_id: str) -> int:
+    from trading.deploy.environments import DeploymentError
+
+    try:
+        return follow(coordinator, run_id)
+    except DeploymentError as error:
+        raise WrongInput(f"a network that was cut is not connected again: {error}") from error
+
+
 def follow(coordinator: Coordinator, run_id: str) -> int:
     """Print a run's events, then its verdict; the exit code."""
     import msgspec
 
+    from trading.deploy.network_faults import NetworkFaults
     from trading.report.terminal import LiveProgress, make_console, print_verdict
     from trading.scenario.result import Verdict
 
     console = make_console()
     events = coordinator.events(run_id)
     verdict: Verdict | None = None
+    partitions = coordinator.get(f"/runs/{run_id}").get("partitions", {})
     first = next(events, None)
     if first is not None:
-        with LiveProgress(console, start=first[1].get("at", 0)) as progress:
+        with (
+            NetworkFaults(coordinator.url, partitions, Path.cwd()) as network,
+            LiveProgress(console, start=first[1].get("at", 0)) as progress,
+        ):
             for kind, found in chain([first], events):
+                if done := network.see(found):
+                    progress.event(found["at"], f"network {done}", "fault")
                 if kind == "verdict":
                     verdict = msgspec.convert(found, Verdict)
                 elif kind == "pnl":

@@ -18,7 +18,7 @@ from trading.hosting.host import Host
 from trading.hosting.live import Published
 from trading.hosting.session import Session, decode_session
 from trading.hosting.world import World
-from trading.messages.chaos import AbortRun, PhaseChanged
+from trading.messages.chaos import AbortRun, NetworkPartition, PhaseChanged
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import PASS, JournalHead, Verdict
 from trading.scenario.verdict import judge
@@ -41,7 +41,9 @@ class RunActive(Exception):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """``outcome``: empty while there is no verdict; ``at``: simulated time, microseconds."""
+    """``outcome``: empty while there is no verdict; ``at``: simulated time, microseconds.
+    ``partitions``: by fault, the pairs of services that it cuts off from each other.
+    """
 
     id: str
     scenario: str
@@ -52,6 +54,7 @@ class Run(msgspec.Struct, frozen=True):
     outcome: str
     session: int
     at: int = 0
+    partitions: dict[str, tuple[tuple[str, str], ...]] = {}
 
 
 class Runs:
@@ -145,6 +148,11 @@ class Runs:
             outcome,
             number,
             at,
+            {
+                planned.name: planned.fault.pairs
+                for planned in plan.faults
+                if isinstance(planned.fault, NetworkPartition)
+            },
         )
 
     def _hear(self, published: Sequence[Published]) -> None:

@@ -21,7 +21,8 @@ MAX_EVENTS = 20_000
 
 class Event(msgspec.Struct, gc=False):
     """``id`` counts from 1; ``at``: simulated time, microseconds; ``kind``: phase, fault, alert,
-    resolved, breaker.
+    resolved, breaker. Of a fault: its name, and the ``step``: applied, injected (seen), ended,
+    recovered (seen).
     """
 
     id: int
@@ -29,6 +30,8 @@ class Event(msgspec.Struct, gc=False):
     kind: str
     text: str
     severity: str = "info"
+    fault: str = ""
+    step: str = ""
 
 
 class Timeline:
@@ -54,26 +57,40 @@ class Timeline:
             PortfolioReported: self._on_portfolio,
         }
 
-    def _add(self, at: int, kind: str, text: str, severity: str = "info") -> None:
+    def _add(
+        self,
+        at: int,
+        kind: str,
+        text: str,
+        severity: str = "info",
+        fault: str = "",
+        step: str = "",
+    ) -> None:
         if len(self.events) < MAX_EVENTS:
-            self.events.append(Event(len(self.events) + 1, at, kind, text, severity))
+            number = len(self.events) + 1
+            self.events.append(Event(number, at, kind, text, severity, fault, step))
+
+    def _of_fault(self, at: int, fault: str, step: str, what: str, severity: str = "info") -> None:
+        self._add(at, "fault", f"{fault}: {what}", severity, fault, step)
 
     def _on_phase(self, message: PhaseChanged, now: int) -> None:
         self.phase = message.phase
         self._add(message.event_time, "phase", message.phase)
 
     def _on_applied(self, message: FaultApplied, now: int) -> None:
-        self._add(message.event_time, "fault", f"{message.fault_id}: {message.source} plays it")
+        what = f"{message.source} plays it"
+        self._of_fault(message.event_time, message.fault_id, "applied", what)
 
     def _on_injected(self, message: FaultInjected, now: int) -> None:
-        text = f"{message.fault_id}: verified, {message.evidence}"
-        self._add(message.event_time, "fault", text, "fault")
+        what = f"verified, {message.evidence}"
+        self._of_fault(message.event_time, message.fault_id, "injected", what, "fault")
 
     def _on_ended(self, message: FaultEnded, now: int) -> None:
-        self._add(message.event_time, "fault", f"{message.fault_id}: ended, {message.reason}")
+        what = f"ended, {message.reason}"
+        self._of_fault(message.event_time, message.fault_id, "ended", what)
 
     def _on_recovered(self, message: FaultRecovered, now: int) -> None:
-        self._add(message.event_time, "fault", f"{message.fault_id}: recovery verified")
+        self._of_fault(message.event_time, message.fault_id, "recovered", "recovery verified")
 
     def _on_fired(self, message: AlertFired, now: int) -> None:
         self.firing[message.alert_id] = None

@@ -1,0 +1,81 @@
+"""Plays a run's network faults on the Compose deployment here, while the run is watched."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from trading.deploy.commands import Commands
+from trading.deploy.environments import DeploymentError
+from trading.deploy.partitions import Partitions
+from trading.hosting.addresses import is_loopback
+from trading.topology import TEST_COORDINATOR
+
+_FILE = "docker-compose.yml"
+_RUNNING = ("label=com.docker.compose.service=" + TEST_COORDINATOR,)
+
+
+class NetworkFaults:
+    """``partitions``: by fault, its pairs of services. A context; ``see`` takes the run's events
+    and says what has been done.
+    """
+
+    def __init__(
+        self, target: str, partitions: Mapping[str, Sequence[Sequence[str]]], directory: Path
+    ) -> None:
+        self._pairs = {
+            fault: [(pair[0], pair[1]) for pair in pairs] for fault, pairs in partitions.items()
+        }
+        self._stack = ExitStack()
+        self._partitions = self._of_deployment(target, directory) if partitions else None
+
+    def __enter__(self) -> "NetworkFaults":
+        if self._partitions is not None:
+            self._stack.enter_context(self._partitions)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def see(self, event: Mapping[str, Any]) -> str:
+        """Empty where nothing was done. A container that cannot be cut off is said, and the fault
+        is played by the services alone.
+        """
+        fault, step = event.get("fault", ""), event.get("step", "")
+        if self._partitions is None or fault not in self._pairs:
+            return ""
+        try:
+            if step == "applied":
+                cuts = self._partitions.cut(fault, self._pairs[fault])
+                names = ", ".join(f"{c.service} from {c.network}" for c in cuts)
+                return f"{fault}: disconnected {names}" if cuts else ""
+            if step == "ended":
+                cuts = self._partitions.connect(fault)
+                names = ", ".join(f"{c.service} to {c.network}" for c in cuts)
+                return f"{fault}: connected {names}" if cuts else ""
+        except DeploymentError as error:
+            return f"{fault}: {error}"
+        return ""
+
+    def _of_deployment(self, target: str, directory: Path) -> Partitions | None:
+        """None where the coordinator is not that of a Compose deployment here."""
+        file = directory / _FILE
+        if not file.exists() or shutil.which("docker") is None:
+            return None
+        if not is_loopback(urlsplit(target).hostname or ""):
+            return None
+        known = yaml.safe_load(file.read_text(encoding="utf-8"))
+        project = os.environ.get("COMPOSE_PROJECT_NAME") or str(known.get("name", directory.name))
+        docker = Commands("docker", "install Docker Engine", directory)
+        filters = (f"label=com.docker.compose.project={project}", *_RUNNING)
+        words = [word for wanted in filters for word in ("--filter", wanted)]
+        try:
+            running = docker.run("ps", "--quiet", *words)
+        except DeploymentError:
+            return None
+        return Partitions(project, docker) if running.strip() else None
