@@ -17,15 +17,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from tools.engine import NoEngine, start
+from tools.building import (
+    LABEL,
+    docker_import,
+    is_pulled,
+    is_there,
+    label_of,
+    root_file_system,
+    run,
+    step,
+)
+from tools.engine import RELEASE, NoEngine, start
 from tools.go_stand_ins import GO_STAND_INS, available, key_of, prepare
 from tools.helm import cache_directory
 
@@ -34,8 +41,6 @@ PYTHON = "3.13"
 PIP = "pip==25.3"
 BASE = f"python:{PYTHON}-slim"
 OUR_BASE = f"trading-base:{PYTHON}"
-RELEASE = "trixie"
-LABEL = "trading.stand-in"
 #: By component: Debian's packages, folders that its user must own, that user.
 STAND_INS = {
     "postgres": (("postgresql-17",), ("/var/lib/postgresql/data", "/var/run/postgresql"), 999),
@@ -56,7 +61,7 @@ def main(arguments: list[str]) -> int:
     try:
         os.environ.update(start())
         base = _base(asked.stand_ins)
-        with _step(f"image {name()}"):
+        with step(f"image {name()}"):
             _ours(base)
         if asked.stand_ins:
             for component in STAND_INS:
@@ -86,23 +91,15 @@ def official(component: str) -> str:
     return found
 
 
-@contextmanager
-def _step(what: str) -> Iterator[None]:
-    began = time.monotonic()
-    print(f"==> {what}", flush=True)
-    yield
-    print(f"    {time.monotonic() - began:.1f} s", flush=True)
-
-
 def _base(stand_ins: bool) -> str:
     """The official one where it can be had."""
-    if _there(BASE) or _pulled(BASE):
+    if is_there(BASE) or is_pulled(BASE):
         return BASE
     if not stand_ins:
         raise NoEngine(f"{BASE} cannot be pulled; python -m tools.images --stand-ins makes a base")
-    if not _there(OUR_BASE):
-        with _step(f"{BASE} cannot be pulled: {OUR_BASE} from Debian's packages"):
-            _import(OUR_BASE, _root_file_system(("python3", "ca-certificates")))
+    if not is_there(OUR_BASE):
+        with step(f"{BASE} cannot be pulled: {OUR_BASE} from Debian's packages"):
+            docker_import(OUR_BASE, root_file_system(("python3", "ca-certificates")))
     return OUR_BASE
 
 
@@ -111,7 +108,7 @@ def _ours(base: str) -> None:
         context = Path(directory)
         shutil.copy(ROOT / "images/Dockerfile", context)
         shutil.copytree(_dependencies(), context / "wheels")
-        _run(
+        run(
             sys.executable,
             "-m",
             "pip",
@@ -125,7 +122,7 @@ def _ours(base: str) -> None:
             str(ROOT),
         )
         tag = name()
-        _run(
+        run(
             "docker",
             "build",
             "--quiet",
@@ -165,8 +162,8 @@ def _dependencies() -> Path:
         ]
         for platform in ("manylinux_2_28", "manylinux_2_17", "manylinux2014"):
             download += ["--platform", f"{platform}_{machine}"]
-        _run(*download, "--no-deps", "--require-hashes", "-r", str(lock))
-        _run(*download, "--no-deps", PIP)
+        run(*download, "--no-deps", "--require-hashes", "-r", str(lock))
+        run(*download, "--no-deps", PIP)
         made.rename(kept)
     return kept
 
@@ -187,75 +184,28 @@ def _stand_in(component: str, tag: str) -> None:
         f"USER {user}:{user}\nENTRYPOINT {json.dumps([entrypoint])}\n"
     )
     key = hashlib.sha256(f"{RELEASE}{packages}{script}{dockerfile}".encode()).hexdigest()[:16]
-    if _label(tag) == key or (not _label(tag) and (_there(tag) or _pulled(tag))):
+    if label_of(tag) == key or (not label_of(tag) and (is_there(tag) or is_pulled(tag))):
         return
-    with _step(f"{tag} cannot be pulled: a stand-in from Debian's packages"):
-        _import(bare, _root_file_system(packages))
+    with step(f"{tag} cannot be pulled: a stand-in from Debian's packages"):
+        docker_import(bare, root_file_system(packages))
         with tempfile.TemporaryDirectory() as directory:
             (Path(directory) / "entrypoint").write_text(script)
             (Path(directory) / "entrypoint").chmod(0o755)
             (Path(directory) / "Dockerfile").write_text(f"{dockerfile}LABEL {LABEL}={key}\n")
-            _run("docker", "build", "--quiet", "--tag", tag, directory)
+            run("docker", "build", "--quiet", "--tag", tag, directory)
 
 
 def _go_stand_in(component: str, tag: str) -> None:
     key = key_of(component)
-    if _label(tag) == key or (not _label(tag) and (_there(tag) or _pulled(tag))):
+    if label_of(tag) == key or (not label_of(tag) and (is_there(tag) or is_pulled(tag))):
         return
     if not available():
         print(f"{tag} cannot be pulled, and there is no Go to build a stand-in: it is missing")
         return
     what = f"{tag} cannot be pulled: a stand-in from its Go module, minutes the first time"
-    with _step(what), tempfile.TemporaryDirectory() as directory:
+    with step(what), tempfile.TemporaryDirectory() as directory:
         prepare(component, Path(directory), LABEL)
-        _run("docker", "build", "--quiet", "--tag", tag, directory)
-
-
-def _root_file_system(packages: tuple[str, ...]) -> Path:
-    """Of Debian, with these packages and what they need; kept by their names."""
-    key = hashlib.sha256(" ".join((RELEASE, *packages)).encode()).hexdigest()[:16]
-    kept = cache_directory() / f"debian-{key}.tar"
-    if not kept.exists():
-        made = kept.with_suffix(".new")
-        _run(
-            "mmdebstrap",
-            "--quiet",
-            "--variant=minbase",
-            "--format=tar",
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-exclude=/usr/share/man/*",
-            "--dpkgopt=path-exclude=/usr/share/locale/*",
-            f"--include={','.join(packages)}",
-            RELEASE,
-            str(made),
-        )
-        made.rename(kept)
-    return kept
-
-
-def _import(tag: str, archive: Path) -> None:
-    _run("docker", "import", str(archive), tag)
-
-
-def _label(tag: str) -> str:
-    """What a stand-in was made from; empty: it is none."""
-    words = ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}']
-    done = subprocess.run([*words, tag], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _there(tag: str) -> bool:
-    done = subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False)
-    return done.returncode == 0
-
-
-def _pulled(tag: str) -> bool:
-    done = subprocess.run(["docker", "pull", "--quiet", tag], capture_output=True, check=False)
-    return done.returncode == 0
-
-
-def _run(*words: str) -> None:
-    subprocess.run(list(words), check=True, capture_output=True, text=True)
+        run("docker", "build", "--quiet", "--tag", tag, directory)
 
 
 if __name__ == "__main__":
