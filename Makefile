@@ -41,21 +41,26 @@ test: $(DEV) ## Check everything: format, lint, types, layers, tests; ARGS="-k c
 	$(say) 'layers: lint-imports'
 	@$(BIN)/lint-imports
 	$(say) 'tests: pytest -n auto $(ARGS)'
-	@$(BIN)/pytest -n auto -m 'not engine and not alone' $(ARGS)
+	@$(BIN)/pytest -n auto -m 'not engine and not cluster and not alone' $(ARGS)
 	$(say) 'tests that need the machine for themselves: pytest -m alone $(ARGS)'
-	@$(BIN)/pytest -n 0 -m 'not engine and alone' $(ARGS); status=$$?; \
+	@$(BIN)/pytest -n 0 -m 'not engine and not cluster and alone' $(ARGS); status=$$?; \
 	[ $$status = 5 ] || exit $$status
 
 images: $(DEV) ## Build the image of all services; ARGS=--stand-ins where no registry is reached
 	$(say) 'python -m tools.images $(ARGS)'
 	@$(BIN)/python -m tools.images $(ARGS)
 
-# A Docker engine is looked for; as root on Debian one is brought up where there is none.
-e2e: $(DEV) ## Test the deployments on a real engine; ARGS="-k scenario" for pytest
+# A Docker engine is looked for; as root on Debian one is brought up where there is none, and in it
+# a cluster. Both deployments use the fixed ports: one after the other. 5: nothing was selected.
+e2e: $(DEV) ## Test the deployments on a real engine and cluster; ARGS="-k scenario" for pytest
 	$(say) 'engine: python -m tools.engine start'
 	@engine="$$($(BIN)/python -m tools.engine start)" && eval "$$engine" \
 	&& $(BIN)/python -m tools.images --stand-ins \
-	&& $(BIN)/pytest -n 0 -s -m engine $(ARGS); \
+	&& { $(BIN)/pytest -n 0 -s -m engine $(ARGS); one=$$?; \
+	     cluster="$$($(BIN)/python -m tools.cluster start)" && eval "$$cluster" \
+	     && { $(BIN)/pytest -n 0 -s -m cluster $(ARGS); two=$$?; }; \
+	     $(BIN)/python -m tools.cluster stop; \
+	     for status in $$one $${two:-1}; do case $$status in 0|5) ;; *) exit $$status;; esac; done; }; \
 	status=$$?; $(BIN)/python -m tools.engine stop >/dev/null; exit $$status
 
 bench: $(DEV) ## Measure speed; ARGS are for the benchmark

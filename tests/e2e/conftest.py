@@ -15,7 +15,7 @@ from trading.topology import SERVICES
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/e2e" in str(item.path):
+        if "tests/e2e" in str(item.path) and item.get_closest_marker("cluster") is None:
             item.add_marker(pytest.mark.engine)
             item.add_marker(pytest.mark.timeout(900))
 

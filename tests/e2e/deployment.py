@@ -21,7 +21,7 @@ PROJECT = "trading-e2e"
 SPEED = "10"
 #: Containers that do their work and end.
 ONCE = ("secrets", "database")
-_CONNECT = """
+CONNECT = """
 import concurrent.futures, json, socket, sys
 def reached(where):
     try:
@@ -89,7 +89,7 @@ class Deployment:
             for network in self.inspect(target)["NetworkSettings"]["Networks"].values()
         ]
         text = json.dumps([[host, port] for host, port, _ in asked])
-        answer = json.loads(self.compose("exec", "-T", source, "python3", "-c", _CONNECT, text))
+        answer = json.loads(self.compose("exec", "-T", source, "python3", "-c", CONNECT, text))
         return {where[2] for where, reached in zip(asked, answer, strict=True) if reached}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

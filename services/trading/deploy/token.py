@@ -1,25 +1,63 @@
-"""The chaos token of a Compose deployment on this machine, for who may use its engine anyway."""
+"""The chaos token of a deployment, for who may use its engine or cluster anyway."""
 
+import base64
+import binascii
 import shutil
 import subprocess
 from pathlib import Path
 
+from trading.deploy.environments import ENVIRONMENTS, RELEASE
 from trading.topology import TEST_COORDINATOR
 
-_PATH = "/run/secrets/trading/chaos-token"
+_NAME = "chaos-token"
 _PATIENCE = 20
 
 
 def chaos_token(directory: Path) -> str:
-    """Of the deployment whose Compose file is in ``directory``; empty where there is none."""
-    docker = shutil.which("docker")
-    if docker is None or not (directory / "docker-compose.yml").exists():
+    """Of the Compose deployment whose file is in ``directory``, else of the one in kubectl's
+    cluster; empty where there is none.
+    """
+    return _of_compose(directory) or _of_cluster()
+
+
+def _of_compose(directory: Path) -> str:
+    if not (directory / "docker-compose.yml").exists():
         return ""
-    asked = [docker, "compose", "exec", "--no-TTY", TEST_COORDINATOR, "cat", _PATH]
+    path = f"/run/secrets/trading/{_NAME}"
+    words = ("compose", "exec", "--no-TTY", TEST_COORDINATOR, "cat", path)
+    return _said("docker", *words, cwd=directory).strip()
+
+
+def _of_cluster() -> str:
+    for environment in ENVIRONMENTS.values():
+        found = _said(
+            "kubectl",
+            *("--namespace", environment.project, "--request-timeout=5s"),
+            *("get", "secret", f"{RELEASE}-{TEST_COORDINATOR}"),
+            f"--output=jsonpath={{.data.{_NAME}}}",
+        )
+        try:
+            if token := base64.b64decode(found, validate=True).decode():
+                return token
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+    return ""
+
+
+def _said(program: str, *words: str, cwd: Path | None = None) -> str:
+    """Empty where the program is not there, or does not want to."""
+    path = shutil.which(program)
+    if path is None:
+        return ""
     try:
         done = subprocess.run(  # noqa: S603
-            asked, cwd=directory, capture_output=True, text=True, timeout=_PATIENCE, check=False
+            [path, *words],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout if done.returncode == 0 else ""
