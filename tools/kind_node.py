@@ -129,9 +129,7 @@ def _control_plane(work: Path, found: Path) -> list[str]:
         _image(work, tag, "FROM scratch", found / name)
         made.append(tag)
     _image(work, coredns, "FROM scratch", found / "coredns")
-    pause = work / "pause"
-    run("gcc", "-static", "-O2", "-o", str(pause), str(FOLDER / "pause.c"))
-    _image(work, f"registry.k8s.io/pause:{_PAUSE}", "FROM scratch", pause)
+    _image(work, f"registry.k8s.io/pause:{_PAUSE}", "FROM scratch", found / "pause")
     proxy = f"registry.k8s.io/kube-proxy:{KUBERNETES}"
     _image(work, proxy, f"FROM {_BASE}", found / "kube-proxy")
     router = f"localhost/kube-router:{KUBE_ROUTER}"

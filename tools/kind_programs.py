@@ -31,9 +31,9 @@ _PLAIN = (
 def programs() -> Path:
     """The folder with all of them. Raises NoEngine where there is no Go, CalledProcessError."""
     made_from = hashlib.sha256(f"{KUBERNETES}{KUBE_ROUTER}{_PLAIN}".encode())
-    for name in ("kubernetes", "kube-router"):
-        made_from.update((FOLDER / name / "go.sum").read_bytes())
-        made_from.update((FOLDER / name / "go.mod").read_bytes())
+    for name in ("kubernetes", "kube-router", "pause"):
+        for path in sorted((FOLDER / name).iterdir()):
+            made_from.update(path.read_bytes())
     kept = cache_directory() / f"kind-programs-{made_from.hexdigest()[:16]}"
     if (kept / "complete").exists():
         return kept
@@ -44,6 +44,7 @@ def programs() -> Path:
         _install(kept, "tool", cwd=FOLDER / "kubernetes", flags=_version_flags())
     with step(f"kube-router {KUBE_ROUTER}, coredns, kind, network plugins"):
         _install(kept, "tool", cwd=FOLDER / "kube-router")
+        _install(kept, ".", cwd=FOLDER / "pause")
         for package in _PLAIN:
             _install(kept, package)
     (kept / "complete").touch()
