@@ -190,7 +190,8 @@ def test_health_names_what_is_down_and_deploy_brings_it_back(deployment: Deploym
 
 
 def test_logs_are_merged_and_filtered(deployment: Deployment) -> None:
-    lines = deployment.run("logs", "--tail", "20", "exchange", "custodian").stdout.splitlines()
+    said = deployment.run("logs", "--tail", "20", "exchange", "custodian").stdout
+    lines = [line for line in said.splitlines() if not line.startswith(" ")]
     assert {line.split()[1] for line in lines} == {"exchange", "custodian"}
     times = [line.split()[0] for line in lines]
     assert times == sorted(times)

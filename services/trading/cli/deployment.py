@@ -207,7 +207,8 @@ def _readable(line: "Line") -> str:
     for known in ("time", "logger", "service", "request_id"):
         said.pop(known, None)
     more = " ".join(f"{name}={value}" for name, value in said.items())
-    return f"{head} {level:<7} {message} {more}".rstrip()
+    # Of a traceback, every line.
+    return f"{head} {level:<7} {message} {more}".rstrip().replace("\n", "\n    ")
 
 
 @click.command()
