@@ -55,6 +55,8 @@ def test_it_says_so_keeps_what_it_has_and_catches_up(tmp_path: Path, database: D
         unsure = up.exchange.order(**RESTING, newClientOrderId="unsure")
         assert unsure.status_code in (503, 504)
         assert unsure.json()["code"] in (-1007, -1008)
+        head = httpx.get(up.url["exchange"] + "/journal/head")
+        assert head.status_code == 503 and "not now" in head.json()["detail"]
 
         database.back()
         wait_for("the journal", lambda: httpx.get(ready).status_code == 200)
@@ -68,5 +70,6 @@ def test_it_says_so_keeps_what_it_has_and_catches_up(tmp_path: Path, database: D
         password = database.url.partition("password=")[2].partition(" ")[0].strip("'")
         log = (tmp_path / "data.log").read_text()
         assert not password or password not in log
+        assert "Traceback" not in log
     finally:
         up.stop()

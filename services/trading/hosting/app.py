@@ -14,6 +14,7 @@ from starlette.types import Scope
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import Guard
 from trading.hosting.host import Host, Unavailable
+from trading.hosting.store import StoreUnavailable
 from trading.runtime.journal import to_ndjson
 from trading.telemetry.counts import Counts, counted_types
 from trading.telemetry.families import gauges
@@ -118,6 +119,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
             "hash": head.hash.hex(),
         }
 
+    @app.exception_handler(StoreUnavailable)
     @app.exception_handler(Unavailable)
     async def unavailable(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": f"not now: {error}"}, 503)
@@ -131,7 +133,13 @@ async def _lines(
     """Only what is durable is read; following ends with the session."""
     stopping: asyncio.Event = app.state.stopping
     while True:
-        page = await asyncio.to_thread(host.store.read, session, service, after, _PAGE)
+        try:
+            page = await asyncio.to_thread(host.store.read, session, service, after, _PAGE)
+        except StoreUnavailable:
+            if not follow:
+                # An end would look like the journal's.
+                raise
+            return
         if page:
             after += len(page)
             yield b"".join(to_ndjson(entry) + b"\n" for entry in page)

@@ -11,6 +11,7 @@ from websockets.exceptions import WebSocketException
 
 from trading.hosting.host import Host
 from trading.hosting.live import Outward, Published
+from trading.hosting.store import StoreUnavailable
 from trading.links import frames
 from trading.links.calls import PATH, Calls, Link
 from trading.links.fences import Fences
@@ -257,7 +258,15 @@ class Links:
 
 
 #: A link that ends is nothing special.
-_GONE = (OSError, WebSocketException, WebSocketDisconnect, TimeoutError, RuntimeError, ValueError)
+_GONE = (
+    OSError,
+    WebSocketException,
+    WebSocketDisconnect,
+    TimeoutError,
+    RuntimeError,
+    ValueError,
+    StoreUnavailable,
+)
 
 
 def _drop(peer: str, items: Sequence[Outward]) -> None:
