@@ -1,9 +1,12 @@
 """For who has to believe the verdict: injections, detection, correlation, coverage."""
 
 from tools.dashboards.spec import (
+    ACTIVE_FAULTS,
     BARS,
+    KEPT_VERDICTS,
     LINES,
     NONE_IS_GOOD,
+    ON_OFF,
     STAT,
     STATES,
     TABLE,
@@ -23,9 +26,9 @@ DASHBOARD = Dashboard(
                 "Injection timeline",
                 "When each fault was seen in the data plane.",
                 "none",
-                (Query("test_coordinator_fault_active", "{{fault}} ({{kind}})"),),
+                ACTIVE_FAULTS,
                 12,
-                names={"0": ("off", "green"), "1": ("on", "orange")},
+                names=ON_OFF,
             ),
             Panel(
                 STATES,
@@ -142,7 +145,7 @@ DASHBOARD = Dashboard(
                 "Verdicts",
                 "Of all runs whose verdict is kept.",
                 "none",
-                (Query("test_coordinator_verdicts", "{{outcome}}"),),
+                KEPT_VERDICTS,
                 24,
                 4,
             ),

@@ -1,10 +1,14 @@
 """For who answers for it all: the money, whether everything runs, what is being tried, alerts."""
 
 from tools.dashboards.spec import (
+    ACTIVE_FAULTS,
     BREAKER,
+    FIRED_ALERTS,
+    KEPT_VERDICTS,
     LIMIT,
     LINES,
     NONE_IS_GOOD,
+    ON_OFF,
     STAT,
     STATES,
     TABLE,
@@ -112,16 +116,16 @@ DASHBOARD = Dashboard(
                 "Faults",
                 "When each fault was seen in the data plane.",
                 "none",
-                (Query("test_coordinator_fault_active", "{{fault}} ({{kind}})"),),
+                ACTIVE_FAULTS,
                 10,
-                names={"0": ("off", "green"), "1": ("on", "orange")},
+                names=ON_OFF,
             ),
             Panel(
                 STAT,
                 "Verdicts",
                 "Of all runs whose verdict is kept.",
                 "none",
-                (Query("test_coordinator_verdicts", "{{outcome}}"),),
+                KEPT_VERDICTS,
                 6,
             ),
         ),
@@ -149,7 +153,7 @@ DASHBOARD = Dashboard(
                 "Fired since the start",
                 "By rule and severity.",
                 "none",
-                (Query("sum by (rule, severity) (risk_monitor_alerts_fired_total)"),),
+                FIRED_ALERTS,
                 8,
             ),
             Panel(

@@ -3,6 +3,7 @@
 from tools.dashboards.spec import (
     BARS,
     BREAKER,
+    FIRED_ALERTS,
     LIMIT,
     LINES,
     NONE_IS_GOOD,
@@ -85,7 +86,7 @@ DASHBOARD = Dashboard(
                 "Fired since the start",
                 "By rule and severity.",
                 "none",
-                (Query("sum by (rule, severity) (risk_monitor_alerts_fired_total)"),),
+                FIRED_ALERTS,
                 8,
                 12,
             ),

@@ -12,12 +12,11 @@ import yaml
 
 from trading.deploy.commands import Commands
 from trading.deploy.environments import DeploymentError
-from trading.deploy.partitions import Partitions
+from trading.deploy.partitions import Partitions, containers
 from trading.hosting.addresses import is_loopback
 from trading.topology import TEST_COORDINATOR
 
 _FILE = "docker-compose.yml"
-_RUNNING = ("label=com.docker.compose.service=" + TEST_COORDINATOR,)
 
 
 class NetworkFaults:
@@ -72,10 +71,8 @@ class NetworkFaults:
         known = yaml.safe_load(file.read_text(encoding="utf-8"))
         project = os.environ.get("COMPOSE_PROJECT_NAME") or str(known.get("name", directory.name))
         docker = Commands("docker", "install Docker Engine", directory)
-        filters = (f"label=com.docker.compose.project={project}", *_RUNNING)
-        words = [word for wanted in filters for word in ("--filter", wanted)]
         try:
-            running = docker.run("ps", "--quiet", *words)
+            running = containers(docker, project, TEST_COORDINATOR)
         except DeploymentError:
             return None
-        return Partitions(project, docker) if running.strip() else None
+        return Partitions(project, docker) if running else None

@@ -122,7 +122,7 @@ class Partitions:
                     network = f"{self._project}_{callee}"
                     wanted += [
                         Cut(fault, container, caller, network)
-                        for container in self._containers(caller)
+                        for container in containers(self._docker, self._project, caller)
                     ]
         with self._lock:
             cuts, _ = self._kept.read()
@@ -155,17 +155,19 @@ class Partitions:
                 self._kept.remove()
         return mine
 
-    def _containers(self, service: str) -> list[str]:
-        filters = (f"label={_PROJECT}={self._project}", f"label={_SERVICE}={service}")
-        words = [word for wanted in filters for word in ("--filter", wanted)]
-        return self._docker.run("ps", "--quiet", "--no-trunc", *words).split()
-
     def _renew(self) -> None:
         while not self._ended.wait(_RENEW):
             with self._lock:
                 cuts, _ = self._kept.read()
                 if cuts:
                     self._kept.write(cuts, time.time() + LEASE)
+
+
+def containers(docker: Commands, project: str, service: str) -> list[str]:
+    """Ids of those of a service that run. Raises DeploymentError."""
+    filters = (f"label={_PROJECT}={project}", f"label={_SERVICE}={service}")
+    words = [word for wanted in filters for word in ("--filter", wanted)]
+    return docker.run("ps", "--quiet", "--no-trunc", *words).split()
 
 
 def guard(path: Path) -> None:
