@@ -27,7 +27,7 @@ LONGEST_PAUSE = 300.0
 CACHE_RETRY = 5.0
 #: In intervals: how long a question keeps others from asking. Less than one, so that who asked is
 #: not in its own way the next time.
-_OURS = 0.95
+TURN = 0.95
 #: In intervals: how long a quote can confirm an anchor, and an anchor be fresh without one.
 _GOOD_FOR = 2
 _FRESH_FOR = 3
@@ -243,7 +243,7 @@ class Poller:
         if self._cache is None:
             return 0.0
         try:
-            wait = await self._cache.claim(source, self._every * _OURS)
+            wait = await self._cache.claim(source, self._every * TURN)
         except CacheUnavailable as error:
             self._cache_is(str(error))
             return 0.0
