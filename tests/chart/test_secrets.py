@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import ALL, COMPONENT, Manifest, manifests, of_kind, pods, rendered
-from trading.deploy.secrets import files
+from trading.deploy.secrets import files, make
 from trading.topology import SERVICES, may_connect
 
 Texts = dict[str, dict[str, str]]
@@ -32,6 +33,21 @@ def texts_of(found: list[Manifest]) -> Texts:
 
 def test_they_are_the_files_that_the_command_makes() -> None:
     assert {name: frozenset(found) for name, found in texts("dev").items()} == files(chaos=True)
+
+
+def test_by_tls_they_have_the_addresses_that_the_command_makes(tmp_path: Path) -> None:
+    make(tmp_path, tls=True)
+    found = texts_of(rendered("--set", "tls.required=true", "--set", "tls.existingSecret=mine"))
+    for name in SERVICES:
+        for file in {"database-url", "redis-url"} & found[name].keys():
+            mine, chart = (
+                urlsplit(t) for t in ((tmp_path / name / file).read_text(), found[name][file])
+            )
+            assert (mine.scheme, mine.query, mine.hostname) == (
+                chart.scheme,
+                chart.query,
+                chart.hostname,
+            )
 
 
 def test_a_service_knows_the_digests_of_those_who_may_call_it() -> None:

@@ -108,6 +108,29 @@ def test_the_edge_alone_publishes_on_loopback() -> None:
     assert services["edge"]["command"] == ["8080=trading-exchange:8080"]
 
 
+def ingress(service: str) -> dict[str, Any]:
+    backend = {"service": {"name": service, "port": {"number": 8080}}}
+    rule = {"host": "x.example", "http": {"paths": [{"path": "/", "pathType": "Prefix"}]}}
+    rule["http"]["paths"][0]["backend"] = backend  # type: ignore[index]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "trading"},
+        "spec": {"rules": [rule], "tls": [{"hosts": ["x.example"], "secretName": "x"}]},
+    }
+
+
+def test_what_an_ingress_opens_is_published_for_the_proxy_of_the_host() -> None:
+    found = manifests()
+    service = next(m for m in found if m["kind"] == "Service")
+    service["spec"]["type"] = "ClusterIP"
+    assert "edge" not in made(found).compose["services"]
+    found.append(ingress(service["metadata"]["name"]))
+    assert made(found).compose["services"]["edge"]["command"] == ["8080=trading-exchange:8080"]
+    with pytest.raises(NotUnderstood, match="Ingress trading: no Service other"):
+        made([*found, ingress("other")])
+
+
 def pod(found: list[dict[str, Any]]) -> Any:
     return found[0]["spec"]["template"]["spec"]
 

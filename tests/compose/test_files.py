@@ -92,6 +92,11 @@ def test_the_fixed_ports_are_published_on_loopback_by_the_edge_alone() -> None:
     assert [name for name, s in services.items() if "ports" in s] == ["edge"]
 
 
+def test_production_opens_its_pages_alone() -> None:
+    edge = compose("docker-compose.prod.yml")["services"]["edge"]
+    assert [p["published"] for p in edge["ports"]] == ["3000", "8084"]
+
+
 def test_production_has_no_chaos_and_makes_no_secrets() -> None:
     services = compose("docker-compose.prod.yml")["services"]
     assert "secrets" not in services

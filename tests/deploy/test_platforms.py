@@ -83,10 +83,10 @@ def test_what_a_service_says_of_itself() -> None:
         "problem": None,
         "dependencies": {"journal": "ok", "custodian": "refused"},
     }
-    assert parsed(json.dumps(said).encode()) == {"journal": "", "custodian": "refused"}
+    assert parsed(json.dumps(said)) == {"journal": "", "custodian": "refused"}
     said["problem"] = "starting"
-    assert parsed(json.dumps(said).encode())["ready"] == "starting"
-    assert parsed(b"<html>") == {"ready": "its answer cannot be read"}
+    assert parsed(json.dumps(said))["ready"] == "starting"
+    assert parsed("<html>") == {"ready": "its answer cannot be read"}
 
 
 def test_every_environment_has_its_files() -> None:

@@ -123,3 +123,33 @@ def test_an_api_key_has_the_form_that_the_exchange_takes(tmp_path: Path) -> None
     make(tmp_path)
     for name in ("api-key", "api-secret"):
         assert (tmp_path / "exchange" / name).read_text().isalnum()
+
+
+def test_certificates_are_made_once_and_only_stores_have_a_key(tmp_path: Path) -> None:
+    make(tmp_path, tls=True)
+    before = contents(tmp_path)
+    assert make(tmp_path, tls=True) == []
+    assert {name for name in before if name.endswith(".key")} == {
+        "authority/ca.key",
+        "postgres/tls.key",
+        "redis/tls.key",
+        "tls/tls.key",
+    }
+    for name in (*SERVICES, "database"):
+        assert before[f"{name}/ca.crt"] == before["authority/ca.crt"]
+    assert "sslmode=verify-full" in before["database/admin-url"]
+    assert before["trading-engine/redis-url"].startswith("rediss://")
+    assert {name: set(found) for name, found in files(tls=True).items()} == {
+        folder.name: {path.name for path in folder.iterdir()} for folder in tmp_path.iterdir()
+    }
+
+
+def test_a_damaged_certificate_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    make(tmp_path, tls=True)
+    damaged = tmp_path / "authority" / "ca.crt"
+    damaged.chmod(0o600)
+    damaged.write_text("-----BEGIN")
+    done = CliRunner().invoke(secrets, [str(tmp_path), "--tls"])
+    assert done.exit_code == 2
+    assert "remove the folders authority and tls" in done.stderr
+    assert damaged.read_text() == "-----BEGIN"

@@ -19,7 +19,7 @@ from trading.upstream.cache import AnchorCache
 from trading.upstream.coingecko import CoinGecko
 from trading.upstream.coinmarketcap import CoinMarketCap
 from trading.upstream.http import Source
-from trading.upstream.poller import Poller
+from trading.upstream.poller import TURN, Poller
 
 ASSETS = ("BTC", "ETH", "SOL", "USDT", "USDC", "USDE")
 BTC = parse_units("111873.41293847")

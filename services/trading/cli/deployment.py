@@ -100,7 +100,7 @@ def deploy(env: str, on: str, directory: Path, without: tuple[str, ...], timeout
     platform.prepare(left_out, click.echo)
     click.echo(f"deploying {env} on {on}")
     roll_out(platform, left_out, timeout, click.echo)
-    click.echo(_PAGES)
+    click.echo(_PAGES_OF_PRODUCTION[on] if env == "prod" else _PAGES)
 
 
 def _left_out(names: tuple[str, ...]) -> frozenset[str]:
@@ -120,6 +120,16 @@ _PAGES = """ready
   Prometheus         http://127.0.0.1:9090
   Jaeger             http://127.0.0.1:16686
 next: trading scenario run market-crash"""
+#: Production opens these alone, and runs no scenario.
+_PAGES_OF_PRODUCTION = {
+    "compose": """ready
+  risk dashboard     http://127.0.0.1:8084
+  Grafana            http://127.0.0.1:3000
+Others reach them through a proxy on this host that ends TLS and knows its users.""",
+    "kubernetes": """ready
+  risk dashboard     https://risk.<ingress.host>
+  Grafana            https://grafana.<ingress.host>""",
+}
 
 
 @click.command()

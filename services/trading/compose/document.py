@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from trading.compose.manifests import (
     DROPPED,
     ConfigMap,
+    Ingress,
     NotUnderstood,
     Policy,
     Secret,
     Service,
-    Workload,
 )
 from trading.compose.networks import callers, published
+from trading.compose.pods import Workload
 from trading.compose.translate import Context, translate
 from trading.topology import DATABASE_SETUP, POSTGRES, SERVICES
 
@@ -72,7 +73,7 @@ def document(
     secrets = [name for name in volumes if name.endswith("-secrets")]
     if secrets:
         made[SECRETS] = _secrets(secrets, image, chaos=_has_chaos(found))
-    routes = published(services)
+    routes = published(services, (m for m in found if isinstance(m, Ingress)))
     if routes:
         made[EDGE] = _edge(routes, image, aliases)
     networks = {name: {"internal": True} for name in sorted(aliases)}

@@ -3,232 +3,18 @@ what the chart says is either in the Compose file or dropped on purpose.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-Read = TypeVar("Read", bound="_Strict")
+from trading.compose.pods import Metadata, Strict, Workload
 
 
 class NotUnderstood(ValueError):
     """Which manifest, and where in it."""
 
 
-class _Strict(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class Metadata(_Strict):
-    name: str = ""
-    namespace: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-
-    @property
-    def component(self) -> str:
-        return self.labels.get("app.kubernetes.io/component", "")
-
-
-class EnvVar(_Strict):
-    """No ``valueFrom``: secrets are files, and nothing else is looked up."""
-
-    name: str
-    value: str = ""
-
-
-class Port(_Strict):
-    container_port: int
-    name: str = ""
-    protocol: str = "TCP"
-
-
-class HttpGet(_Strict):
-    path: str
-    port: int | str
-    scheme: str = "HTTP"
-
-
-class Exec(_Strict):
-    command: list[str]
-
-
-class TcpSocket(_Strict):
-    port: int | str
-
-
-class Probe(_Strict):
-    http_get: HttpGet | None = None
-    exec: Exec | None = None
-    tcp_socket: TcpSocket | None = None
-    initial_delay_seconds: int = 0
-    period_seconds: int = 10
-    timeout_seconds: int = 1
-    failure_threshold: int = 3
-    success_threshold: int = 1
-
-
-class Resources(_Strict):
-    requests: dict[str, str | int] = {}
-    limits: dict[str, str | int] = {}
-
-
-class Capabilities(_Strict):
-    drop: list[str] = []
-    add: list[str] = []
-
-
-class Seccomp(_Strict):
-    type: str
-
-
-class Security(_Strict):
-    """Of a pod, or of a container."""
-
-    run_as_non_root: bool = True
-    run_as_user: int | None = None
-    run_as_group: int | None = None
-    fs_group: int | None = None
-    fs_group_change_policy: str = ""
-    seccomp_profile: Seccomp | None = None
-    allow_privilege_escalation: bool = False
-    read_only_root_filesystem: bool = False
-    privileged: bool = False
-    capabilities: Capabilities = msgspec.field(default_factory=Capabilities)
-
-
-class Mount(_Strict):
-    name: str
-    mount_path: str
-    sub_path: str = ""
-    read_only: bool = False
-
-
-class Container(_Strict):
-    name: str
-    image: str
-    image_pull_policy: str = ""
-    command: list[str] = []
-    args: list[str] = []
-    env: list[EnvVar] = []
-    ports: list[Port] = []
-    volume_mounts: list[Mount] = []
-    resources: Resources = msgspec.field(default_factory=Resources)
-    security_context: Security = msgspec.field(default_factory=Security)
-    startup_probe: Probe | None = None
-    readiness_probe: Probe | None = None
-    liveness_probe: Probe | None = None
-
-
-class KeyToPath(_Strict):
-    key: str
-    path: str
-    mode: int | None = None
-
-
-class SecretSource(_Strict):
-    secret_name: str
-    items: list[KeyToPath] = []
-    default_mode: int | None = None
-    optional: bool = False
-
-
-class ConfigSource(_Strict):
-    name: str
-    items: list[KeyToPath] = []
-    default_mode: int | None = None
-    optional: bool = False
-
-
-class EmptyDir(_Strict):
-    medium: str = ""
-    size_limit: str | int = ""
-
-
-class ClaimSource(_Strict):
-    claim_name: str
-
-
-class Projection(_Strict):
-    secret: ConfigSource | None = None
-    config_map: ConfigSource | None = None
-
-
-class Projected(_Strict):
-    sources: list[Projection]
-    default_mode: int | None = None
-
-
-class Volume(_Strict):
-    name: str
-    secret: SecretSource | None = None
-    config_map: ConfigSource | None = None
-    empty_dir: EmptyDir | None = None
-    persistent_volume_claim: ClaimSource | None = None
-    projected: Projected | None = None
-
-
-class PodSpec(_Strict):
-    containers: list[Container]
-    volumes: list[Volume] = []
-    security_context: Security = msgspec.field(default_factory=Security)
-    service_account_name: str = ""
-    automount_service_account_token: bool = False
-    enable_service_links: bool = False
-    restart_policy: str = "Always"
-    termination_grace_period_seconds: int = 30
-    image_pull_secrets: list[dict[str, str]] = []
-    # Where pods run, and before whom: one host has no choice.
-    affinity: dict[str, Any] = {}
-    node_selector: dict[str, str] = {}
-    tolerations: list[dict[str, Any]] = []
-    topology_spread_constraints: list[dict[str, Any]] = []
-    priority_class_name: str = ""
-
-
-class PodTemplate(_Strict):
-    metadata: Metadata
-    spec: PodSpec
-
-
-class Claim(_Strict):
-    metadata: Metadata
-    spec: dict[str, Any]
-    api_version: str = ""
-    kind: str = ""
-
-
-class WorkloadSpec(_Strict):
-    """Of a Deployment, StatefulSet or Job."""
-
-    template: PodTemplate
-    replicas: int = 1
-    selector: dict[str, Any] = {}
-    strategy: dict[str, Any] = {}
-    update_strategy: dict[str, Any] = {}
-    revision_history_limit: int | None = None
-    progress_deadline_seconds: int | None = None
-    min_ready_seconds: int = 0
-    service_name: str = ""
-    pod_management_policy: str = ""
-    volume_claim_templates: list[Claim] = []
-    persistent_volume_claim_retention_policy: dict[str, str] = {}
-    backoff_limit: int = 6
-    ttl_seconds_after_finished: int | None = None
-    active_deadline_seconds: int | None = None
-
-
-class Workload(_Strict):
-    api_version: str
-    kind: str
-    metadata: Metadata
-    spec: WorkloadSpec
-
-    @property
-    def pod(self) -> PodSpec:
-        return self.spec.template.spec
-
-
-class ServicePort(_Strict):
+class ServicePort(Strict):
     port: int
     name: str = ""
     target_port: int | str = 0
@@ -237,7 +23,7 @@ class ServicePort(_Strict):
     app_protocol: str = ""
 
 
-class ServiceSpec(_Strict):
+class ServiceSpec(Strict):
     ports: list[ServicePort]
     selector: dict[str, str]
     type: str = "ClusterIP"
@@ -245,22 +31,22 @@ class ServiceSpec(_Strict):
     publish_not_ready_addresses: bool = False
 
 
-class Service(_Strict):
+class Service(Strict):
     api_version: str
     kind: str
     metadata: Metadata
     spec: ServiceSpec
 
 
-class Secret(_Strict):
+class Secret(Strict):
     """Only the names of what is in it are read."""
 
     api_version: str
     kind: str
     metadata: Metadata
     type: str = "Opaque"
-    data: dict[str, str] = {}
-    string_data: dict[str, str] = {}
+    data: dict[str, str] = msgspec.field(default_factory=dict)
+    string_data: dict[str, str] = msgspec.field(default_factory=dict)
     immutable: bool = False
 
     @property
@@ -268,49 +54,96 @@ class Secret(_Strict):
         return sorted({*self.data, *self.string_data})
 
 
-class ConfigMap(_Strict):
+class ConfigMap(Strict):
     api_version: str
     kind: str
     metadata: Metadata
-    data: dict[str, str] = {}
+    data: dict[str, str] = msgspec.field(default_factory=dict)
     immutable: bool = False
 
 
-class Selector(_Strict):
-    match_labels: dict[str, str] = {}
+class Selector(Strict):
+    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class Peer(_Strict):
+class Peer(Strict):
     pod_selector: Selector | None = None
     namespace_selector: Selector | None = None
     ip_block: dict[str, Any] | None = None
 
 
-class PolicyPort(_Strict):
+class PolicyPort(Strict):
     port: int | str
     protocol: str = "TCP"
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """One of ``ingress`` or ``egress``."""
 
     peers_from: list[Peer] = msgspec.field(name="from", default_factory=list)
     peers_to: list[Peer] = msgspec.field(name="to", default_factory=list)
-    ports: list[PolicyPort] = []
+    ports: list[PolicyPort] = msgspec.field(default_factory=list)
 
 
-class PolicySpec(_Strict):
+class PolicySpec(Strict):
     pod_selector: Selector
-    policy_types: list[str] = []
-    ingress: list[Rule] = []
-    egress: list[Rule] = []
+    policy_types: list[str] = msgspec.field(default_factory=list)
+    ingress: list[Rule] = msgspec.field(default_factory=list)
+    egress: list[Rule] = msgspec.field(default_factory=list)
 
 
-class Policy(_Strict):
+class Policy(Strict):
     api_version: str
     kind: str
     metadata: Metadata
     spec: PolicySpec
+
+
+class IngressPort(Strict):
+    number: int
+
+
+class IngressService(Strict):
+    name: str
+    port: IngressPort
+
+
+class Backend(Strict):
+    service: IngressService
+
+
+class Path(Strict):
+    path: str
+    path_type: str
+    backend: Backend
+
+
+class Paths(Strict):
+    paths: list[Path]
+
+
+class HostRule(Strict):
+    host: str
+    http: Paths
+
+
+class IngressSpec(Strict):
+    """Host names and their certificates are for the proxy that stands before a single host."""
+
+    rules: list[HostRule]
+    tls: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    ingress_class_name: str = ""
+
+
+class Ingress(Strict):
+    api_version: str
+    kind: str
+    metadata: Metadata
+    spec: IngressSpec
+
+    @property
+    def services(self) -> list[IngressService]:
+        return [p.backend.service for rule in self.spec.rules for p in rule.http.paths]
 
 
 #: What a single host has no use for, or does in another way; see the head of the Compose file.
@@ -323,7 +156,6 @@ DROPPED = {
     "RoleBinding": "no Kubernetes API",
     "ServiceAccount": "no Kubernetes API",
     "ServiceMonitor": "the targets are in Prometheus's own configuration",
-    "Ingress": "the ports are published on 127.0.0.1",
 }
 _KINDS: dict[str, type[Any]] = {
     "Deployment": Workload,
@@ -333,6 +165,7 @@ _KINDS: dict[str, type[Any]] = {
     "Secret": Secret,
     "ConfigMap": ConfigMap,
     "NetworkPolicy": Policy,
+    "Ingress": Ingress,
 }
 
 

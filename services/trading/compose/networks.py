@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable
 
-from trading.compose.manifests import NotUnderstood, Peer, Policy, Selector, Service
+from trading.compose.manifests import (
+    Ingress,
+    NotUnderstood,
+    Peer,
+    Policy,
+    Selector,
+    Service,
+)
 
 COMPONENT = "app.kubernetes.io/component"
 
@@ -25,15 +32,23 @@ def callers(policies: Iterable[Policy]) -> dict[str, list[str]]:
     return {callee: sorted(names) for callee, names in found.items()}
 
 
-def published(services: Iterable[Service]) -> dict[int, str]:
-    """By fixed port, which is the component's own: those that the chart opens to the outside."""
+def published(services: Iterable[Service], ingresses: Iterable[Ingress]) -> dict[int, str]:
+    """By fixed port, which is the component's own: those that the chart opens to the outside, each
+    by a port of the node or behind an ingress. Raises NotUnderstood.
+    """
+    known = {service.metadata.name: service for service in services}
     found = {
         port.port: service.metadata.component
-        for service in services
+        for service in known.values()
         if service.spec.type == "NodePort"
         for port in service.spec.ports
         if port.node_port is not None
     }
+    for ingress in ingresses:
+        for backend in ingress.services:
+            if backend.name not in known:
+                raise NotUnderstood(f"Ingress {ingress.metadata.name}: no Service {backend.name}")
+            found[backend.port.number] = known[backend.name].metadata.component
     return dict(sorted(found.items()))
 
 

@@ -4,15 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from trading.compose.manifests import (
-    ConfigMap,
-    Container,
-    Mount,
-    NotUnderstood,
-    Probe,
-    Volume,
-    Workload,
-)
+from trading.compose.manifests import ConfigMap, NotUnderstood
+from trading.compose.pods import Container, Mount, Probe, Volume, Workload
 from trading.topology import PROMETHEUS, SERVICES
 
 #: What an environment file may change, with the chart's value as the default.

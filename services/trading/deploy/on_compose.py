@@ -16,9 +16,8 @@ from trading.deploy.environments import (
     project_of,
     variables,
 )
-from trading.deploy.ready import dependencies
+from trading.deploy.ready import parsed, question
 from trading.deploy.state import DONE, FAILED, HEALTHY, MISSING, STARTING, Line, State
-from trading.topology import SERVICES
 
 #: Do their work and end.
 ONCE = ("secrets", "database")
@@ -51,7 +50,7 @@ class OnCompose:
         ):
             raise DeploymentError(
                 f"{_SECRETS}: {self._environment.name} needs secrets that you keep:"
-                " trading secrets DIR --no-chaos --owned, then set it to DIR"
+                " trading secrets DIR --no-chaos --tls --owned, then set it to DIR"
             )
         self._compose("config", "--quiet")
 
@@ -89,7 +88,11 @@ class OnCompose:
         return sorted([*made, *missing])
 
     def dependencies(self, component: str) -> dict[str, str]:
-        return dependencies(f"http://127.0.0.1:{SERVICES[component].port}")
+        try:
+            said = self._compose("exec", "-T", component, *question(component))
+        except DeploymentError as error:
+            return {"ready": str(error)}
+        return parsed(said)
 
     def tail(self, component: str, lines: int) -> list[str]:
         said = self._compose(

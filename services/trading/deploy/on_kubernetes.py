@@ -13,7 +13,7 @@ from trading.deploy.environments import (
     Environment,
     project_of,
 )
-from trading.deploy.ready import parsed
+from trading.deploy.ready import parsed, question
 from trading.deploy.state import FAILED, HEALTHY, MISSING, STARTING, Line, State
 from trading.topology import SERVICES
 
@@ -30,11 +30,6 @@ _HOPELESS = (
     "InvalidImageName",
     "CreateContainerConfigError",
     "CreateContainerError",
-)
-_READ = (
-    "import sys, urllib.request as r, urllib.error as e\n"
-    "try: print(r.urlopen(sys.argv[1], timeout=3).read().decode())\n"
-    "except e.HTTPError as error: print(error.read().decode())"
 )
 
 
@@ -84,13 +79,12 @@ class OnKubernetes:
         return sorted([*made, *missing])
 
     def dependencies(self, component: str) -> dict[str, str]:
-        url = f"http://127.0.0.1:{SERVICES[component].port}/ready"
         workload = f"deploy/{RELEASE}-{component}"
         try:
-            said = self._in_namespace("exec", workload, "--", "python3", "-c", _READ, url)
+            said = self._in_namespace("exec", workload, "--", *question(component))
         except DeploymentError as error:
             return {"ready": str(error)}
-        return parsed(said.encode())
+        return parsed(said)
 
     def tail(self, component: str, lines: int) -> list[str]:
         chosen = f"{_OF_RELEASE},{_COMPONENT}={component}"

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from trading.deploy.certificates import Pair, authority, certificate
 from trading.links.peers import digest
 from trading.topology import (
     DATABASE_SETUP,
@@ -27,6 +28,11 @@ from trading.topology import (
 OWNERS = {POSTGRES: (999, 999), REDIS: (999, 999), GRAFANA: (472, 472)}
 _OURS = (10001, 10001)
 _DATABASE = "trading"
+#: Where every component that is asked by TLS, or asks, has it.
+_CA_FILE = "/run/secrets/tls/ca.crt"
+#: Folders of the certificate authority, whose key no component gets, and of what becomes the
+#: Secret ``tls.existingSecret``: the stores' certificate.
+AUTHORITY, TLS = "authority", "tls"
 
 
 def make(
@@ -34,22 +40,26 @@ def make(
     *,
     prefix: str = "trading-",
     chaos: bool = True,
+    tls: bool = False,
     owned: bool = False,
     existing: bool = False,
 ) -> list[Path]:
-    """What is missing; what is there stays. ``prefix``: before the names of hosts; ``owned``: each
+    """What is missing; what is there stays. ``prefix``: before the names of hosts; ``tls``: stores
+    are reached by TLS alone, with a certificate of the deployment's own authority; ``owned``: each
     component's user gets its folder, for which this process must be root; ``existing``: only into
-    folders that are there. Returns the files that were written. Raises OSError.
+    folders that are there. Returns the files that were written. Raises OSError, and ValueError
+    where a certificate that is there cannot be read.
     """
     kept = _Kept(directory)
-    wanted = _files(kept, prefix, chaos)
+    wanted = _files(kept, prefix, chaos, tls)
     written = []
     for component, files in wanted.items():
         folder = directory / component
         if existing and not folder.is_dir():
             continue
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = OWNERS.get(component, _OURS) if owned else None
+        ours = owned and component not in (AUTHORITY, TLS)
+        owner = OWNERS.get(component, _OURS) if ours else None
         for name, text in files.items():
             if kept.read(component, name) != text:
                 _write(folder / name, text, owner)
@@ -60,9 +70,9 @@ def make(
     return written
 
 
-def files(*, chaos: bool = True) -> dict[str, frozenset[str]]:
+def files(*, chaos: bool = True, tls: bool = False) -> dict[str, frozenset[str]]:
     """By component, the names of its files."""
-    made = _files(_Kept(None), "", chaos)
+    made = _files(_Kept(None), "", chaos, tls)
     return {component: frozenset(found) for component, found in made.items()}
 
 
@@ -80,29 +90,57 @@ class _Kept:
         except FileNotFoundError:
             return ""
 
+    def pair(self, component: str, name: str) -> Pair:
+        return Pair(self.read(component, f"{name}.crt"), self.read(component, f"{name}.key"))
+
     def secret(self, component: str, name: str) -> str:
         return self.read(component, name) or secrets.token_hex(32)
 
 
-def _files(kept: _Kept, prefix: str, chaos: bool) -> dict[str, dict[str, str]]:
+def _files(kept: _Kept, prefix: str, chaos: bool, tls: bool) -> dict[str, dict[str, str]]:
     tokens = {name: kept.secret(name, "link-token") for name in SERVICES}
     passwords = {name: kept.secret(DATABASE_SETUP, name) for name in SERVICES}
     admin = kept.secret(POSTGRES, "password")
     redis = kept.secret(REDIS, "password")
     token = kept.secret(TEST_COORDINATOR, "chaos-token") if chaos else ""
-    where = f"{prefix}{POSTGRES}:{next(iter(INFRASTRUCTURE[POSTGRES].ports))}/{_DATABASE}"
+    where = f"{prefix}{POSTGRES}:{_port(POSTGRES)}/{_DATABASE}"
+    anchors = f"{prefix}{REDIS}:{_port(REDIS)}/0"
+    scheme = "redis"
+    if tls:
+        where += f"?sslmode=verify-full&sslrootcert={_CA_FILE}"
+        anchors += f"?ssl_ca_certs={_CA_FILE}"
+        scheme = "rediss"
     made = {name: _of_service(name, kept, tokens, passwords[name], where) for name in SERVICES}
     for name, found in made.items():
         if chaos:
             found["chaos-token"] = token
         if name in INFRASTRUCTURE[REDIS].callers:
-            port = next(iter(INFRASTRUCTURE[REDIS].ports))
-            found["redis-url"] = f"redis://:{redis}@{prefix}{REDIS}:{port}/0"
+            found["redis-url"] = f"{scheme}://:{redis}@{anchors}"
     made[POSTGRES] = {"password": admin}
     made[REDIS] = {"password": redis, "redis.conf": f"requirepass {redis}\n"}
     made[DATABASE_SETUP] = {"admin-url": f"postgresql://postgres:{admin}@{where}", **passwords}
     made[GRAFANA] = {"admin-password": kept.secret(GRAFANA, "admin-password")}
+    if tls:
+        _add_certificates(made, kept, prefix)
     return made
+
+
+def _port(store: str) -> int:
+    return next(iter(INFRASTRUCTURE[store].ports))
+
+
+def _add_certificates(made: dict[str, dict[str, str]], kept: _Kept, prefix: str) -> None:
+    """The stores' own to them, the authority's to everybody who calls them."""
+    by = authority(kept.pair(AUTHORITY, "ca"))
+    hosts = [f"{prefix}{store}" for store in (POSTGRES, REDIS)]
+    own = certificate(kept.pair(TLS, "tls"), by, hosts)
+    stores = {"tls.crt": own.certificate, "tls.key": own.key, "ca.crt": by.certificate}
+    for name in (POSTGRES, REDIS):
+        made[name] |= stores
+    for name in (*SERVICES, DATABASE_SETUP):
+        made[name]["ca.crt"] = by.certificate
+    made[TLS] = stores
+    made[AUTHORITY] = {"ca.crt": by.certificate, "ca.key": by.key}
 
 
 def _of_service(
