@@ -51,13 +51,21 @@ _without = click.option(
 )
 
 
-def _platform(env: str, on: str, directory: Path) -> "Platform":
+def _platform(env: str, on: str, directory: Path, values: tuple[Path, ...] = ()) -> "Platform":
     from trading.deploy.environments import COMPOSE, ENVIRONMENTS, project_directory
     from trading.deploy.on_compose import OnCompose
     from trading.deploy.on_kubernetes import OnKubernetes
 
     found = project_directory(directory.resolve())
-    platform = (OnCompose if on == COMPOSE else OnKubernetes)(ENVIRONMENTS[env], found)
+    environment = ENVIRONMENTS[env]
+    if values:
+        if on == COMPOSE:
+            raise click.BadParameter(
+                "what a Compose file says is changed by variables, in .env", param_hint="--values"
+            )
+        own = tuple(path.resolve() for path in values)
+        environment = environment._replace(values=(*environment.values, *own))
+    platform = (OnCompose if on == COMPOSE else OnKubernetes)(environment, found)
     platform.check()
     return platform
 
@@ -81,9 +89,23 @@ def _told(command: _F) -> _F:
 @click.command()
 @_where
 @_without
+@click.option(
+    "--values",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="More of the chart's values, on Kubernetes. Repeatable.",
+)
 @click.option("--timeout", type=click.IntRange(10), default=180, show_default=True)
 @_told
-def deploy(env: str, on: str, directory: Path, without: tuple[str, ...], timeout: int) -> None:
+def deploy(
+    env: str,
+    on: str,
+    directory: Path,
+    without: tuple[str, ...],
+    values: tuple[Path, ...],
+    timeout: int,
+) -> None:
     """Bring the ecosystem up, or up to date, and wait until all of it is healthy.
 
     \b
@@ -96,7 +118,7 @@ def deploy(env: str, on: str, directory: Path, without: tuple[str, ...], timeout
     from trading.deploy.rollout import roll_out
 
     left_out = _left_out(without)
-    platform = _platform(env, on, directory)
+    platform = _platform(env, on, directory, values)
     platform.prepare(left_out, click.echo)
     click.echo(f"deploying {env} on {on}")
     roll_out(platform, left_out, timeout, click.echo)

@@ -9,6 +9,8 @@ from trading.topology import INFRASTRUCTURE, SERVICES
 COMPOSE, KUBERNETES = "compose", "kubernetes"
 RELEASE = "trading"
 CHART = Path("charts/trading")
+#: Names the directory of the secrets that ``trading secrets`` made.
+SECRETS_VARIABLE = "TRADING_SECRETS_DIR"
 
 
 class Environment(NamedTuple):

@@ -11,6 +11,7 @@ import yaml
 
 from trading.deploy.commands import Commands
 from trading.deploy.environments import (
+    SECRETS_VARIABLE,
     DeploymentError,
     Environment,
     project_of,
@@ -22,7 +23,6 @@ from trading.deploy.state import DONE, FAILED, HEALTHY, MISSING, STARTING, Line,
 #: Do their work and end.
 ONCE = ("secrets", "database")
 _OURS = "trading-ecosystem"
-_SECRETS = "TRADING_SECRETS_DIR"
 
 
 class OnCompose:
@@ -45,11 +45,11 @@ class OnCompose:
             raise DeploymentError(
                 "no Docker engine answers: start it, or set DOCKER_HOST to where one is"
             )
-        if _SECRETS in (self._directory / self._environment.compose_file).read_text() and not (
-            os.environ.get(_SECRETS)
-        ):
+        if SECRETS_VARIABLE in (
+            self._directory / self._environment.compose_file
+        ).read_text() and not (os.environ.get(SECRETS_VARIABLE)):
             raise DeploymentError(
-                f"{_SECRETS}: {self._environment.name} needs secrets that you keep:"
+                f"{SECRETS_VARIABLE}: {self._environment.name} needs secrets that you keep:"
                 " trading secrets DIR --no-chaos --tls --owned, then set it to DIR"
             )
         self._compose("config", "--quiet")

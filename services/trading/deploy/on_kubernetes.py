@@ -1,6 +1,7 @@
 """A deployment by Helm, in the cluster that kubectl's current context names."""
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from trading.deploy.commands import Commands
 from trading.deploy.environments import (
     CHART,
     RELEASE,
+    SECRETS_VARIABLE,
     DeploymentError,
     Environment,
     project_of,
 )
 from trading.deploy.ready import parsed, question
+from trading.deploy.secrets import AUTHORITY
 from trading.deploy.state import FAILED, HEALTHY, MISSING, STARTING, Line, State
 from trading.topology import SERVICES
 
@@ -50,8 +53,24 @@ class OnKubernetes:
             )
 
     def prepare(self, without: Iterable[str], tell: Callable[[str], None]) -> None:
-        """Images are the cluster's to pull: with kind, load them."""
+        """Images are the cluster's to pull: with kind, load them. Secrets that are kept become the
+        cluster's where it has none of the name.
+        """
         tell(f"namespace {self._namespace}")
+        kept = os.environ.get(SECRETS_VARIABLE, "")
+        if not kept:
+            return
+        if not self._kubectl.works("get", "namespace", self._namespace):
+            self._kubectl.run("create", "namespace", self._namespace)
+        for folder in sorted(path for path in Path(kept).iterdir() if path.is_dir()):
+            name = f"{RELEASE}-{folder.name}"
+            if folder.name != AUTHORITY and not self._has_secret(name):
+                tell(f"Secret {name}")
+                self._in_namespace("create", "secret", "generic", name, f"--from-file={folder}")
+
+    def _has_secret(self, name: str) -> bool:
+        found = self._in_namespace("get", "secret", name, "--ignore-not-found", "--output=name")
+        return bool(found.strip())
 
     def apply(self, without: Iterable[str]) -> None:
         words = ["upgrade", "--install", RELEASE, str(CHART), "--create-namespace"]
