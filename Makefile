@@ -71,15 +71,17 @@ generate: $(DEV) ## Write every generated file again (docs/, chart tables, Compo
 	$(say) 'python -m tools.generate'
 	@$(BIN)/python -m tools.generate
 
-# The dev lock holds everything; the other two are cut from it, so that they never disagree.
+# The dev lock holds everything; the others are cut from it, so that they never disagree.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-config --no-emit-index-url --custom-compile-command 'make lock'
 
 lock: $(DEV) ## Resolve the pinned requirements again; ARGS=--upgrade takes newer versions
 	$(say) 'requirements-dev.txt'
-	@$(LOCK) $(ARGS) pyproject.toml --group dev --group build -o requirements-dev.txt
+	@$(LOCK) $(ARGS) pyproject.toml --extra operator --group dev --group build -o requirements-dev.txt
 	$(say) 'requirements.txt'
 	@$(LOCK) $(ARGS) pyproject.toml -c requirements-dev.txt -o requirements.txt
+	$(say) 'requirements-image.txt'
+	@$(LOCK) $(ARGS) pyproject.toml --extra operator -c requirements-dev.txt -o requirements-image.txt
 	$(say) 'requirements-build.txt'
 	@$(LOCK) $(ARGS) --group pyproject.toml:build -c requirements-dev.txt -o requirements-build.txt
 

@@ -203,6 +203,12 @@ def _status() -> Schema:
             "run": {**text, "description": "Its name at the test coordinator."},
             "detect": {**text, "description": "Slowest detection that was asked for."},
             "recover": {**text, "description": "From the last fault's end to all well."},
+            "policies": {
+                "type": "array",
+                "maxItems": 32,
+                "items": text,
+                "description": "NetworkPolicies that are there, or about to be.",
+            },
             "faults": _named(fault, "name", 32),
             "expectations": {"type": "array", "maxItems": 64, "items": expectation},
             "audit": audit,

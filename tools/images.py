@@ -138,7 +138,7 @@ def _ours(base: str) -> None:
 
 def _dependencies() -> Path:
     """Wheels by the lock file, their hashes checked."""
-    lock = ROOT / "requirements.txt"
+    lock = ROOT / "requirements-image.txt"
     key = hashlib.sha256(lock.read_bytes() + PIP.encode() + PYTHON.encode()).hexdigest()[:16]
     kept = cache_directory() / f"wheels-{key}"
     if kept.exists():

@@ -78,6 +78,8 @@ OTEL_COLLECTOR = "otel-collector"
 JAEGER = "jaeger"
 PROMETHEUS = "prometheus"
 GRAFANA = "grafana"
+#: On Kubernetes alone.
+OPERATOR = "operator"
 
 
 class Store(NamedTuple):
@@ -108,6 +110,8 @@ INFRASTRUCTURE: dict[str, Store] = {
         Store(JAEGER, {16686: (GRAFANA,), 4317: (OTEL_COLLECTOR,)}),
         Store(PROMETHEUS, {9090: (GRAFANA,)}),
         Store(GRAFANA, {3000: ()}),
+        # Its metrics; its health.
+        Store(OPERATOR, {8088: (PROMETHEUS,), 8087: ()}),
     )
 }
 
@@ -122,8 +126,9 @@ def may_connect(source: str, target: str) -> bool:
 
 def callers(name: str) -> tuple[str, ...]:
     """Who opens connections to a service or store, in a deployment with all of them: Prometheus
-    reads every service.
+    reads every service, and the operator runs scenarios.
     """
     if name in INFRASTRUCTURE:
         return INFRASTRUCTURE[name].callers
-    return (*(other for other in SERVICES if may_connect(other, name)), PROMETHEUS)
+    found = (*(other for other in SERVICES if may_connect(other, name)), PROMETHEUS)
+    return (*found, OPERATOR) if name == TEST_COORDINATOR else found

@@ -17,7 +17,8 @@ Secrets = dict[str, Manifest]
 _KINDS = {
     "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
-    "batch/v1": ("Job",),
+    "batch/v1": ("Job", "CronJob"),
+    "rbac.authorization.k8s.io/v1": ("Role", "RoleBinding"),
     "policy/v1": ("PodDisruptionBudget",),
     "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
     "apiextensions.k8s.io/v1": ("CustomResourceDefinition",),

@@ -36,7 +36,7 @@ def _plain(manifest: dict[str, Any]) -> dict[str, Any]:
         template = made["spec"]["template"]
         annotations = {
             key: "..." if key.startswith("checksum/") else value
-            for key, value in template["metadata"]["annotations"].items()
+            for key, value in template["metadata"].get("annotations", {}).items()
         }
         metadata = template["metadata"] | {"annotations": annotations}
         made["spec"] = made["spec"] | {"template": template | {"metadata": metadata}}

@@ -91,10 +91,16 @@ def _peer(peer: Manifest, namespace: str, there: Endpoint) -> bool:
 
 
 def _selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
-    unknown = set(selector) - {"matchLabels"}
+    unknown = set(selector) - {"matchLabels", "matchExpressions"}
     if unknown:
         raise NotImplementedError(f"selector with {sorted(unknown)}")
-    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    named = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    return named and all(_holds(one, labels) for one in selector.get("matchExpressions", []))
+
+
+def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
+    among = labels.get(expression["key"]) in expression["values"]
+    return {"In": among, "NotIn": not among}[expression["operator"]]
 
 
 def _ports(ports: list[Manifest] | None, port: int, protocol: str) -> bool:

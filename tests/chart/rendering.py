@@ -24,6 +24,9 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 ALL = ENVIRONMENTS | OTHERS
 COMPONENT = "app.kubernetes.io/component"
+#: The operator's pods that run now and then, and all that ask the API server.
+TASKS = ("reaper", "uninstall")
+API_CLIENTS = ("operator", *TASKS)
 NAMESPACE = "chaos"
 
 
@@ -78,6 +81,8 @@ def pods(found: list[Manifest]) -> list[Pod]:
             template = one
         elif one["kind"] in ("Deployment", "StatefulSet", "Job"):
             template = one["spec"]["template"]
+        elif one["kind"] == "CronJob":
+            template = one["spec"]["jobTemplate"]["spec"]["template"]
         else:
             continue
         labels = template["metadata"]["labels"]

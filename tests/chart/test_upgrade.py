@@ -58,7 +58,10 @@ def test_what_is_missing_is_made_and_told_to_those_who_need_it(empty: Cluster) -
 
 def test_switching_chaos_off_takes_its_token_away_and_nothing_else(empty: Cluster) -> None:
     first = of_kind(empty.install(), "Secret")
-    for name, one in of_kind(empty.render("--set", "chaos.enabled=false"), "Secret").items():
+    left = of_kind(empty.render("--set", "chaos.enabled=false"), "Secret")
+    # The operator had nothing else.
+    assert first.keys() - left.keys() == {"trading-operator"}
+    for name, one in left.items():
         kept = {key: data for key, data in first[name]["data"].items() if key != "chaos-token"}
         assert one["data"] == kept
 

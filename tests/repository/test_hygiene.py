@@ -14,18 +14,28 @@ LONGEST = 420
 
 _LINT = """
 import sys
-sys.path.insert(0, "services")
+sys.path[:0] = ["services", "operator"]
 from importlinter.cli import lint_imports
 sys.exit(lint_imports(no_cache=True))
 """
 
 
 def sources() -> list[Path]:
-    return [p for d in ("services", "bench", "tests", "tools") for p in (ROOT / d).rglob("*.py")]
+    return [
+        p
+        for d in ("services", "operator", "bench", "tests", "tools")
+        for p in (ROOT / d).rglob("*.py")
+    ]
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"]
+    "name",
+    [
+        "requirements.txt",
+        "requirements-dev.txt",
+        "requirements-image.txt",
+        "requirements-build.txt",
+    ],
 )
 def test_locks_are_pinned_by_hash_and_name_no_index(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -67,7 +77,8 @@ def test_every_module_says_what_it_is() -> None:
 )
 def test_layers_are_held(module: str, planted: str, tmp_path: Path) -> None:
     """The contracts pass as it is, and each breaks where an import is planted that it forbids."""
-    shutil.copytree(ROOT / "services", tmp_path / "services")
+    for folder in ("services", "operator"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
 
     file = tmp_path / "services" / "trading" / module

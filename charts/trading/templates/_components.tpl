@@ -314,3 +314,33 @@ mounts:
   /tmp: {scratch: true}
 resources: {{ toJson $own.resources }}
 {{- end }}
+
+{{- define "trading.component.operator" -}}
+{{- $values := .root.Values }}
+{{- $topology := include "trading.topology" .root | fromYaml }}
+kind: Deployment
+image: {{ include "trading.image" .root }}
+pullPolicy: {{ $values.image.pullPolicy }}
+# Two would take turns with one another's faults.
+strategy: {type: Recreate}
+command: [python3, -m, trading_operator]
+apiToken: true
+user: 10001
+grace: 20
+ports:
+  metrics: 8088
+  health: 8087
+env:
+  NAMESPACE: {{ .root.Release.Namespace }}
+  COORDINATOR_URL: http://{{ include "trading.fullname" .root }}-test-coordinator:{{ (get $topology.services "test-coordinator").port }}
+  CHAOS_TOKEN_FILE: /run/secrets/trading/chaos-token
+  RELEASE_LABELS: app.kubernetes.io/name={{ include "trading.name" .root }},app.kubernetes.io/instance={{ .root.Release.Name }}
+probes:
+  startup: {httpGet: {path: /healthz, port: health}, periodSeconds: 2, failureThreshold: 30, timeoutSeconds: 3}
+  readiness: {httpGet: {path: /healthz, port: health}, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 3}
+  liveness: {httpGet: {path: /healthz, port: health}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
+mounts:
+  /run/secrets/trading: {secret: {{ include "trading.secret" (dict "root" .root "component" "operator") }}}
+  /tmp: {scratch: true}
+resources: {{ toJson $values.operator.resources }}
+{{- end }}

@@ -60,7 +60,18 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{/* By component: is it installed? The services, postgres and redis always are. */}}
 {{- define "trading.enabled" -}}
 {{- $key := get (dict "prometheus" "prometheus" "grafana" "grafana" "jaeger" "jaeger" "otel-collector" "otelCollector") .component }}
-{{- if not $key }}true{{- else if (get .root.Values $key).enabled }}true{{- end }}
+{{- if eq .component "operator" }}{{ include "trading.operated" .root }}
+{{- else if not $key }}true{{- else if (get .root.Values $key).enabled }}true{{- end }}
+{{- end }}
+
+{{/* Partitions are policies for egress that the operator adds; see networkpolicies.yaml. */}}
+{{- define "trading.partitioned" -}}
+{{- if and (include "trading.operated" .) .Values.networkPolicy.enabled }}true{{- end }}
+{{- end }}
+
+{{/* Without chaos there is nothing for an operator to do. */}}
+{{- define "trading.operated" -}}
+{{- if and .Values.operator.enabled .Values.chaos.enabled }}true{{- end }}
 {{- end }}
 
 {{- define "trading.checks" -}}
@@ -73,6 +84,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 {{- if and (eq $values.environment "production") $values.chaos.enabled }}
 {{- fail "chaos.enabled: must be false where environment is production" }}
+{{- end }}
+{{- if and (include "trading.operated" .) (not $values.crds.install) (not $values.operator.crdInstalled) }}
+{{- fail "crds.install: the operator needs the definition; where it is installed already, set operator.crdInstalled" }}
 {{- end }}
 {{- if eq $values.environment "production" }}
 {{- if not $values.compliance.enabled }}

@@ -62,6 +62,9 @@ is made. Made once in a render: the others' digests and the pods' checksums agre
 {{- $_ := set $made "postgres" (dict "password" $admin) }}
 {{- $_ := set $made "redis" (dict "password" $redis "redis.conf" (printf "requirepass %s\n" $redis)) }}
 {{- $_ := set $made "database" (merge (dict "admin-url" (printf "postgresql://postgres:%s@%s" $admin $database)) $passwords) }}
+{{- if include "trading.operated" . }}
+{{- $_ := set $made "operator" (dict "chaos-token" $chaos) }}
+{{- end }}
 {{- if .Values.grafana.enabled }}
 {{- $_ := set $made "grafana" (dict "admin-password" (include "trading.secrets.kept" (dict "root" . "component" "grafana" "key" "admin-password"))) }}
 {{- end }}

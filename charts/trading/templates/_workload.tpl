@@ -15,7 +15,7 @@ metadata:
     {{- end }}
 spec:
   serviceAccountName: {{ include "trading.fullname" $root }}-{{ .component }}
-  automountServiceAccountToken: false
+  automountServiceAccountToken: {{ default false $spec.apiToken }}
   enableServiceLinks: false
   {{- with $spec.grace }}
   terminationGracePeriodSeconds: {{ . }}
@@ -49,6 +49,9 @@ spec:
     - name: {{ .component }}
       image: {{ $spec.image }}
       imagePullPolicy: {{ default "IfNotPresent" $spec.pullPolicy }}
+      {{- with $spec.command }}
+      command: {{ toJson . }}
+      {{- end }}
       {{- with $spec.args }}
       args:
         {{- range . }}

@@ -115,14 +115,7 @@ def deploy(
 
     Exit code 1: something is not healthy; its last lines of log say why.
     """
-    from trading.deploy.rollout import roll_out
-
-    left_out = _left_out(without)
-    platform = _platform(env, on, directory, values)
-    platform.prepare(left_out, click.echo)
-    click.echo(f"deploying {env} on {on}")
-    roll_out(platform, left_out, timeout, click.echo)
-    click.echo(_PAGES_OF_PRODUCTION[on] if env == "prod" else _PAGES)
+    _deployed(env, on, directory, _left_out(without), values, timeout)
 
 
 def _left_out(names: tuple[str, ...]) -> frozenset[str]:
@@ -133,6 +126,35 @@ def _left_out(names: tuple[str, ...]) -> frozenset[str]:
             known = ", ".join(INFRASTRUCTURE)
             raise click.BadParameter(f"{name} is none of {known}", param_hint="--without")
     return frozenset(names)
+
+
+@_told
+def up_on_kind(without: tuple[str, ...]) -> None:
+    """``trading up --on kind``: cluster, images, chart, ready."""
+    from trading.deploy.environments import project_directory
+    from trading.deploy.kind import Kind
+
+    left_out = _left_out(without)
+    directory = project_directory(Path.cwd())
+    Kind(directory, click.echo).bring_up(left_out)
+    _deployed("dev", "kubernetes", directory, left_out, (), 300)
+
+
+def _deployed(
+    env: str,
+    on: str,
+    directory: Path,
+    left_out: frozenset[str],
+    values: tuple[Path, ...],
+    timeout: int,
+) -> None:
+    from trading.deploy.rollout import roll_out
+
+    platform = _platform(env, on, directory, values)
+    platform.prepare(left_out, click.echo)
+    click.echo(f"deploying {env} on {on}")
+    roll_out(platform, left_out, timeout, click.echo)
+    click.echo(_PAGES_OF_PRODUCTION[on] if env == "prod" else _PAGES)
 
 
 _PAGES = """ready

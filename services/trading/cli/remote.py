@@ -116,12 +116,30 @@ def coordinator_options(command: Any) -> Any:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed instead of the file's.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="As in trading run.")
 @click.option("--detach", is_flag=True, help="Begin the run, print its id, do not wait.")
+@click.option(
+    "--on",
+    "on",
+    type=click.Choice(["coordinator", "kubernetes"]),
+    default="coordinator",
+    show_default=True,
+    help="Ask the test coordinator, or apply a ChaosScenario to kubectl's cluster.",
+)
+@click.option(
+    "--env",
+    "env",
+    type=click.Choice(["dev", "test"]),
+    default="dev",
+    show_default=True,
+    help="On Kubernetes: whose namespace.",
+)
 @coordinator_options
 def run_remote(
     scenario: str,
     seed: int | None,
     sets: tuple[str, ...],
     detach: bool,
+    on: str,
+    env: str,
     target: str,
     data: Path,
 ) -> None:
@@ -132,6 +150,10 @@ def run_remote(
     \b
     Exit code: 0 Pass, 1 Fail, 3 Inconclusive, 4 Aborted, 5 Error, 2 wrong input.
     """
+    if on == "kubernetes":
+        from trading.cli.resource import run_resource
+
+        sys.exit(run_resource(scenario, seed, parse_sets(sets), env, detach=detach))
     coordinator = Coordinator(target, data)
     body: dict[str, Any] = {"overrides": parse_sets(sets)}
     path = Path(scenario)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from trading.cli.deployment import up_on_kind
 from trading.cli.wrong_input import WrongInput
 
 
@@ -18,8 +19,22 @@ from trading.cli.wrong_input import WrongInput
     "--speed", type=click.FloatRange(0, 3600, min_open=True), help="Of time between runs."
 )
 @click.option("--memory", is_flag=True, help="Keep nothing: journals in memory.")
-def up(data: Path | None, speed: float | None, memory: bool) -> None:
-    """Start all seven services on their ports, until Ctrl-C.
+@click.option(
+    "--on",
+    "on",
+    type=click.Choice(["here", "kind"]),
+    default="here",
+    show_default=True,
+    help="In this process, or in a kind cluster, which is made where there is none.",
+)
+@click.option(
+    "--without", multiple=True, metavar="COMPONENT", help="On kind: leave one out. Repeatable."
+)
+def up(
+    data: Path | None, speed: float | None, memory: bool, on: str, without: tuple[str, ...]
+) -> None:
+    """Start all seven services on their ports, until Ctrl-C; or, with --on kind, in a cluster, to
+    stay.
 
     \b
     exchange 8080 (Binance Spot API)   risk monitor 8084 (dashboard)
@@ -35,6 +50,13 @@ def up(data: Path | None, speed: float | None, memory: bool) -> None:
     COINMARKETCAP_API_KEY, COINMARKETCAP_URL; secrets also from files, e.g.
     CHAOS_TOKEN_FILE.
     """
+    if on == "kind":
+        if data is not None or speed is not None or memory:
+            raise WrongInput("--data, --speed and --memory are for this process, not for --on kind")
+        up_on_kind(without)
+        return
+    if without:
+        raise WrongInput("--without is for --on kind")
     from trading.hosting.live import CannotRecover
     from trading.hosting.logs import configure, secrets_of
     from trading.hosting.loop import run

@@ -40,8 +40,12 @@ _GIVEN = """Secrets are files: TRADING_SECRETS_DIR has
 
 
 def render(helm: str, chart: Path, values: Iterable[Path]) -> list[Any]:
-    """What the chart would install. Raises subprocess.CalledProcessError, with helm's words."""
+    """What the chart would install, without the operator. Raises subprocess.CalledProcessError,
+    with helm's words.
+    """
     options = [word for path in values for word in ("--values", str(path))]
+    # A single host has no API server for it.
+    options += ["--set", "operator.enabled=false"]
     done = subprocess.run(  # noqa: S603
         [helm, "template", RELEASE, str(chart), "--namespace", RELEASE, *options],
         check=True,

@@ -16,6 +16,7 @@ from trading.topology import (
     EXCHANGE,
     GRAFANA,
     INFRASTRUCTURE,
+    OPERATOR,
     POSTGRES,
     REDIS,
     RISK_MONITOR,
@@ -120,6 +121,8 @@ def _files(kept: _Kept, prefix: str, chaos: bool, tls: bool) -> dict[str, dict[s
     made[REDIS] = {"password": redis, "redis.conf": f"requirepass {redis}\n"}
     made[DATABASE_SETUP] = {"admin-url": f"postgresql://postgres:{admin}@{where}", **passwords}
     made[GRAFANA] = {"admin-password": kept.secret(GRAFANA, "admin-password")}
+    if chaos:
+        made[OPERATOR] = {"chaos-token": token}
     if tls:
         _add_certificates(made, kept, prefix)
     return made

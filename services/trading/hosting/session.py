@@ -13,6 +13,8 @@ from trading.scenario.plan import RunPlan
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """``run_id``: empty between runs. ``opened``: wall time, ISO 8601, for people. ``key``: what
     all services call this session, and ``anchor`` its clock, where each is a process of its own.
+    ``platform_cuts``: partitions are played by the platform's network, too, so that a probe tries a
+    real connection instead of believing in the partition.
     """
 
     plan: RunPlan
@@ -20,6 +22,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     opened: str = ""
     key: str = ""
     anchor: Anchor | None = None
+    platform_cuts: bool = False
 
     @property
     def journal_id(self) -> str:

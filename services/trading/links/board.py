@@ -47,6 +47,8 @@ class Links:
         self._host: Host | None = None
         self._fences: Fences | None = None
         self._claims: dict[str, int] = {}
+        #: Peers whose lost connection a probe has told.
+        self._lost: set[str] = set()
         self._calls = [
             Calls(service, peer, peers, self.is_cut, self._opened)
             for peer in SERVICES[service].calls
@@ -237,7 +239,15 @@ class Links:
     async def _probe(self, source: str, target: str, nonce: int) -> None:
         """The pair as the coordinator names it; the other one is whom this service calls."""
         peer = target if source == self.service else source
-        fresh = not self.is_cut(peer) and await try_connection(self._peers.urls[peer][0])
+        held = bool(self._outlets[peer])
+        tried = self.host.session.platform_cuts or not self.is_cut(peer)
+        if held:
+            self._lost.discard(peer)
+        elif tried and peer not in self._lost:
+            # Whether another can be made takes a while to know; until then it counts as possible.
+            self._lost.add(peer)
+            self.host.send(Network.name, ProbeSeen(source, target, nonce, True, held))
+        fresh = tried and await try_connection(self._peers.urls[peer][0])
         held = bool(self._outlets[peer])
         self.host.send(Network.name, ProbeSeen(source, target, nonce, fresh, held))
 

@@ -149,6 +149,7 @@ class RemoteWorld:
             run_id=session.key,
             key=session.key,
             anchor=self._host.anchor,
+            platform_cuts=session.platform_cuts,
         )
         return await self._ask("PUT", PATH, encode_session(told))
 

@@ -232,7 +232,9 @@ class FeedWatcher(Watcher):
 
 
 class PartitionWatcher(Watcher):
-    """A fresh and a held connection between each pair both fail."""
+    """A fresh and a held connection between each pair both fail. It is there since the held one was
+    lost, which is what the services notice; that no other can be made is known a little later.
+    """
 
     fault: NetworkPartition
 
@@ -240,6 +242,7 @@ class PartitionWatcher(Watcher):
         self.probes = self.fault.pairs
         self._failed: dict[tuple[str, str], bool] = {}
         self._whole: dict[tuple[str, str], bool] = {}
+        self._lost_at: dict[tuple[str, str], int] = {}
 
     def on(self, message: Message, now: int) -> None:
         if not isinstance(message, ProbeResult):
@@ -248,9 +251,14 @@ class PartitionWatcher(Watcher):
         if pair in self.fault.pairs:
             self._failed[pair] = not message.fresh_ok and not message.held_ok
             self._whole[pair] = message.fresh_ok and message.held_ok
+            if message.held_ok:
+                self._lost_at.pop(pair, None)
+            else:
+                self._lost_at.setdefault(pair, message.event_time)
             if len(self._failed) == len(self.fault.pairs) and all(self._failed.values()):
                 links = ", ".join(f"{a} - {b}" for a, b in self.fault.pairs)
-                self.seen(message.event_time, f"fresh and held connection fail: {links}")
+                lost_at = max(self._lost_at.values())
+                self.seen(lost_at, f"fresh and held connection fail: {links}")
 
     def problem(self, now: int) -> str:
         for (a, b), whole in self._whole.items():

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Response
@@ -52,6 +52,16 @@ class RunRequest(BaseModel):
         default=None, max_length=200_000, description="A ChaosScenario as YAML, instead."
     )
     seed: int | None = Field(default=None, ge=0, lt=2**63, description="Instead of the file's.")
+    id: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,94}[a-z0-9])?$",
+        description="Name of the run; where it is there already, it is answered and none begins.",
+    )
+    network: Literal["services", "platform"] = Field(
+        default="services",
+        description="Who plays partitions: the services alone, or the platform's network with them;"
+        " then a partition counts only when a real connection fails.",
+    )
     overrides: dict[str, str] = Field(
         default={}, max_length=100, description="Dotted paths in spec, as trading run --set."
     )
@@ -120,9 +130,13 @@ def coordinator_app(
         },
     )
     async def begin(wanted: RunRequest, response: Response) -> dict[str, Any]:
+        if wanted.id is not None and await asyncio.to_thread(runs.get, wanted.id) is not None:
+            return _found(runs, wanted.id)
         plan = _plan(wanted, await asyncio.to_thread(host.store.documents, SCENARIO))
         try:
-            run_id = await runs.begin(plan)
+            run_id = await runs.begin(
+                plan, run_id=wanted.id or "", platform_cuts=wanted.network == "platform"
+            )
         except RunActive as error:
             raise HTTPException(409, str(error)) from error
         except CannotOpen as error:

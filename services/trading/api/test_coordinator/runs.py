@@ -106,13 +106,16 @@ class Runs:
     def get(self, run_id: str) -> Run | None:
         return next((r for r in self.all() if r.id == run_id), None)
 
-    async def begin(self, plan: RunPlan) -> str:
-        """Open a session with the plan; its run id. Raises RunActive, CannotOpen."""
+    async def begin(self, plan: RunPlan, run_id: str = "", *, platform_cuts: bool = False) -> str:
+        """Open a session with the plan; its run id, made up where none is given. Raises RunActive,
+        CannotOpen.
+        """
         if self.current:
             raise RunActive(self.current)
-        run_id = f"{plan.name}-{secrets.token_hex(4)}"
+        run_id = run_id or f"{plan.name}-{secrets.token_hex(4)}"
         opened = datetime.now(UTC).isoformat(timespec="seconds")
-        await self._world.open(Session(plan=plan, run_id=run_id, opened=opened))
+        session = Session(plan=plan, run_id=run_id, opened=opened, platform_cuts=platform_cuts)
+        await self._world.open(session)
         log.info("run %s begins", run_id, extra={"run_id": run_id})
         return run_id
 

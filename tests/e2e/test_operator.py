@@ -1,0 +1,307 @@
+"""kubectl apply of scenarios, to their verdicts, in a real cluster: partitions that are real, and
+everything that can go away in the middle.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.client.exceptions import ApiException
+from pytest_kind import KindCluster
+
+from tests.api.running import wait_for
+from tests.e2e.deployment import ROOT, SPEED
+from tests.e2e.operator import NAMESPACE, Release, dark, timed, written
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def release() -> Iterator[Release]:
+    if subprocess.run(["kubectl", "version"], capture_output=True).returncode:
+        why = "no cluster answers; python -m tools.cluster start brings one up"
+        if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
+            pytest.fail(why)
+        pytest.skip(why)
+    kind = KindCluster(
+        "trading",
+        kubeconfig=Path(os.environ["KUBECONFIG"]),
+        kind_path=Path(shutil.which("kind") or "kind"),
+        kubectl_path=Path(shutil.which("kubectl") or "kubectl"),
+    )
+    made = Release(kind)
+    began = time.monotonic()
+    made.install()
+    print(f"\nhelm install to all ready: {time.monotonic() - began:.1f} s", flush=True)
+    yield made
+    if made.kubectl("get", "secret", "--selector=owner=helm", "--output=name").strip():
+        made.uninstall()
+    made.kubectl("delete", "chaos", "--all", "--wait=false")
+    made.kubectl("delete", "pvc", "--all")
+    made.kind.kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=120s")
+
+
+@pytest.fixture
+def applied(release: Release, tmp_path: Path) -> Iterator[Any]:
+    """Applies a document, and removes it afterwards, whatever has become of it."""
+    names = []
+
+    def apply(document: dict[str, Any]) -> str:
+        name = str(document["metadata"]["name"])
+        release.apply(written(tmp_path, name, document))
+        names.append(name)
+        return name
+
+    yield apply
+    for name in names:
+        release.delete(name)
+        wait_for(f"{name} to go", lambda name=name: not release.exists(name), 300)
+    assert release.cuts() == []
+
+
+def cut_off(release: Release) -> None:
+    wait_for("the partition", lambda: release.cuts() == release_cut(release), 120)
+
+
+def release_cut(release: Release) -> list[str]:
+    found = [c for c in release.cuts() if c.endswith("-risk-monitor")]
+    return found or ["none yet"]
+
+
+def verified(release: Release, name: str) -> Any:
+    faults = release.status(name).get("faults") or [{}]
+    return faults[0].get("injectedAt")
+
+
+MINE = f"system:serviceaccount:{NAMESPACE}:trading-"
+ALLOWED = {
+    "operator": {
+        ("get", "chaosscenarios"),
+        ("list", "chaosscenarios"),
+        ("watch", "chaosscenarios"),
+        ("patch", "chaosscenarios"),
+        ("patch", "chaosscenarios/status"),
+        ("list", "networkpolicies"),
+        ("create", "networkpolicies"),
+        ("patch", "networkpolicies"),
+        ("delete", "networkpolicies"),
+        ("create", "events"),
+    },
+    "reaper": {("list", "networkpolicies"), ("delete", "networkpolicies")},
+    "uninstall": {("list", "chaosscenarios"), ("patch", "chaosscenarios")},
+}
+FORBIDDEN = [
+    ("get", "secrets"),
+    ("list", "secrets"),
+    ("create", "pods"),
+    ("delete", "pods"),
+    ("create", "pods/exec"),
+    ("delete", "chaosscenarios"),
+    ("create", "chaosscenarios"),
+    ("patch", "deployments"),
+    ("create", "rolebindings"),
+    ("list", "namespaces"),
+]
+
+
+@pytest.mark.parametrize("who", ALLOWED)
+def test_each_part_may_do_what_it_does_and_nothing_else(release: Release, who: str) -> None:
+    asked = {pair for allowed in ALLOWED.values() for pair in allowed} | set(FORBIDDEN)
+    for verb, what in sorted(asked):
+        resource, _, sub = what.partition("/")
+        words = ["auth", "can-i", verb, resource, f"--as={MINE}{who}"]
+        words += [f"--subresource={sub}"] if sub else []
+        done = subprocess.run(
+            ["kubectl", "--namespace", NAMESPACE, *words], capture_output=True, text=True
+        )
+        assert (done.stdout.strip() == "yes") == ((verb, what) in ALLOWED[who]), (verb, what)
+        elsewhere = subprocess.run(
+            ["kubectl", "--namespace", "default", *words], capture_output=True, text=True
+        )
+        assert elsewhere.stdout.strip() == "no", (verb, what)
+
+
+def test_explain_reads_well(release: Release) -> None:
+    said = release.kubectl("explain", "chaos.spec.faults")
+    for field in ("marketShock", "networkPartition", "duration", "DESCRIPTION"):
+        assert field in said
+
+
+def test_a_wrong_resource_is_refused_with_a_message_that_helps(release: Release) -> None:
+    wrong = dark("wrong")
+    wrong["spec"]["faults"][0]["duration"] = "three minutes"
+    with pytest.raises(ApiException) as refused:
+        release.custom.create_namespaced_custom_object(
+            "chaos.trading", "v1alpha1", NAMESPACE, "chaosscenarios", wrong
+        )
+    assert "spec.faults[0].duration" in str(refused.value.body)
+
+
+def test_one_that_only_the_model_can_refuse_ends_in_error_with_its_reason(
+    release: Release, applied: Any
+) -> None:
+    name = applied(dark("unknown-fault", expect=[{"alert": "drawdown", "of": "x", "within": "1m"}]))
+    status = release.ends(name, 60)
+    assert (status["phase"], status["verdict"]) == ("Error", "Error")
+    assert "expect" in status["message"]
+
+
+def test_a_partition_is_real_and_noticed(release: Release, applied: Any) -> None:
+    name = applied(dark())
+    began = time.monotonic()
+    wait_for("the fault", lambda: release.status(name).get("faults"), 240)
+    requested = time.monotonic()
+    wait_for("its evidence", lambda: verified(release, name), 60)
+    print(f"\nrequested to verified in the data plane: {time.monotonic() - requested:.1f} s")
+    assert release.cuts() == release.status(name)["policies"]
+    status = release.ends(name)
+    print(f"apply to verdict at {SPEED}x: {time.monotonic() - began:.1f} s")
+    assert status["verdict"] == "Pass", status
+    assert status["expectations"][0]["met"] and status["expectations"][0]["latency"]
+    assert "fresh and held" in status["faults"][0]["evidence"]
+    assert release.cuts() == []
+    told = release.events(name)
+    for reason in ("FaultApplied", "Partitioned", "FaultInjected", "Reconnected", "Verdict"):
+        assert reason in told
+    conditions = {c["type"]: c["status"] for c in status["conditions"]}
+    assert (
+        conditions["Complete"] == conditions["Recovered"] == conditions["AuditVerified"] == "True"
+    )
+    wait_for(
+        "the finalizer to go", lambda: not release.scenario(name)["metadata"].get("finalizers")
+    )
+    row = release.kubectl("get", "chaos", name).splitlines()[1].split()
+    assert row[:3] == [name, "Completed", "Pass"]
+
+
+def test_a_shipped_file_passes_unchanged_but_for_its_speed(release: Release, applied: Any) -> None:
+    document = yaml.safe_load((ROOT / "scenarios/market-crash.yaml").read_text(encoding="utf-8"))
+    name = applied(document)
+    done = release.kubectl("wait", "--for=condition=Complete", f"chaos/{name}", "--timeout=600s")
+    assert "condition met" in done
+    status = release.status(name)
+    assert status["verdict"] == "Pass", status
+    with pytest.raises(ApiException) as refused:
+        release.custom.patch_namespaced_custom_object(
+            "chaos.trading", "v1alpha1", NAMESPACE, "chaosscenarios", name, {"spec": {"seed": 99}}
+        )
+    assert "cannot change" in str(refused.value.body)
+
+
+def test_a_silent_monitor_fails(release: Release, applied: Any) -> None:
+    """Nobody notices drawdowns of this partition, and nobody may say so."""
+    name = applied(dark("unnoticed", expect=[{"alert": "drawdown", "of": "cut", "within": "30s"}]))
+    status = release.ends(name)
+    assert status["verdict"] == "Fail", status
+    assert not status["expectations"][0]["met"]
+
+
+def test_the_second_waits_and_says_why(release: Release, applied: Any) -> None:
+    first = applied(dark("first"))
+    wait_for("the first", lambda: release.status(first).get("phase") not in (None, "Pending"))
+    second = applied(dark("second"))
+    wait_for("its reason", lambda: "has not ended" in release.status(second).get("message", ""))
+    assert release.status(second)["phase"] == "Pending"
+    release.delete(first)
+    wait_for("the second", lambda: release.status(second).get("phase") == "SteadyState", 120)
+    release.delete(second)
+
+
+def test_deleted_in_the_middle_it_ends_its_fault_first(release: Release, applied: Any) -> None:
+    name = applied(dark("deleted"))
+    cut_off(release)
+    release.delete(name)
+    timed("delete to gone, fault recovered", lambda: not release.exists(name))
+    assert release.cuts() == []
+
+
+def test_the_operator_killed_in_the_middle_goes_on(release: Release, applied: Any) -> None:
+    name = applied(dark("operator-killed"))
+    cut_off(release)
+    release.kill("operator")
+    status = release.ends(name)
+    assert status["verdict"] == "Pass", status
+    assert release.cuts() == []
+
+
+def test_the_coordinator_killed_in_the_middle_ends_its_faults(
+    release: Release, applied: Any
+) -> None:
+    name = applied(dark("coordinator-killed"))
+    cut_off(release)
+    release.kill("test-coordinator")
+    status = release.ends(name)
+    assert status["verdict"] in ("Pass", "Fail", "Inconclusive"), status
+    assert release.cuts() == []
+
+
+def test_a_policy_that_would_defeat_it_is_found_before_the_start(
+    release: Release, applied: Any, tmp_path: Path
+) -> None:
+    hole = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "hole"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+    }
+    release.apply(written(tmp_path, "hole", hole))
+    try:
+        name = applied(dark("defeated"))
+        message = "NetworkPolicy hole allows risk-monitor to reach exchange"
+        wait_for("the reason", lambda: release.status(name).get("message") == message)
+        assert release.status(name)["phase"] == "Pending"
+        release.delete(name)
+    finally:
+        release.kubectl("delete", "networkpolicy", "hole")
+
+
+def test_without_enforcement_it_is_inconclusive(
+    release: Release, applied: Any, tmp_path: Path
+) -> None:
+    """A hole that opens after the preflight: to the operator the same as a network plugin that
+    takes policies and holds none.
+    """
+    name = applied(dark("open"))
+    wait_for("the run", lambda: release.status(name).get("phase") == "SteadyState")
+    hole = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "hole"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+    }
+    release.apply(written(tmp_path, "hole", hole))
+    try:
+        status = release.ends(name)
+        assert status["verdict"] == "Inconclusive", status
+    finally:
+        release.kubectl("delete", "networkpolicy", "hole")
+
+
+def test_the_reaper_ends_what_nobody_renews(release: Release, applied: Any) -> None:
+    """The operator never comes back: time and the CronJob are enough."""
+    name = applied(dark("orphaned"))
+    cut_off(release)
+    release.kubectl("scale", "deploy/trading-operator", "--replicas=0")
+    try:
+        timed("operator gone to partition gone", lambda: release.cuts() == [], 200)
+    finally:
+        release.kubectl("scale", "deploy/trading-operator", "--replicas=1")
+    status = release.ends(name)
+    assert status["verdict"], status
+
+
+def test_uninstall_in_the_middle_leaves_nothing(release: Release, tmp_path: Path) -> None:
+    release.apply(written(tmp_path, "last", dark("last")))
+    cut_off(release)
+    release.uninstall()
+    assert release.cuts() == []
+    found = release.scenario("last")
+    assert found["status"]["verdict"] == "Aborted"
+    assert not found["metadata"].get("finalizers")
+    release.kubectl("delete", "chaos", "last", "--timeout=30s")

@@ -1,0 +1,133 @@
+"""An API server in memory, the real kopf, the real operator, and a real test coordinator."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import kopf
+from kmock import KubernetesEmulator, Server
+from kubernetes import client
+
+from tests.api.running import Up
+from tests.trading_operator.making import NAMESPACE, RELEASE
+from trading_operator.cluster import Cluster
+from trading_operator.coordinator import Coordinator
+from trading_operator.handlers import Handlers
+from trading_operator.metrics import Metrics
+
+SCENARIOS = "chaos.trading/v1alpha1/chaosscenarios"
+POLICIES = "networking.k8s.io/v1/networkpolicies"
+_VERBS = {"get", "list", "watch", "patch", "create", "delete"}
+
+
+class ApiServer:
+    """``url``: where it listens."""
+
+    def __init__(self, kmock: KubernetesEmulator) -> None:
+        self._kmock = kmock
+        for name, kind, subresources in (
+            (SCENARIOS, "ChaosScenario", {"status"}),
+            (POLICIES, "NetworkPolicy", set[str]()),
+            ("v1/events", "Event", set[str]()),
+            ("v1/namespaces", "Namespace", set[str]()),
+            (
+                "apiextensions.k8s.io/v1/customresourcedefinitions",
+                "CustomResourceDefinition",
+                set[str](),
+            ),
+        ):
+            known = kmock.resources[name]
+            known.kind, known.verbs, known.subresources = kind, _VERBS, subresources
+            known.namespaced = "namespaces" not in name and "definitions" not in name
+
+    @property
+    def url(self) -> str:
+        return str(self._kmock.url).rstrip("/")
+
+    async def apply(self, document: dict[str, Any], uid: str) -> None:
+        meta = {"namespace": NAMESPACE, "uid": uid, "resourceVersion": "1", "generation": 1}
+        meta["creationTimestamp"] = "2026-11-26T00:00:00Z"
+        meta["name"] = document["metadata"]["name"]
+        await self._ask("POST", "", {**document, "metadata": meta})
+
+    def scenario(self, name: str) -> dict[str, Any] | None:
+        """None where it is gone."""
+        found = self._kmock.objects[SCENARIOS, NAMESPACE, name]
+        return None if found.deleted else found.raw
+
+    def status(self, name: str) -> dict[str, Any]:
+        return (self.scenario(name) or {}).get("status") or {}
+
+    async def patch(self, name: str, change: dict[str, Any]) -> None:
+        await self._ask("PATCH", name, change)
+
+    async def delete(self, name: str) -> None:
+        await self._ask("DELETE", name, None)
+
+    async def _ask(self, method: str, name: str, body: Any) -> None:
+        path = f"/apis/chaos.trading/v1alpha1/namespaces/{NAMESPACE}/chaosscenarios/{name}"
+        path = path.rstrip("/")
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
+            (await http.request(method, path, json=body)).raise_for_status()
+
+    def policies(self) -> list[str]:
+        return [
+            key[2]
+            for key, found in self._kmock.objects.items()
+            if key[0].plural == "networkpolicies" and not found.deleted
+        ]
+
+
+@contextlib.asynccontextmanager
+async def api_server() -> AsyncIterator[ApiServer]:
+    async with KubernetesEmulator() as kmock, Server(kmock):
+        yield ApiServer(kmock)
+
+
+@contextlib.asynccontextmanager
+async def operator(server: ApiServer, up: Up, directory: Path) -> AsyncIterator[None]:
+    """As its process runs it; ended like one that is killed: without a last word."""
+    token = directory / "chaos-token"
+    token.write_text(up.credentials["chaos_token"])
+    api = client.ApiClient(client.Configuration(host=server.url))
+    coordinator = Coordinator(up.url["test-coordinator"], token)
+    registry = kopf.OperatorRegistry()
+    Handlers(
+        registry,
+        Cluster(api, NAMESPACE, RELEASE),
+        coordinator,
+        Metrics(),
+        login=lambda **_: kopf.ConnectionInfo(server=server.url),
+    )
+    ready, stop = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            namespaces=[NAMESPACE],
+            standalone=True,
+            ready_flag=ready,
+            stop_flag=stop,
+        )
+    )
+    try:
+        await asyncio.wait_for(ready.wait(), 20)
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait([task], timeout=20)
+        task.cancel()
+        await coordinator.close()
+
+
+async def until(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """The value once it is true. Raises AssertionError naming ``what``."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not (found := condition()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            return found
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds} s for {what}") from None

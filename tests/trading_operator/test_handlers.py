@@ -1,0 +1,159 @@
+"""A whole life of resources, without a cluster: kopf's handlers, the API server's calls, and what
+the real test coordinator answers.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.running import Up
+from tests.trading_operator.api_server import ApiServer, api_server, operator, until
+
+UID = "0a1b2c3d-0000-0000-0000-00000000000"
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    made = Up(tmp_path_factory.mktemp("up") / "data", SIM_SPEED_LIMIT="600", LOG_LEVEL="warning")
+    yield made
+    made.stop()
+
+
+def document(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "chaos.trading/v1alpha1",
+        "kind": "ChaosScenario",
+        "metadata": {"name": name},
+        "spec": {
+            "description": "The risk monitor cannot reach the exchange",
+            "seed": 3,
+            "clock": {"speed": 60},
+            "steadyState": {"for": "30s", "within": "10m"},
+            "faults": [
+                {
+                    "name": "cut",
+                    "at": "30s",
+                    "duration": "5m",
+                    "networkPartition": {"between": [["risk-monitor", "exchange"]]},
+                }
+            ],
+            "expect": [{"alert": "venue-down", "of": "cut", "within": "1m"}],
+            "recovery": {"within": "20m"},
+            **spec,
+        },
+    }
+
+
+def run(scenario: Any) -> None:
+    asyncio.run(scenario)
+
+
+def test_from_apply_to_the_verdict(up: Up, tmp_path: Path) -> None:
+    async def life() -> None:
+        async with api_server() as server, operator(server, up, tmp_path):
+            await server.apply(document("whole"), UID + "1")
+            await until("the cut", server.policies)
+            named = server.status("whole")["policies"]
+            assert server.policies() == named == ["chaos-0a1b2c3d-risk-monitor"]
+            assert finalizers(server, "whole")
+            await until("the verdict", lambda: server.status("whole").get("verdict"))
+            assert server.status("whole")["verdict"] == "Pass", server.status("whole")
+            assert server.policies() == []
+            await until("the finalizer to go", lambda: not finalizers(server, "whole"))
+
+    run(life())
+
+
+def test_the_operator_is_killed_and_another_goes_on(up: Up, tmp_path: Path) -> None:
+    async def life() -> None:
+        async with api_server() as server:
+            async with operator(server, up, tmp_path):
+                await server.apply(document("killed"), UID + "2")
+                await until("the cut", server.policies)
+            assert server.policies(), "it was to be killed in the middle"
+            async with operator(server, up, tmp_path):
+                await until("the verdict", lambda: server.status("killed").get("verdict"))
+            assert server.status("killed")["verdict"] == "Pass", server.status("killed")
+            assert server.policies() == []
+
+    run(life())
+
+
+def test_abort_takes_it_back(up: Up, tmp_path: Path) -> None:
+    async def life() -> None:
+        async with api_server() as server, operator(server, up, tmp_path):
+            await server.apply(document("aborted"), UID + "3")
+            await until("the cut", server.policies)
+            await server.patch("aborted", {"spec": {"abort": True}})
+            await until("the verdict", lambda: server.status("aborted").get("verdict"))
+            assert server.status("aborted")["verdict"] == "Aborted"
+            assert server.policies() == []
+
+    run(life())
+
+
+def test_a_delete_recovers_before_the_resource_is_gone(up: Up, tmp_path: Path) -> None:
+    async def life() -> None:
+        async with api_server() as server, operator(server, up, tmp_path):
+            await server.apply(document("deleted"), UID + "4")
+            await until("the cut", server.policies)
+            await server.delete("deleted")
+            while (found := server.scenario("deleted")) is not None:
+                assert found["metadata"]["deletionTimestamp"]
+                await asyncio.sleep(0.05)
+            assert server.policies() == []
+
+    run(life())
+
+
+def test_deleted_while_no_operator_is_there_the_next_one_recovers(up: Up, tmp_path: Path) -> None:
+    async def life() -> None:
+        async with api_server() as server:
+            async with operator(server, up, tmp_path):
+                await server.apply(document("orphan"), UID + "5")
+                await until("the cut", server.policies)
+            await server.delete("orphan")
+            assert server.scenario("orphan") and server.policies()
+            async with operator(server, up, tmp_path):
+                await until("it to go", lambda: server.scenario("orphan") is None)
+            assert server.policies() == []
+
+    run(life())
+
+
+def test_what_the_coordinator_refuses_is_an_error_with_its_reason(up: Up, tmp_path: Path) -> None:
+    async def life() -> None:
+        async with api_server() as server, operator(server, up, tmp_path):
+            await server.apply(document("refused", expect=[]), UID + "6")
+            await until("the verdict", lambda: server.status("refused").get("verdict"))
+            assert server.status("refused")["verdict"] == "Error"
+            assert "expect" in server.status("refused")["message"]
+
+    run(life())
+
+
+def test_the_second_waits_for_the_first(up: Up, tmp_path: Path) -> None:
+    async def life() -> None:
+        async with api_server() as server, operator(server, up, tmp_path):
+            await server.apply(document("first"), "1" + UID[1:] + "7")
+            await until("the first", lambda: server.status("first").get("phase") == "SteadyState")
+            await server.apply(document("second"), "2" + UID[1:] + "8")
+            await until("its reason", lambda: "has not ended" in message(server, "second"))
+            await server.delete("first")
+            await until("the second", lambda: server.status("second").get("phase") == "Active")
+            await server.delete("second")
+            await until("its end", lambda: server.scenario("second") is None)
+
+    run(life())
+
+
+def finalizers(server: ApiServer, name: str) -> list[str]:
+    found = server.scenario(name)
+    return list(found["metadata"].get("finalizers") or ()) if found else []
+
+
+def message(server: ApiServer, name: str) -> str:
+    return str(server.status(name).get("message", ""))
