@@ -55,7 +55,7 @@ async def _serve(
             # One replica, replaced and never doubled: there is nobody to agree with.
             standalone=True,
             # Otherwise it is made of a user's name, and the image has no users.
-            identity="trading-operator",
+            identity="trading-operator",  # type: ignore[arg-type]
             liveness_endpoint=f"http://0.0.0.0:{port}/healthz",
         )
     finally:

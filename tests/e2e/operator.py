@@ -1,8 +1,7 @@
 """The release of the chart that the operator's tests run in, as its users handle it."""
 
 import asyncio
-import json
-import subprocess
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +110,15 @@ class Release:
         """At once, as a node that fails."""
         self.kubectl("delete", "pod", self.pod(component), "--grace-period=0", "--force")
 
+    def metric(self, name: str) -> float:
+        """Of the operator itself."""
+        read = (
+            "import urllib.request as r;"
+            "print(r.urlopen('http://127.0.0.1:8088/metrics').read().decode())"
+        )
+        said = self.kubectl("exec", "deploy/trading-operator", "--", "python3", "-c", read)
+        return float(next(x.split()[1] for x in said.splitlines() if x.startswith(f"{name} ")))
+
     def events(self, name: str) -> list[str]:
         found = self.core.list_namespaced_event(
             NAMESPACE, field_selector=f"involvedObject.name={name}"
@@ -162,13 +170,7 @@ def timed(what: str, condition: Callable[[], Any], seconds: float = 120) -> Any:
     return found
 
 
-def embedded(path: Path) -> dict[str, Any]:
-    """The verdict of the same file in the embedded runtime."""
-    done = subprocess.run(
-        ["trading", "run", str(path), "--json", "--quiet"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+def seconds(text: str) -> float:
+    """``1m30s`` as the status has it."""
+    units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+)(ms|[dhms])", text))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 
 from tests.api.running import wait_for
 from tests.e2e.deployment import CONNECT, ROOT, SPEED, linked, url
+from tests.e2e.operator import dark, written
 from trading.topology import (
     AUDIT_CORRELATOR,
     RISK_MONITOR,
@@ -58,7 +60,8 @@ def cluster() -> Iterator[None]:
         if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
             pytest.fail(why)
         pytest.skip(why)
-    done = trading("deploy", "--on", "kubernetes", *WITHOUT)
+    # The cluster is there; images, chart and waiting are its.
+    done = trading("up", "--on", "kind", *WITHOUT)
     print(done.stdout, flush=True)
     assert done.returncode == 0, done.stdout + done.stderr
     yield
@@ -110,6 +113,17 @@ def test_all_is_healthy() -> None:
     done = trading("health", "--on", "kubernetes", *WITHOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✅ Risk monitor: Healthy" in done.stdout
+
+
+def test_a_scenario_runs_through_the_kubernetes_api(tmp_path: Path) -> None:
+    file = written(tmp_path, "exchange-dark", dark())
+    done = trading("scenario", "run", str(file), "--on", "kubernetes")
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NetworkPolicy chaos-" in done.stdout and "\nPass\n" in done.stdout
+    again = trading("scenario", "run", str(file), "--on", "kubernetes")
+    assert again.returncode == 2 and "already (Pass)" in again.stderr
+    kubectl("delete", "chaos", "exchange-dark")
 
 
 def test_a_scenario_passes_while_one_service_is_updated_and_engines_are_scaled() -> None:

@@ -10,14 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from kubernetes.client.exceptions import ApiException
 from pytest_kind import KindCluster
 
 from tests.api.running import wait_for
-from tests.e2e.deployment import ROOT, SPEED
-from tests.e2e.operator import NAMESPACE, Release, dark, timed, written
+from tests.e2e.deployment import ROOT, SPEED, url
+from tests.e2e.operator import NAMESPACE, Release, dark, seconds, timed, written
+from trading.embedded.api import run
+from trading.topology import TEST_COORDINATOR
+from trading.units import SECOND
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -77,6 +81,23 @@ def release_cut(release: Release) -> list[str]:
 def verified(release: Release, name: str) -> Any:
     faults = release.status(name).get("faults") or [{}]
     return faults[0].get("injectedAt")
+
+
+def as_embedded(status: dict[str, Any], scenario: str) -> None:
+    """The same verdict, and the same times as the same file has in virtual time: but for what a
+    cluster's clock, ten times as fast, can be late.
+    """
+    verdict = run(scenario)
+    assert status["verdict"] == verdict.outcome
+    met = {e.label: e.met for e in verdict.expectations}
+    assert {e["label"]: e["met"] for e in status["expectations"]} == met
+    for known, found in zip(verdict.faults, status["faults"], strict=True):
+        for at, told in (
+            (known.requested_at, found["requestedAt"]),
+            (known.injected_at, found["injectedAt"]),
+            (known.ended_at, found["endedAt"]),
+        ):
+            assert abs(seconds(told) - (at - verdict.started_at) / SECOND) < 30, (told, at)
 
 
 MINE = f"system:serviceaccount:{NAMESPACE}:trading-"
@@ -162,6 +183,7 @@ def test_a_partition_is_real_and_noticed(release: Release, applied: Any) -> None
     assert release.cuts() == release.status(name)["policies"]
     status = release.ends(name)
     print(f"apply to verdict at {SPEED}x: {time.monotonic() - began:.1f} s")
+    print(f"partition to alert, simulated: {status['expectations'][0]['latency']}")
     assert status["verdict"] == "Pass", status
     assert status["expectations"][0]["met"] and status["expectations"][0]["latency"]
     assert "fresh and held" in status["faults"][0]["evidence"]
@@ -187,6 +209,7 @@ def test_a_shipped_file_passes_unchanged_but_for_its_speed(release: Release, app
     assert "condition met" in done
     status = release.status(name)
     assert status["verdict"] == "Pass", status
+    as_embedded(status, name)
     with pytest.raises(ApiException) as refused:
         release.custom.patch_namespaced_custom_object(
             "chaos.trading", "v1alpha1", NAMESPACE, "chaosscenarios", name, {"spec": {"seed": 99}}
@@ -228,6 +251,54 @@ def test_the_operator_killed_in_the_middle_goes_on(release: Release, applied: An
     status = release.ends(name)
     assert status["verdict"] == "Pass", status
     assert release.cuts() == []
+
+
+def test_an_upgrade_in_the_middle_goes_on(release: Release, applied: Any) -> None:
+    """With another operator, whose pod is replaced."""
+    name = applied(dark("upgraded"))
+    cut_off(release)
+    before = release.pod("operator")
+    more = {"requests": {"cpu": "50m", "memory": "80Mi"}, "limits": {"memory": "256Mi"}}
+    release.install(operator={"resources": more})
+    assert release.pod("operator") != before
+    status = release.ends(name)
+    assert status["verdict"] == "Pass", status
+    assert release.cuts() == []
+
+
+def test_the_api_server_away_for_a_while(release: Release, applied: Any) -> None:
+    """The fault ends meanwhile; its policy goes when the API server is back."""
+    name = applied(dark("headless"))
+    cut_off(release)
+    run_id = release.status(name)["run"]
+    manifest, aside = "/etc/kubernetes/manifests/kube-apiserver.yaml", "/root/apiserver.yaml"
+
+    def on_node(*words: str) -> None:
+        subprocess.run(["docker", "exec", "trading-control-plane", *words], check=True)
+
+    def phase() -> str:
+        try:
+            return str(
+                httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=5).json()["phase"]
+            )
+        except httpx.HTTPError:
+            return ""
+
+    on_node("mv", manifest, aside)
+    try:
+        wait_for("the end of the fault", lambda: phase() in ("Recovering", "Evaluating"), 120)
+    finally:
+        on_node("mv", aside, manifest)
+
+    def back() -> Any:
+        try:
+            return release.status(name).get("verdict")
+        except Exception:
+            return None
+
+    wait_for("the verdict", back, 300)
+    assert release.cuts() == []
+    print(f"\nverdict with the API server away: {release.status(name)['verdict']}")
 
 
 def test_the_coordinator_killed_in_the_middle_ends_its_faults(
@@ -294,6 +365,40 @@ def test_the_reaper_ends_what_nobody_renews(release: Release, applied: Any) -> N
         release.kubectl("scale", "deploy/trading-operator", "--replicas=1")
     status = release.ends(name)
     assert status["verdict"], status
+
+
+def test_fifty_that_have_ended_cost_nothing(release: Release, tmp_path: Path) -> None:
+    count = "chaos_operator_reconcile_seconds_count"
+
+    def one(number: int) -> tuple[float, float]:
+        """Looks that it took, and wall seconds, to its end in Error."""
+        name = f"ended-{number}"
+        wrong = dark(name, expect=[{"alert": "drawdown", "of": "x", "within": "1m"}])
+        before, began = release.metric(count), time.monotonic()
+        release.apply(written(tmp_path, name, wrong))
+        release.ends(name, 60)
+        took = time.monotonic() - began
+        return release.metric(count) - before, took
+
+    try:
+        first = one(0)
+        for number in range(1, 50):
+            name = f"ended-{number}"
+            wrong = dark(name, expect=[{"alert": "drawdown", "of": "x", "within": "1m"}])
+            written(tmp_path, name, wrong)
+        release.kubectl("apply", "--filename", str(tmp_path))
+        for number in range(1, 50):
+            release.ends(f"ended-{number}", 120)
+        last = one(50)
+        print(f"\none scenario alone and after 50: looks {first[0]:.0f} and {last[0]:.0f},")
+        print(f"seconds {first[1]:.2f} and {last[1]:.2f}")
+        assert last[0] <= first[0] + 1
+    finally:
+        release.kubectl("delete", "chaos", "--all", "--timeout=60s")
+    memory = release.kubectl(
+        "exec", "deploy/trading-operator", "--", "grep", "VmRSS", "/proc/1/status"
+    )
+    print(f"operator: {memory.strip()}")
 
 
 def test_uninstall_in_the_middle_leaves_nothing(release: Release, tmp_path: Path) -> None:
