@@ -334,6 +334,8 @@ env:
   NAMESPACE: {{ .root.Release.Namespace }}
   COORDINATOR_URL: http://{{ include "trading.fullname" .root }}-test-coordinator:{{ (get $topology.services "test-coordinator").port }}
   CHAOS_TOKEN_FILE: /run/secrets/trading/chaos-token
+  # Threads would each keep memory of their own.
+  MALLOC_ARENA_MAX: "2"
   RELEASE_LABELS: app.kubernetes.io/name={{ include "trading.name" .root }},app.kubernetes.io/instance={{ .root.Release.Name }}
 probes:
   startup: {httpGet: {path: /healthz, port: health}, periodSeconds: 2, failureThreshold: 30, timeoutSeconds: 3}
