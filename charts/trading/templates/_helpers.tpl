@@ -74,6 +74,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if and .Values.operator.enabled .Values.chaos.enabled }}true{{- end }}
 {{- end }}
 
+{{/* One definition serves all namespaces: where another release has brought it, which may be gone,
+for it is kept, this one leaves it alone; Helm would refuse to install. */}}
+{{- define "trading.definesScenarios" -}}
+{{- $found := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "chaosscenarios.chaos.trading" }}
+{{- $notes := dig "metadata" "annotations" (dict) (default dict $found) }}
+{{- $name := get $notes "meta.helm.sh/release-name" }}
+{{- $namespace := get $notes "meta.helm.sh/release-namespace" }}
+{{- $ours := and (eq $name .Release.Name) (eq $namespace .Release.Namespace) }}
+{{- if and .Values.crds.install (or (not $found) $ours) }}true{{- end }}
+{{- end }}
+
 {{- define "trading.checks" -}}
 {{- $values := .Values }}
 {{- if and $values.compliance.enabled (not $values.audit.enabled) }}
