@@ -14,6 +14,7 @@ from pytest_kind import KindCluster
 
 from tests.api.running import wait_for
 from tests.e2e.deployment import ROOT, SPEED
+from trading_operator.policies import RECOVER_BY
 from trading_operator.resource import GROUP, PLURAL, VERSION
 
 NAMESPACE = "trading-operator-e2e"
@@ -93,6 +94,13 @@ class Release:
             NAMESPACE, label_selector=f"{GROUP}/scenario"
         )
         return [one.metadata.name for one in found.items]
+
+    def recover_by(self) -> str:
+        """Of the only one, as it stands there; empty where there is none."""
+        found = self.networking.list_namespaced_network_policy(
+            NAMESPACE, label_selector=f"{GROUP}/scenario"
+        )
+        return next((str(one.metadata.annotations[RECOVER_BY]) for one in found.items), "")
 
     def delete(self, name: str) -> None:
         self.kubectl("delete", "chaos", name, "--ignore-not-found", "--wait=false")

@@ -245,9 +245,15 @@ def test_deleted_in_the_middle_it_ends_its_fault_first(release: Release, applied
 
 
 def test_the_operator_killed_in_the_middle_goes_on(release: Release, applied: Any) -> None:
-    name = applied(dark("operator-killed"))
+    """And the next one renews the partition that it has found."""
+    document = dark("operator-killed")
+    document["spec"]["faults"][0]["duration"] = "8m"
+    name = applied(document)
     cut_off(release)
+    until = release.recover_by()
     release.kill("operator")
+    wait_for("the renewal", lambda: release.recover_by() > until)
+    assert verified(release, name)
     status = release.ends(name)
     assert status["verdict"] == "Pass", status
     assert release.cuts() == []
