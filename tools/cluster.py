@@ -51,8 +51,10 @@ def start() -> dict[str, str]:
     tools = cache_directory() / "cluster-bin"
     tools.mkdir(parents=True, exist_ok=True)
     for name, path in (("kind", _kind()), ("helm", helm()), ("kubectl", kubectl())):
+        # Found by PATH it may be the link itself.
+        program = Path(path).resolve()
         (tools / name).unlink(missing_ok=True)
-        (tools / name).symlink_to(path)
+        (tools / name).symlink_to(program)
     made = environment()
     os.environ.update(made)
     if NAME in run("kind", "get", "clusters").split():

@@ -218,11 +218,44 @@ def test_a_shipped_file_passes_unchanged_but_for_its_speed(release: Release, app
 
 
 def test_a_silent_monitor_fails(release: Release, applied: Any) -> None:
-    """Nobody notices drawdowns of this partition, and nobody may say so."""
-    name = applied(dark("unnoticed", expect=[{"alert": "drawdown", "of": "cut", "within": "30s"}]))
+    """The rule that would notice is switched off."""
+    name = applied(dark("unnoticed", controls={"disable": ["venue-down"]}))
     status = release.ends(name)
     assert status["verdict"] == "Fail", status
     assert not status["expectations"][0]["met"]
+
+
+def test_ten_partitions_each_verified_and_ended(release: Release, applied: Any) -> None:
+    document = dark("ten", recovery={"within": "10m"})
+    pairs = [["risk-monitor", "exchange"], ["trading-engine", "market-data"]]
+    document["spec"]["faults"] = [
+        {
+            "name": f"cut-{number}",
+            "at": f"{30 + 90 * number}s",
+            "duration": "40s",
+            "networkPartition": {"between": [pairs[number % 2]]},
+        }
+        for number in range(10)
+    ]
+    document["spec"]["expect"] = [{"alert": "venue-down", "of": "cut-0", "within": "30s"}]
+    name = applied(document)
+    seen: dict[tuple[str, str], float] = {}
+
+    def ended() -> Any:
+        status = release.status(name)
+        for fault in status.get("faults", ()):
+            for step in ("requestedAt", "injectedAt"):
+                if fault.get(step):
+                    seen.setdefault((fault["name"], step), time.monotonic())
+        return status.get("verdict")
+
+    assert wait_for("the verdict", ended, 400) == "Pass", release.status(name)
+    names = sorted({fault for fault, _ in seen})
+    took = sorted(seen[n, "injectedAt"] - seen[n, "requestedAt"] for n in names)
+    assert len(took) == 10
+    print(
+        f"\nten partitions, requested to verified: median {took[5]:.2f} s, worst {took[-1]:.2f} s"
+    )
 
 
 def test_the_second_waits_and_says_why(release: Release, applied: Any) -> None:

@@ -67,16 +67,23 @@ def test_from_apply_to_the_verdict(up: Up, tmp_path: Path) -> None:
     run(life())
 
 
-def test_the_operator_is_killed_and_another_goes_on(up: Up, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["Pending", "SteadyState", "Active", "Recovering"])
+def test_the_operator_is_killed_in_a_phase_and_another_goes_on(
+    up: Up, tmp_path: Path, phase: str
+) -> None:
+    name = f"killed-in-{phase.lower()}"
+    killed = document(name, clock={"speed": 20})
+    killed["spec"]["faults"][0]["duration"] = "2m"
+
     async def life() -> None:
         async with api_server() as server:
             async with operator(server, up, tmp_path):
-                await server.apply(document("killed"), UID + "2")
-                await until("the cut", server.policies)
-            assert server.policies(), "it was to be killed in the middle"
+                await server.apply(killed, f"{len(phase):08d}" + UID[8:] + "2")
+                await until(phase, lambda: server.status(name).get("phase") == phase)
+            assert "verdict" not in server.status(name), "it was to be killed in the middle"
             async with operator(server, up, tmp_path):
-                await until("the verdict", lambda: server.status("killed").get("verdict"))
-            assert server.status("killed")["verdict"] == "Pass", server.status("killed")
+                await until("the verdict", lambda: server.status(name).get("verdict"))
+            assert server.status(name)["verdict"] == "Pass", server.status(name)
             assert server.policies() == []
 
     run(life())

@@ -336,6 +336,7 @@ env:
   CHAOS_TOKEN_FILE: /run/secrets/trading/chaos-token
   # Threads would each keep memory of their own.
   MALLOC_ARENA_MAX: "2"
+  MALLOC_TRIM_THRESHOLD_: "131072"
   RELEASE_LABELS: app.kubernetes.io/name={{ include "trading.name" .root }},app.kubernetes.io/instance={{ .root.Release.Name }}
 probes:
   startup: {httpGet: {path: /healthz, port: health}, periodSeconds: 2, failureThreshold: 30, timeoutSeconds: 3}
