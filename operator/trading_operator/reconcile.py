@@ -59,6 +59,8 @@ class Reconciler:
         if after != status or self._saved is None:
             await self._cluster.save(scenario.name, _whole(after))
             self._saved = after
+            if after.verdict and not status.verdict:
+                self._metrics.ended(after.verdict)
         for action in actions:
             await self._act(scenario, action)
         if any(isinstance(action, act.Put | act.Drop) for action in actions):

@@ -14,6 +14,8 @@ from pytest_kind import KindCluster
 
 from tests.api.running import wait_for
 from tests.e2e.deployment import ROOT, SPEED
+from trading.embedded.api import run
+from trading.units import SECOND
 from trading_operator.policies import RECOVER_BY
 from trading_operator.resource import GROUP, PLURAL, VERSION
 
@@ -41,7 +43,7 @@ class Release:
         self._helm = Helm()
 
     def install(self, **more: Any) -> None:
-        async def run() -> None:
+        async def work() -> None:
             chart = await self._helm.get_chart(str(CHART))
             await self._helm.install_or_upgrade_release(
                 RELEASE,
@@ -53,15 +55,15 @@ class Release:
                 wait=True,
             )
 
-        asyncio.run(run())
+        asyncio.run(work())
 
     def uninstall(self) -> None:
-        async def run() -> None:
+        async def work() -> None:
             await self._helm.uninstall_release(
                 RELEASE, namespace=NAMESPACE, wait=True, timeout="300s"
             )
 
-        asyncio.run(run())
+        asyncio.run(work())
 
     def kubectl(self, *words: str) -> str:
         return str(self.kind.kubectl("--namespace", NAMESPACE, *words))
@@ -182,3 +184,20 @@ def seconds(text: str) -> float:
     """``1m30s`` as the status has it."""
     units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     return sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+)(ms|[dhms])", text))
+
+
+def as_embedded(status: dict[str, Any], scenario: str) -> None:
+    """The same verdict, and the same times as the same file has in virtual time: but for what a
+    cluster's clock, ten times as fast, can be late.
+    """
+    verdict = run(scenario)
+    assert status["verdict"] == verdict.outcome
+    met = {e.label: e.met for e in verdict.expectations}
+    assert {e["label"]: e["met"] for e in status["expectations"]} == met
+    for known, found in zip(verdict.faults, status["faults"], strict=True):
+        for at, told in (
+            (known.requested_at, found["requestedAt"]),
+            (known.injected_at, found["injectedAt"]),
+            (known.ended_at, found["endedAt"]),
+        ):
+            assert abs(seconds(told) - (at - verdict.started_at) / SECOND) < 30, (told, at)

@@ -18,10 +18,9 @@ from pytest_kind import KindCluster
 
 from tests.api.running import wait_for
 from tests.e2e.deployment import ROOT, SPEED, url
-from tests.e2e.operator import NAMESPACE, Release, dark, seconds, timed, written
-from trading.embedded.api import run
+from tests.e2e.operator import NAMESPACE, Release, as_embedded, dark, timed, written
+from tests.e2e.rights import ALLOWED, FORBIDDEN, may
 from trading.topology import TEST_COORDINATOR
-from trading.units import SECOND
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -83,69 +82,12 @@ def verified(release: Release, name: str) -> Any:
     return faults[0].get("injectedAt")
 
 
-def as_embedded(status: dict[str, Any], scenario: str) -> None:
-    """The same verdict, and the same times as the same file has in virtual time: but for what a
-    cluster's clock, ten times as fast, can be late.
-    """
-    verdict = run(scenario)
-    assert status["verdict"] == verdict.outcome
-    met = {e.label: e.met for e in verdict.expectations}
-    assert {e["label"]: e["met"] for e in status["expectations"]} == met
-    for known, found in zip(verdict.faults, status["faults"], strict=True):
-        for at, told in (
-            (known.requested_at, found["requestedAt"]),
-            (known.injected_at, found["injectedAt"]),
-            (known.ended_at, found["endedAt"]),
-        ):
-            assert abs(seconds(told) - (at - verdict.started_at) / SECOND) < 30, (told, at)
-
-
-MINE = f"system:serviceaccount:{NAMESPACE}:trading-"
-ALLOWED = {
-    "operator": {
-        ("get", "chaosscenarios"),
-        ("list", "chaosscenarios"),
-        ("watch", "chaosscenarios"),
-        ("patch", "chaosscenarios"),
-        ("patch", "chaosscenarios/status"),
-        ("list", "networkpolicies"),
-        ("create", "networkpolicies"),
-        ("patch", "networkpolicies"),
-        ("delete", "networkpolicies"),
-        ("create", "events"),
-    },
-    "reaper": {("list", "networkpolicies"), ("delete", "networkpolicies")},
-    "uninstall": {("list", "chaosscenarios"), ("patch", "chaosscenarios")},
-}
-FORBIDDEN = [
-    ("get", "secrets"),
-    ("list", "secrets"),
-    ("create", "pods"),
-    ("delete", "pods"),
-    ("create", "pods/exec"),
-    ("delete", "chaosscenarios"),
-    ("create", "chaosscenarios"),
-    ("patch", "deployments"),
-    ("create", "rolebindings"),
-    ("list", "namespaces"),
-]
-
-
 @pytest.mark.parametrize("who", ALLOWED)
 def test_each_part_may_do_what_it_does_and_nothing_else(release: Release, who: str) -> None:
     asked = {pair for allowed in ALLOWED.values() for pair in allowed} | set(FORBIDDEN)
     for verb, what in sorted(asked):
-        resource, _, sub = what.partition("/")
-        words = ["auth", "can-i", verb, resource, f"--as={MINE}{who}"]
-        words += [f"--subresource={sub}"] if sub else []
-        done = subprocess.run(
-            ["kubectl", "--namespace", NAMESPACE, *words], capture_output=True, text=True
-        )
-        assert (done.stdout.strip() == "yes") == ((verb, what) in ALLOWED[who]), (verb, what)
-        elsewhere = subprocess.run(
-            ["kubectl", "--namespace", "default", *words], capture_output=True, text=True
-        )
-        assert elsewhere.stdout.strip() == "no", (verb, what)
+        assert may(who, verb, what, NAMESPACE) == ((verb, what) in ALLOWED[who]), (verb, what)
+        assert not may(who, verb, what, "default"), (verb, what)
 
 
 def test_explain_reads_well(release: Release) -> None:

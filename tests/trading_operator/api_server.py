@@ -88,18 +88,18 @@ async def api_server() -> AsyncIterator[ApiServer]:
 
 
 @contextlib.asynccontextmanager
-async def operator(server: ApiServer, up: Up, directory: Path) -> AsyncIterator[None]:
-    """As its process runs it; ended like one that is killed: without a last word."""
+async def operator(server: ApiServer, up: Up, directory: Path) -> AsyncIterator[Metrics]:
+    """As its process runs it."""
     token = directory / "chaos-token"
     token.write_text(up.credentials["chaos_token"])
     api = client.ApiClient(client.Configuration(host=server.url))
     coordinator = Coordinator(up.url["test-coordinator"], token)
-    registry = kopf.OperatorRegistry()
+    registry, metrics = kopf.OperatorRegistry(), Metrics()
     Handlers(
         registry,
         Cluster(api, NAMESPACE, RELEASE),
         coordinator,
-        Metrics(),
+        metrics,
         login=lambda **_: kopf.ConnectionInfo(server=server.url),
     )
     ready, stop = asyncio.Event(), asyncio.Event()
@@ -114,7 +114,7 @@ async def operator(server: ApiServer, up: Up, directory: Path) -> AsyncIterator[
     )
     try:
         await asyncio.wait_for(ready.wait(), 20)
-        yield
+        yield metrics
     finally:
         stop.set()
         await asyncio.wait([task], timeout=20)

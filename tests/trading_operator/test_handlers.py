@@ -54,7 +54,7 @@ def run(scenario: Any) -> None:
 
 def test_from_apply_to_the_verdict(up: Up, tmp_path: Path) -> None:
     async def life() -> None:
-        async with api_server() as server, operator(server, up, tmp_path):
+        async with api_server() as server, operator(server, up, tmp_path) as metrics:
             await server.apply(document("whole"), UID + "1")
             await until("the cut", server.policies)
             named = server.status("whole")["policies"]
@@ -64,6 +64,10 @@ def test_from_apply_to_the_verdict(up: Up, tmp_path: Path) -> None:
             assert server.status("whole")["verdict"] == "Pass", server.status("whole")
             assert server.policies() == []
             await until("the finalizer to go", lambda: not finalizers(server, "whole"))
+            value = metrics.registry.get_sample_value
+            assert value("chaos_operator_verdicts_total", {"verdict": "Pass"}) == 1
+            assert value("chaos_operator_partition_policies") == 0
+            assert value("chaos_operator_reconcile_seconds_count")
 
     run(life())
 
