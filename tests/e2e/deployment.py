@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
 from tests.api.running import Client
@@ -123,6 +124,15 @@ class Deployment:
         """Who uses it closes its ``http``."""
         key, secret = (self.secret("exchange", f"api-{what}") for what in ("key", "secret"))
         return Client(url("exchange"), key, secret)
+
+
+def need_cluster() -> None:
+    """A failure in CI, a clear message on a laptop."""
+    if subprocess.run(["kubectl", "version"], capture_output=True, check=False).returncode:
+        why = "no cluster answers; python -m tools.cluster start brings one up"
+        if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
+            pytest.fail(why)
+        pytest.skip(why)
 
 
 def url(service: str) -> str:

@@ -29,6 +29,13 @@ VALUES: dict[str, Any] = {
     "otelCollector": {"enabled": False},
     "simulation": {"speedLimit": int(SPEED)},
 }
+#: A policy of somebody else that defeats every partition.
+HOLE: dict[str, Any] = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "hole"},
+    "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+}
 
 
 class Release:

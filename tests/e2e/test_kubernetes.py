@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.api.running import wait_for
-from tests.e2e.deployment import CONNECT, ROOT, SPEED, linked, url
+from tests.e2e.deployment import CONNECT, ROOT, SPEED, linked, need_cluster, url
 from tests.e2e.operator import dark, written
 from trading.topology import (
     AUDIT_CORRELATOR,
@@ -55,11 +55,7 @@ def trading(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    if subprocess.run(["kubectl", "version"], capture_output=True).returncode:
-        why = "no cluster answers; python -m tools.cluster start brings one up"
-        if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
-            pytest.fail(why)
-        pytest.skip(why)
+    need_cluster()
     # The cluster is there; images, chart and waiting are its.
     done = trading("up", "--on", "kind", *WITHOUT)
     print(done.stdout, flush=True)

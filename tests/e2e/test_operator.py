@@ -17,8 +17,8 @@ from kubernetes.client.exceptions import ApiException
 from pytest_kind import KindCluster
 
 from tests.api.running import wait_for
-from tests.e2e.deployment import ROOT, SPEED, url
-from tests.e2e.operator import NAMESPACE, Release, as_embedded, dark, timed, written
+from tests.e2e.deployment import ROOT, SPEED, need_cluster, url
+from tests.e2e.operator import HOLE, NAMESPACE, Release, as_embedded, dark, timed, written
 from tests.e2e.rights import ALLOWED, FORBIDDEN, may
 from trading.topology import TEST_COORDINATOR
 
@@ -27,11 +27,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
-    if subprocess.run(["kubectl", "version"], capture_output=True).returncode:
-        why = "no cluster answers; python -m tools.cluster start brings one up"
-        if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
-            pytest.fail(why)
-        pytest.skip(why)
+    need_cluster()
     kind = KindCluster(
         "trading",
         kubeconfig=Path(os.environ["KUBECONFIG"]),
@@ -252,7 +248,10 @@ def test_the_api_server_away_for_a_while(release: Release, applied: Any) -> None
     name = applied(dark("headless"))
     cut_off(release)
     run_id = release.status(name)["run"]
-    manifest, aside = "/etc/kubernetes/manifests/kube-apiserver.yaml", "/root/apiserver.yaml"
+    manifest, aside = (
+        "/etc/kubernetes/manifests/kube-apiserver.yaml",
+        "/etc/kubernetes/apiserver.yaml",
+    )
 
     def on_node(*words: str) -> None:
         subprocess.run(["docker", "exec", "trading-control-plane", *words], check=True)
@@ -296,13 +295,7 @@ def test_the_coordinator_killed_in_the_middle_ends_its_faults(
 def test_a_policy_that_would_defeat_it_is_found_before_the_start(
     release: Release, applied: Any, tmp_path: Path
 ) -> None:
-    hole = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "hole"},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
-    }
-    release.apply(written(tmp_path, "hole", hole))
+    release.apply(written(tmp_path, "hole", HOLE))
     try:
         name = applied(dark("defeated"))
         message = "NetworkPolicy hole allows risk-monitor to reach exchange"
@@ -321,13 +314,7 @@ def test_without_enforcement_it_is_inconclusive(
     """
     name = applied(dark("open"))
     wait_for("the run", lambda: release.status(name).get("phase") == "SteadyState")
-    hole = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "hole"},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
-    }
-    release.apply(written(tmp_path, "hole", hole))
+    release.apply(written(tmp_path, "hole", HOLE))
     try:
         status = release.ends(name)
         assert status["verdict"] == "Inconclusive", status

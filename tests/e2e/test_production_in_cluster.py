@@ -1,7 +1,6 @@
 """The values of production in a real cluster, on a node that is smaller than they ask for."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.deployment import ROOT
+from tests.e2e.deployment import ROOT, need_cluster
 from tests.e2e.test_kubernetes import run
 from trading.topology import SERVICES
 
@@ -40,8 +39,7 @@ def trading(*words: str) -> str:
 
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    if subprocess.run(["kubectl", "version"], capture_output=True).returncode:
-        pytest.fail("no cluster answers; python -m tools.cluster start brings one up")
+    need_cluster()
     made: Path = tmp_path_factory.mktemp("production")
     trading("secrets", str(made / "secrets"), "--no-chaos", "--tls")
     (made / "small.yaml").write_text(json.dumps(small()), encoding="utf-8")
