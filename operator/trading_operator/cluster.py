@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from trading_operator.policies import OWNER, Cut, Live, live, manifest, name_of
+from trading_operator.policies import Cut, Live, live, manifest, name_of, owner_of
 from trading_operator.resource import GROUP, PLURAL, VERSION, Scenario
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ class Cluster:
         self.release = release
         self._networking = client.NetworkingV1Api(api)
         self._custom = client.CustomObjectsApi(api)
+        self._where = (GROUP, VERSION, namespace, PLURAL)
 
     async def policies(self) -> list[dict[str, Any]]:
         """All of the namespace. Raises ClusterError, as all of these."""
@@ -85,13 +86,7 @@ class Cluster:
         await self._do(
             lambda: _unless_gone(
                 lambda: self._custom.patch_namespaced_custom_object_status(
-                    GROUP,
-                    VERSION,
-                    self.namespace,
-                    PLURAL,
-                    name,
-                    change,
-                    _request_timeout=_PATIENCE,
+                    *self._where, name, change, _request_timeout=_PATIENCE
                 )
             )
         )
@@ -99,7 +94,7 @@ class Cluster:
     async def scenarios(self) -> list[dict[str, Any]]:
         found: Any = await self._do(
             lambda: self._custom.list_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, PLURAL, _request_timeout=_PATIENCE
+                *self._where, _request_timeout=_PATIENCE
             )
         )
         items: list[dict[str, Any]] = found["items"]
@@ -109,13 +104,7 @@ class Cluster:
         change = {"spec": {"abort": True}}
         await self._do(
             lambda: self._custom.patch_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                self.namespace,
-                PLURAL,
-                name,
-                change,
-                _request_timeout=_PATIENCE,
+                *self._where, name, change, _request_timeout=_PATIENCE
             )
         )
 
@@ -139,11 +128,7 @@ class _Conflict(ClusterError):
 
 def ours(policies: list[dict[str, Any]], scenario: Scenario) -> tuple[Live, ...]:
     """Those that play this scenario's faults."""
-    return tuple(
-        live(one)
-        for one in policies
-        if (one["metadata"].get("labels") or {}).get(OWNER) == scenario.uid
-    )
+    return tuple(live(one) for one in policies if owner_of(one) == scenario.uid)
 
 
 def _unless_gone(call: Callable[[], Any]) -> Any:

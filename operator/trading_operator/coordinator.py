@@ -121,7 +121,6 @@ class Following:
         self._changed = changed
         self._last = "0"
         self._task: asyncio.Task[None] | None = None
-        self.heard = False
 
     def start(self) -> None:
         if self._task is None:
@@ -145,7 +144,7 @@ class Following:
             await asyncio.sleep(0.5)
 
     def _take(self, event: str, kind: str, data: Any) -> None:
-        self.heard, self.problem = True, ""
+        self.problem = ""
         self._last = event or self._last
         if kind == "verdict":
             self.verdict = msgspec.convert(data, Verdict)

@@ -25,7 +25,7 @@ FAULTS = f"{PREFIX}/faults"
 LEASE = 60.0
 RENEWED_AFTER = 20.0
 
-_NAMESPACE = "kubernetes.io/metadata.name"
+NAMESPACE = "kubernetes.io/metadata.name"
 #: Where pods usually have their addresses; the rest is the internet, which no partition cuts.
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 _NODE_LOCAL_DNS = "169.254.20.10/32"
@@ -99,7 +99,7 @@ def manifest(
             "policyTypes": ["Egress"],
             "egress": [
                 {"to": [{"podSelector": _but(COMPONENT, cut.callees)}]},
-                {"to": [{"namespaceSelector": _but(_NAMESPACE, (scenario.namespace,))}]},
+                {"to": [{"namespaceSelector": _but(NAMESPACE, (scenario.namespace,))}]},
                 {"to": [{"ipBlock": {"cidr": _NODE_LOCAL_DNS}}]},
                 {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_PRIVATE)}}]},
             ],
@@ -117,6 +117,11 @@ def live(found: Mapping[str, Any]) -> Live:
         callees=tuple(callees.split(",")) if callees else (),
         until=until_of(found),
     )
+
+
+def owner_of(found: Mapping[str, Any]) -> str:
+    """The uid of the scenario that a policy plays a fault of; empty: it is somebody else's."""
+    return str((found["metadata"].get("labels") or {}).get(OWNER, ""))
 
 
 def until_of(found: Mapping[str, Any]) -> float:

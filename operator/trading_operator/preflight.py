@@ -6,10 +6,9 @@ later.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trading_operator.policies import COMPONENT, OWNER, Cut
+from trading_operator.policies import COMPONENT, NAMESPACE, Cut, owner_of
 
 Labels = Mapping[str, str]
-_NAME = "kubernetes.io/metadata.name"
 
 
 def conflicts(
@@ -21,7 +20,7 @@ def conflicts(
     found = set()
     for policy in policies:
         name = policy["metadata"]["name"]
-        if OWNER in (policy["metadata"].get("labels") or {}):
+        if owner_of(policy):
             continue
         spec = policy["spec"]
         if "Egress" not in (spec.get("policyTypes") or (["Egress"] if "egress" in spec else [])):
@@ -65,15 +64,15 @@ def _reaches(peer: Mapping[str, Any], there: Labels, namespace: str) -> bool:
     if "ipBlock" in peer:
         return not _is_internet(peer["ipBlock"])
     chosen = peer.get("namespaceSelector")
-    if chosen is not None and not selects(_known(chosen), {_NAME: namespace}):
+    if chosen is not None and not selects(_known(chosen), {NAMESPACE: namespace}):
         return False
     return selects(peer.get("podSelector") or {}, there)
 
 
 def _known(selector: Mapping[str, Any]) -> dict[str, Any]:
     """What of it can be answered: of a namespace only the name is known here."""
-    labels = {k: v for k, v in (selector.get("matchLabels") or {}).items() if k == _NAME}
-    asked = [one for one in selector.get("matchExpressions") or () if one["key"] == _NAME]
+    labels = {k: v for k, v in (selector.get("matchLabels") or {}).items() if k == NAMESPACE}
+    asked = [one for one in selector.get("matchExpressions") or () if one["key"] == NAMESPACE]
     return {"matchLabels": labels, "matchExpressions": asked}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trading_operator.cluster import Cluster, ClusterError, connect
-from trading_operator.policies import OWNER, until_of
+from trading_operator.policies import owner_of, until_of
 
 
 async def sweep(cluster: Cluster, now: float) -> list[str]:
@@ -34,11 +34,7 @@ async def sweep(cluster: Cluster, now: float) -> list[str]:
 
 def expired(policies: Iterable[Mapping[str, Any]], now: float) -> list[str]:
     """Names of those of the operator's that nobody has renewed in time."""
-    return [
-        one["metadata"]["name"]
-        for one in policies
-        if OWNER in (one["metadata"].get("labels") or {}) and until_of(one) < now
-    ]
+    return [one["metadata"]["name"] for one in policies if owner_of(one) and until_of(one) < now]
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from trading_operator.observed import Observed, Seen
 from trading_operator.policies import cuts
 from trading_operator.preflight import conflicts
 from trading_operator.resource import Scenario
-from trading_operator.status import Status, write
+from trading_operator.status import Status, merge_patch
 from trading_operator.step import step
 
 log = logging.getLogger("trading.operator")
@@ -57,7 +57,7 @@ class Reconciler:
         after, actions, done = step(scenario, status, observed, time.time())
         self._metrics.policies(scenario.name, len(observed.policies))
         if after != status or self._saved is None:
-            await self._cluster.save(scenario.name, _whole(after))
+            await self._cluster.save(scenario.name, merge_patch(after))
             self._saved = after
             if after.verdict and not status.verdict:
                 self._metrics.ended(after.verdict)
@@ -151,14 +151,3 @@ def _seen(events: list[dict[str, Any]]) -> dict[str, Seen]:
         for e in events
         if e["kind"] == "fault" and e.get("fault") and e.get("step")
     }
-
-
-#: A merge patch keeps what it does not name: what is empty now has to be named.
-_OPTIONAL = (
-    *("verdict", "message", "run", "detect", "recover", "policies", "faults", "expectations"),
-    *("audit", "conditions"),
-)
-
-
-def _whole(status: Status) -> dict[str, Any]:
-    return {name: None for name in _OPTIONAL} | write(status)

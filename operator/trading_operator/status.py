@@ -10,9 +10,8 @@ from trading.units import format_duration, format_ppm
 from trading_operator.policies import stamp
 
 #: The definition's limits; a longer text would be refused as a whole.
-_TEXT, _MESSAGE = 1024, 32768
+TEXT, _MESSAGE = 1024, 32768
 PENDING, EVALUATING = "Pending", "Evaluating"
-ENDED = ("Completed", "Aborted", "Error")
 COMPLETE = "Complete"
 
 
@@ -86,6 +85,12 @@ def write(status: Status) -> dict[str, Any]:
     return built
 
 
+def merge_patch(status: Status) -> dict[str, Any]:
+    """A merge patch keeps what it does not name: what is empty now is named, too."""
+    names = (field.encode_name for field in msgspec.structs.fields(Status))
+    return {name: None for name in names} | write(status)
+
+
 def with_condition(
     status: Status, kind: str, value: str, reason: str, message: str, generation: int, now: float
 ) -> Status:
@@ -120,7 +125,7 @@ def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Sta
         status,
         phase=verdict.phases[-1].phase if verdict.phases else "Error",
         verdict=verdict.outcome,
-        message="; ".join(verdict.reasons)[:_TEXT],
+        message="; ".join(verdict.reasons)[:TEXT],
         detect=format_duration(max(latencies)) if latencies else "",
         recover=format_duration(took) if verdict.recovery.recovered and took >= 0 else "",
         faults=tuple(
@@ -129,7 +134,7 @@ def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Sta
                 kind=f.kind,
                 requested_at=since_start(f.requested_at),
                 injected_at=since_start(f.injected_at),
-                evidence=f.evidence[:_TEXT],
+                evidence=f.evidence[:TEXT],
                 ended_at=since_start(f.ended_at),
                 recovered_at=since_start(f.recovered_at),
             )
@@ -141,7 +146,7 @@ def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Sta
                 met=e.met,
                 of=e.of,
                 latency=format_duration(e.latency) if e.latency >= 0 else "",
-                reason=e.reason[:_TEXT],
+                reason=e.reason[:TEXT],
             )
             for e in verdict.expectations
         ),

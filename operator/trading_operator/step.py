@@ -16,13 +16,20 @@ from trading_operator.actions import Abort, Action, Begin, Drop, Put, Tell
 from trading_operator.observed import Observed
 from trading_operator.policies import LEASE, RENEWED_AFTER, Cut, cuts, name_of
 from trading_operator.resource import Scenario
-from trading_operator.status import COMPLETE, EVALUATING, PENDING, Fault, Status, judged
+from trading_operator.status import COMPLETE, EVALUATING, PENDING, TEXT, Fault, Status, judged
 from trading_operator.status import with_condition as _with
 
 #: Seconds without a word from the coordinator after which partitions end: its own leases have, too.
 SILENCE = 30.0
 
-_STEPS = ("", "applied", "injected", "ended", "recovered")
+#: By a fault's step, in their order: where its time is told.
+_FIELDS = {
+    "applied": "requested_at",
+    "injected": "injected_at",
+    "ended": "ended_at",
+    "recovered": "recovered_at",
+}
+_STEPS = ("", *_FIELDS)
 _STOPPABLE = ("Pending", "SteadyState", "Injecting", "Active", "Recovering")
 
 
@@ -178,7 +185,7 @@ def _end(
     if observed.policies:
         return _partition(scenario, status, observed, now, (), [])
     phase = "Aborted" if verdict == ABORTED else "Error"
-    status = replace(status, phase=phase, verdict=verdict, message=why[:1024], policies=())
+    status = replace(status, phase=phase, verdict=verdict, message=why[:TEXT], policies=())
     status = _with(status, COMPLETE, "True", verdict, why, scenario.generation, now)
     return Stepped(status, [Tell("Verdict", f"{verdict}: {why}", warning=True)], True)
 
@@ -201,24 +208,18 @@ def _told(status: Status, observed: Observed) -> list[Action]:
 
 
 def _step_of(fault: Fault) -> int:
-    times = (fault.requested_at, fault.injected_at, fault.ended_at, fault.recovered_at)
-    return max((n for n, at in enumerate(times, 1) if at), default=0)
+    told = (n for n, field in enumerate(_FIELDS.values(), 1) if getattr(fault, field))
+    return max(told, default=0)
 
 
 def _faults(status: Status, observed: Observed) -> tuple[Fault, ...]:
     """Each with the time of every step that it has been seen in."""
-    fields = {
-        "applied": "requested_at",
-        "injected": "injected_at",
-        "ended": "ended_at",
-        "recovered": "recovered_at",
-    }
     found = {fault.name: fault for fault in status.faults}
     for name, seen in observed.faults.items():
-        if field := fields.get(seen.step):
+        if field := _FIELDS.get(seen.step):
             fault = found.get(name, Fault(name=name))
             if not getattr(fault, field):
                 at = format_duration(seen.at - observed.started_at)
-                more = {"evidence": seen.text[:1024]} if seen.step == "injected" else {}
+                more = {"evidence": seen.text[:TEXT]} if seen.step == "injected" else {}
                 found[name] = replace(fault, **{field: at}, **more)
     return tuple(found[name] for name in sorted(found))
