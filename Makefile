@@ -41,10 +41,7 @@ test: $(DEV) ## Check everything: format, lint, types, layers, tests; ARGS="-k c
 	$(say) 'layers: lint-imports'
 	@$(BIN)/lint-imports
 	$(say) 'tests: pytest -n auto $(ARGS)'
-	@$(BIN)/pytest -n auto -m 'not engine and not cluster and not alone' $(ARGS)
-	$(say) 'tests that need the machine for themselves: pytest -m alone $(ARGS)'
-	@$(BIN)/pytest -n 0 -m 'not engine and not cluster and alone' $(ARGS); status=$$?; \
-	[ $$status = 5 ] || exit $$status
+	@$(BIN)/pytest -n auto -m 'not engine and not cluster' $(ARGS)
 
 images: $(DEV) ## Build the image of all services; ARGS=--stand-ins where no registry is reached
 	$(say) 'python -m tools.images $(ARGS)'
@@ -84,6 +81,8 @@ lock: $(DEV) ## Resolve the pinned requirements again; ARGS=--upgrade takes newe
 	@$(LOCK) $(ARGS) pyproject.toml --extra operator -c requirements-dev.txt -o requirements-image.txt
 	$(say) 'requirements-build.txt'
 	@$(LOCK) $(ARGS) --group pyproject.toml:build -c requirements-dev.txt -o requirements-build.txt
+	$(say) 'requirements-pip.txt'
+	@$(LOCK) $(ARGS) --group pyproject.toml:image -o requirements-pip.txt
 
 format: $(DEV) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .

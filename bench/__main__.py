@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import detection, fanout, journal, matching, orders, readme, simulation, startup
+from bench import apart, detection, fanout, journal, matching, orders, readme, simulation, startup
 from bench.measure import Figure
 
 RESULTS = Path("bench-results.json")
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "startup": startup.run,
     "orders": orders.run,
     "detection": detection.run,
+    "apart": apart.run,
     "fanout": fanout.run,
 }
 

@@ -53,13 +53,13 @@ class Client:
 
 
 def get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
 
 
 def post(path: str, body: object, token: str) -> bytes:
     data = json.dumps(body).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data
@@ -71,5 +71,8 @@ def order(key: str, secret: str, **params: str) -> bytes:
     query = "&".join(f"{name}={value}" for name, value in params.items())
     signature = hmac.new(secret.encode(), query.encode(), hashlib.sha256).hexdigest()
     path = f"/api/v3/order?{query}&signature={signature}"
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-mbx-apikey: {key}\r\ncontent-length: 0\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\nx-mbx-apikey: {key}\r\n"
+        "content-length: 0\r\n\r\n"
+    )
     return head.encode()

@@ -30,7 +30,7 @@ _EQUAL = 6
 #: Wall seconds from one session to the next, at the least: the venue takes 100 orders in 10 s.
 _APART = 0.8
 #: Fast until the first prices are known; it would break something after five minutes at the least.
-_SCENARIO = {"scenario": "market-crash", "overrides": {"clock.speed": "20"}}
+_SCENARIO = {"scenario": "market-crash", "overrides": {"clock.mode": "wall", "clock.speed": "20"}}
 
 
 class Found(NamedTuple):

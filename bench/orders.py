@@ -77,7 +77,7 @@ async def _load(port: int, requests: list[bytes]) -> tuple[float, list[float]]:
 
 
 def _noop() -> bytes:
-    return b"POST /noop HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+    return b"POST /noop HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
 
 
 def _order(number: int, prefix: str) -> bytes:
@@ -98,7 +98,7 @@ def _order(number: int, prefix: str) -> bytes:
     signature = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
     body = f"{query}&signature={signature}".encode()
     head = (
-        f"POST /api/v3/order HTTP/1.1\r\nhost: x\r\nx-mbx-apikey: {KEY}\r\n"
+        f"POST /api/v3/order HTTP/1.1\r\nhost: localhost\r\nx-mbx-apikey: {KEY}\r\n"
         f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

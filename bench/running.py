@@ -17,7 +17,7 @@ from trading.topology import SERVICES
 PATIENCE = 60
 
 
-def _offset() -> int:
+def free_offset() -> int:
     """Seven ports that are free now, below those that the system gives to outgoing connections;
     the tests' offsets are multiples of 100.
     """
@@ -42,7 +42,7 @@ class Running:
 
     def __init__(self, *, speed: float = 1) -> None:
         self._directory = tempfile.TemporaryDirectory()
-        offset = _offset()
+        offset = free_offset()
         self.ports = {name: service.port + offset for name, service in SERVICES.items()}
         self._errors = (Path(self._directory.name) / "log").open("w+", encoding="utf-8")
         settings = {"PORT_OFFSET": str(offset), "SIM_SPEED": str(speed), "JOURNAL": "sqlite"}

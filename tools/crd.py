@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from tools.crd_names import add_names, metadata
 from trading.scenario.model import API_VERSION, KIND
 from trading.scenario.result import ABORTED, ERROR, FAIL, INCONCLUSIVE, PASS, PHASES
 from trading.scenario.schema import json_schema
@@ -25,8 +26,8 @@ _KEPT = {
     *("description", "enum", "format", "maxItems", "maxLength", "maxProperties", "maximum"),
     *("minItems", "minLength", "minProperties", "minimum", "pattern", "required", "type"),
 }
-#: Those that are for other readers.
-_DROPPED = {"default", "examples", "title"}
+#: Those that are for other readers; names of keys are the rules' business.
+_DROPPED = {"default", "examples", "propertyNames", "title"}
 _INT64 = 2**63
 #: Those of ``spec`` that may change when it has started.
 _CHANGEABLE = ("abort",)
@@ -77,6 +78,7 @@ def _column(name: str, path: str, kind: str = "string") -> Schema:
 def _resource() -> Schema:
     whole = json_schema()
     spec = structural(whole["$defs"]["Spec"], whole["$defs"])
+    add_names(spec)
     return {
         "type": "object",
         "description": "What breaks, when, and what must be noticed within which time.",
@@ -84,7 +86,7 @@ def _resource() -> Schema:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": metadata(),
             "spec": spec,
             "status": _status(),
         },

@@ -7,12 +7,16 @@ from pathlib import Path
 from trading.deploy.environments import ENVIRONMENTS, Environment
 from trading.hosting.settings import Settings
 
-_VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::-([^}]*)|:\?([^}]*))\}")
+_VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::-([^}]*)|:\?([^}]*)|:\+([^}]*))\}")
 _HEAD = """\
 # The variables of {file}, written by `make generate`. Your own values go into `.env`, which
 # is read after this file and never committed. Secrets are files, and in neither.
 """
-_OTHERS = {"TRADING_IMAGE": "Image of the seven services."}
+_OTHERS = {
+    "SIGNING_KEY_FILE": "File on this host with the key that the test coordinator signs verdicts"
+    " with, readable\n# for user 10001; not set: they are not signed.",
+    "TRADING_IMAGE": "Image of the seven services.",
+}
 
 
 def texts(compose_files: Mapping[Path, str]) -> dict[Path, str]:
@@ -25,7 +29,11 @@ def texts(compose_files: Mapping[Path, str]) -> dict[Path, str]:
 
 def _text(environment: Environment, compose_file: str) -> str:
     found = [_HEAD.format(file=environment.compose_file)]
-    known = {match[1]: match for match in _VARIABLE.finditer(compose_file)}
+    known: dict[str, re.Match[str]] = {}
+    for match in _VARIABLE.finditer(compose_file):
+        # What only something that is set has (:+) has no value of its own.
+        if match[1] not in known or match[4] is not None:
+            known[match[1]] = match
     for name, match in sorted(known.items()):
         field = Settings.model_fields.get(name.lower())
         meaning = field.description if field is not None else _OTHERS.get(name) or match[3]

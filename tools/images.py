@@ -38,7 +38,6 @@ from tools.helm import cache_directory
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = "3.13"
-PIP = "pip==25.3"
 BASE = f"python:{PYTHON}-slim"
 OUR_BASE = f"trading-base:{PYTHON}"
 #: By component: Debian's packages, folders that its user must own, that user.
@@ -137,9 +136,10 @@ def _ours(base: str) -> None:
 
 
 def _dependencies() -> Path:
-    """Wheels by the lock file, their hashes checked."""
-    lock = ROOT / "requirements-image.txt"
-    key = hashlib.sha256(lock.read_bytes() + PIP.encode() + PYTHON.encode()).hexdigest()[:16]
+    """Wheels by the lock files, their hashes checked, pip's too."""
+    locks = [ROOT / f"requirements-{name}.txt" for name in ("image", "pip")]
+    known = b"".join(lock.read_bytes() for lock in locks)
+    key = hashlib.sha256(known + PYTHON.encode()).hexdigest()[:16]
     kept = cache_directory() / f"wheels-{key}"
     if kept.exists():
         return kept
@@ -162,8 +162,8 @@ def _dependencies() -> Path:
         ]
         for platform in ("manylinux_2_28", "manylinux_2_17", "manylinux2014"):
             download += ["--platform", f"{platform}_{machine}"]
-        run(*download, "--no-deps", "--require-hashes", "-r", str(lock))
-        run(*download, "--no-deps", PIP)
+        for lock in locks:
+            run(*download, "--no-deps", "--require-hashes", "-r", str(lock))
         made.rename(kept)
     return kept
 

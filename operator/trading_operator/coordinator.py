@@ -1,7 +1,6 @@
 """The test coordinator, as the operator asks it."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from trading.runtime.tasks import Tasks
 from trading.scenario.result import Verdict
 from trading_operator.resource import Scenario
 
@@ -28,7 +28,12 @@ class Refused(Exception):
 
 
 class Busy(Exception):
-    """It cannot run it now."""
+    """Another run has not ended; the text names it."""
+
+
+#: Answers that a later try may not get: a token that is being changed, a proxy, a service that is
+#: not there. Any other that is no success stays the same however often it is asked.
+_TEMPORARY = frozenset({401, 408, 425, 429, 502, 503, 504})
 
 
 class Coordinator:
@@ -58,12 +63,13 @@ class Coordinator:
         """Nothing where it has begun already. Raises Refused, Busy, Unreachable."""
         body = {"text": scenario.text, "id": scenario.run_id, "network": "platform"}
         answer = await self._ask("POST", "/runs", body)
-        if answer.status_code in (409, 503):
+        if answer.is_success:
+            return
+        if answer.status_code == 409:
             raise Busy(_detail(answer))
-        if answer.status_code == 422:
-            raise Refused(_detail(answer))
-        if not answer.is_success:
+        if answer.status_code in _TEMPORARY:
             raise Unreachable(_detail(answer))
+        raise Refused(_detail(answer))
 
     async def abort(self, run_id: str, reason: str) -> None:
         """Nothing where it has ended. Raises Unreachable."""
@@ -120,17 +126,18 @@ class Following:
         self._run_id = run_id
         self._changed = changed
         self._last = "0"
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._follow())
+        """Begin, or begin again after a failure that nobody has foreseen."""
+        if self.verdict is None and (self._task is None or self._task.done()):
+            self._task = self._tasks.start(f"following run {self._run_id}", self._follow())
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
             self._task = None
 
     async def _follow(self) -> None:
@@ -140,6 +147,10 @@ class Following:
                     self._take(event, kind, data)
             except Unreachable as error:
                 self.problem = str(error)
+                self._changed()
+            except (TypeError, ValueError, AttributeError) as error:
+                # Of another version, perhaps: it is asked again, and nothing is made of it.
+                self.problem = f"its events cannot be read: {_text(error)}"
                 self._changed()
             await asyncio.sleep(0.5)
 
@@ -156,10 +167,12 @@ class Following:
 
 
 def _detail(answer: httpx.Response) -> str:
+    """What it says is wrong; where it does not say, what it answered."""
     try:
         said = answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        said = answer.text[:200]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        status = f"{answer.status_code} {answer.reason_phrase}"
+        return f"the test coordinator answered {status}: {answer.text[:200]}"
     return said if isinstance(said, str) else json.dumps(said)[:1000]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import kopf
 
+from trading.units import printable
 from trading_operator.cluster import Cluster, ClusterError
 from trading_operator.coordinator import Coordinator
 from trading_operator.metrics import Metrics
@@ -19,8 +20,10 @@ from trading_operator.status import read
 
 log = logging.getLogger("trading.operator")
 
-#: Seconds between two looks where nothing is heard, and after one that failed.
-_LOOK, _AGAIN = 2.0, 2.0
+#: Seconds to the next look after one that failed.
+_AGAIN = 2.0
+#: Looks in a row that fail before a deletion asks only whether anything is left in the cluster.
+_PATIENCE = 30
 #: Without a look for so long while one is owed, the operator is not well.
 _STUCK = 120.0
 
@@ -46,6 +49,7 @@ class Handlers:
         self._metrics = metrics
         self._known: dict[str, Reconciler] = {}
         self._looked: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
         what: Any = {"registry": registry}
         resource = (GROUP, VERSION, PLURAL)
         kopf.on.startup(**what)(self._configure)
@@ -75,12 +79,12 @@ class Handlers:
             found = scenario(body)
             if found.deleted:
                 return
-            wait = _LOOK
             reconciler.changed.clear()
             try:
                 if await self._look(reconciler, found, body):
                     await self._forget(uid)
                     return
+                wait = reconciler.pause
             except ClusterError as error:
                 self._failed(found, error)
                 wait = _AGAIN
@@ -88,16 +92,34 @@ class Handlers:
                 await asyncio.wait_for(reconciler.changed.wait(), wait)
 
     async def _delete(self, body: kopf.Body, uid: str, **_: Any) -> None:
-        """The finalizer goes once nothing of the run is left."""
+        """The finalizer goes once nothing of the run is left; where that cannot be told, such as
+        by a status that cannot be saved, once nothing is left in the cluster.
+        """
         found = scenario(body)
+        reconciler = self._reconciler(uid)
         try:
-            done = await self._look(self._reconciler(uid), found, body)
+            done = await self._look(reconciler, found, body)
+            self._failures[uid] = 0
         except ClusterError as error:
             self._failed(found, error)
-            raise kopf.TemporaryError(str(error), delay=_AGAIN) from error
+            self._failures[uid] = self._failures.get(uid, 0) + 1
+            if not await self._may_go(reconciler, found):
+                raise kopf.TemporaryError(str(error), delay=_AGAIN) from error
+            done = True
+        if not done and reconciler.stuck:
+            done = await self._may_go(reconciler, found)
         if not done:
             raise kopf.TemporaryError("its faults have not ended yet", delay=1)
         await self._forget(uid)
+
+    async def _may_go(self, reconciler: Reconciler, found: Scenario) -> bool:
+        if self._failures[found.uid] < _PATIENCE and not reconciler.stuck:
+            return False
+        try:
+            return await reconciler.let_go(found)
+        except ClusterError as error:
+            log.warning("%s: what is left of it cannot be told: %s", found.name, error)
+            return False
 
     async def _look(self, reconciler: Reconciler, found: Scenario, body: kopf.Body) -> bool:
         self._looked[found.uid] = time.monotonic()
@@ -112,6 +134,7 @@ class Handlers:
 
     async def _forget(self, uid: str) -> None:
         self._looked.pop(uid, None)
+        self._failures.pop(uid, None)
         if (reconciler := self._known.pop(uid, None)) is not None:
             await reconciler.close()
 
@@ -139,4 +162,4 @@ def _announce(found: Scenario, reason: str, message: str, warning: bool) -> None
         "metadata": {"name": found.name, "namespace": found.namespace, "uid": found.uid},
     }
     kind = "Warning" if warning else "Normal"
-    kopf.event(reference, type=kind, reason=reason, message=message[:1024])
+    kopf.event(reference, type=kind, reason=reason, message=printable(message)[:1024])

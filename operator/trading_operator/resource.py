@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from trading.scenario.model import API_VERSION, KIND
+from trading.topology import SERVICES
 
 GROUP, VERSION = API_VERSION.split("/")
 PLURAL = "chaosscenarios"
@@ -41,13 +42,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def partitions(self) -> dict[str, list[Pair]]:
-        """By fault, the pairs that it cuts off from each other; what is no pair is the
+        """By fault, the pairs that it cuts off from each other; what is no pair of services is the
         coordinator's to refuse.
         """
         found = {}
-        for fault in self.spec.get("faults", ()):
-            given = (fault.get("networkPartition") or {}).get("between", ())
-            pairs = [(str(p[0]), str(p[1])) for p in given if len(p) == 2]
+        for fault in _each(self.spec.get("faults")):
+            partition = fault.get("networkPartition") if isinstance(fault, Mapping) else None
+            given = partition.get("between") if isinstance(partition, Mapping) else None
+            pairs = [(p[0], p[1]) for p in _each(given) if _is_pair(p)]
             if pairs:
                 found[str(fault.get("name", ""))] = pairs
         return found
@@ -58,6 +60,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         spec = {key: value for key, value in self.spec.items() if key != "abort"}
         whole = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": self.name}}
         return json.dumps(whole | {"spec": spec})
+
+
+def _each(found: Any) -> list[Any]:
+    """A list's items; anything else has none."""
+    return found if isinstance(found, list) else []
+
+
+def _is_pair(found: Any) -> bool:
+    known = isinstance(found, list) and all(isinstance(n, str) and n in SERVICES for n in found)
+    return known and len(found) == 2
 
 
 def scenario(body: Mapping[str, Any]) -> Scenario:

@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from trading.scenario.result import Verdict
-from trading.units import format_duration, format_ppm
+from trading.units import format_duration, format_ppm, printable
 from trading_operator.policies import stamp
 
-#: The definition's limits; a longer text would be refused as a whole.
-TEXT, _MESSAGE = 1024, 32768
+#: Characters of a text, and of a condition's message, by the definition: with a longer one the API
+#: server would refuse the status as a whole.
+TEXT, MESSAGE = 1024, 32768
 PENDING, EVALUATING = "Pending", "Evaluating"
 COMPLETE = "Complete"
 
@@ -81,8 +82,24 @@ def read(found: Mapping[str, Any] | None) -> Status:
 
 
 def write(status: Status) -> dict[str, Any]:
-    built: dict[str, Any] = msgspec.to_builtins(status)
+    """As the definition allows it: here alone texts are shortened, and control characters taken
+    out, which terminals that show them would obey.
+    """
+    built: dict[str, Any] = _fitting(msgspec.to_builtins(status), TEXT)
+    for one, condition in zip(built.get("conditions", ()), status.conditions, strict=False):
+        one["message"] = _fitting(condition.message, MESSAGE)
     return built
+
+
+def _fitting(value: Any, most: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _fitting(inner, most) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fitting(inner, most) for inner in value]
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def merge_patch(status: Status) -> dict[str, Any]:
@@ -102,7 +119,7 @@ def with_condition(
         type=kind,
         status=value,
         reason=reason,
-        message=message[:_MESSAGE],
+        message=message,
         last_transition_time=since,
         observed_generation=generation,
     )
@@ -125,7 +142,7 @@ def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Sta
         status,
         phase=verdict.phases[-1].phase if verdict.phases else "Error",
         verdict=verdict.outcome,
-        message="; ".join(verdict.reasons)[:TEXT],
+        message="; ".join(verdict.reasons),
         detect=format_duration(max(latencies)) if latencies else "",
         recover=format_duration(took) if verdict.recovery.recovered and took >= 0 else "",
         faults=tuple(
@@ -134,7 +151,7 @@ def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Sta
                 kind=f.kind,
                 requested_at=since_start(f.requested_at),
                 injected_at=since_start(f.injected_at),
-                evidence=f.evidence[:TEXT],
+                evidence=f.evidence,
                 ended_at=since_start(f.ended_at),
                 recovered_at=since_start(f.recovered_at),
             )
@@ -146,7 +163,7 @@ def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Sta
                 met=e.met,
                 of=e.of,
                 latency=format_duration(e.latency) if e.latency >= 0 else "",
-                reason=e.reason[:TEXT],
+                reason=e.reason,
             )
             for e in verdict.expectations
         ),

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from trading.scenario.result import ABORTED, ERROR
+from trading.scenario.result import ABORTED, ERROR, FAIL, INCONCLUSIVE, Verdict
 from trading.units import format_duration
 from trading_operator.actions import Abort, Action, Begin, Drop, Put, Tell
 from trading_operator.observed import Observed
 from trading_operator.policies import LEASE, RENEWED_AFTER, Cut, cuts, name_of
 from trading_operator.resource import Scenario
-from trading_operator.status import COMPLETE, EVALUATING, PENDING, TEXT, Fault, Status, judged
+from trading_operator.status import COMPLETE, EVALUATING, PENDING, Fault, Status, judged
 from trading_operator.status import with_condition as _with
 
 #: Seconds without a word from the coordinator after which partitions end: its own leases have, too.
@@ -30,6 +30,9 @@ _FIELDS = {
     "recovered": "recovered_at",
 }
 _STEPS = ("", *_FIELDS)
+_UNVERIFIED = (
+    "the resource was deleted, and the test coordinator gives no answer: no recovery is verified"
+)
 _STOPPABLE = ("Pending", "SteadyState", "Injecting", "Active", "Recovering")
 
 
@@ -57,6 +60,8 @@ def step(scenario: Scenario, status: Status, observed: Observed, now: float) -> 
 def _begin(scenario: Scenario, status: Status, observed: Observed, now: float) -> Stepped:
     """Not at the coordinator, or not known whether it is."""
     if observed.problem:
+        if _given_up(scenario, observed, now):
+            return _end(scenario, status, observed, now, ABORTED, _UNVERIFIED)
         if status.phase in ("", PENDING):
             return _wait(status, "CoordinatorUnreachable", observed.problem, scenario, now)
         return _hold(scenario, status, observed, now)
@@ -109,6 +114,8 @@ def _follow(scenario: Scenario, status: Status, observed: Observed, now: float) 
 
 def _hold(scenario: Scenario, status: Status, observed: Observed, now: float) -> Stepped:
     """The coordinator is silent. For a while things stay as they are."""
+    if _given_up(scenario, observed, now):
+        return _end(scenario, status, observed, now, ABORTED, _UNVERIFIED)
     silent = now - observed.heard_at > SILENCE
     why = f"test coordinator: {observed.problem}"
     actions: list[Action] = []
@@ -121,6 +128,13 @@ def _hold(scenario: Scenario, status: Status, observed: Observed, now: float) ->
     )
     wanted = [] if silent or scenario.unwanted else _active(scenario, observed)
     return _partition(scenario, status, observed, now, wanted, actions)
+
+
+def _given_up(scenario: Scenario, observed: Observed, now: float) -> bool:
+    """Whoever deletes it does not wait for a coordinator that does not come back: by then its
+    leases have ended what it played, and policies are all that can be left.
+    """
+    return scenario.deleted and now - observed.heard_at > SILENCE
 
 
 def _active(scenario: Scenario, observed: Observed) -> list[Cut]:
@@ -170,12 +184,32 @@ def _judge(scenario: Scenario, status: Status, observed: Observed, now: float) -
     assert verdict is not None  # noqa: S101
     if observed.policies:
         return _partition(scenario, replace(status, phase=EVALUATING), observed, now, (), [])
+    if status.phase == EVALUATING and status.policies:
+        verdict = _doubted(verdict, status.policies)
     actions = _told(status, observed)
     status = replace(status, run=scenario.run_id, policies=())
     status = judged(status, verdict, scenario.generation, now)
     why = f": {status.message}" if status.message else ""
     actions.append(Tell("Verdict", f"{verdict.outcome}{why}", warning=verdict.outcome != "Pass"))
     return Stepped(status, actions, True)
+
+
+def _doubted(verdict: Verdict, left: tuple[str, ...]) -> Verdict:
+    """The verdict of a run that was judged while policies of ours were still there: that it did not
+    recover is the platform's, and proves nothing.
+    """
+    if verdict.outcome != FAIL or verdict.recovery.recovered:
+        return verdict
+    why = f"the platform had not taken back {', '.join(left)} when the run was judged"
+    return replace(
+        verdict,
+        outcome=INCONCLUSIVE,
+        reasons=(why, *verdict.reasons),
+        conditions=tuple(
+            replace(one, reason=INCONCLUSIVE) if one.type == COMPLETE else one
+            for one in verdict.conditions
+        ),
+    )
 
 
 def _end(
@@ -185,7 +219,7 @@ def _end(
     if observed.policies:
         return _partition(scenario, status, observed, now, (), [])
     phase = "Aborted" if verdict == ABORTED else "Error"
-    status = replace(status, phase=phase, verdict=verdict, message=why[:TEXT], policies=())
+    status = replace(status, phase=phase, verdict=verdict, message=why, policies=())
     status = _with(status, COMPLETE, "True", verdict, why, scenario.generation, now)
     return Stepped(status, [Tell("Verdict", f"{verdict}: {why}", warning=True)], True)
 
@@ -220,6 +254,6 @@ def _faults(status: Status, observed: Observed) -> tuple[Fault, ...]:
             fault = found.get(name, Fault(name=name))
             if not getattr(fault, field):
                 at = format_duration(seen.at - observed.started_at)
-                more = {"evidence": seen.text[:TEXT]} if seen.step == "injected" else {}
+                more = {"evidence": seen.text} if seen.step == "injected" else {}
                 found[name] = replace(fault, **{field: at}, **more)
     return tuple(found[name] for name in sorted(found))

@@ -72,6 +72,12 @@ SERVICES: dict[str, Service] = {
 #: Of which several instances may run, and how many find a journal of their own.
 INSTANCES = {TRADING_ENGINE: 8}
 
+
+def service_of(name: str) -> str:
+    """Return the service that an instance belongs to: ``trading-engine-2`` is a trading engine."""
+    return name if name in SERVICES else name.rpartition("-")[0]
+
+
 POSTGRES = "postgres"
 REDIS = "redis"
 OTEL_COLLECTOR = "otel-collector"

@@ -24,9 +24,14 @@ def notional(price: int, qty: int) -> int:
 
 
 def parse_units(text: str) -> int:
-    """``"0.00001"`` -> 1000. ValueError for more than 8 decimals, or what is not a number."""
+    """``"0.00001"`` -> 1000. ValueError for more than 8 decimals, for more than 10^22, or for what
+    is not a number.
+    """
     try:
         scaled = Decimal(text).scaleb(8)
+        # The digits of 1e999999 would have to be written out.
+        if scaled.is_finite() and scaled.adjusted() > 30:
+            raise ValueError(f"too large: {text!r}")
         whole = int(scaled)
     except (ArithmeticError, ValueError) as error:
         raise ValueError(f"not a number: {text!r}") from error
@@ -48,6 +53,24 @@ def format_ppm(ppm: int) -> str:
     """-150000 -> ``"-15 %"``."""
     text = f"{Decimal(ppm).scaleb(-4):.4f}".rstrip("0").rstrip(".")
     return f"{text} %"
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: control characters but line feeds and tabs, and the signs
+    that turn the direction of writing, are written out as escapes.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+
+
+def on_one_line(text: str) -> str:
+    """As :func:`printable`, for where a line feed would begin a line of somebody else's."""
+    return " ".join(printable(text).split("\n"))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def format_duration(us: int) -> str:

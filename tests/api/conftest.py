@@ -1,11 +1,13 @@
-"""One ecosystem for the tests of a module."""
+"""One ecosystem, and one browser, for the tests of a module."""
 
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.api.running import Up, wait_for
+from tests.browser import ARGUMENTS, chromium
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +18,14 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield ecosystem
     finally:
         ecosystem.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        yield launched
+        launched.close()
 
 
 def _quoted(up: Up) -> bool:

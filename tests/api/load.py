@@ -52,15 +52,17 @@ class Load:
                 self.refused = answer.text
                 self._stopped.wait(0.1)
 
-    def wait(self, risk_monitor: str, wanted: int) -> None:
-        """Until so many are acknowledged. Where the risk monitor stops the load, it may go on."""
+    def wait(self, risk_monitor: str, operator: dict[str, str], wanted: int) -> None:
+        """Until so many are acknowledged. Where the risk monitor stops the load, it may go on:
+        ``operator`` are the headers of who may say so.
+        """
 
         def taken() -> bool:
             if len(self.acknowledged) >= wanted:
                 return True
             reset = {"by": "test", "reason": "the load is meant"}
             with contextlib.suppress(httpx.HTTPError):
-                httpx.post(risk_monitor + "/api/breaker/reset", json=reset)
+                httpx.post(f"{risk_monitor}/api/breaker/reset", json=reset, headers=operator)
             return False
 
         try:

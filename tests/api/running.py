@@ -8,14 +8,14 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, TextIO
 
 import httpx
+
+from tests.forked import start
 
 PORTS = range(8080, 8087)
 
@@ -49,6 +49,9 @@ def free_offset() -> int:
 class Up:
     """``url``: by service; ``credentials``: what ``trading up`` made."""
 
+    #: Quicker, see tests.forked.
+    _forked = True
+
     def __init__(self, data: Path, **environment: str) -> None:
         self.data = data
         self.offset = free_offset()
@@ -57,27 +60,18 @@ class Up:
 
     def start(self) -> None:
         environment = {**os.environ, "PORT_OFFSET": str(self.offset), **self._environment}
-        self.log = (self.data.parent / f"{self.data.name}.log").open("a")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "trading.cli", "up", "--data", str(self.data)],
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-            env=environment,
-            cwd=self.data.parent,
+        beside = self.data.parent
+        self._output, self.log = (beside / f"{self.data.name}.{end}" for end in ("out", "log"))
+        self._output.unlink(missing_ok=True)
+        command = ["up", "--data", str(self.data)]
+        self.process = start(
+            command, environment, beside, self._output, self.log, forked=self._forked
         )
         self.url: dict[str, str] = {}
-        if self.process.stdout is None:
-            raise RuntimeError("no output")
-        for line in self.process.stdout:
-            if line.startswith("ready"):
-                break
-            name, _, url = line.partition(" ")
-            self.url[name] = url.strip()
-        else:
-            self.process.communicate()
-            self.log.close()
-            raise RuntimeError(f"trading up ended: {Path(self.log.name).read_text()}")
+        wait_for("trading up", self._ready, 240, every=0.02)
+        for line in self._said()[0].splitlines():
+            name, _, url = line.rpartition(" ")
+            self.url[name.strip()] = url.strip()
         self.credentials: dict[str, Any] = json.loads((self.data / "credentials.json").read_text())
         self.exchange = self.client()
 
@@ -90,14 +84,38 @@ class Up:
         """Exit code and the last words."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        output, _ = self.process.communicate(timeout=20)
-        self.log.close()
+        code = self.process.wait(20)
         self.exchange.http.close()
-        return self.process.returncode, output
+        return code, self._said()[1]
+
+    def _said(self) -> tuple[str, str]:
+        """What it has printed before it was ready, and since then; nothing while it is not."""
+        printed = self._output.read_text() if self._output.exists() else ""
+        before, ready, more = printed.partition("\nready")
+        return (before, more.partition("\n")[2]) if ready else ("", "")
+
+    def _ready(self) -> bool:
+        ended = self.process.poll() is not None
+        if self._said()[0]:
+            return True
+        if ended:
+            raise RuntimeError(f"trading up ended: {self.log.read_text()}")
+        return False
+
+    @property
+    def operator(self) -> dict[str, str]:
+        """Headers of who may act at the risk monitor."""
+        return {"Authorization": f"Bearer {self.credentials['risk_token']}"}
 
     def coordinator(self) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.credentials['chaos_token']}"}
         return httpx.Client(base_url=self.url["test-coordinator"], headers=headers, timeout=30)
+
+
+class UpFromNothing(Up):
+    """As a user starts it: all is imported anew."""
+
+    _forked = False
 
 
 def secrets_of(credentials: dict[str, Any]) -> list[str]:
@@ -125,11 +143,11 @@ class Client:
         return self.signed("POST", "order", **params)
 
 
-def wait_for(what: str, condition: Any, seconds: float = 60) -> Any:
+def wait_for(what: str, condition: Any, seconds: float = 60, every: float = 0.05) -> Any:
     """Poll until ``condition()`` is true; AssertionError naming ``what`` otherwise."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if found := condition():
             return found
-        time.sleep(0.05)
+        time.sleep(every)
     raise AssertionError(f"waited {seconds} s for {what}")

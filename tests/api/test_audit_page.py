@@ -1,11 +1,8 @@
 """The audit correlator's API against the journals themselves, and its page in a real browser."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.api.running import Up, wait_for
-from tests.browser import ARGUMENTS, chromium
+from tests.forked import command
 from trading.runtime.journal import decode, from_ndjson, verify
 from trading.topology import AUDIT_CORRELATOR, SERVICES
 
@@ -28,13 +25,8 @@ SOON = 20_000
 def begin(up: Up, speed: int) -> str:
     """A crash, which the risk monitor answers with breaker and kill switches; its run id."""
     arguments = ["run", "market-crash", "--set", f"clock.speed={speed}", "--detach"]
-    done = subprocess.run(
-        [sys.executable, "-m", "trading.cli", "scenario", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "COORDINATOR_URL": up.url["test-coordinator"], "DATA_DIR": str(up.data)},
-    )
+    environment = {"COORDINATOR_URL": up.url["test-coordinator"], "DATA_DIR": str(up.data)}
+    done = command("scenario", *arguments, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()[1]
 
@@ -66,14 +58,6 @@ def crash(up: Up) -> dict[str, Any]:
 
 def phases(up: Up) -> list[str]:
     return [phase["subject"] for phase in get(up, "/api/v1/timeline")["phases"]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -9,22 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.api.running import Up, wait_for
-from tests.browser import ARGUMENTS, chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 SOON = 20_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -38,13 +29,21 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def show(page: Page, up: Up) -> None:
-    page.goto(up.url["dashboard"])
+    """The dashboard, logged in as who may act there."""
+    log_in(page, up)
     expect(page.locator("#connection")).to_have_text("live", timeout=SOON)
     expect(page.locator("#accounts tr")).to_have_count(5)
 
 
+def log_in(page: Page, up: Up) -> None:
+    url = up.url["risk-monitor"]
+    made = httpx.post(f"{url}/login/links", headers=up.operator).json()
+    page.goto(url + made["path"])
+    assert page.url == up.url["dashboard"]
+
+
 def post(up: Up, path: str, **body: object) -> httpx.Response:
-    return httpx.post(up.url["risk-monitor"] + path, json=body)
+    return httpx.post(up.url["risk-monitor"] + path, json=body, headers=up.operator)
 
 
 def open_alerts(up: Up, rule: str) -> list[dict[str, Any]]:
@@ -303,30 +302,6 @@ def test_a_monitor_that_hangs_is_no_live_one(tmp_path: Path, browser: Browser) -
     finally:
         page.close()
         up.process.send_signal(signal.SIGCONT)
-        up.stop()
-
-
-def test_acting_needs_the_operator_token_where_one_is_set(tmp_path: Path, browser: Browser) -> None:
-    up = Up(tmp_path / "data", RISK_TOKEN="operator-secret")  # noqa: S106
-    page = browser.new_page()
-    try:
-        for path in ("breaker/trip", "breaker/reset", "silences", "silences/drawdown/*/end"):
-            assert post(up, f"/api/{path}", by="x", reason="y").status_code in (401, 422)
-        assert post(up, "/api/breaker/trip", by="x", reason="y", state="HALTED").status_code == 401
-        show(page, up)
-        page.get_by_role("button", name="Trip…").click()
-        page.get_by_label("Reason").fill("drill")
-        page.get_by_label("Your name").fill("desk-1")
-        page.get_by_role("button", name="Trip breaker").click()
-        expect(page.locator("#act-error")).to_contain_text("token is needed")
-        page.get_by_label("Operator token").fill("guessed")
-        page.keyboard.press("Enter")
-        expect(page.locator("#act-error")).to_contain_text("not accepted")
-        page.get_by_label("Operator token").fill("operator-secret")
-        page.keyboard.press("Enter")
-        expect(page.locator("#breaker")).to_have_text("■ HALTED", timeout=SOON)
-    finally:
-        page.close()
         up.stop()
 
 

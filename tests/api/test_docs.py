@@ -1,13 +1,10 @@
 """``/docs`` of every service in a real browser: from our own files, under our own policy."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.api.running import Up, wait_for
-from tests.browser import ARGUMENTS, chromium
 from trading.topology import (
     AUDIT_CORRELATOR,
     EXCHANGE,
@@ -19,14 +16,6 @@ from trading.topology import (
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize("service", SERVICES)

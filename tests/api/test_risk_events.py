@@ -43,7 +43,7 @@ def get(up: Up, path: str) -> Any:
 
 
 def post(up: Up, path: str, **body: object) -> httpx.Response:
-    return httpx.post(up.url["risk-monitor"] + path, json=body)
+    return httpx.post(up.url["risk-monitor"] + path, json=body, headers=up.operator)
 
 
 def alert(up: Up, stream: Iterator[Event]) -> tuple[str, dict[str, Any], float]:

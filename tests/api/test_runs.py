@@ -1,9 +1,9 @@
 """Scenario runs against the running ecosystem."""
 
+import asyncio
 import json
-import os
 import subprocess
-import sys
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,16 @@ import pytest
 
 import trading
 from tests.api.running import Up, wait_for
+from tests.forked import command as trading_command
+from trading.scenario.signing import is_signed_by, new_key_pair, public_key
+from trading.topology import SERVICES
 
 pytestmark = pytest.mark.timeout(600)
 
 
 def command(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "trading.cli", "scenario", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "COORDINATOR_URL": up.url["test-coordinator"], "DATA_DIR": str(up.data)},
-    )
+    environment = {"COORDINATOR_URL": up.url["test-coordinator"], "DATA_DIR": str(up.data)}
+    return trading_command("scenario", *arguments, env=environment)
 
 
 def finished(up: Up, run_id: str) -> dict[str, Any]:
@@ -46,22 +44,106 @@ def test_a_run_gives_the_embedded_runtime_s_verdict(up: Up) -> None:
     live = finished(up, run_id)
     embedded = trading.run("market-crash", overrides={"clock.speed": "300"})
     wanted: dict[str, Any] = json.loads(msgspec.json.encode(embedded))
-    for verdict in (live, wanted):
-        verdict["audit"].pop("journals")
+    clocks = [verdict.pop("clock") for verdict in (live, wanted)]
+    assert [clock["speed"] for clock in clocks] == [300, None]
     assert live["outcome"] == "Pass"
-    assert live["faults"] == wanted["faults"]
-    assert live["expectations"] == wanted["expectations"]
-    assert live["phases"] == wanted["phases"]
-    assert not live["audit"]["discrepancies"]
-    assert live["audit"]["coverage_ppm"] == 1_000_000
+    assert live == wanted
+    assert live["command"] == "trading run market-crash --seed 7 --set clock.speed=300"
     assert run_id in command(up, "runs").stdout
+    assert_market_goes_on(up)
+
+
+def test_a_run_that_was_changed_says_so_wherever_it_is_named(up: Up) -> None:
+    """Its description alone would tell of another one."""
+    change = "faults.crash.marketShock.change=-6%"
+    done = command(up, "run", "market-crash", "--set", change, "--seed", "8")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Fail  market-crash (changed)" in done.stdout
+    assert f"changed   {change}, seed=8" in done.stdout
+    assert f"again     trading run market-crash --seed 8 --set {change}" in done.stdout
+    run_id = done.stdout.split()[1]
+    with up.coordinator() as coordinator:
+        listed = next(r for r in coordinator.get("/runs").json() if r["id"] == run_id)
+        shown = coordinator.get(f"/runs/{run_id}").json()
+    overrides = {"faults.crash.marketShock.change": "-6%", "seed": "8"}
+    assert listed["overrides"] == shown["overrides"] == overrides
+    assert shown["verdict"]["setup"]["overrides"] == overrides
+    assert f"changed: {change}, seed=8" in command(up, "runs").stdout
+    token = {"X-Service": "audit-correlator"}
+    journal = httpx.get(up.url["test-coordinator"] + "/journal", headers=token, timeout=60)
+    entries = [json.loads(line)["entry"] for line in journal.text.splitlines()[:3]]
+    assert entries[1][2] == "RunDescribed"
+    assert entries[1][3]["setup"] == shown["verdict"]["setup"]
+
+
+def test_a_text_is_run_again_by_the_name_of_its_scenario(up: Up) -> None:
+    text = Path("scenarios/exchange-downtime.yaml").read_text().replace("name: ex", "name: my-ex")
+    with up.coordinator() as coordinator:
+        run_id = coordinator.post("/runs", json={"text": text}).json()["id"]
+    verdict = finished(up, run_id)
+    assert verdict["command"].startswith("trading run my-exchange-downtime.yaml --seed ")
+
+
+def test_verdicts_are_signed_with_the_coordinator_s_key(tmp_path: Path) -> None:
+    """By anybody's means: the signature is that of the statement's bytes."""
+    private, public = new_key_pair()
+    (tmp_path / "key").write_text(private)
+    up = Up(tmp_path / "data", SIGNING_KEY_FILE=str(tmp_path / "key"))
+    try:
+        done = command(up, "run", "exchange-downtime")
+        assert done.returncode == 0, done.stdout + done.stderr
+        run_id = done.stdout.split()[1]
+        with up.coordinator() as coordinator:
+            shown = coordinator.get(f"/runs/{run_id}").json()
+    finally:
+        up.stop()
+    signed = shown["signed"]
+    statement, signature = signed["statement"].encode(), b64decode(signed["signature"])
+    assert signed["public_key"] == public
+    assert is_signed_by(public_key(public), statement, signature)
+    assert not is_signed_by(public_key(public), statement.replace(b"Pass", b"Fail"), signature)
+    told = json.loads(statement)
+    assert told["verdict"] == shown["verdict"]
+    assert told["plan"]["plan"]["name"] == "exchange-downtime"
+    assert "PRIVATE" not in (tmp_path / "data.log").read_text() + json.dumps(shown)
+
+
+def test_a_wrong_signing_key_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("no key")
+    with pytest.raises(RuntimeError, match=r"SIGNING_KEY: .*is no private key in PEM"):
+        Up(tmp_path / "data", SIGNING_KEY_FILE=str(tmp_path / "key"))
+
+
+def assert_market_goes_on(up: Up) -> None:
+    """Between runs everybody's journal grows though nobody asks for anything: the monitor and the
+    market have something to do in every second.
+    """
+
+    def length(service: str) -> int:
+        head: dict[str, int] = httpx.get(f"{up.url[service]}/journal/head").json()
+        return head["length"]
+
+    for service in ("market-data", "exchange", "risk-monitor"):
+        for _ in range(3):
+            before = length(service)
+            wait_for(f"{service} to go on", lambda s=service, n=before: length(s) > n, 20)
+
+
+@pytest.mark.parametrize("mode", ["virtual", "wall"])
+def test_time_goes_on_after_an_aborted_run(up: Up, mode: str) -> None:
+    ran = command(up, "run", "market-crash", "--set", f"clock.mode={mode}", "--detach")
+    assert ran.returncode == 0, ran.stderr
+    run_id = ran.stdout.split()[1]
+    assert command(up, "abort", run_id).returncode == 0
+    finished(up, run_id)
+    assert_market_goes_on(up)
 
 
 def test_the_journals_of_a_run_verify(up: Up) -> None:
     from trading.runtime.journal import from_ndjson, verify
 
     for service, url in up.url.items():
-        if not url.startswith("http") or service == "dashboard":
+        if service not in SERVICES:
             continue
         lines = httpx.get(url + "/journal", timeout=60).content.splitlines()
         length, _ = verify(from_ndjson(line) for line in lines)
@@ -69,7 +151,7 @@ def test_the_journals_of_a_run_verify(up: Up) -> None:
 
 
 def test_an_aborted_run_takes_its_fault_back(up: Up) -> None:
-    begun = command(up, "run", "exchange-downtime", "--set", "clock.speed=300", "--detach")
+    begun = command(up, "run", "exchange-downtime", "--set", "clock.speed=30", "--detach")
     assert begun.returncode == 0, begun.stderr
     run_id = begun.stdout.split()[1]
     with up.coordinator() as coordinator:
@@ -105,6 +187,33 @@ def test_a_run_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert finished(up, run_id)["outcome"] == "Pass"
     finally:
         up.stop()
+
+
+def test_two_requests_at_once_begin_one_run(up: Up) -> None:
+    """Whichever comes first: the other is refused, and destroys nothing."""
+
+    async def ask(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
+        return await client.post("/runs", json=body)
+
+    async def together(*bodies: dict[str, Any]) -> list[httpx.Response]:
+        headers = {"Authorization": f"Bearer {up.credentials['chaos_token']}"}
+        url = up.url["test-coordinator"]
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+            return await asyncio.gather(*(ask(client, body) for body in bodies))
+
+    slow = {"scenario": "exchange-downtime", "overrides": {"clock.speed": "300"}}
+    answers = asyncio.run(together(*[slow] * 8))
+    assert sorted(a.status_code for a in answers) == [202, *[409] * 7]
+    (begun,) = [a.json()["id"] for a in answers if a.status_code == 202]
+    assert all(begun in a.json()["detail"] for a in answers if a.status_code == 409)
+    assert finished(up, begun)["outcome"] == "Pass"
+
+    answers = asyncio.run(together(*[{**slow, "id": "only-one"}] * 8))
+    assert {a.status_code for a in answers} == {202}
+    assert {a.json()["id"] for a in answers} == {"only-one"}
+    assert finished(up, "only-one")["outcome"] == "Pass"
+    listed = httpx.get(up.url["test-coordinator"] + "/runs").json()
+    assert [r["id"] for r in listed].count("only-one") == 1
 
 
 def test_runs_need_the_token(up: Up) -> None:

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ import httpx
 import pytest
 
 from tests.api.load import RESTING, Load
-from tests.api.running import Up, wait_for
+from tests.api.running import Up, UpFromNothing, wait_for
+from tests.forked import command
 
 #: How often the ecosystem is killed under load; ``KILLS=200`` is the long version.
 KILLS = int(os.environ.get("KILLS", "4"))
@@ -31,7 +30,7 @@ def quoted(up: Up) -> bool:
 
 
 def test_ctrl_c_ends_it_with_streams_open_and_nothing_lost(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data")
+    up = UpFromNothing(tmp_path / "data")
     wait_for("a book", lambda: quoted(up))
     placed = up.exchange.order(**RESTING, newClientOrderId="kept").json()
     with httpx.stream("GET", up.url["risk-monitor"] + "/events", timeout=30) as events:
@@ -58,7 +57,7 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
         for number in range(KILLS):
             wait_for("a book", lambda: quoted(up))
             load = Load(up.client(), f"k{number}")
-            load.wait(up.url["risk-monitor"], 5 + 7 * (number % 5))
+            load.wait(up.url["risk-monitor"], up.operator, 5 + 7 * (number % 5))
             code, _ = up.stop(signal.SIGKILL)
             assert code == -signal.SIGKILL
             load.stop()
@@ -90,21 +89,14 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
     [
         ({"SIM_SPEED": "fast"}, "SIM_SPEED: Input should be a valid number"),
         ({"BIND_HOST": "0.0.0.0"}, "RISK_TOKEN: must be set"),  # noqa: S104
-        ({"API_KEY": "a"}, "API_SECRET: API_KEY and API_SECRET go together"),
+        ({"API_KEY": "a-key-of-the-exchange"}, "API_SECRET: API_KEY and API_SECRET go together"),
         ({"CHAOS_TOKEN_FILE": "/nowhere"}, "CHAOS_TOKEN_FILE: /nowhere: No such file"),
     ],
 )
 def test_a_wrong_setting_names_itself_and_stops_the_start(
     tmp_path: Path, environment: dict[str, str], said: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "trading.cli", "up"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, **environment},
-        timeout=60,
-    )
+    done = command("up", cwd=tmp_path, env=environment, timeout=60)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -113,13 +105,8 @@ def test_a_wrong_setting_names_itself_and_stops_the_start(
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     up = Up(tmp_path / "first")
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "trading.cli", "up", "--data", str(tmp_path / "second")],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PORT_OFFSET": str(up.offset)},
-            timeout=60,
-        )
+        environment = {"PORT_OFFSET": str(up.offset)}
+        done = command("up", "--data", str(tmp_path / "second"), env=environment, timeout=60)
         assert done.returncode == 2
         assert f"{8082 + up.offset} (market-data): Address already in use" in done.stderr
     finally:

@@ -33,6 +33,18 @@ class Database:
     def back(self) -> None:
         self.admin.execute("ALTER DATABASE range ALLOW_CONNECTIONS true")
 
+    def become_a_replica(self) -> None:
+        """What a failover does to those who are connected: reading goes on, writing does not."""
+        self._set_read_only("on")
+
+    def become_the_primary(self) -> None:
+        self._set_read_only("off")
+
+    def _set_read_only(self, value: str) -> None:
+        self.admin.execute("SET default_transaction_read_only = off")
+        self.admin.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        self.admin.execute("SELECT pg_reload_conf()")
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
@@ -40,6 +52,27 @@ def database(tmp_path: Path) -> Iterator[Database]:
         made = Database(server)
         yield made
         made.admin.close()
+
+
+def test_a_failover_is_survived(tmp_path: Path, database: Database) -> None:
+    """A database that refuses to write is as good as none: it says so, and goes on by itself."""
+    up = Up(tmp_path / "data", JOURNAL="postgres", DATABASE_URL=database.url)
+    try:
+        wait_for("a book", lambda: quoted(up))
+        database.become_a_replica()
+        for service in ("exchange", "risk-monitor"):
+            ready = up.url[service] + "/ready"
+            wait_for("the trouble", lambda url=ready: httpx.get(url).status_code == 503)
+            assert "read-only transaction" in httpx.get(ready).json()["problem"]
+            assert httpx.get(up.url[service] + "/health").status_code == 200
+        unsure = up.exchange.order(**RESTING, newClientOrderId="unsure")
+        assert unsure.json()["code"] in (-1007, -1008)
+        database.become_the_primary()
+        wait_for("the journal", lambda: httpx.get(ready).status_code == 200)
+        assert up.exchange.order(**RESTING, newClientOrderId="after").status_code == 200
+    finally:
+        up.stop()
+    assert "the journal cannot be written" in (tmp_path / "data.log").read_text()
 
 
 def test_it_says_so_keeps_what_it_has_and_catches_up(tmp_path: Path, database: Database) -> None:

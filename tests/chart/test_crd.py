@@ -108,7 +108,10 @@ def test_every_shipped_scenario_fits(path: Path) -> None:
         (("spec", "expect"), []),
         (("spec", "seed"), -1),
         (("spec", "seed"), "7"),
-        (("spec", "clock", "speed"), 0),
+        (("spec", "clock"), {"speed": 0}),
+        (("spec", "clock"), {"speed": 3601}),
+        (("spec", "clock"), {"speed": "fast"}),
+        (("spec", "clock"), {"mode": "real"}),
         (("spec", "faults", 0, "duration"), "soon"),
         (("spec", "faults", 0, "marketShock", "change"), "fifteen"),
         (("spec", "faults", 0, "name"), "Crash!"),
@@ -139,6 +142,27 @@ def test_a_price_may_be_text_or_a_number() -> None:
         whole["spec"]["market"] = {"initialPrices": {"BTC": price}}
         check(whole)
         assert unknown(schema(), whole) == []
+
+
+@pytest.mark.parametrize(
+    "clock",
+    [{"mode": "wall"}, {"mode": "wall", "speed": 60}, {"mode": "virtual", "speed": 0.5}, {}],
+)
+def test_either_clock_fits(clock: dict[str, Any]) -> None:
+    whole = document(ROOT / "scenarios" / "market-crash.yaml")
+    whole["spec"]["clock"] = clock
+    check(whole)
+    assert unknown(schema(), whole) == []
+
+
+def test_the_clock_is_explained() -> None:
+    """As ``kubectl explain chaos.spec.clock`` has it: what each mode is, and each one's speed."""
+    clock = schema()["properties"]["spec"]["properties"]["clock"]
+    assert "ecosystem" in clock["description"]
+    assert set(clock["properties"]) == {"mode", "speed", "start"}
+    for name in ("mode", "speed"):
+        said = clock["properties"][name]["description"]
+        assert "virtual:" in said and "wall:" in said
 
 
 def test_what_the_definition_cannot_say_the_model_still_does(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.chart.rendering import (
     ALL,
     API_CLIENTS,
     CHART,
+    ENVIRONMENTS,
     TASKS,
     Pod,
     manifests,
@@ -166,7 +167,9 @@ def test_chaos_is_where_it_is_switched_on() -> None:
         for service in SERVICES:
             env = {one["name"]: one["value"] for one in of(name, service).container["env"]}
             assert env["ENABLE_CHAOS_SCENARIOS"] == said
-            assert ("CHAOS_TOKEN_FILE" in env) == (name == "dev")
+            coordinator = service == "test-coordinator"
+            assert ("CHAOS_TOKEN_FILE" in env) == (name == "dev" and coordinator)
+            assert ("CHAOS_TOKEN_SHA256_FILE" in env) == (name == "dev" and not coordinator)
 
 
 def test_a_digest_goes_before_a_tag_and_a_mirror_before_both() -> None:
@@ -208,3 +211,24 @@ def test_another_database_job_has_another_name() -> None:
     assert named() == named("--set", "logLevel=debug")
     assert named() != named("--set", "image.tag=0.2.0")
     assert named().startswith("trading-database-")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_journals_from_between_runs_fit_into_the_volume(environment: str) -> None:
+    """With half as much again for what PostgreSQL needs around them, and its own logs."""
+    found = manifests(environment)
+    kept = sum(
+        int(variable["value"]) * 1_000_000 * one["spec"]["replicas"]
+        for one in found
+        if one["kind"] == "Deployment"
+        for variable in one["spec"]["template"]["spec"]["containers"][0].get("env", ())
+        if variable["name"] == "JOURNAL_RETENTION"
+    )
+    (postgres,) = (
+        one
+        for one in found
+        if one["kind"] == "StatefulSet" and one["metadata"]["name"].endswith("postgres")
+    )
+    (claim,) = postgres["spec"]["volumeClaimTemplates"]
+    size = claim["spec"]["resources"]["requests"]["storage"]
+    assert 0 < kept * 1.5 + 500_000_000 < int(size.removesuffix("Gi")) * 2**30

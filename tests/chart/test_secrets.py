@@ -98,14 +98,27 @@ def test_with_tls_the_stores_refuse_to_do_without() -> None:
     assert ways == {"local", "hostssl"}
 
 
+def test_only_who_shows_a_token_has_it() -> None:
+    found = texts("dev")
+    for token, holders in (
+        ("chaos-token", {"test-coordinator", "operator"}),
+        ("read-token", {"risk-monitor"}),
+    ):
+        assert {name for name in found if token in found[name]} == holders
+        (text,) = {found[name][token] for name in holders}
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        assert {found[name][f"{token}-sha256"] for name in SERVICES} == {digest}
+
+
 def test_no_two_are_alike_but_the_chaos_token() -> None:
     found = texts("dev")
-    chaos = {found[name].pop("chaos-token") for name in SERVICES}
+    chaos = {found["test-coordinator"]["chaos-token"], found["operator"]["chaos-token"]}
     assert len(chaos) == 1
     tokens = [found[name]["link-token"] for name in SERVICES]
     passwords = [found["database"][name] for name in SERVICES]
     others = [found["postgres"]["password"], found["redis"]["password"], *chaos]
-    made = [*tokens, *passwords, *others, found["exchange"]["api-secret"]]
+    own = [found["risk-monitor"]["risk-token"], found["risk-monitor"]["read-token"]]
+    made = [*tokens, *passwords, *others, *own, found["exchange"]["api-secret"]]
     assert len(set(made)) == len(made)
     assert min(len(one) for one in made) >= 32
 
@@ -120,7 +133,8 @@ def test_no_secret_stands_anywhere_else(name: str) -> None:
     for pod in pods(manifests(name)):
         for one in pod.container.get("env", []):
             assert set(one) == {"name", "value"}
-            secret = any(word in one["name"] for word in ("TOKEN", "SECRET", "PASSWORD", "API_KEY"))
+            words = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "SIGNING_KEY")
+            secret = any(word in one["name"] for word in words)
             assert not secret or one["name"].endswith("_FILE") or "AUTH" in one["name"], one
 
 
@@ -150,8 +164,44 @@ def test_existing_ones_are_mounted_instead() -> None:
     assert set(found["exchange"]) == {"our-exchange"}
     assert set(found["database"]) == {"our-database"}
     assert set(found["market-data"]) == {"range-market-data", "our-price-keys"}
+    assert set(found["test-coordinator"]) == {"range-test-coordinator", "our-verdict-key"}
     assert set(found["custodian"]) == {"range-custodian"}
     assert set(texts("everything")) == set(texts("dev")) - {"exchange", "database"}
+
+
+def _signing(*args: str, name: str = "dev") -> dict[str, tuple[dict[str, Any], str]]:
+    """Who mounts a Secret "ours", or is told of a key: the Secret, and where the key shall be."""
+    found = {}
+    for pod in pods(rendered(*args, values=ALL[name])):
+        variables = {one["name"]: one["value"] for one in pod.container.get("env", [])}
+        mounted = _mounted(pod.spec).get("ours", {})
+        if mounted or any("SIGNING_KEY" in variable for variable in variables):
+            found[pod.component] = mounted, variables.get("SIGNING_KEY_FILE", "")
+    return found
+
+
+def test_the_key_for_verdicts_reaches_the_coordinator_alone() -> None:
+    ((component, (volume, file)),) = _signing("--set", "signing.existingSecret=ours").items()
+    assert component == "test-coordinator"
+    assert volume["secret"] == {
+        "secretName": "ours",
+        "defaultMode": 0o440,
+        "items": [{"key": "signing-key", "path": "signing-key"}],
+    }
+    (pod,) = (p for p in pods(manifests("everything")) if p.component == component)
+    (path,) = (
+        mount["mountPath"]
+        for mount in pod.container["volumeMounts"]
+        if mount["name"] == volume["name"]
+    )
+    assert file == f"{path}/signing-key"
+
+
+def test_no_key_for_verdicts_is_asked_for_that_is_not_there_or_has_nothing_to_sign() -> None:
+    assert _signing() == {}
+    without = ("--set", "chaos.enabled=false", "--set", "signing.existingSecret=ours")
+    assert _signing(*without) == {}
+    assert _signing("--set", "signing.existingSecret=ours", name="prod") == {}
 
 
 def test_they_are_kept_and_production_makes_none() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,24 +11,28 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-TRADING = [sys.executable, "-m", "trading.cli"]
+from tests.evidence.small_run import TEXT
+from tests.forked import command
 
 
-def trading(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path("services").resolve())}
-    done = subprocess.run(
-        [*TRADING, *args], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+def trading(
+    *args: str, cwd: Path | None = None, forked: bool = True
+) -> subprocess.CompletedProcess[str]:
+    done = command(*args, cwd=cwd, forked=forked)
     assert "Traceback" not in done.stderr
     assert "\x1b[" not in done.stdout, "colours where there is no terminal"
     return done
 
 
 def test_pass_is_0_and_progress_comes_as_plain_lines() -> None:
-    done = trading("run", "strategy-malfunction")
+    done = trading("run", "strategy-malfunction", forked=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for text in ("phase SteadyState", "verified", "alert runaway-orders", "Pass", "recovery"):
         assert text in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["beside", "order-rate", "on", "firm-momentum", "0:07:06"] in [x[:5] for x in lines]
+    assert ["expected", "runaway-orders", "on", "firm-momentum"] in [x[:4] for x in lines]
+    assert ["again", "trading", "run", "strategy-malfunction", "--seed", "9"] in lines
 
 
 def test_fail_is_1_and_says_why() -> None:
@@ -36,6 +41,9 @@ def test_fail_is_1_and_says_why() -> None:
     )
     assert done.returncode == 1
     assert "MISSED" in done.stdout and "switched off" in done.stdout
+    assert "changed   controls.disable=[runaway-orders]" in done.stdout
+    again = "again     trading run strategy-malfunction --seed 9 --set "
+    assert f"{again}'controls.disable=[runaway-orders]'" in done.stdout
     assert "phase" not in done.stdout
 
 
@@ -60,6 +68,11 @@ def test_inconclusive_is_3() -> None:
         (["scenario", "new", "Not A Name"], "Not A Name"),
         (["scenario", "validate", "no-such.yaml", "market-crash"], "no-such.yaml"),
         (["audit", "verify", "/no/such"], "/no/such"),
+        (["audit", "verify", ".", "--root", "12"], "64 hexadecimal digits"),
+        (["audit", "verify", ".", "--public-key", "/no/such"], "--public-key /no/such"),
+        (["run", "market-crash", "--sign", "README.md"], "--sign needs --report"),
+        (["run", "market-crash", "--report", ".", "--sign", "README.md"], "no private key"),
+        (["keys", "new", "/no/such/key"], "/no/such/key: No such file"),
         (["sceanrio"], "sceanrio"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
@@ -89,8 +102,8 @@ def test_every_shipped_scenario_is_valid_and_listed() -> None:
 
 
 def test_help_teaches() -> None:
-    for command in ([], ["run"], ["scenario"], ["audit", "verify"], ["schema"]):
-        done = trading(*command, "--help")
+    for words in ([], ["run"], ["scenario"], ["audit", "verify"], ["schema"]):
+        done = trading(*words, "--help")
         assert done.returncode == 0 and len(done.stdout) > 100
     assert "Exit code" in trading("run", "--help").stdout
 
@@ -104,15 +117,18 @@ def test_schema_is_a_json_schema() -> None:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("run") / "report"
-    done = trading("run", "strategy-malfunction", "--quiet", "--report", str(directory))
+    """Of a run that is over in a moment."""
+    directory = tmp_path_factory.mktemp("run")
+    (directory / "dark.yaml").write_text(TEXT, encoding="utf-8")
+    done = trading("run", "dark.yaml", "--quiet", "--report", "report", cwd=directory)
     assert done.returncode == 0, done.stdout
-    return directory
+    return directory / "report"
 
 
 def test_report_has_everything(report: Path) -> None:
     names = {p.name for p in report.iterdir()}
-    assert names == {"verdict.json", "junit.xml", "report.html", "summary.svg", "journals"}
+    evidence = {"plan.json", "verdict.json", "journals"}
+    assert names == evidence | {"junit.xml", "report.html", "summary.svg"}
     assert len(list((report / "journals").iterdir())) == 8
     suite = ET.parse(report / "junit.xml").getroot().find("testsuite")
     assert suite is not None and suite.get("failures") == "0"
@@ -121,6 +137,50 @@ def test_report_has_everything(report: Path) -> None:
 def test_audit_verify_accepts_what_was_written(report: Path) -> None:
     done = trading("audit", "verify", str(report))
     assert done.returncode == 0 and "every chain holds" in done.stdout
+    root = json.loads((report / "verdict.json").read_text())["audit"]["root"]
+    assert f"root {root}" in done.stdout
+    assert trading("audit", "verify", str(report), "--root", root).returncode == 0
+    done = trading("audit", "verify", str(report), "--root", "0" * 64)
+    assert done.returncode == 1 and "root: the copy says 0000" in done.stdout
+
+
+def test_a_forged_verdict_is_named(report: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(report, tmp_path / "copy"))
+    text = (copy / "verdict.json").read_text()
+    (copy / "verdict.json").write_text(text.replace('"outcome": "Pass"', '"outcome": "Fail"', 1))
+    done = trading("audit", "verify", str(copy))
+    assert done.returncode == 1
+    assert 'verdict.json: outcome: the file says "Fail", computed "Pass"' in done.stdout
+
+
+def test_a_pair_of_keys_signs_and_checks(tmp_path: Path) -> None:
+    made = trading("keys", "new", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    key = tmp_path / "evidence.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert "PUBLIC" in (tmp_path / "evidence.key.pub").read_text()
+    (tmp_path / "dark.yaml").write_text(TEXT, encoding="utf-8")
+    run = ("run", "dark.yaml", "--quiet", "--report", "out", "--sign", "evidence.key")
+    assert trading(*run, cwd=tmp_path).returncode == 0
+    check = ("audit", "verify", "out", "--public-key", "evidence.key.pub")
+    done = trading(*check, cwd=tmp_path)
+    assert done.returncode == 0 and "not checked" not in done.stdout, done.stdout
+    assert "was not checked" in trading(*check[:3], cwd=tmp_path).stdout
+    assert trading("keys", "new", "other", cwd=tmp_path).returncode == 0
+    done = trading(*check[:-1], "other.pub", cwd=tmp_path)
+    assert done.returncode == 1 and "statement.sig: is no signature" in done.stdout
+
+
+def test_keys_are_never_overwritten(tmp_path: Path) -> None:
+    for there in ("mine", "mine.pub"):
+        (tmp_path / there).write_text("precious")
+        done = trading("keys", "new", str(tmp_path / "mine"))
+        assert done.returncode == 2 and f"{there} exists already" in done.stderr
+        assert (tmp_path / there).read_text() == "precious"
+        (tmp_path / there).unlink()
+        assert not list(tmp_path.iterdir())
+    assert trading("keys", "new", str(tmp_path)).returncode == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"evidence.key", "evidence.key.pub"}
 
 
 def tampered(path: Path) -> None:
@@ -161,3 +221,34 @@ def test_audit_verify_finds_damage(
     done = trading("audit", "verify", str(copy))
     assert done.returncode == 1, done.stdout
     assert service in done.stdout
+
+
+@pytest.mark.parametrize("text", ["[/foo]", "\\e]0;owned\\a", "one\\nPass  two", "\\x9b31m"])
+def test_a_description_is_text_whatever_is_in_it(tmp_path: Path, text: str) -> None:
+    """It was a traceback, and exit code 1 says that what was tested has failed."""
+    file = tmp_path / "hostile.yaml"
+    shipped = Path("scenarios/strategy-malfunction.yaml").read_text(encoding="utf-8")
+    written = shipped.replace("  description:", f'  description: "{text}" #', 1)
+    assert written != shipped
+    file.write_text(written, encoding="utf-8")
+    done = trading("run", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    head = done.stdout.splitlines()[0]
+    assert head.split(" · ")[2] == text.replace("\\e", "\\x1b").replace("\\a", "\\x07").replace(
+        "\\n", " "
+    )
+    as_json = trading("run", str(file), "--json").stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", as_json) and json.loads(as_json)
+
+
+def test_a_command_that_breaks_is_no_verdict(tmp_path: Path) -> None:
+    """Python's own exit code for a traceback is 1, and so is that of a Fail."""
+    broken = "import trading.embedded.run as r; r.run_plan = lambda *_, **__: 1 / 0;"
+    code = f"{broken} from trading.cli.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "strategy-malfunction", "--quiet"],
+        env={**os.environ, "PYTHONPATH": str(Path("services").resolve())},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 5 and "ZeroDivisionError" in done.stderr

@@ -84,6 +84,21 @@ def test_an_existing_secret_is_a_folder_that_must_be_named() -> None:
     assert mount["bind"] == {"create_host_path": False}
 
 
+def test_a_secret_that_may_be_left_out_is_one_file_that_a_variable_names() -> None:
+    found = manifests()
+    item = {"key": "signing-key", "path": "key"}
+    pod(found)["volumes"][0]["secret"] = {"secretName": "signing-key", "items": [item]}
+    pod(found)["containers"][0]["env"].append({"name": "SIGNING_KEY_FILE", "value": "/run/x/key"})
+    service = made(found).compose["services"]["exchange"]
+    (mount,) = service["volumes"]
+    assert mount["source"] == "${SIGNING_KEY_FILE:-/dev/null}"
+    assert mount["target"] == "/run/secrets/trading/key"
+    assert service["environment"]["SIGNING_KEY_FILE"] == "${SIGNING_KEY_FILE:+/run/x/key}"
+    pod(found)["volumes"][0]["secret"]["items"] = []
+    with pytest.raises(NotUnderstood, match="Secret signing-key must be one file"):
+        made(found)
+
+
 def test_configuration_is_mounted_from_the_chart_where_it_is_there_word_for_word() -> None:
     written = made(manifests())
     assert written.files == {PurePosixPath("compose/dev/exchange/fees.yaml"): "maker: 0\n"}

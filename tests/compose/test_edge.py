@@ -101,6 +101,64 @@ def test_a_connection_broken_on_one_side_breaks_on_the_other() -> None:
     asyncio.run(check())
 
 
+def test_the_side_that_has_not_ended_is_cut_off_once_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(edge, "HALF_OPEN", 0.2)
+
+    async def of_the_service() -> None:
+        """The client has ended; what the service still says keeps the connection open."""
+        cut_off, over = asyncio.Event(), asyncio.Event()
+
+        async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            for _ in range(5):
+                writer.write(b"more")
+                await asyncio.sleep(0.1)
+            await cut_off.wait()
+            await closed(writer)
+            over.set()
+
+        async with answering(keep) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write_eof()
+            async with asyncio.timeout(5):
+                assert await reader.readexactly(20) == b"more" * 5
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+            await closed(writer)
+            cut_off.set()
+            await over.wait()
+
+    asyncio.run(of_the_service())
+
+
+def test_a_client_is_cut_off_that_stays_though_the_service_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(edge, "HALF_OPEN", 0.2)
+
+    async def check() -> None:
+        cut_off = asyncio.Event()
+
+        async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write_eof()
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+            cut_off.set()
+            await closed(writer)
+
+        async with answering(end) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b""
+            # Nothing more comes from this client, and it does not close.
+            async with asyncio.timeout(5):
+                await cut_off.wait()
+            await closed(writer)
+
+    asyncio.run(check())
+
+
 @pytest.mark.parametrize(
     "arguments,said",
     [

@@ -8,6 +8,8 @@ import yaml
 from compose_spec import ComposeSpecification  # type: ignore[attr-defined]
 
 from trading.deploy.secrets import files
+from trading.hosting.settings import load_settings
+from trading.scenario.signing import new_key_pair
 from trading.topology import INFRASTRUCTURE, PUBLISHED, SERVICES, callers, may_connect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -80,6 +82,44 @@ def test_each_component_s_secrets_are_mounted_by_it_alone(name: str) -> None:
                     if key.endswith("_FILE") and value.startswith("/run/secrets/trading/")
                 }
                 assert asked <= files()[component]
+
+
+def test_the_key_for_verdicts_is_a_file_that_the_coordinator_alone_may_be_given() -> None:
+    """Where none is given it has an empty file, and is told of none."""
+    where = "/run/secrets/signing/signing-key"
+    for name in NAMES:
+        given, told = {}, {}
+        for component, found in compose(name)["services"].items():
+            if "SIGNING_KEY" in str(found):
+                (given[component],) = (v for v in found["volumes"] if "SIGNING" in v["source"])
+                told[component] = found["environment"]["SIGNING_KEY_FILE"]
+        if name == "docker-compose.prod.yml":
+            # No chaos, no verdicts.
+            assert given == told == {}
+            continue
+        assert told == {"test-coordinator": f"${{SIGNING_KEY_FILE:+{where}}}"}
+        assert given == {
+            "test-coordinator": {
+                "type": "bind",
+                "source": "${SIGNING_KEY_FILE:-/dev/null}",
+                "target": where,
+                "read_only": True,
+                "bind": {"create_host_path": False},
+            }
+        }
+
+
+def test_a_variable_that_names_no_file_is_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Compose passes one on that is not set."""
+    key, _ = new_key_pair()
+    (tmp_path / "key").write_text(key)
+    monkeypatch.chdir(tmp_path)
+    for named, wanted in (("", None), (str(tmp_path / "key"), key.strip())):
+        monkeypatch.setenv("SIGNING_KEY_FILE", named)
+        found = load_settings().signing_key
+        assert (found.get_secret_value() if found else None) == wanted
 
 
 def test_the_fixed_ports_are_published_on_loopback_by_the_edge_alone() -> None:

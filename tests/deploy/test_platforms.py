@@ -73,6 +73,7 @@ def test_lines_of_both_platforms() -> None:
     assert on_compose._line(f"risk-monitor-1  | {time} a | b") == Line(
         time, "risk-monitor", "a | b"
     )
+    assert on_compose._line(f"\x1b[2Kexchange-1  | {time} a") == Line(time, "exchange", "a")
     assert on_kubernetes._line(f"[pod/trading-exchange-6d/exchange] {time} a b") == Line(
         time, "exchange", "a b"
     )
@@ -100,6 +101,8 @@ def test_variables_are_those_of_the_compose_files() -> None:
     assert "ENABLE_CHAOS_SCENARIOS=false\n" in found[Path("env/prod.env")]
     assert "ENABLE_CHAOS_SCENARIOS=true\n" in found[Path("env/dev.env")]
     assert "#TRADING_SECRETS_DIR=\n" in found[Path("env/prod.env")]
+    assert "\n#SIGNING_KEY_FILE=\n" in found[Path("env/dev.env")]
+    assert "SIGNING_KEY" not in found[Path("env/prod.env")]
     for text in found.values():
         assert "token" not in text.lower() and "password" not in text.lower()
 

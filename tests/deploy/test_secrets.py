@@ -76,9 +76,30 @@ def test_no_two_secrets_are_the_same_but_where_two_must_know_it(tmp_path: Path) 
     assert len(set(own)) == len(own) - own.count(chaos) + 1
 
 
+def test_only_who_shows_a_token_has_it(tmp_path: Path) -> None:
+    make(tmp_path)
+    found = contents(tmp_path)
+    for token, holders in (
+        ("chaos-token", ["operator", "test-coordinator"]),
+        ("read-token", ["risk-monitor"]),
+    ):
+        assert [name.split("/")[0] for name in found if name.endswith(f"/{token}")] == holders
+        digest = sha256(found[f"{holders[0]}/{token}"].encode()).hexdigest()
+        assert {found[f"{name}/{token}-sha256"] for name in SERVICES} == {digest}
+
+
+def test_a_token_that_a_service_had_before_there_was_its_hash_goes(tmp_path: Path) -> None:
+    make(tmp_path)
+    token = (tmp_path / "test-coordinator" / "chaos-token").read_text()
+    (tmp_path / "exchange" / "chaos-token").write_text(token)
+    assert make(tmp_path) == []
+    assert not (tmp_path / "exchange" / "chaos-token").exists()
+    assert (tmp_path / "test-coordinator" / "chaos-token").read_text() == token
+
+
 def test_without_chaos_nobody_has_a_token(tmp_path: Path) -> None:
     make(tmp_path, chaos=False)
-    assert not [name for name in contents(tmp_path) if name.endswith("chaos-token")]
+    assert not [name for name in contents(tmp_path) if "chaos-token" in name]
 
 
 def test_nobody_else_can_read_them(tmp_path: Path) -> None:
@@ -117,6 +138,7 @@ def test_every_service_gets_only_its_own(service: str) -> None:
     assert {"link-token", "link-peers", "database-url"} <= files()[service]
     assert ("api-secret" in files()[service]) == (service == "exchange")
     assert ("risk-token" in files()[service]) == (service == "risk-monitor")
+    assert ("chaos-token" in files()[service]) == (service == "test-coordinator")
 
 
 def test_an_api_key_has_the_form_that_the_exchange_takes(tmp_path: Path) -> None:

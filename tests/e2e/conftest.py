@@ -5,11 +5,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from pytest_kind import KindCluster
 
 from tests.api.running import wait_for
-from tests.e2e.deployment import PROJECT, Deployment, ready
+from tests.e2e.deployment import PROJECT, Deployment, need_cluster, ready
+from tests.e2e.operator import NAMESPACE, Release
 from trading.topology import SERVICES
 
 
@@ -39,3 +42,25 @@ def deployment() -> Iterator[Deployment]:
         yield made
     finally:
         made.compose("down", "--volumes", "--remove-orphans", check=False)
+
+
+@pytest.fixture(scope="module")
+def release() -> Iterator[Release]:
+    """A release of the chart with its operator, in a namespace of its own."""
+    need_cluster()
+    kind = KindCluster(
+        "trading",
+        kubeconfig=Path(os.environ["KUBECONFIG"]),
+        kind_path=Path(shutil.which("kind") or "kind"),
+        kubectl_path=Path(shutil.which("kubectl") or "kubectl"),
+    )
+    made = Release(kind)
+    began = time.monotonic()
+    made.install()
+    print(f"\nhelm install to all ready: {time.monotonic() - began:.1f} s", flush=True)
+    yield made
+    if made.kubectl("get", "secret", "--selector=owner=helm", "--output=name").strip():
+        made.uninstall()
+    made.kubectl("delete", "chaos", "--all", "--wait=false")
+    made.kubectl("delete", "pvc", "--all")
+    made.kind.kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=120s")

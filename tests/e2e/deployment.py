@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import yaml
 
 from tests.api.running import Client
-from trading.topology import SERVICES, TRADING_ENGINE
+from trading.embedded.api import run
+from trading.scenario.result import Verdict
+from trading.topology import SERVICES, TEST_COORDINATOR, TRADING_ENGINE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "trading-e2e"
-#: Every commit waits for the disk of a machine with two cores that the tests share: at 20, a pause
-#: of 200 ms is already the four seconds after which a silent venue is down.
-SPEED = "10"
+#: The ceiling of a run's clock, simulated seconds per wall second, where something is done in the
+#: middle of it: without one the run would be over. Nothing of its verdict depends on it.
+UNHURRIED = 10
 #: Containers that do their work and end.
 ONCE = ("secrets", "database")
 CONNECT = """
@@ -51,7 +54,6 @@ class Deployment:
     def compose(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
             ["docker", "compose", "--project-name", PROJECT, *words],
-            env={**os.environ, "SIM_SPEED_LIMIT": SPEED},
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -101,7 +103,6 @@ class Deployment:
                 **os.environ,
                 "COMPOSE_PROJECT_NAME": PROJECT,
                 "DATA_DIR": "/nonexistent",
-                "SIM_SPEED_LIMIT": SPEED,
             },
             cwd=ROOT,
             capture_output=True,
@@ -112,12 +113,15 @@ class Deployment:
     def strategies(self, instance: int) -> list[dict[str, Any]]:
         """Of one of several trading engines."""
         reading = (
-            "import os, urllib.request as r;"
+            "import os, sys, urllib.request as r;"
             "host = os.environ['BIND_HOST'].split(',')[0];"
-            "print(r.urlopen(f'http://{host}:8083/api/v1/strategies').read().decode())"
+            "asked = r.Request(f'http://{host}:8083/api/v1/strategies');"
+            "asked.add_header('Authorization', f'Bearer {sys.argv[1]}');"
+            "print(r.urlopen(asked).read().decode())"
         )
         words = ("exec", "-T", "--index", str(instance), TRADING_ENGINE, "python3", "-c", reading)
-        found: list[dict[str, Any]] = json.loads(self.compose(*words))
+        token = self.secret("risk-monitor", "read-token")
+        found: list[dict[str, Any]] = json.loads(self.compose(*words, token))
         return found
 
     def exchange(self) -> Client:
@@ -152,6 +156,24 @@ def linked(service: str) -> dict[str, str]:
     """What a service depends on, and ``ok`` or what is wrong with it."""
     found: dict[str, str] = httpx.get(url(service) + "/ready").json()["dependencies"]
     return found
+
+
+def as_embedded(run_id: str, scenario: str) -> Verdict:
+    """Hold a run's verdict against the embedded runtime's: the same, to the microsecond, and the
+    same journals, byte for byte. Returns the latter.
+    """
+    wanted = run(scenario)
+    found = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=30).json()["verdict"]
+    known = plain(wanted)
+    # What differs: by which clock, and how the scenario was named.
+    for part in known.keys() - {"clock", "command"}:
+        assert found[part] == known[part], part
+    return wanted
+
+
+def plain(value: object) -> Any:
+    """As it is read from JSON."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _image(service: dict[str, Any]) -> bool:

@@ -1,23 +1,25 @@
 """The release of the chart that the operator's tests run in, as its users handle it."""
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 from kubernetes import client, config
 from pyhelm3 import Client as Helm
 from pytest_kind import KindCluster
 
 from tests.api.running import wait_for
-from tests.e2e.deployment import ROOT, SPEED
-from trading.embedded.api import run
-from trading.units import SECOND
+from tests.e2e.deployment import ROOT, UNHURRIED, plain, url
+from tests.e2e.deployment import as_embedded as run_as_embedded
+from trading.scenario.result import Verdict
+from trading.topology import TEST_COORDINATOR
 from trading_operator.policies import RECOVER_BY
 from trading_operator.resource import GROUP, PLURAL, VERSION
+from trading_operator.status import Status, judged
 
 NAMESPACE = "trading-operator-e2e"
 RELEASE = "trading"
@@ -27,7 +29,6 @@ VALUES: dict[str, Any] = {
     "grafana": {"enabled": False},
     "jaeger": {"enabled": False},
     "otelCollector": {"enabled": False},
-    "simulation": {"speedLimit": int(SPEED)},
 }
 #: A policy of somebody else that defeats every partition.
 HOLE: dict[str, Any] = {
@@ -136,6 +137,11 @@ class Release:
         said = self.kubectl("exec", "deploy/trading-operator", "--", "python3", "-c", read)
         return float(next(x.split()[1] for x in said.splitlines() if x.startswith(f"{name} ")))
 
+    def waited(self, run_id: str) -> dict[str, float]:
+        """By service, for how many wall seconds the run waited for it."""
+        found = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=30).json()["waited"]
+        return {name: float(seconds) for name, seconds in found.items()}
+
     def events(self, name: str) -> list[str]:
         found = self.core.list_namespaced_event(
             NAMESPACE, field_selector=f"involvedObject.name={name}"
@@ -160,7 +166,6 @@ def dark(name: str = "exchange-dark", **spec: Any) -> dict[str, Any]:
         "spec": {
             "description": "The risk monitor cannot reach the exchange for three minutes",
             "seed": 3,
-            "clock": {"speed": int(SPEED)},
             "steadyState": {"for": "30s", "within": "10m"},
             "faults": [
                 {
@@ -180,6 +185,11 @@ def dark(name: str = "exchange-dark", **spec: Any) -> dict[str, Any]:
     }
 
 
+def unhurried(name: str = "exchange-dark", **spec: Any) -> dict[str, Any]:
+    """The same, at a pace at which something can be done in the middle of it."""
+    return dark(name, clock={"speed": UNHURRIED}, **spec)
+
+
 def timed(what: str, condition: Callable[[], Any], seconds: float = 120) -> Any:
     began = time.monotonic()
     found = wait_for(what, condition, seconds)
@@ -187,24 +197,12 @@ def timed(what: str, condition: Callable[[], Any], seconds: float = 120) -> Any:
     return found
 
 
-def seconds(text: str) -> float:
-    """``1m30s`` as the status has it."""
-    units = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+)(ms|[dhms])", text))
-
-
-def as_embedded(status: dict[str, Any], scenario: str) -> None:
-    """The same verdict, and the same times as the same file has in virtual time: but for what a
-    cluster's clock, ten times as fast, can be late.
+def as_embedded(status: dict[str, Any], scenario: str) -> Verdict:
+    """Hold what the resource tells against what the operator would tell of the embedded runtime's
+    verdict, and that against the run's own. Returns the embedded one.
     """
-    verdict = run(scenario)
-    assert status["verdict"] == verdict.outcome
-    met = {e.label: e.met for e in verdict.expectations}
-    assert {e["label"]: e["met"] for e in status["expectations"]} == met
-    for known, found in zip(verdict.faults, status["faults"], strict=True):
-        for at, told in (
-            (known.requested_at, found["requestedAt"]),
-            (known.injected_at, found["injectedAt"]),
-            (known.ended_at, found["endedAt"]),
-        ):
-            assert abs(seconds(told) - (at - verdict.started_at) / SECOND) < 30, (told, at)
+    verdict = run_as_embedded(str(status["run"]), scenario)
+    told = plain(judged(Status(), verdict, generation=0, now=0))
+    for part in ("phase", "verdict", "detect", "recover", "faults", "expectations"):
+        assert status.get(part) == told.get(part), part
+    return verdict

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.api.running import Client, wait_for
-from tests.e2e.deployment import ROOT, Deployment, linked, ready, url
+from tests.e2e.deployment import ROOT, Deployment, as_embedded, linked, ready, url
 from tests.observability.prometheus import drawn
 from trading.topology import (
     AUDIT_CORRELATOR,
@@ -26,6 +26,7 @@ from trading.topology import (
     TRADING_ENGINE,
     may_connect,
 )
+from trading.units import SECOND
 
 
 def test_every_component_runs(deployment: Deployment) -> None:
@@ -87,11 +88,22 @@ def test_prometheus_reads_every_service(deployment: Deployment) -> None:
     wait_for("every service to be read", lambda: set(SERVICES) <= up())
 
 
-def test_a_scenario_passes(deployment: Deployment) -> None:
+def test_a_scenario_passes_as_in_the_embedded_runtime(deployment: Deployment) -> None:
+    began = time.monotonic()
     done = deployment.run("scenario", "run", "market-crash")
+    wall = time.monotonic() - began
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Pass" in done.stdout
+    run_id = done.stdout.split()[1]
+    verdict = as_embedded(run_id, "market-crash")
+    simulated = (verdict.ended_at - verdict.started_at) / SECOND
+    waited = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=30).json()["waited"]
+    print(
+        f"market-crash from the command to its verdict {wall:.1f} s, {simulated / wall:.0f}"
+        f" simulated seconds per second; waited: {waited}",
+        flush=True,
+    )
 
 
 def test_every_panel_has_data_after_it(deployment: Deployment) -> None:

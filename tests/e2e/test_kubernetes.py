@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from tests.api.running import wait_for
-from tests.e2e.deployment import CONNECT, ROOT, SPEED, linked, need_cluster, url
-from tests.e2e.operator import dark, written
+from tests.e2e.deployment import CONNECT, ROOT, UNHURRIED, linked, need_cluster, url
+from tests.e2e.operator import unhurried, written
 from trading.topology import (
     AUDIT_CORRELATOR,
     RISK_MONITOR,
@@ -112,21 +112,23 @@ def test_all_is_healthy() -> None:
 
 
 def test_a_scenario_runs_through_the_kubernetes_api(tmp_path: Path) -> None:
-    file = written(tmp_path, "exchange-dark", dark())
-    done = trading("scenario", "run", str(file), "--on", "kubernetes")
+    file = written(tmp_path, "exchange-dark", unhurried())
+    changed = ("--set", "description=Changed here")
+    done = trading("scenario", "run", str(file), "--on", "kubernetes", *changed)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NetworkPolicy chaos-" in done.stdout and "\nPass\n" in done.stdout
+    overrides = "--output=jsonpath={.spec.overrides}"
+    assert json.loads(kubectl("get", "chaos", "exchange-dark", overrides)) == [changed[1]]
     again = trading("scenario", "run", str(file), "--on", "kubernetes")
     assert again.returncode == 2 and "already (Pass)" in again.stderr
     kubectl("delete", "chaos", "exchange-dark")
 
 
 def test_a_scenario_passes_while_one_service_is_updated_and_engines_are_scaled() -> None:
-    """In the middle of a run, which goes on to its verdict. Of the risk monitor it would be another
-    verdict: three seconds of its absence are half a minute of stale prices at this speed.
-    """
-    began = trading("scenario", "run", "market-crash", "--detach", "--set", f"clock.speed={SPEED}")
+    """In the middle of a run, which goes on to its verdict."""
+    pace = f"clock.speed={UNHURRIED}"
+    began = trading("scenario", "run", "market-crash", "--detach", "--set", pace)
     assert began.returncode == 0, began.stdout + began.stderr
     run_id = began.stdout.split()[1]
 
@@ -140,8 +142,6 @@ def test_a_scenario_passes_while_one_service_is_updated_and_engines_are_scaled()
     options = ("--namespace", NAMESPACE, "--reuse-values", "charts/trading")
     engines = f"services.{TRADING_ENGINE}.replicas=2"
     run("helm", "upgrade", "trading", *options, "--set", engines)
-    second = f"journal of {TRADING_ENGINE}-2"
-    wait_for("the second engine", lambda: linked(AUDIT_CORRELATOR).get(second) == "ok")
     updated = f"deploy/trading-{AUDIT_CORRELATOR}"
     kubectl("rollout", "restart", updated)
     kubectl("rollout", "status", updated, "--timeout=120s")
@@ -149,6 +149,9 @@ def test_a_scenario_passes_while_one_service_is_updated_and_engines_are_scaled()
     print(watched.stdout)
     assert "coverage 100%, everything reconciles" in watched.stdout, watched.stderr
     assert watched.returncode == 0, watched.stdout + watched.stderr
+    # A run in virtual time has the engines that were there when it began.
+    second = f"journal of {TRADING_ENGINE}-2"
+    wait_for("the second engine", lambda: linked(AUDIT_CORRELATOR).get(second) == "ok", 120)
 
 
 def test_a_rollback_keeps_the_data() -> None:

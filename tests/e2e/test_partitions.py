@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from tests.api.running import wait_for
-from tests.e2e.deployment import PROJECT, ROOT, SPEED, Deployment, linked
+from tests.e2e.deployment import PROJECT, ROOT, Deployment, linked
 from trading.deploy.commands import Commands
 from trading.deploy.partitions import Partitions, kept_of
 from trading.topology import EXCHANGE, RISK_MONITOR
 
+#: Its clock has a ceiling, so that the fault is on long enough, in wall time, to be seen from
+#: outside and to be left behind.
 SCENARIO = """\
 apiVersion: chaos.trading/v1alpha1
 kind: ChaosScenario
@@ -63,7 +65,7 @@ def begin(path: Path) -> "subprocess.Popen[str]":
     environment = {"COMPOSE_PROJECT_NAME": PROJECT, "DATA_DIR": "/nonexistent"}
     return subprocess.Popen(
         [sys.executable, "-m", "trading.cli", "scenario", "run", str(scenario)],
-        env={**os.environ, **environment, "SIM_SPEED_LIMIT": SPEED},
+        env={**os.environ, **environment},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

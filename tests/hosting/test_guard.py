@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from starlette.responses import StreamingResponse
 from websockets.exceptions import ConnectionClosed
 
+from tests.api.running import wait_for
 from trading.hosting import guard
 from trading.hosting.guard import Guard
 from trading.hosting.logs import JsonFormatter, request_id, secrets_of, trace_id
@@ -36,6 +37,10 @@ def make() -> FastAPI:
     @app.post("/echo")
     async def echo(request: Request) -> dict[str, int]:
         return {"length": len(await request.body())}
+
+    @app.post("/typed")
+    async def typed(wanted: dict[str, str]) -> dict[str, str]:
+        return wanted
 
     @app.get("/ids")
     async def ids() -> dict[str, str]:
@@ -296,3 +301,18 @@ def test_log_lines_carry_the_ids_and_no_secret() -> None:
     assert lines[1]["message"] == "leaks [redacted]"
     for secret in ("en-value", "pa55word"):
         assert secret not in written.getvalue()
+
+
+@pytest.mark.parametrize("path", ["/echo", "/typed"])
+@pytest.mark.parametrize("sent", ["", "half of"])
+def test_a_client_that_goes_away_in_the_middle_of_its_body_is_no_error(
+    port: int, path: str, sent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    gone = Line(port)
+    gone.send(f"POST {path} HTTP/1.1\nHost: x\nContent-Type: application/json\n")
+    gone.send(f"Content-Length: 100\n\n{sent}")
+    gone.close()
+    # A request that comes later is logged later.
+    wait_for("its end", lambda: any(f"POST {path}" in r.getMessage() for r in caplog.records))
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING or r.exc_info] == []

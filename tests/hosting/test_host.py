@@ -11,11 +11,19 @@ from trading.embedded.api import load_scenario
 from trading.embedded.ecosystem import components
 from trading.hosting import snapshot
 from trading.hosting.clock import SimClock
-from trading.hosting.host import Host, Unavailable
+from trading.hosting.host import Host
+from trading.hosting.inputs import Refused, Unavailable
 from trading.hosting.live import CannotRecover, LiveSession
 from trading.hosting.session import Session
 from trading.hosting.sqlite import SqliteStore
-from trading.hosting.store import JournalStore, MemoryStore, Snapshot, StoreUnavailable, Written
+from trading.hosting.store import (
+    Head,
+    JournalStore,
+    MemoryStore,
+    Snapshot,
+    StoreUnavailable,
+    Written,
+)
 from trading.messages.orders import ExecutionReport, PlaceOrder
 from trading.topology import AUDIT_CORRELATOR, EXCHANGE
 from trading.units import SECOND, parse_units
@@ -30,6 +38,7 @@ def host(store: JournalStore) -> Host:
         idle=lambda: Session(plan=PLAN),
         published=[ExecutionReport],
         auditor=AUDIT_CORRELATOR,
+        snapshot_key=b"of every process",
     )
 
 
@@ -60,9 +69,9 @@ def recovered(path: Path, *, without_snapshot: bool = False) -> LiveSession:
     store = SqliteStore(path)
     if without_snapshot:
         store._writer.execute("DELETE FROM snapshot")
-    live = host(store)._prepare(Session(plan=PLAN), 1)
-    live.recover()
+    live = host(store).sessions.newest()
     store.close()
+    assert live is not None
     return live
 
 
@@ -85,8 +94,9 @@ def test_a_restart_comes_back_to_the_same_state_with_messages_in_flight(
     before = asyncio.run(run())
     after = recovered(tmp_path / "journal.sqlite", without_snapshot=without_snapshot)
     assert state(after) == state(before.live)
-    assert after.kernel.frozen()["buckets"] == before.kernel.frozen()["buckets"]
-    assert any(after.kernel.frozen()["buckets"].values())
+    pending = after.kernel.frozen()["agenda"].pending()
+    assert pending == before.kernel.frozen()["agenda"].pending()
+    assert any(pending.values())
 
 
 def test_a_changed_journal_is_not_recovered_from(tmp_path: Path) -> None:
@@ -114,19 +124,24 @@ class Failing(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.broken = False
+        self.broken: Exception | None = None
         self.written = 0
 
     def write(
         self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
     ) -> None:
-        if self.broken:
-            raise StoreUnavailable("the database is away")
+        if self.broken is not None:
+            raise self.broken
         self.written += len(entries)
         super().write(session, entries, snapshot)
 
 
-def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up() -> None:
+@pytest.mark.parametrize("kind", [StoreUnavailable, OSError, ValueError, MemoryError])
+def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up(
+    kind: type[Exception],
+) -> None:
+    """Whatever the store raises: nobody knows all that a database may come to say."""
+
     async def run() -> None:
         store = Failing()
         running = host(store)
@@ -135,13 +150,13 @@ def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up() -> N
         assert running.ready == ""
         heard: list[Any] = []
         running.listen(heard.extend)
-        store.broken = True
+        store.broken = kind("the database is away")
         at = running.send(EXCHANGE, order("unsure"))
         with pytest.raises(Unavailable, match="the database is away"):
             await running.settled(at)
         assert running.ready == "journal: the database is away"
         assert not [p for p in heard if p.message.client_order_id == "unsure"]
-        store.broken = False
+        store.broken = None
         await available(running)
         at = running.send(EXCHANGE, order("sure"))
         await running.settled(at)
@@ -150,6 +165,82 @@ def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up() -> N
         await running.stop()
         for name, journal in running.kernel.journals.items():
             assert store.head(1, name) == (journal.length, journal.head)
+
+    asyncio.run(run())
+
+
+def test_what_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store is away the market stands still, and commands are refused, once as much is
+    unwritten as may be.
+    """
+    monkeypatch.setattr("trading.hosting.host.BACKLOG", 200)
+
+    async def run() -> None:
+        store = Failing()
+        running = host(store)
+        await running.start()
+        await until(running, PLAN.start + 30 * SECOND)
+        store.broken = StoreUnavailable("the database is away")
+        async with asyncio.timeout(60):
+            while not (running.full and running.unavailable):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        before = running.kernel.now
+        with pytest.raises(Refused, match="the database is away"):
+            running.command(EXCHANGE, order("refused"))
+        with pytest.raises(StoreUnavailable):
+            running.deliver("custodian", [])
+        # A hundred looks of a pump that did not wait would each have done what is due.
+        for _ in range(100):
+            running._pump.look()
+            await asyncio.sleep(0)
+        assert running.kernel.now == before
+        store.broken = None
+        await available(running)
+        monkeypatch.undo()
+        await until(running, before + 30 * SECOND)
+        await running.settled(running.command(EXCHANGE, order("taken")))
+        await running.stop()
+        assert running.lost == ""
+
+    asyncio.run(run())
+
+
+def test_a_writer_that_fails_for_good_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
+    """Only a restart helps: nothing is acknowledged, whoever waits hears it, and it says so."""
+
+    async def run() -> None:
+        running = host(Failing())
+        await running.start()
+        await until(running, PLAN.start + 30 * SECOND)
+
+        def listener(published: Sequence[Any]) -> None:
+            raise KeyError("a defect")
+
+        waiting = asyncio.ensure_future(running.settled(PLAN.start + 900 * SECOND))
+        running.listen(listener)
+        async with asyncio.timeout(60):
+            await running.tasks.failed.wait()
+        assert running.ready == "the journal's writer failed: KeyError: 'a defect'"
+        with pytest.raises(Unavailable, match="a defect"):
+            await waiting
+        with pytest.raises(Unavailable, match="a defect"):
+            await running.settled(running.send(EXCHANGE, order("late")))
+        await running.stop()
+        assert "a defect" in running.lost
+
+    asyncio.run(run())
+    assert "the journal's writer failed" in caplog.text
+
+
+def test_at_the_end_it_says_what_could_not_be_written() -> None:
+    async def run() -> None:
+        store = Failing()
+        running = host(store)
+        await running.start()
+        await until(running, PLAN.start + 30 * SECOND)
+        store.broken = OSError("the disk is full")
+        await running.stop()
+        assert "could not be written: the disk is full" in running.lost
 
     asyncio.run(run())
 
@@ -212,3 +303,84 @@ class Evil:
 def test_a_snapshot_calls_nothing_but_our_classes(call: Evil) -> None:
     with pytest.raises(snapshot.SnapshotUnusable):
         snapshot.load(snapshot.dump({"kernel": call}))
+
+
+HEADS = {EXCHANGE: Head(7, b"h" * 32)}
+
+
+@pytest.mark.parametrize(
+    ("key", "session", "heads"),
+    [
+        (b"another", 1, HEADS),
+        (b"key", 2, HEADS),
+        (b"key", 1, {EXCHANGE: Head(8, b"h" * 32)}),
+        (b"key", 1, {}),
+    ],
+)
+def test_a_snapshot_is_taken_only_with_its_key_session_and_heads(
+    key: bytes, session: int, heads: dict[str, Head]
+) -> None:
+    made = snapshot.authenticate(b"state", b"key", 1, HEADS)
+    assert snapshot.verified(made, b"key", 1, HEADS) == b"state"
+    for changed in (made[:-1] + b"E", bytes([made[0] ^ 1]) + made[1:], b"state", b""):
+        with pytest.raises(snapshot.SnapshotUnusable, match="another SNAPSHOT_KEY, or changed"):
+            snapshot.verified(changed, b"key", 1, HEADS)
+    with pytest.raises(snapshot.SnapshotUnusable, match="another SNAPSHOT_KEY, or changed"):
+        snapshot.verified(made, key, session, heads)
+
+
+def test_a_snapshot_of_somebody_without_the_key_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Written by who has the database: all state is as before, with other balances."""
+
+    async def run() -> Any:
+        running = host(SqliteStore(tmp_path / "journal.sqlite"))
+        await running.start()
+        await until(running, PLAN.start + 60 * SECOND)
+        await running.stop()
+        return state(running.live)
+
+    expected = asyncio.run(run())
+    store = SqliteStore(tmp_path / "journal.sqlite")
+    kept = store.snapshot(1)
+    assert kept is not None
+    key = b"of every process"
+    forged = snapshot.load(snapshot.verified(kept.blob, key, 1, kept.heads))
+    forged["kernel"] = None
+    blob = snapshot.authenticate(snapshot.dump(forged), b"guessed", 1, kept.heads)
+    store.write(1, [], Snapshot(kept.heads, blob))
+    store.close()
+    assert state(recovered(tmp_path / "journal.sqlite")) == expected
+    assert "snapshot left aside" in caplog.text
+
+
+def test_a_snapshot_runs_no_command(tmp_path: Path) -> None:
+    """By way of what one of our modules has imported."""
+    mark = tmp_path / "mark"
+    command = f"touch {mark}".encode()
+    blob = (
+        b"cbuiltins\ngetattr\n(ctrading.server.credentials\nos\nS'system'\ntR(S'" + command
+    ) + b"'\ntR."
+    with pytest.raises(snapshot.SnapshotUnusable, match=r"credentials\.os is not part"):
+        snapshot.load(blob)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("trading.server.credentials", "os"),
+        ("trading.server.credentials", "credentials"),
+        ("trading.hosting.sqlite", "SqliteStore"),
+        ("trading.embedded.api", "load_scenario"),
+        ("trading.scenario.plan", "hashlib"),
+        ("trading.scenario.plan", "default_universe"),
+        ("trading.runtime.kernel", "Kernel"),
+        ("trading.exchange.component", "Sequence"),
+        ("builtins", "eval"),
+    ],
+)
+def test_a_snapshot_reaches_nothing_but_state(module: str, name: str) -> None:
+    with pytest.raises(snapshot.SnapshotUnusable, match="is not part of a snapshot"):
+        snapshot.load(f"c{module}\n{name}\n.".encode())

@@ -84,6 +84,8 @@ def test_documents_are_replaced_by_name(store: JournalStore) -> None:
     store.put("verdict", "b", b"3")
     store.put("other", "c", b"4")
     assert dict(store.documents("verdict")) == {"a": b"2", "b": b"3"}
+    assert store.document("verdict", "a") == b"2"
+    assert store.document("verdict", "c") is store.document("other", "a") is None
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:

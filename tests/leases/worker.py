@@ -53,8 +53,10 @@ async def main() -> None:
             say(problem=told)
         now = time.monotonic()
         if leases.held != usable or now - looked > 0.3:
+            since = time.monotonic()
             usable = leases.held
-            say(usable=usable)
+            # It may stand still between the two: ``since`` is from before it looked.
+            say(usable=usable, since=since)
         looked = now
         await asyncio.wait([stopping, running], timeout=0.02, return_when="FIRST_COMPLETED")
         if running.done():

@@ -48,11 +48,7 @@ async def read_some(outlet: Outlet, intake: Intake, texts: int) -> None:
 
 async def killed(service: Host) -> None:
     """The process is gone: what was not written is lost."""
-    # Python 3.11's wait_for may lose a cancellation.
-    while pending := [task for task in service._tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=0.05)
+    await service.tasks.stop()
 
 
 async def play(seed: int) -> tuple[list[Any], list[Any]]:

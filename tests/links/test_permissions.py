@@ -9,9 +9,10 @@ import pytest
 from trading.hosting.environment import SettingsError
 from trading.hosting.settings import load_settings
 from trading.hosting.store import MemoryStore
+from trading.hosting.tokens import digest
 from trading.links import frames
 from trading.links.fences import Fences
-from trading.links.peers import digest, peers
+from trading.links.peers import peers
 from trading.messages import chaos
 from trading.messages.market import Ping, PriceTick
 from trading.messages.orders import AccountQuery, CancelAllOrders, PlaceOrder
@@ -31,7 +32,13 @@ def blank(kind: type) -> object:
 
 
 def _filler(wanted: object) -> object:
-    fillers: dict[object, object] = {str: "x", int: 1, bool: True, dict[str, int]: {}}
+    fillers: dict[object, object] = {
+        str: "x",
+        int: 1,
+        bool: True,
+        dict[str, int]: {},
+        chaos.RunSetup: {},
+    }
     if wanted in fillers:
         return fillers[wanted]
     if "AnyFault" in str(wanted) or "MarketShock" in str(wanted):
@@ -133,8 +140,8 @@ def test_services_on_one_machine_know_each_other_by_the_data_directory(tmp_path:
     ("environment", "said"),
     [
         ({"EXCHANGE_URL": "exchange:8080"}, "EXCHANGE_URL: Value error, exchange:8080 is no http"),
-        ({"LINK_TOKEN": "x"}, "LINK_TOKEN and LINK_PEERS go together"),
-        ({"LINK_TOKEN": "x", "LINK_PEERS": "{}}"}, "LINK_PEERS: must be JSON like"),
+        ({"LINK_TOKEN": "x" * 16}, "LINK_TOKEN and LINK_PEERS go together"),
+        ({"LINK_TOKEN": "x" * 16, "LINK_PEERS": "{}}"}, "LINK_PEERS: must be JSON like"),
         ({"BIND_HOST": "192.0.2.1"}, "LINK_TOKEN: must be set where BIND_HOST (192.0.2.1)"),
     ],
 )
@@ -153,13 +160,13 @@ def test_addresses_tokens_and_several_instances(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = tmp_path / "token"
-    token.write_text("mine\n")
+    token.write_text("the-token-of-mine\n")
     monkeypatch.setenv("LINK_TOKEN_FILE", str(token))
     monkeypatch.setenv("LINK_PEERS", f'{{"exchange": "{digest("theirs")}"}}')
     monkeypatch.setenv("TRADING_ENGINE_URL", "http://one:8083/, http://two:8083")
     monkeypatch.chdir(tmp_path)
     found = peers("custodian", load_settings({"data_dir": tmp_path}))
-    assert found.token == "mine"  # noqa: S105
+    assert found.token == "the-token-of-mine"  # noqa: S105
     assert found.urls["trading-engine"] == ("http://one:8083", "http://two:8083")
     assert found.urls["exchange"] == ("http://127.0.0.1:8080",)
     assert found.who("exchange", "Bearer theirs")

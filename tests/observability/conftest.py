@@ -16,11 +16,12 @@ from trading.topology import SERVICES
 
 
 class Watched(NamedTuple):
-    """``began`` and ``ended``: wall time, Unix seconds. ``texts``: /metrics by service; ``traces``
-    by id.
+    """``started``: the ecosystem; ``began`` and ``ended``: the run; wall time, Unix seconds.
+    ``texts``: /metrics by service; ``traces`` by id.
     """
 
     prometheus: Prometheus
+    started: float
     began: float
     ended: float
     texts: dict[str, str]
@@ -35,11 +36,18 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             pytest.fail(why)
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("watched")
+    started = time.time()
     receiver = Receiver()
     up = Up(folder / "data", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     urls = {name: up.url[name] for name in SERVICES}
     prometheus = Prometheus(folder / "prometheus", urls)
     try:
+
+        def every_target_was_read() -> bool:
+            return len(prometheus.series("up == 1", started, time.time())) == len(urls)
+
+        # It looks for its targets first: a virtual run would be over before they are read.
+        wait_for("a reading of every service", every_target_was_read)
         began = time.time()
         with up.coordinator() as coordinator:
             run = coordinator.post("/runs", json={"scenario": "market-crash"}).json()["id"]
@@ -56,7 +64,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         ended = time.time()
         # Its end sends what it has of traces.
         up.stop()
-        yield Watched(prometheus, began, ended, texts, receiver.traces())
+        yield Watched(prometheus, started, began, ended, texts, receiver.traces())
     finally:
         prometheus.stop()
         up.stop()

@@ -57,7 +57,7 @@ def test_spans_are_on_the_wall_s_clock(watched: Watched) -> None:
     for trace in watched.traces.values():
         for span in trace:
             assert span.start <= span.end
-            assert watched.began - 5 < span.start / 1e9
+            assert watched.started - 5 < span.start / 1e9
             assert span.end / 1e9 < watched.ended + 5
 
 

@@ -35,6 +35,7 @@ def sources() -> list[Path]:
         "requirements-dev.txt",
         "requirements-image.txt",
         "requirements-build.txt",
+        "requirements-pip.txt",
     ],
 )
 def test_locks_are_pinned_by_hash_and_name_no_index(name: str) -> None:
@@ -53,6 +54,30 @@ def test_modules_are_small() -> None:
         if (lines := path.read_text(encoding="utf-8").count("\n")) > LONGEST
     }
     assert long == {}
+
+
+#: Where a task is begun and waited for in one place, so that whoever waits gets its failure.
+_AWAITED_WHERE_BEGUN = {
+    "services/trading/api/exchange/streams.py",
+    "services/trading/compose/edge.py",
+    "services/trading/links/board.py",
+    "services/trading/links/conversation.py",
+    "services/trading/server/listening.py",
+    "services/trading/server/serve.py",
+    "services/trading/server/up.py",
+}
+
+
+def test_no_task_can_end_unnoticed() -> None:
+    """All others are begun by trading.runtime.tasks, which logs their failures."""
+    begun = {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if not path.is_relative_to(ROOT / "tests")
+        and not path.is_relative_to(ROOT / "bench")
+        and re.search(r"\b(create_task|ensure_future)\(", path.read_text(encoding="utf-8"))
+    }
+    assert begun == {*_AWAITED_WHERE_BEGUN, "services/trading/runtime/tasks.py"}
 
 
 def test_every_module_says_what_it_is() -> None:

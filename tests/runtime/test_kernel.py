@@ -10,7 +10,7 @@ from trading.messages.audit import AuditQuery, JournalBatch
 from trading.messages.chaos import InjectFault, NetworkPartition, Probe, ProbeResult, RecoverFault
 from trading.messages.market import Ping, Pong, PriceTick
 from trading.runtime.component import answer_ping
-from trading.runtime.journal import kind_of, verify
+from trading.runtime.journal import kind_of, time_of, verify
 from trading.runtime.kernel import Kernel
 from trading.runtime.replay import received
 from trading.topology import AUDIT_CORRELATOR, EXCHANGE, MARKET_DATA, TEST_COORDINATOR
@@ -123,6 +123,24 @@ def test_direct_messages_reach_whom_they_name_and_nobody_else() -> None:
     assert [type(m) for _, m in other.got] == [Start]
 
 
+@pytest.mark.parametrize("options", [{}, {"sorted_inboxes": True}])
+def test_what_a_component_ignores_reaches_the_others_alone(options: dict[str, Any]) -> None:
+    """However it is sent: by the table, late, by name, or from outside."""
+
+    def script(message: Message, now: int) -> Sequence[Message]:
+        asked: list[Message] = [Ping(TEST_COORDINATOR, MARKET_DATA, 7)]
+        return [*ticker(message, now), *(asked if isinstance(message, Start) else ())]
+
+    deaf, exchange = Scripted(TEST_COORDINATOR), Scripted(EXCHANGE)
+    deaf.ignores = frozenset({PriceTick, Ping})  # type: ignore[attr-defined]
+    kernel = kernel_of(Scripted(MARKET_DATA, script), exchange, deaf, **options)
+    kernel.send(TEST_COORDINATOR, PriceTick("BTC", 1, 1, 1), 5)
+    kernel.run(6 * SECOND)
+    assert len([m for _, m in exchange.got if isinstance(m, PriceTick)]) == 5
+    assert [type(m) for _, m in deaf.got] == [Start]
+    assert kernel.journals[TEST_COORDINATOR].length == 1
+
+
 def test_journal_holds_what_was_received_and_decided() -> None:
     kernel = kernel_of(Scripted(MARKET_DATA, ticker), Scripted(EXCHANGE))
     kernel.run(2 * SECOND)
@@ -159,8 +177,12 @@ def test_the_auditor_gets_every_entry_once_and_the_heads() -> None:
             bodies = read.setdefault(message.source, [])
             assert message.after == len(bodies)
             bodies += [e.body for e in message.entries]
-    (query,) = (m for _, m in auditor.got if isinstance(m, AuditQuery))
-    assert query.heads == {name: len(bodies) for name, bodies in read.items()}
+        elif isinstance(message, AuditQuery):
+            asked = 50 * SECOND + MILLISECOND
+            before = [e for j in kernel.journals.values() for e in j.after(0)]
+            assert message.heads == {name: len(bodies) for name, bodies in read.items()}
+            assert all(time_of(body) < asked for bodies in read.values() for body in bodies)
+            assert sum(time_of(e.body) < asked for e in before) == sum(message.heads.values()) + 1
     assert set(read) == {MARKET_DATA, EXCHANGE, TEST_COORDINATOR, "network"}
     own = [received(e)[1] for e in kernel.journals[AUDIT_CORRELATOR].after(0)]
     assert not any(isinstance(m, JournalBatch) for step in own for m in step)

@@ -72,6 +72,19 @@ def test_the_good_one_is_good() -> None:
             16,
             "did you mean 'noAlert'?",
         ),
+        ("seed: 1", "seed: 1\n  clock: {mode: wal}", 8, "did you mean 'wall'?"),
+        ("seed: 1", "seed: 1\n  clock: {mode: warp}", 8, "one of virtual, wall"),
+        ("seed: 1", "seed: 1\n  clock: {mod: wall}", 8, "did you mean 'mode'?"),
+        (
+            "seed: 1",
+            "seed: 1\n  clock:\n    mode: wall\n    speed: 0.5",
+            10,
+            "1 or faster, got 0.5",
+        ),
+        ("seed: 1", "seed: 1\n  clock: {speed: 0}", 8, "greater than 0"),
+        ("seed: 1", "seed: 1\n  clock: {speed: 3601}", 8, "3600"),
+        ("seed: 1", "seed: 1\n  clock: {speed: .nan}", 8, "nan"),
+        ("seed: 1", "seed: 1\n  clock: {speed: fast}", 8, "a number, got 'fast'"),
         ("seed: 1", "seed: 1\n  seed: 2", 8, "seed"),
         ("seed: 1", "seed: [1", 8, "YAML"),
         ("seed: 1", "seed: 1\n  sede: 2", 8, "did you mean 'seed'?"),
@@ -164,6 +177,8 @@ def test_no_file_brings_anything_but_a_plan_or_its_mistakes(
         ("controls.limits.drawdwn", "3%", "did you mean 'drawdown'?"),
         ("controls.limits.drawdown", "three", "three"),
         ("seed", "-1", "-1"),
+        ("clock.mode", "wal", "did you mean 'wall'?"),
+        ("clock.sped", "2", "did you mean 'speed'?"),
     ],
 )
 def test_an_override_that_is_wrong_is_named(

@@ -1,6 +1,7 @@
 """Seven processes for the tests of a module."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,12 @@ from tests.serve.processes import Apart
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
-    services = Apart(tmp_path_factory.mktemp("apart") / "data")
-    try:
-        services.start()
+    with Apart(tmp_path_factory.mktemp("apart") / "data") as services:
         yield services
-    finally:
-        services.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Apart]:
+    """Seven processes for one test."""
+    with Apart(tmp_path / "data") as services:
+        yield services

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,36 @@ def test_a_monitor_s_key_reads_and_does_not_trade(apart: Apart) -> None:
         client.http.close()
 
 
+def test_whoever_has_the_read_token_may_read_journals(apart: Apart) -> None:
+    known = apart.credentials
+    for token, status in (("read_token", 200), ("chaos_token", 401)):
+        headers = {"Authorization": f"Bearer {known[token]}"}
+        for path in ("/journal", "/journal/head"):
+            answer = httpx.get(apart.url["exchange"] + path, headers=headers)
+            assert answer.status_code == status
+
+
 def test_a_session_needs_the_token(apart: Apart) -> None:
     url = apart.url["exchange"] + "/chaos/session"
     assert httpx.put(url, content=b"{}").status_code == 401
     known = {"Authorization": f"Bearer {apart.credentials['chaos_token']}"}
     assert httpx.put(url, content=b"{}", headers=known).status_code == 422
+
+
+def test_the_hash_of_the_chaos_token_is_enough_to_check_it(tmp_path: Path) -> None:
+    token = "a-token-that-is-long-enough"  # noqa: S105
+    hashed = {"CHAOS_TOKEN_SHA256": sha256(token.encode()).hexdigest()}
+    exchange = Apart(tmp_path / "data", of={"exchange": hashed})
+    try:
+        for name in ("market-data", "exchange"):
+            exchange.begin(name)
+        wait_for("the exchange", lambda: exchange.linked("exchange"))
+        url = exchange.url["exchange"] + "/chaos/session"
+        for given, status in ((token, 422), (hashed["CHAOS_TOKEN_SHA256"], 401)):
+            headers = {"Authorization": f"Bearer {given}"}
+            assert httpx.put(url, content=b"{}", headers=headers).status_code == status
+    finally:
+        exchange.stop()
 
 
 def test_without_chaos_there_is_no_session_route_and_no_fault_is_taken(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
-"""Two trading engines share the strategies; a killed one's are taken over, none runs twice."""
+"""Two trading engines share the strategies; a killed one's are taken over, none runs twice: between
+runs by the wall clock, and in virtual runs in simulated time.
+"""
 
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,32 @@ from tests.redis_server import RedisServer
 from tests.serve.processes import Apart
 from trading.topology import SERVICES
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(600)
 
 ACCOUNTS = {"firm-mm", "firm-momentum", "firm-meanrev", "firm-index"}
+ENGINES = ("trading-engine", "trading-engine-2")
+#: Simulated seconds within which a lost engine's strategies go on elsewhere.
+TAKEOVER = 5
+#: Wall seconds for which an engine stands still: longer than its links last.
+PAUSE = 15
+#: Nothing that is broken here concerns the engines.
+SCENARIO = """\
+apiVersion: chaos.trading/v1alpha1
+kind: ChaosScenario
+metadata: {name: blind-monitor}
+spec:
+  description: The risk monitor cannot reach the custodian
+  seed: 5
+  steadyState: {for: 20s, within: 5m}
+  faults:
+    - name: cut
+      at: 20s
+      duration: DURATION
+      networkPartition: {between: [[risk-monitor, custodian]]}
+  expect:
+    - {alert: venue-down, subject: custodian, of: cut, within: 20s}
+  recovery: {within: 5m}
+"""
 
 
 @pytest.fixture
@@ -28,6 +54,7 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def engines(tmp_path: Path, redis: RedisServer) -> Iterator[Apart]:
+    """Eight processes, two of them trading engines; the second is called ``second`` here."""
     services = Apart(tmp_path / "data", REDIS_URL=redis.url)
     first = services.url["trading-engine"]
     with socket.socket() as free:
@@ -35,7 +62,7 @@ def engines(tmp_path: Path, redis: RedisServer) -> Iterator[Apart]:
         port = free.getsockname()[1]
     second = f"http://127.0.0.1:{port}"
     both = {"TRADING_ENGINE_URL": f"{first},{second}"}
-    services._of = {"test-coordinator": both, "audit-correlator": both}
+    services.of = {"test-coordinator": both, "audit-correlator": both}
     services.url["second"] = second
     try:
         for name in SERVICES:
@@ -59,10 +86,10 @@ def split(services: Apart) -> bool:
     return len(one) == len(two) == 2 and one | two == ACCOUNTS
 
 
-def owners(services: Apart) -> dict[str, list[str]]:
+def owners(entries: Sequence[Any]) -> dict[str, list[str]]:
     """By account: the prefix with fencing number of every order that the venue took, in order."""
     found: dict[str, list[str]] = {}
-    for entry in services.journal("exchange"):
+    for entry in entries:
         if entry[2] == "ExecutionReport" and entry[3]["execution_type"] == "NEW":
             report = entry[3]
             if report["account"] in ACCOUNTS:
@@ -72,9 +99,83 @@ def owners(services: Apart) -> dict[str, list[str]]:
 
 
 def never_in_turns(services: Apart) -> None:
-    for account, seen in owners(services).items():
+    for account, seen in owners(services.journal("exchange")).items():
         changes = [b for a, b in pairwise(seen) if a != b]
         assert len(changes) == len(set(changes)), f"{account} was traded by two: {changes}"
+
+
+def run_of(services: Apart, run_id: str) -> dict[str, Any]:
+    with services.coordinator() as coordinator:
+        found: dict[str, Any] = coordinator.get(f"/runs/{run_id}").json()
+    return found
+
+
+def begin(services: Apart, duration: str, speed: int = 0) -> str:
+    """Begin a run; ``speed``: simulated seconds in a second at most, so that it lasts."""
+    text = SCENARIO.replace("DURATION", duration)
+    if speed:
+        text = text.replace("steadyState", f"clock: {{speed: {speed}}}\n  steadyState")
+    return services.run(text)
+
+
+def in_run(services: Apart, service: str, verdict: dict[str, Any]) -> list[Any]:
+    """The journal of a service from the run: afterwards time goes on by the wall clock."""
+    return [e for e in services.journal(service) if e[1] <= verdict["ended_at"]]
+
+
+def assignments(entries: Sequence[Any]) -> list[tuple[int, dict[str, int]]]:
+    """When an engine was told what it holds, simulated microseconds, and what: account -> fence."""
+    return [
+        (entry[1], message["accounts"])
+        for entry in entries
+        if entry[2] == "Received"
+        for message in entry[3]
+        if message["msg"] == "StrategiesAssigned"
+    ]
+
+
+def fires_for_the_fault_alone(services: Apart, verdict: dict[str, Any]) -> None:
+    """However slow the machine is: nothing else may have looked broken."""
+    assert verdict["outcome"] == "Pass", verdict["reasons"]
+    assert verdict["audit"]["complete"], verdict["audit"]
+    assert verdict["audit"]["false_alarms"] == 0
+    entries = in_run(services, "risk-monitor", verdict)
+    fired = {(e[3]["rule"], e[3]["subject"]) for e in entries if e[2] == "AlertFired"}
+    assert fired == {("venue-down", "custodian")}
+
+
+def taken_over_in_time(
+    services: Apart, run_id: str, verdict: dict[str, Any], lost: str, survivor: str
+) -> None:
+    """The survivor holds everything within five simulated seconds, and no order of the lost one
+    has reached the venue after that. ``survivor``: its label.
+    """
+    dismissed = run_of(services, run_id)["dismissed"]
+    assert list(dismissed) == [lost]
+    (first, none), (second, half), (third, all_of_them) = assignments(
+        in_run(services, survivor, verdict)
+    )
+    assert none == {}
+    assert len(half) == 2
+    assert half.items() < all_of_them.items() and all_of_them.keys() == ACCOUNTS
+    assert first < second < dismissed[lost] < third <= dismissed[lost] + TAKEOVER * 1_000_000
+    exchange = in_run(services, "exchange", verdict)
+    new = {str(fence) for account, fence in all_of_them.items() if account not in half}
+    for account in ACCOUNTS - half.keys():
+        at: dict[bool, list[int]] = {False: [], True: []}
+        for _, moment, kind, report in exchange:
+            taken = kind == "ExecutionReport" and report["execution_type"] == "NEW"
+            if taken and report["account"] == account:
+                at[report["client_order_id"].split("-")[1] in new].append(moment)
+        assert max(at[False], default=0) <= dismissed[lost] + 1000
+        assert min(at[True], default=third) >= third
+    running = {
+        e[3]["account"]
+        for e in in_run(services, survivor, verdict)
+        if e[2] == "StrategyStateChanged" and e[1] == third and e[3]["state"] == "RUNNING"
+    }
+    assert running == ACCOUNTS - half.keys()
+    never_in_turns(services)
 
 
 def test_a_killed_engine_s_strategies_go_on_elsewhere(engines: Apart) -> None:
@@ -111,3 +212,61 @@ def test_without_redis_everybody_keeps_what_it_has_and_says_so(
     redis.start()
     wait_for("redis to be well", lambda: engines.linked("second"))
     assert split(engines)
+
+
+def test_a_virtual_run_is_shared_and_the_same_every_time(engines: Apart) -> None:
+    verdicts = [engines.verdict(begin(engines, "3m")) for _ in range(2)]
+    for verdict in verdicts:
+        fires_for_the_fault_alone(engines, verdict)
+    heads = [verdict["audit"]["journals"] for verdict in verdicts]
+    assert heads[0].keys() == {*SERVICES, "trading-engine-2", "network"}
+    assert heads[0] == heads[1]
+    assert verdicts[0]["audit"]["root"] == verdicts[1]["audit"]["root"]
+    held = []
+    for label in ("trading-engine", "second"):
+        told = assignments(in_run(engines, label, verdicts[1]))
+        assert [len(accounts) for _, accounts in told] == [0, 2]
+        held.append(told[1][1])
+    assert held[0].keys() | held[1].keys() == ACCOUNTS
+    entries = in_run(engines, "exchange", verdicts[1])
+    fences = {a: str(fence) for accounts in held for a, fence in accounts.items()}
+    traded = owners(entries)
+    assert "firm-mm" in traded
+    for account, seen in traded.items():
+        assert {owner.split("-")[1] for owner in seen} == {fences[account]}
+    never_in_turns(engines)
+
+
+def test_in_a_virtual_run_a_killed_engine_s_strategies_go_on_elsewhere(engines: Apart) -> None:
+    run_id = begin(engines, "5m")
+    wait_for("the fault", lambda: engines.phase(run_id) == "Active")
+    engines.kill("trading-engine")
+    verdict = engines.verdict(run_id)
+    fires_for_the_fault_alone(engines, verdict)
+    assert verdict["audit"]["journals"].keys() == {*SERVICES, "trading-engine-2", "network"} - {
+        "trading-engine"
+    }
+    taken_over_in_time(engines, run_id, verdict, "trading-engine", "second")
+    # The next run has it again.
+    engines.start("trading-engine")
+    verdict = engines.verdict(begin(engines, "1m"))
+    fires_for_the_fault_alone(engines, verdict)
+    assert {*ENGINES} < verdict["audit"]["journals"].keys()
+
+
+def test_in_a_virtual_run_a_paused_engine_comes_back_to_nobody_who_listens(
+    engines: Apart,
+) -> None:
+    # The fault lasts for 40 seconds or more, however fast the machine is.
+    run_id = begin(engines, "10m", speed=15)
+    wait_for("the fault", lambda: engines.phase(run_id) == "Active")
+    paused = engines.process["second"]
+    paused.send_signal(signal.SIGSTOP)
+    time.sleep(PAUSE)
+    paused.send_signal(signal.SIGCONT)
+    assert engines.phase(run_id) == "Active", "the run was over before it came back"
+    verdict = engines.verdict(run_id)
+    fires_for_the_fault_alone(engines, verdict)
+    taken_over_in_time(engines, run_id, verdict, "trading-engine-2", "trading-engine")
+    assert "goes on without this process" in engines.log("second")
+    wait_for("the strategies to be split again", lambda: split(engines))

@@ -1,7 +1,6 @@
-"""Services killed in the middle: every fault ends, nothing acknowledged is lost or made twice."""
+"""Services killed between runs: nothing acknowledged is lost or made twice."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,86 +14,6 @@ from tests.serve.processes import Apart
 
 pytestmark = pytest.mark.timeout(900)
 
-#: A lease of a minute is six seconds long: time for a service to come back.
-CRASH = """\
-apiVersion: chaos.trading/v1alpha1
-kind: ChaosScenario
-metadata: {name: short-crash}
-spec:
-  description: Every coin falls by 15 % within two minutes
-  seed: 11
-  clock: {speed: 10}
-  steadyState: {for: 30s, within: 10m}
-  faults:
-    - name: crash
-      at: 10s
-      duration: 4m
-      marketShock: {symbols: ["*"], change: -15%, over: 2m}
-  expect:
-    - {alert: drawdown, of: crash, within: 3m}
-    - {breaker: HALTED, of: crash, within: 3m}
-  recovery: {within: 5m}
-"""
-OUTAGE = """\
-apiVersion: chaos.trading/v1alpha1
-kind: ChaosScenario
-metadata: {name: long-outage}
-spec:
-  description: The exchange is dark for an hour
-  clock: {speed: 20}
-  steadyState: {for: 30s, within: 10m}
-  faults:
-    - {name: dark, at: 5s, duration: 1h, exchangeOutage: {mode: partition}}
-  expect:
-    - {alert: venue-down, of: dark, within: 1m}
-  recovery: {within: 5m}
-"""
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Apart]:
-    services = Apart(tmp_path / "data")
-    try:
-        services.start()
-        yield services
-    finally:
-        services.stop()
-
-
-@pytest.mark.parametrize("victim", ["test-coordinator", "risk-monitor", "audit-correlator"])
-def test_a_run_survives_the_death_of_a_service(fresh: Apart, victim: str) -> None:
-    """Killed while the fault is on, and started again: the run goes on to its verdict."""
-    run_id = fresh.run(CRASH)
-    wait_for("the fault", lambda: fresh.phase(run_id) == "Active")
-    fresh.kill(victim)
-    fresh.start(victim)
-    verdict = fresh.verdict(run_id)
-    fault = verdict["faults"][0]
-    assert fault["ended_at"] and fault["recovered_at"], verdict
-    audit = verdict["audit"]
-    assert audit["complete"], audit
-    assert audit["discrepancies"] == [], audit
-    if victim != "risk-monitor":
-        assert verdict["outcome"] == "Pass", verdict["reasons"]
-
-
-def test_a_fault_ends_though_nobody_comes_back_for_it(fresh: Apart) -> None:
-    """The coordinator dies for good: the exchange ends its outage by the lease."""
-    run_id = fresh.run(OUTAGE)
-    wait_for("the fault", lambda: fresh.phase(run_id) == "Active")
-    fresh.kill("test-coordinator")
-
-    def trading_again() -> bool:
-        url = fresh.url["exchange"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT"
-        try:
-            return bool(float(httpx.get(url, timeout=2).json()["bidPrice"]))
-        except (httpx.HTTPError, ValueError, KeyError):
-            return False
-
-    wait_for("the exchange", trading_again)
-    ended = [e[3] for e in fresh.journal("exchange") if e[2] == "FaultEnded"]
-    assert [e["reason"] for e in ended] == ["LEASE_EXPIRED"]
-
 
 def test_orders_and_settlements_survive_kills_of_the_venue_and_the_custodian(
     fresh: Apart,
@@ -103,7 +22,7 @@ def test_orders_and_settlements_survive_kills_of_the_venue_and_the_custodian(
     for number in range(KILLS):
         wait_for("a book", lambda: quoted(fresh))
         load = Load(fresh.exchange(), f"k{number}")
-        load.wait(fresh.url["risk-monitor"], 5 + 7 * (number % 5))
+        load.wait(fresh.url["risk-monitor"], fresh.operator, 5 + 7 * (number % 5))
         fresh.kill("exchange", "custodian")
         load.stop()
         acknowledged |= load.acknowledged
@@ -133,11 +52,12 @@ def quoted(services: Apart) -> bool:
     return bool(float(httpx.get(url).json()["bidPrice"]))
 
 
-def test_ctrl_c_keeps_everything(fresh: Apart) -> None:
-    fresh.kill("risk-monitor", number=signal.SIGINT)
-    assert fresh.log("risk-monitor").splitlines()[-1] == "stopped; everything is kept"
-    fresh.start("risk-monitor")
-    url = fresh.url["risk-monitor"] + "/api/portfolio"
-    wait_for("the portfolio", lambda: httpx.get(url).json()["known"])
-    assert set(fresh.stop().values()) == {0}
-    assert "Traceback" not in "".join(fresh.log(name) for name in fresh.process)
+def test_ctrl_c_keeps_everything(tmp_path: Path) -> None:
+    with Apart(tmp_path / "data", forked=False) as services:
+        services.kill("risk-monitor", number=signal.SIGINT)
+        assert services.log("risk-monitor").splitlines()[-1] == "stopped; everything is kept"
+        services.start("risk-monitor")
+        url = services.url["risk-monitor"] + "/api/portfolio"
+        wait_for("the portfolio", lambda: httpx.get(url).json()["known"])
+        assert set(services.stop().values()) == {0}
+        assert "Traceback" not in "".join(services.log(name) for name in services.process)

@@ -1,66 +1,21 @@
-"""Scenario runs over seven processes: what they say is what the embedded runtime says."""
+"""Scenario runs over seven processes: who sees what, and how they are ended."""
 
 import json
 import os
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-import trading
 from tests.api.running import wait_for
 from tests.serve.processes import Apart, kinds
 from trading.topology import SERVICES, may_connect
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
-
-#: How far apart the same moment may be, microseconds: a beat for each of two processes.
-CLOSE = 2_500_000
-
-PARTITION = """\
-apiVersion: chaos.trading/v1alpha1
-kind: ChaosScenario
-metadata: {name: blind-monitor}
-spec:
-  description: The risk monitor cannot reach the exchange
-  seed: 5
-  clock: {speed: 20}
-  steadyState: {for: 30s, within: 10m}
-  faults:
-    - name: cut
-      at: 30s
-      duration: 1m
-      networkPartition: {between: [[risk-monitor, exchange]]}
-  expect:
-    - {alert: venue-down, subject: exchange, of: cut, within: 20s}
-  recovery: {within: 5m}
-"""
-
-
-def test_a_crash_ends_as_in_the_embedded_runtime(apart: Apart) -> None:
-    """The same verdict and the same fault timeline; real networks are not exact to the
-    microsecond.
-    """
-    found = apart.verdict(apart.run("market-crash"))
-    wanted: dict[str, Any] = json.loads(msgspec.json.encode(trading.run("market-crash")))
-    assert found["outcome"] == wanted["outcome"] == "Pass", found["reasons"]
-    assert [p["phase"] for p in found["phases"]] == [p["phase"] for p in wanted["phases"]]
-    for seen, known in zip(found["faults"], wanted["faults"], strict=True):
-        for name in ("requested_at", "applied_at", "injected_at", "ended_at", "recovered_at"):
-            assert abs(seen[name] - known[name]) < CLOSE, name
-        assert seen["end_reason"] == known["end_reason"]
-    for got, known in zip(found["expectations"], wanted["expectations"], strict=True):
-        assert got["met"] == known["met"]
-        assert abs(got["detected_at"] - known["detected_at"]) < CLOSE
-    audit = found["audit"]
-    assert audit["complete"]
-    assert audit["coverage_ppm"] == 1_000_000
-    assert audit["discrepancies"] == []
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_the_monitor_knows_production_and_nothing_else(apart: Apart) -> None:
     """By its sockets, and by every message that it has received: after a whole run."""
+    assert apart.verdict(apart.run("market-crash"))["outcome"] == "Pass"
     ports = {SERVICES[n].port + apart.offset: n for n in SERVICES}
     called = {
         ports[remote]
@@ -107,24 +62,8 @@ def connections(pid: int) -> set[tuple[int, int]]:
     return found
 
 
-def test_a_partition_breaks_fresh_and_held_connections(apart: Apart) -> None:
-    run_id = apart.run(PARTITION)
-    wait_for("the fault", lambda: apart.phase(run_id) == "Active")
-    monitor = SERVICES["exchange"].port + apart.offset
-    held = {r for _, r in connections(apart.process["risk-monitor"].pid)}
-    assert monitor not in held
-    verdict = apart.verdict(run_id)
-    assert verdict["outcome"] == "Pass", verdict["reasons"]
-    fault = verdict["faults"][0]
-    assert fault["evidence"] == "fresh and held connection fail: risk-monitor - exchange"
-    assert fault["recovered_at"] > fault["ended_at"] > fault["injected_at"]
-    results = [e[3] for e in apart.journal("test-coordinator") if e[2] == "Received"]
-    probes = [m for batch in results for m in batch if m["msg"] == "ProbeResult"]
-    assert {(p["fresh_ok"], p["held_ok"]) for p in probes} >= {(False, False), (True, True)}
-
-
 def test_an_aborted_run_takes_its_fault_back(apart: Apart) -> None:
-    run_id = apart.run("exchange-downtime")
+    run_id = apart.run("exchange-downtime", overrides={"clock.speed": "60"})
     wait_for("the fault", lambda: apart.phase(run_id) == "Active")
     with apart.coordinator() as coordinator:
         assert coordinator.post("/runs", json={"scenario": "market-crash"}).status_code == 409

@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import kopf
+import pytest
 from kmock import KubernetesEmulator, Server
 from kubernetes import client
 
-from tests.api.running import Up
 from tests.trading_operator.making import NAMESPACE, RELEASE
+from trading_operator import handlers, reconcile
 from trading_operator.cluster import Cluster
 from trading_operator.coordinator import Coordinator
 from trading_operator.handlers import Handlers
@@ -87,39 +90,57 @@ async def api_server() -> AsyncIterator[ApiServer]:
         yield ApiServer(kmock)
 
 
+class Ecosystem(Protocol):
+    """``url``: by service; ``credentials``: with the chaos token."""
+
+    @property
+    def url(self) -> dict[str, str]: ...
+    @property
+    def credentials(self) -> dict[str, Any]: ...
+
+
 @contextlib.asynccontextmanager
-async def operator(server: ApiServer, up: Up, directory: Path) -> AsyncIterator[Metrics]:
-    """As its process runs it."""
+async def operator(server: ApiServer, up: Ecosystem, directory: Path) -> AsyncIterator[Metrics]:
+    """As its process runs it, but that it looks more often. It has a thread and a loop of its own:
+    in the end kopf waits five seconds for all that its loop still does, such as answering for the
+    API server.
+    """
     token = directory / "chaos-token"
     token.write_text(up.credentials["chaos_token"])
-    api = client.ApiClient(client.Configuration(host=server.url))
-    coordinator = Coordinator(up.url["test-coordinator"], token)
-    registry, metrics = kopf.OperatorRegistry(), Metrics()
-    Handlers(
-        registry,
-        Cluster(api, NAMESPACE, RELEASE),
-        coordinator,
-        metrics,
-        login=lambda **_: kopf.ConnectionInfo(server=server.url),
-    )
-    ready, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(
-        kopf.operator(
-            registry=registry,
-            namespaces=[NAMESPACE],
-            standalone=True,
-            ready_flag=ready,
-            stop_flag=stop,
+    metrics, ready, stop = Metrics(), threading.Event(), threading.Event()
+
+    async def process() -> None:
+        registry = kopf.OperatorRegistry()
+        coordinator = Coordinator(up.url["test-coordinator"], token)
+        api = client.ApiClient(client.Configuration(host=server.url))
+        Handlers(
+            registry,
+            Cluster(api, NAMESPACE, RELEASE),
+            coordinator,
+            metrics,
+            login=lambda **_: kopf.ConnectionInfo(server=server.url),
         )
-    )
-    try:
-        await asyncio.wait_for(ready.wait(), 20)
-        yield metrics
-    finally:
-        stop.set()
-        await asyncio.wait([task], timeout=20)
-        task.cancel()
-        await coordinator.close()
+        try:
+            await kopf.operator(
+                registry=registry,
+                namespaces=[NAMESPACE],
+                standalone=True,
+                ready_flag=ready,
+                stop_flag=stop,
+            )
+        finally:
+            await coordinator.close()
+
+    with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconcile, "_LOOK", min(reconcile._LOOK, 0.2))
+        patch.setattr(handlers, "_AGAIN", min(handlers._AGAIN, 0.2))
+        ended = pool.submit(asyncio.run, process())
+        try:
+            assert await asyncio.to_thread(ready.wait, 60), ended
+            yield metrics
+        finally:
+            stop.set()
+            await asyncio.wrap_future(ended)
 
 
 async def until(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:

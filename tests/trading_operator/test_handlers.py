@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.api.running import Up
 from tests.trading_operator.api_server import ApiServer, api_server, operator, until
+from trading.embedded.api import load_scenario
+from trading.scenario.plan import plan_digest
 from trading.scenario.result import PHASES
 
 UID = "0a1b2c3d-0000-0000-0000-00000000000"
@@ -18,7 +21,7 @@ UID = "0a1b2c3d-0000-0000-0000-00000000000"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    made = Up(tmp_path_factory.mktemp("up") / "data", SIM_SPEED_LIMIT="600", LOG_LEVEL="warning")
+    made = Up(tmp_path_factory.mktemp("up") / "data", LOG_LEVEL="warning")
     yield made
     made.stop()
 
@@ -70,6 +73,32 @@ def test_from_apply_to_the_verdict(up: Up, tmp_path: Path) -> None:
             assert value("chaos_operator_reconcile_seconds_count")
 
     run(life())
+
+
+def test_what_was_changed_is_in_the_evidence(up: Up, tmp_path: Path) -> None:
+    """A resource that was made with overrides is a run that was."""
+    file = tmp_path / "changed.yaml"
+    file.write_text(yaml.safe_dump(document("changed", clock={})))
+    overrides = {"faults.cut.duration": "2m", "steadyState": "{for: 45s, within: 9m}"}
+    made = load_scenario(file, seed=8, overrides=overrides)
+    wanted = {**overrides, "seed": "8"}
+
+    async def life() -> dict[str, Any]:
+        async with api_server() as server, operator(server, up, tmp_path):
+            await server.apply(made.resource, UID + "7")
+            await until("the verdict", lambda: server.status("changed").get("verdict"))
+            assert server.status("changed")["verdict"] == "Pass", server.status("changed")
+            return server.status("changed")
+
+    status = asyncio.run(life())
+    with up.coordinator() as coordinator:
+        shown = coordinator.get(f"/runs/{status['run']}").json()
+    assert shown["overrides"] == wanted
+    setup = shown["verdict"]["setup"]
+    assert setup["overrides"] == wanted
+    assert setup["plan_digest"] == plan_digest(made.plan)
+    command = shown["verdict"]["command"]
+    assert "--seed 8 --set faults.cut.duration=2m --set 'steadyState={" in command
 
 
 @pytest.mark.parametrize("phase", ["Pending", "SteadyState", "Active", "Recovering"])

@@ -138,6 +138,20 @@ def test_nothing_is_cut_for_a_silent_coordinator_where_the_run_is_not_wanted() -
     assert kinds(on(deleted=True, **away)) == [Drop]
 
 
+def test_a_deletion_does_not_wait_for_a_coordinator_that_does_not_come_back() -> None:
+    """But for what is cut; and an abort, which nobody waits for, does."""
+    away: dict[str, Any] = {"problem": "refused", "heard_at": NOW - SILENCE - 1}
+    for status, known in ((RUNNING, True), (RUNNING, False), (Status(phase="Pending"), False)):
+        cut = on(status, known=known, deleted=True, policies=(LIVE,), **away)
+        assert kinds(cut) == [Drop] and not cut.done
+        found = on(status, known=known, deleted=True, **away)
+        assert found.done and found.status.verdict == "Aborted"
+        assert "no recovery is verified" in found.status.message
+        soon = on(status, known=known, deleted=True, problem="refused")
+        assert not soon.done
+        assert not on(status, known=known, spec={"abort": True}, **away).done
+
+
 def test_after_a_restart_nothing_changes_until_the_run_s_events_have_been_read() -> None:
     found = on(phase="", policies=(LIVE,))
     assert found.actions == [] and not found.done and found.status.phase == "Active"
@@ -152,6 +166,20 @@ def test_a_verdict_is_told_once_nothing_is_left() -> None:
     assert (status.phase, status.detect, status.recover) == ("Completed", "4s", "2s")
     assert status.faults[0].injected_at == "1m1s"
     assert status.audit is not None and status.audit.coverage == "100 %"
+
+
+def test_a_run_that_was_judged_while_something_was_still_cut_is_no_failure() -> None:
+    """The API server was away when the fault ended: it was the platform that did not recover."""
+    failed = verdict("Fail")
+    late = replace(failed, recovery=replace(failed.recovery, recovered=False, took=-1))
+    first = on(verdict=late, policies=(LIVE,))
+    assert kinds(first) == [Drop] and first.status.policies == (NAME,)
+    found = on(first.status, verdict=late).status
+    assert found.verdict == "Inconclusive"
+    assert found.message.startswith(f"the platform had not taken back {NAME}")
+    # Nothing was left, or the run has recovered: the coordinator's verdict as it is.
+    assert on(verdict=late).status.verdict == "Fail"
+    assert on(on(verdict=failed, policies=(LIVE,)).status, verdict=failed).status.verdict == "Fail"
 
 
 def test_after_its_verdict_nothing_happens_any_more() -> None:

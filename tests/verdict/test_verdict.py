@@ -3,13 +3,17 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from trading.messages.audit import AuditReport, Discrepancy
-from trading.messages.chaos import MarketShock, PathPoint
+from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint, ProbeResult
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
-from trading.scenario.plan import Expectation, PlannedFault, RunPlan
+from trading.scenario.plan import ClockMode, Expectation, PlannedFault, RunPlan
 from trading.scenario.result import FAIL, INCONCLUSIVE, PASS
 from trading.scenario.verdict import judge
+from trading.test_coordinator.evidence import watcher
+from trading.test_coordinator.view import View
+from trading.topology import SERVICES
 from trading.units import MINUTE, SECOND
 
 CRASH = PlannedFault(
@@ -193,3 +197,85 @@ def test_promql_is_never_met_without_a_prometheus() -> None:
     verdict = judge(msgspec.structs.replace(PLAN, expectations=(expected,)), good())
     assert verdict.outcome == FAIL
     assert "Prometheus" in verdict.expectations[0].reason
+
+
+CUT = PlannedFault(
+    "cut", 10 * MINUTE, 30 * MINUTE, NetworkPartition((("risk-monitor", "exchange"),))
+)
+
+
+def separated(cut_for: int, recovered_after: int | None, **changes: Any) -> Observation:
+    """The good run with a partition of the platform's, which cut for so long after its end."""
+    ended = T0 + 30 * MINUTE
+    seen = good()
+    (fault,) = seen.faults
+    fault.name, fault.kind, fault.cut_until = "cut", "networkPartition", ended + cut_for
+    seen.platform_cuts = True
+    seen.recovered_at = 0 if recovered_after is None else ended + recovered_after
+    seen.unrecovered = "cut: risk-monitor does not reach exchange"
+    return msgspec.structs.replace(seen, **changes)
+
+
+def judged_as(seen: Observation, **plan: Any) -> tuple[str, str]:
+    changed = msgspec.structs.replace(
+        PLAN,
+        faults=(CUT,),
+        expectations=tuple(
+            msgspec.structs.replace(e, of="cut" if e.of else "") for e in PLAN.expectations
+        ),
+        recovery_within=10 * MINUTE,
+        **plan,
+    )
+    verdict = judge(changed, seen)
+    return verdict.outcome, "; ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize("recovered_after", [None, 25 * MINUTE], ids=["never", "late"])
+def test_no_recovery_while_the_platform_still_separates_proves_nothing(
+    recovered_after: int | None,
+) -> None:
+    outcome, why = judged_as(separated(20 * MINUTE, recovered_after))
+    assert outcome == INCONCLUSIVE
+    assert why == (
+        "the platform did not connect again what cut had separated: 20m after its end no connection"
+        " could be made"
+    )
+
+
+def test_no_recovery_after_the_platform_has_connected_them_fails() -> None:
+    """The services' own connections did not come back, or something else did not."""
+    for seen in (
+        separated(SECOND, None),
+        separated(SECOND, 25 * MINUTE),
+        separated(20 * MINUTE, None, platform_cuts=False),
+    ):
+        outcome, why = judged_as(seen)
+        assert outcome == FAIL and why.startswith("no recovery: ")
+
+
+def test_a_platform_that_was_late_without_consequences_passes() -> None:
+    assert judged_as(separated(8 * MINUTE, 9 * MINUTE)) == (PASS, "")
+
+
+def test_what_a_platform_may_take_is_wall_time() -> None:
+    wall = {"clock_mode": ClockMode.WALL, "speed": 60.0}
+    assert judged_as(separated(4 * MINUTE, None), **wall)[0] == FAIL
+    assert judged_as(separated(6 * MINUTE, None), **wall)[0] == INCONCLUSIVE
+    assert judged_as(separated(4 * MINUTE, None))[0] == INCONCLUSIVE
+
+
+def test_an_alert_because_the_platform_still_separates_is_no_failure_of_silence() -> None:
+    fired = [*good().alerts, alert("settlement-overdue", T0 + 35 * MINUTE)]
+    outcome, why = judged_as(separated(8 * MINUTE, 9 * MINUTE, alerts=fired))
+    assert outcome == INCONCLUSIVE and why.startswith("the platform did not connect")
+    before = [*good().alerts, alert("settlement-overdue", T0 + 20 * MINUTE)]
+    assert judged_as(separated(8 * MINUTE, 9 * MINUTE, alerts=before))[0] == FAIL
+
+
+def test_only_a_fresh_connection_that_fails_is_the_platform_s() -> None:
+    """One that was held and is not made again is the service's."""
+    found = watcher(CUT, View(PLAN.universe, tuple(SERVICES), SECOND), T0)
+    pair = ("risk-monitor", "exchange")
+    found.on(ProbeResult(*pair, 1, False, False, T0 + 1), T0 + 1)
+    found.on(ProbeResult(*pair, 2, True, False, T0 + 2), T0 + 2)
+    assert found.cut_until == T0 + 1 and "does not reach" in found.problem(T0 + 2)

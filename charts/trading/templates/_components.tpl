@@ -1,8 +1,8 @@
 {{/*
 What each component is made of, as one table: kind, image, args, env, ports, user, probes, mounts,
 resources. _workload.tpl makes a workload of any of them.
-mounts: path -> one of secret (the component's own), tls, scratch, config (a ConfigMap's name), data
-(size and storage class).
+mounts: path -> one of secret (the component's own, or a user's), tls, scratch, config (a ConfigMap's
+name), data (size and storage class); only: of a Secret, the keys that are mounted.
 */}}
 
 {{- define "trading.component" -}}
@@ -12,6 +12,16 @@ mounts: path -> one of secret (the component's own), tls, scratch, config (a Con
 {{- else }}
 {{- include (printf "trading.component.%s" .component) . }}
 {{- end }}
+{{- end }}
+
+{{/* The names by which a service is asked; the program adds .NAMESPACE.svc, and takes addresses. */}}
+{{- define "trading.hosts" -}}
+{{- $name := printf "%s-%s" (include "trading.fullname" .root) .component }}
+{{- $found := list $name (printf "%s.%s" $name .root.Release.Namespace) }}
+{{- if and .root.Values.ingress.enabled (eq .component "risk-monitor") }}
+{{- $found = append $found (printf "risk.%s" .root.Values.ingress.host) }}
+{{- end }}
+{{- concat $found .root.Values.allowedHosts | join "," }}
 {{- end }}
 
 {{- define "trading.component.service" -}}
@@ -37,11 +47,12 @@ ports:
   http: {{ .known.port }}
 env:
   BIND_HOST: "0.0.0.0"
+  ALLOWED_HOSTS: {{ include "trading.hosts" . | quote }}
   DATA_DIR: /tmp/data
   JOURNAL: postgres
+  JOURNAL_RETENTION: {{ $values.journals.retention | quote }}
   LOG_LEVEL: {{ $values.logLevel }}
   SIM_SPEED: {{ $values.simulation.speed | quote }}
-  SIM_SPEED_LIMIT: {{ $values.simulation.speedLimit | quote }}
   SIM_SEED: {{ $values.simulation.seed | quote }}
   ENABLE_CHAOS_SCENARIOS: {{ $values.chaos.enabled | quote }}
   ENABLE_AUDIT_LOGGING: {{ $values.audit.enabled | quote }}
@@ -54,8 +65,17 @@ env:
   LINK_TOKEN_FILE: /run/secrets/trading/link-token
   LINK_PEERS_FILE: /run/secrets/trading/link-peers
   DATABASE_URL_FILE: /run/secrets/trading/database-url
+  READ_TOKEN_SHA256_FILE: /run/secrets/trading/read-token-sha256
   {{- if $values.chaos.enabled }}
+  {{- if eq .component "test-coordinator" }}
+  # It shows the token to the others, which only check it.
   CHAOS_TOKEN_FILE: /run/secrets/trading/chaos-token
+  {{- if $values.signing.existingSecret }}
+  SIGNING_KEY_FILE: /run/secrets/signing/signing-key
+  {{- end }}
+  {{- else }}
+  CHAOS_TOKEN_SHA256_FILE: /run/secrets/trading/chaos-token-sha256
+  {{- end }}
   {{- end }}
   {{- if has .component (get $topology.stores "redis").callers }}
   REDIS_URL_FILE: /run/secrets/trading/redis-url
@@ -91,6 +111,9 @@ mounts:
   {{- end }}
   {{- if and (eq .component "market-data") $values.marketData.live $values.marketData.existingSecret }}
   /run/secrets/upstream: {secret: {{ $values.marketData.existingSecret }}}
+  {{- end }}
+  {{- if and (eq .component "test-coordinator") $values.chaos.enabled $values.signing.existingSecret }}
+  /run/secrets/signing: {secret: {{ $values.signing.existingSecret }}, only: [signing-key]}
   {{- end }}
 resources: {{ toJson $own.resources }}
 {{- end }}

@@ -30,6 +30,7 @@ is made. Made once in a render: the others' digests and the pods' checksums agre
 {{- $admin := include "trading.secrets.kept" (dict "root" . "component" "postgres" "key" "password") }}
 {{- $redis := include "trading.secrets.kept" (dict "root" . "component" "redis" "key" "password") }}
 {{- $chaos := include "trading.secrets.kept" (dict "root" . "component" "test-coordinator" "key" "chaos-token") }}
+{{- $reading := include "trading.secrets.kept" (dict "root" . "component" "risk-monitor" "key" "read-token") }}
 {{- $database := printf "%s-postgres:5432/trading" $fullname }}
 {{- if $tls }}
 {{- $database = printf "%s?sslmode=verify-full&sslrootcert=/run/secrets/tls/ca.crt" $database }}
@@ -43,14 +44,19 @@ is made. Made once in a render: the others' digests and the pods' checksums agre
 {{- end }}
 {{- $files := dict "link-token" (get $tokens $name) "link-peers" (toJson $peers) }}
 {{- $_ := set $files "database-url" (printf "postgresql://%s:%s@%s" (replace "-" "_" $name) (get $passwords $name) $database) }}
+{{- $_ := set $files "read-token-sha256" ($reading | sha256sum) }}
 {{- if $root.Values.chaos.enabled }}
+{{- $_ := set $files "chaos-token-sha256" ($chaos | sha256sum) }}
+{{- if eq $name "test-coordinator" }}
 {{- $_ := set $files "chaos-token" $chaos }}
+{{- end }}
 {{- end }}
 {{- if has $name (get $topology.stores "redis").callers }}
 {{- $_ := set $files "redis-url" (printf "%s://:%s@%s-redis:6379/0%s" ($tls | ternary "rediss" "redis") $redis $fullname ($tls | ternary "?ssl_ca_certs=/run/secrets/tls/ca.crt" "")) }}
 {{- end }}
 {{- if eq $name "risk-monitor" }}
 {{- $_ := set $files "risk-token" (include "trading.secrets.kept" (dict "root" $root "component" $name "key" "risk-token")) }}
+{{- $_ := set $files "read-token" $reading }}
 {{- end }}
 {{- if eq $name "exchange" }}
 {{- range list "api-key" "api-secret" }}

@@ -93,11 +93,9 @@ spec:
     {{- range $path, $mount := $spec.mounts }}
     {{- if not $mount.data }}
     - name: {{ include "trading.volume" $path }}
-      {{- if $mount.secret }}
-      secret: {secretName: {{ $mount.secret }}, defaultMode: 0440}
-      {{- else if $mount.tls }}
+      {{- if or $mount.secret $mount.tls }}
       secret:
-        secretName: {{ $mount.tls }}
+        secretName: {{ default $mount.tls $mount.secret }}
         defaultMode: 0440
         {{- with $mount.only }}
         items:

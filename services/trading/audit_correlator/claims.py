@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from trading.audit_correlator.published import Published
 from trading.audit_correlator.trades import Trades
 from trading.messages.audit import Discrepancy
 from trading.messages.custody import CustodySnapshot, LedgerPosted, TransferCompleted
@@ -121,12 +122,10 @@ class MonitorClaims:
 
     A wrong position that the monitor has mended is no discrepancy if its own alert of it
     (execution-unknown) was firing or came within a minute: it had lost reports, and said so.
-    ``published``: asset -> every price that the market data service has published.
+    ``published``: every price that the market data service has published.
     """
 
-    def __init__(
-        self, trades: Trades, findings: Findings, published: Mapping[str, Mapping[int, None]]
-    ) -> None:
+    def __init__(self, trades: Trades, findings: Findings, published: Published) -> None:
         self._trades = trades
         self._findings = findings
         self._published = published
@@ -187,7 +186,7 @@ class MonitorClaims:
         equity = 0
         for mark in claim.marks:
             equity += totals.get(mark.asset, 0) * mark.price // SCALE
-            if mark.price not in self._published.get(mark.asset, {}):
+            if not self._published.claim(mark.asset, mark.price, claim.event_time):
                 detail = f"mark price of {mark.asset} was never published"
                 self._findings.add(PNL, f"risk-monitor/{mark.asset}", 0, mark.price, detail)
         if claim.equity != equity:

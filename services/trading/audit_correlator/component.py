@@ -13,6 +13,7 @@ from trading.messages.audit import (
     Correlation,
     Discrepancy,
     JournalBatch,
+    LossNoted,
 )
 from trading.messages.chaos import InjectFault, RecoverFault, RenewFault
 from trading.messages.market import Ping
@@ -48,6 +49,7 @@ class AuditCorrelator:
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             JournalBatch: self._on_batch,
             AuditQuery: self._on_query,
+            LossNoted: self._on_loss,
             Wake: self._on_wake,
             Ping: self._on_ping,
             InjectFault: self._faults.on,
@@ -103,6 +105,12 @@ class AuditCorrelator:
         answers = self._answer_ready(now)
         self.timeline.settle()
         return answers
+
+    def _on_loss(self, message: LossNoted, now: int) -> Sequence[Message]:
+        self._reconciler.note_loss(message.journal or self.name, message, now)
+        self.version += 1
+        self.timeline.settle()
+        return ()
 
     def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
         return (answer_ping(self.name, message, now),)

@@ -1,5 +1,7 @@
 """Injection -> effect -> alert -> recovery, as the journals have it."""
 
+from collections import deque
+
 import msgspec
 
 from trading.messages.audit import Correlation
@@ -11,11 +13,18 @@ from trading.units import MINUTE
 ECHO = 5 * MINUTE
 
 
+#: Alerts that may still be explained by what is read later.
+MAX_ALERTS = 10_000
+
+
 class _Fault(msgspec.Struct, gc=False):
+    """``first``: the alert that it led to first, once that is settled."""
+
     applied: int = 0
     effect: int = 0
     ended: int = 0
     recovered: int = 0
+    first: AlertFired | None = None
 
     @property
     def began(self) -> int:
@@ -28,7 +37,8 @@ class Correlator:
 
     def __init__(self) -> None:
         self._faults: dict[str, _Fault] = {}
-        self._alerts: list[AlertFired] = []
+        self._alerts: deque[AlertFired] = deque()
+        self._settled_false = 0
 
     def on_applied(self, message: FaultApplied) -> None:
         fault = self._fault(message.fault_id)
@@ -48,6 +58,8 @@ class Correlator:
 
     def on_alert(self, alert: AlertFired) -> None:
         self._alerts.append(alert)
+        if len(self._alerts) > MAX_ALERTS:
+            self._settle(self._alerts.popleft())
 
     def correlations(self) -> tuple[Correlation, ...]:
         """One for each fault that began, oldest first."""
@@ -55,7 +67,7 @@ class Correlator:
         began = [(fault_id, fault) for fault_id, fault in self._faults.items() if fault.began]
         by_time = sorted(began, key=lambda item: item[1].began)
         for fault_id, fault in by_time:
-            first = next((a for a in self._alerts if _explains(fault, a)), None)
+            first = fault.first or next((a for a in self._alerts if _explains(fault, a)), None)
             found.append(
                 Correlation(
                     fault_id,
@@ -74,7 +86,16 @@ class Correlator:
     def false_alarms(self) -> int:
         """Alerts that fired while nothing was broken, nor had just been."""
         faults = self._faults.values()
-        return sum(1 for a in self._alerts if not any(_explains(f, a) for f in faults))
+        return self._settled_false + sum(
+            1 for a in self._alerts if not any(_explains(f, a) for f in faults)
+        )
+
+    def _settle(self, alert: AlertFired) -> None:
+        """What led to the alert is known by now, or nothing did."""
+        explaining = [fault for fault in self._faults.values() if _explains(fault, alert)]
+        for fault in explaining:
+            fault.first = fault.first or alert
+        self._settled_false += not explaining
 
 
 def explains(began: int, over: int, at: int) -> bool:

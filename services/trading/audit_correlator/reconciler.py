@@ -18,21 +18,26 @@ from trading.audit_correlator.claims import (
     MonitorClaims,
 )
 from trading.audit_correlator.correlation import Correlator
-from trading.audit_correlator.timeline import EVERYWHERE, OWN, Timeline, time_of
+from trading.audit_correlator.published import Published
+from trading.audit_correlator.timeline import EVERYWHERE, OWN, Timeline
 from trading.audit_correlator.trades import TRADE, Trades
 from trading.messages import Message
-from trading.messages.audit import Correlation, Discrepancy, JournalEntry
+from trading.messages.audit import Correlation, Discrepancy, JournalEntry, LossNoted
 from trading.messages.chaos import FaultApplied, FaultEnded, FaultInjected, FaultRecovered
 from trading.messages.custody import CustodySnapshot, LedgerPosted, TransferCompleted
 from trading.messages.market import PriceTick
 from trading.messages.orders import AccountSnapshot, Trade
 from trading.messages.risk import AlertFired, AlertResolved, PortfolioReported
-from trading.runtime.journal import kind_of
+from trading.runtime.journal import RECEIVED, kind_of, time_of
+from trading.runtime.replay import received
 from trading.topology import CUSTODIAN, EXCHANGE, MARKET_DATA, RISK_MONITOR, TEST_COORDINATOR
 from trading.universe import Universe
 
 Handler = Callable[[Any], None]
 
+LOST = "LOST"
+#: What the entry has that a process wrote when it went on in spite of a loss.
+_LOSS = b'"LossNoted"'
 #: Of the discrepancies in trades only so many are told.
 _MAX_TRADES = 10
 
@@ -74,13 +79,15 @@ class Reconciler:
         findings = self._findings = Findings(timeline.find)
         self._timeline = timeline
         trades = self.trades = Trades(universe)
-        self._published: dict[str, dict[int, None]] = {a.name: {} for a in universe.assets}
+        self._published = Published(a.name for a in universe.assets)
         exchange = ExchangeClaims(trades, findings)
         custodian = CustodianClaims(trades, findings)
         self._monitor = MonitorClaims(trades, findings, self._published)
         self.correlator = correlator = Correlator()
         self._read_to: dict[str, int] = {EXCHANGE: 0, MARKET_DATA: 0}
         self._held: dict[str, deque[_Held]] = {}
+        #: The newest trade that each of those who claim has claimed something of.
+        self._claimed = {EXCHANGE: 0, CUSTODIAN: 0, RISK_MONITOR: 0}
         everywhere: dict[type[Message], tuple[Handler, bool]] = {
             FaultApplied: (correlator.on_applied, False),
             FaultEnded: (correlator.on_ended, False),
@@ -116,13 +123,19 @@ class Reconciler:
         """Entries of one journal, in order, whose chain holds."""
         kinds = self._kinds.get(source, self._everywhere)
         for index, entry in enumerate(entries):
-            known = kinds.get(kind_of(entry.body))
+            kind = kind_of(entry.body)
+            if kind == RECEIVED and _LOSS in entry.body:
+                now, messages = received(entry)
+                for loss in messages:
+                    if isinstance(loss, LossNoted):
+                        self.note_loss(source, loss, now)
+            known = kinds.get(kind)
             if known is None:
                 continue
             try:
                 decoded = _decoder(known.type)(entry.body)
             except msgspec.DecodeError as error:
-                self._findings.judged = (source, 0, time_of(entry))
+                self._findings.judged = (source, 0, time_of(entry.body))
                 self._findings.add("CHAIN_BROKEN", source, 0, 0, f"unreadable entry: {error}")
                 continue
             if known.recorded:
@@ -136,8 +149,14 @@ class Reconciler:
         if entries:
             self._timeline.read(source, entries[-1])
             if source in self._read_to:
-                self._read_to[source] = time_of(entries[-1])
+                self._read_to[source] = time_of(entries[-1].body)
         self._judge(False)
+
+    def note_loss(self, source: str, loss: LossNoted, now: int) -> None:
+        """Take it as a discrepancy, which ``source`` says at the time ``now``."""
+        self._findings.judged = (source, 0, now)
+        where = loss.journal or source
+        self._findings.add(LOST, where, loss.acknowledged, loss.kept, loss.detail)
 
     def finish(self) -> tuple[list[Discrepancy], tuple[Correlation, ...], int]:
         """Judge what still waits; discrepancies, correlations and false alarms. Call once."""
@@ -175,13 +194,17 @@ class Reconciler:
                 if as_of > known:
                     detail = f"claims trade {as_of}, the exchange's journal ends at {known}"
                     self._findings.add(TRADE, source, known, as_of, detail)
+                elif as_of and as_of < self.trades.kept_from:
+                    detail = f"claims trade {as_of} after trades from {self.trades.kept_from} on"
+                    self._findings.add(TRADE, source, self.trades.kept_from, as_of, detail)
                 else:
                     claim.handle(claim.payload)
+                    self._claimed[source] = max(self._claimed[source], as_of)
+        self.trades.forget(min(self._claimed.values()))
 
     def _on_price(self, tick: PriceTick) -> None:
-        published = self._published.get(tick.asset)
-        if published is not None and tick.price is not None:
-            published[tick.price] = None
+        if tick.price is not None:
+            self._published.add(tick.asset, tick.price, tick.event_time)
 
     def _on_alert(self, alert: AlertFired) -> None:
         self._monitor.on_alert(alert)

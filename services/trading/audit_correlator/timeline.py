@@ -25,7 +25,7 @@ from trading.messages.chaos import (
 )
 from trading.messages.orders import KillSwitchChanged, SetKillSwitch
 from trading.messages.risk import AlertAcknowledged, AlertFired, AlertResolved, BreakerChanged
-from trading.runtime.journal import GENESIS
+from trading.runtime.journal import GENESIS, time_of
 from trading.topology import AUDIT_CORRELATOR, EXCHANGE, RISK_MONITOR, SERVICES, TEST_COORDINATOR
 
 #: The types of entries that matter, in whose journal ever they are, and in one service's own.
@@ -77,7 +77,7 @@ class Timeline:
     def read(self, source: str, last: JournalEntry) -> None:
         """The journal has been read up to this entry."""
         self._heads[source] = last.hash
-        self.read_to[source] = time_of(last)
+        self.read_to[source] = time_of(last.body)
 
     def find(self, found: Discrepancy, source: str, seq: int, time: int = 0) -> None:
         """Each discrepancy once. ``time``: of the entry that is wrong; as far as ``source`` has
@@ -165,10 +165,3 @@ class Timeline:
             if key not in self._ended:
                 read.append(max(asked, self.read_to.get(key[0], 0)))
         return min(read, default=0)
-
-
-def time_of(entry: JournalEntry) -> int:
-    """When it was written, without decoding it."""
-    body = entry.body
-    start = body.index(b",") + 1
-    return int(body[start : body.index(b",", start)])

@@ -13,6 +13,12 @@ POSITION = "POSITION"
 CASH = "CASH"
 
 
+#: Trades after which those that nobody can claim any more are forgotten, and the most that one
+#: account's balance of one asset is known after, however long nobody claims.
+FORGET_EVERY = 1_000
+MAX_TRADES = 100_000
+
+
 class History:
     """One account's balance of one asset after each trade that changed it."""
 
@@ -26,17 +32,34 @@ class History:
     def now(self) -> int:
         return self._amounts[-1]
 
+    @property
+    def first(self) -> int:
+        """The oldest trade after which the balance is known."""
+        return self._trade_ids[0]
+
     def change(self, trade_id: int, amount: int) -> None:
         self._trade_ids.append(trade_id)
         self._amounts.append(self._amounts[-1] + amount)
 
     def at(self, trade_id: int) -> int:
-        """The balance with every trade up to ``trade_id`` in it."""
-        return self._amounts[bisect_right(self._trade_ids, trade_id) - 1]
+        """The balance with every trade up to ``trade_id`` in it, which is :attr:`first` or later;
+        the oldest one that is known for an earlier one.
+        """
+        return self._amounts[max(bisect_right(self._trade_ids, trade_id) - 1, 0)]
+
+    def forget(self, trade_id: int) -> None:
+        """Only what is as of ``trade_id`` or later is asked from now on."""
+        gone = bisect_right(self._trade_ids, trade_id) - 1
+        gone = max(gone, len(self._trade_ids) - MAX_TRADES)
+        if gone > 0:
+            del self._trade_ids[:gone]
+            del self._amounts[:gone]
 
 
 class Trades:
-    """The firm's balances from trade to trade. ``last_trade_id``: the newest trade read."""
+    """The firm's balances from trade to trade. ``last_trade_id``: the newest trade read;
+    ``kept_from``: the oldest as of which every balance is known.
+    """
 
     def __init__(self, universe: Universe) -> None:
         self._sides = {i.symbol: (i.base, i.quote) for i in universe.instruments}
@@ -47,6 +70,8 @@ class Trades:
             for account in universe.accounts
         }
         self.last_trade_id = 0
+        self.kept_from = 0
+        self._forget_at = FORGET_EVERY
         self.discrepancies: list[Discrepancy] = []
 
     def add(self, trade: Trade) -> None:
@@ -73,6 +98,18 @@ class Trades:
             if books is not None:
                 books[base].change(trade.trade_id, sign * trade.qty)
                 books[quote].change(trade.trade_id, -sign * value)
+
+    def forget(self, trade_id: int) -> None:
+        """Everybody claims what is as of ``trade_id`` or later from now on."""
+        if self.last_trade_id < self._forget_at:
+            return
+        self._forget_at = self.last_trade_id + FORGET_EVERY
+        histories = [history for books in self.accounts.values() for history in books.values()]
+        for history in histories:
+            history.forget(trade_id)
+        # Where no trade was, the oldest balance is from before, and still that of the trade.
+        overfull = [h.first for h in histories if h.first > trade_id]
+        self.kept_from = max(self.kept_from, trade_id, *overfull)
 
     def kind(self, asset: str) -> str:
         """Of a discrepancy in this asset."""

@@ -2,13 +2,18 @@
 
 import json
 import sys
+import traceback
 
 import click
 
+from trading.cli.archive import archive
 from trading.cli.audit import audit
 from trading.cli.database import database
 from trading.cli.deployment import cleanup, deploy, health, logs
-from trading.cli.run import run
+from trading.cli.keys import keys
+from trading.cli.login import login
+from trading.cli.run import EXIT_CODES, run
+from trading.cli.said import say, say_json
 from trading.cli.scenario import scenario
 from trading.cli.secrets import secrets
 from trading.cli.serve import serve
@@ -25,8 +30,11 @@ def cli() -> None:
     trading run my.yaml --report out/      ... with report.html, junit.xml and journals
     trading scenario list                  what is shipped
     trading scenario new my-scenario       start one of your own
-    trading audit verify out/              check the journals of a run
+    trading audit verify out/              compute a run again from its journals, and compare
+    trading keys new                       a key to sign evidence with
+    trading archive create kept/           journals of a stopped ecosystem as files
     trading up                             all services on this machine, with a dashboard
+    trading login                          a link to act at the dashboard
     trading serve exchange                 one service in a process of its own
     trading deploy                         the ecosystem in containers; then health, logs, cleanup
     trading scenario run market-crash      break the running ecosystem
@@ -38,14 +46,17 @@ def schema() -> None:
     """Print the JSON Schema of a ChaosScenario, for editors and validators."""
     from trading.scenario.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    say_json(json.dumps(json_schema(), indent=2))
 
 
 cli.add_command(run)
 cli.add_command(scenario)
 cli.add_command(audit)
+cli.add_command(keys)
+cli.add_command(archive)
 cli.add_command(up)
 cli.add_command(serve)
+cli.add_command(login)
 cli.add_command(database)
 cli.add_command(secrets)
 for command in (deploy, health, logs, cleanup):
@@ -61,11 +72,15 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except Exception:
+        # Python's own exit code for it is 1, which says that what was tested has failed.
+        say(traceback.format_exc(), err=True)
+        sys.exit(EXIT_CODES["Error"])
 
 
 if __name__ == "__main__":

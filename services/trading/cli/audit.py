@@ -1,9 +1,11 @@
 """``trading audit``: check the evidence of a run."""
 
+import re
 from pathlib import Path
 
 import click
 
+from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput
 
 
@@ -13,20 +15,99 @@ def audit() -> None:
 
 
 @audit.command()
-@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
-def verify(directory: Path) -> None:
-    """Check every journal in DIR (from trading run --report DIR) against its hash chain.
+@click.argument("directory", type=click.Path(path_type=Path), metavar="[DIR]", required=False)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Instead: every session that a stopped ecosystem has kept there (SQLite).",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Instead: every session that a stopped ecosystem has kept there (PostgreSQL).",
+)
+@click.option(
+    "--root",
+    metavar="HEX",
+    help="The audit's root, from a copy kept elsewhere: the terminal's output, or"
+    " .status.audit.root of a ChaosScenario.",
+)
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Whose signature it must have: without a good one the evidence does not hold.",
+)
+def verify(
+    directory: Path | None,
+    data: Path | None,
+    database: str | None,
+    root: str | None,
+    public_key: Path | None,
+) -> None:
+    """Compute the run in DIR (from trading run --report DIR) again, and compare everything.
+
+    What came from outside is taken from its journals, all else follows from its plan: every entry
+    of every journal and every field of verdict.json. Each difference is named. It takes as long as
+    the run has taken.
+
+    With --data or --database: check what an ecosystem has kept. Every chain, every entry by doing
+    again what was received, and the heads that verdicts name.
 
     \b
-    Exit code: 0 intact, 1 tampered, truncated or not reconciled, 2 no such report.
+    Exit code: 0 as computed, 1 tampered or incomplete, 2 no such report, or still running.
     """
-    from trading.embedded.archive import verify_directory
+    if sum(given is not None for given in (directory, data, database)) != 1:
+        raise WrongInput("give one of: DIR of a report, --data DIR, --database URL")
+    if directory is None:
+        if root is not None or public_key is not None:
+            raise WrongInput("--root and --public-key are for the report of one run")
+        _verify_kept(data, database)
+        return
+    from trading.cli.keys import read_public_key
+    from trading.embedded.verification import verify_directory
 
+    if root is not None and not re.fullmatch("[0-9a-fA-F]{64}", root):
+        raise WrongInput(f"--root {root}: a root has 64 hexadecimal digits")
+    key = read_public_key(public_key) if public_key is not None else None
     try:
-        report = verify_directory(directory)
+        report = verify_directory(directory, root=root or "", public_key=key)
     except (OSError, ValueError) as error:
         raise WrongInput(f"{directory}: {error}") from error
     for line in report.lines():
-        click.echo(line)
+        say(line)
     if not report.intact:
         raise click.exceptions.Exit(1)
+
+
+def _verify_kept(data: Path | None, database: str | None) -> None:
+    from trading.hosting.heads import HeadsFile
+    from trading.hosting.store import StoreUnavailable
+    from trading.server.kept import Heard, Kept
+    from trading.server.stopped import NothingThere, in_database, in_directory
+    from trading.server.stores import heads_path
+
+    sessions = entries = serious = 0
+    heard = Heard()
+    try:
+        opened = in_directory(data) if data is not None else in_database(database or "")
+        with opened as stores:
+            for name, store in stores.items():
+                heads = HeadsFile(heads_path(data, name), lasts=True) if data is not None else None
+                kept = Kept(name, store, heard, heads)
+                for found in kept.check():
+                    serious += found.serious
+                    say(f"{found.where}: {'' if found.serious else 'note: '}{found.text}")
+                sessions += kept.sessions
+                entries += kept.entries
+            for found in heard.missing():
+                serious += 1
+                say(f"{found.where}: {found.text}")
+    except (NothingThere, StoreUnavailable) as error:
+        raise WrongInput(str(error)) from error
+    said = f"{entries} entries in {sessions} sessions"
+    if serious:
+        say(f"{said}: the journals do not hold")
+        raise click.exceptions.Exit(1)
+    say(f"{said}: every chain holds, and every entry follows from what was received")

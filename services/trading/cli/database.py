@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput
 from trading.topology import SERVICES
 
@@ -31,6 +32,7 @@ def setup(passwords: Path) -> None:
     """
     import psycopg
 
+    from trading.hosting.postgres import first_line
     from trading.server.database import set_up
 
     url = os.environ.get("ADMIN_DATABASE_URL", "")
@@ -52,6 +54,6 @@ def setup(passwords: Path) -> None:
     try:
         schemas = set_up(url, known)
     except psycopg.Error as error:
-        raise WrongInput(f"ADMIN_DATABASE_URL: {str(error).strip().splitlines()[0]}") from error
+        raise WrongInput(f"ADMIN_DATABASE_URL: {first_line(error)}") from error
     for schema in schemas:
-        click.echo(f"schema {schema}")
+        say(f"schema {schema}")

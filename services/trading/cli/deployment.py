@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from trading.cli.said import say, say_json
+
 if TYPE_CHECKING:
     from trading.deploy.state import Line, Platform
 
@@ -136,7 +138,7 @@ def up_on_kind(without: tuple[str, ...]) -> None:
 
     left_out = _left_out(without)
     directory = project_directory(Path.cwd())
-    Kind(directory, click.echo).bring_up(left_out)
+    Kind(directory, say).bring_up(left_out)
     _deployed("dev", "kubernetes", directory, left_out, (), 300)
 
 
@@ -151,10 +153,10 @@ def _deployed(
     from trading.deploy.rollout import roll_out
 
     platform = _platform(env, on, directory, values)
-    platform.prepare(left_out, click.echo)
-    click.echo(f"deploying {env} on {on}")
-    roll_out(platform, left_out, timeout, click.echo)
-    click.echo(_PAGES_OF_PRODUCTION[on] if env == "prod" else _PAGES)
+    platform.prepare(left_out, say)
+    say(f"deploying {env} on {on}")
+    roll_out(platform, left_out, timeout, say)
+    say(_PAGES_OF_PRODUCTION[on] if env == "prod" else _PAGES)
 
 
 _PAGES = """ready
@@ -212,14 +214,14 @@ def health(env: str, on: str, directory: Path, without: tuple[str, ...], as_json
             }
             for state, broken, _ in rows
         ]
-        click.echo(json.dumps(made, indent=2))
+        say_json(json.dumps(made, indent=2))
     else:
         for state, broken, good in rows:
             status = "degraded" if broken and state.status == HEALTHY else state.status
             said = status + (f": {state.problem}" if state.problem else "")
-            click.echo(f"{'✅' if good else '❌'} {title(state.component)}: {said.capitalize()}")
+            say(f"{'✅' if good else '❌'} {title(state.component)}: {said.capitalize()}")
             for name, why in broken.items():
-                click.echo(f"   ❌ {name}: {why}")
+                say(f"   ❌ {name}: {why}")
     if not all(good for _, _, good in rows):
         sys.exit(1)
 
@@ -247,7 +249,7 @@ def logs(
     """
     platform = _platform(env, on, directory)
     for line in platform.logs(components, tail, follow):
-        click.echo(f"{line.component} {line.text}" if raw else _readable(line))
+        say(f"{line.component} {line.text}" if raw else _readable(line))
 
 
 def _readable(line: "Line") -> str:
@@ -283,4 +285,4 @@ def cleanup(env: str, on: str, directory: Path, volumes: bool, yes: bool) -> Non
     if not yes and not click.confirm(f"Take {name} down, {what}?"):
         raise DeployFailed("nothing was touched")
     platform.remove(volumes)
-    click.echo(f"{name} is down, {'with its data' if volumes else what}")
+    say(f"{name} is down, {'with its data' if volumes else what}")

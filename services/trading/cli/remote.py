@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from trading.cli.run import EXIT_CODES
+from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput, parse_sets
 
 DEFAULT_URL = "http://127.0.0.1:8085"
@@ -111,6 +112,10 @@ def coordinator_options(command: Any) -> Any:
     )(command)
 
 
+#: Seconds after which it is told that time stands still.
+_TELL_WAITING = 3
+
+
 @click.command("run")
 @click.argument("scenario")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed instead of the file's.")
@@ -145,7 +150,9 @@ def run_remote(
 ) -> None:
     """Run SCENARIO (a file, or a name) against a running ecosystem and wait for the verdict.
 
-    The ecosystem opens a new session with the scenario's prices, balances and seed.
+    The ecosystem opens a new session with the scenario's prices, balances and seed, and goes
+    through it as fast as it can. To watch: --set clock.speed=60, at most that many simulated
+    seconds per wall second. For what lives in real time, such as a bot: --set clock.mode=wall.
 
     \b
     Exit code: 0 Pass, 1 Fail, 3 Inconclusive, 4 Aborted, 5 Error, 2 wrong input.
@@ -166,8 +173,10 @@ def run_remote(
         body["scenario"] = scenario
     if seed is not None:
         body["seed"] = seed
+    if not detach and _plays_networks(target):
+        body["network"] = "platform"
     run = coordinator.post("/runs", body)
-    click.echo(f"run {run['id']}")
+    say(f"run {run['id']}")
     if not detach:
         sys.exit(_followed(coordinator, run["id"]))
 
@@ -175,10 +184,13 @@ def run_remote(
 @click.command("runs")
 @coordinator_options
 def list_runs(target: str, data: Path) -> None:
-    """The runs of a running ecosystem, newest first."""
+    """The runs of a running ecosystem, newest first, and what was changed for each."""
+    from trading.report.origin import changes
+
     for run in Coordinator(target, data).get("/runs"):
         outcome = run["outcome"] or run["phase"]
-        click.echo(f"{run['id']:<36} {outcome:<14} {run['opened']}")
+        changed = f"  changed: {changes(run['overrides'])}" if run.get("overrides") else ""
+        say(f"{run['id']:<36} {outcome:<14} {run['opened']}{changed}")
 
 
 @click.command()
@@ -197,7 +209,14 @@ def abort(run_id: str, reason: str, target: str, data: Path) -> None:
     """Take every fault of a run back at once."""
     coordinator = Coordinator(target, data)
     coordinator.post(f"/runs/{run_id}/abort", {"reason": reason})
-    click.echo(f"run {run_id} takes its faults back; its recovery: trading scenario watch {run_id}")
+    say(f"run {run_id} takes its faults back; its recovery: trading scenario watch {run_id}")
+
+
+def _plays_networks(target: str) -> bool:
+    """Is the coordinator that of a Compose deployment here, whose networks follow() can cut?"""
+    from trading.deploy.network_faults import deployment_here
+
+    return deployment_here(target, Path.cwd()) is not None
 
 
 def _followed(coordinator: Coordinator, run_id: str) -> int:
@@ -227,7 +246,14 @@ def follow(coordinator: Coordinator, run_id: str) -> int:
             NetworkFaults(coordinator.url, partitions, Path.cwd()) as network,
             LiveProgress(console, start=first[1].get("at", 0)) as progress,
         ):
+            waited = 0
             for kind, found in chain([first], events):
+                waited = waited + 1 if kind == "waiting" else 0
+                if kind == "waiting":
+                    if waited == _TELL_WAITING:
+                        names = ", ".join(found["for"]) or "its evidence"
+                        progress.event(found["at"], f"time waits for {names}", "warning")
+                    continue
                 if done := network.see(found):
                     progress.event(found["at"], f"network {done}", "fault")
                 if kind == "verdict":

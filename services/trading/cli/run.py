@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from trading.cli.keys import read_private_key
+from trading.cli.said import say, say_json
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
 
 #: Exit codes by outcome; 2 is wrong input.
@@ -25,7 +27,13 @@ EXIT_CODES = {"Pass": 0, "Fail": 1, "Inconclusive": 3, "Aborted": 4, "Error": 5}
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write verdict.json, junit.xml, report.html and the journals there.",
+    help="Write plan.json, verdict.json, junit.xml, report.html and the journals there.",
+)
+@click.option(
+    "--sign",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign the report's evidence with a private key, from trading keys new. Needs --report.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON, nothing else.")
 @click.option("--quiet", is_flag=True, help="No progress, only the verdict.")
@@ -39,20 +47,28 @@ def run(
     seed: int | None,
     sets: tuple[str, ...],
     report: Path | None,
+    sign: Path | None,
     as_json: bool,
     quiet: bool,
     control: bool,
 ) -> None:
     """Run the scenario FILE (or the name of a shipped one) in virtual time.
 
+    As fast as it can: the scenario's clock is for a running ecosystem.
+
     \b
     Exit code: 0 Pass, 1 Fail, 3 Inconclusive, 4 Aborted, 5 Error, 2 wrong input.
     """
+
     from trading.embedded.api import load_scenario
     from trading.embedded.run import run_plan
-    from trading.report.terminal import LiveProgress, make_console, print_verdict
+    from trading.report.origin import label
+    from trading.report.terminal import LiveProgress, make_console, print_heading, print_verdict
     from trading.report.verdict_json import render_json
 
+    if sign is not None and report is None:
+        raise WrongInput("--sign needs --report DIR: the signature is kept with the evidence")
+    key = read_private_key(sign) if sign is not None else None
     with wrong_input():
         plan = load_scenario(scenario, seed=seed, overrides=parse_sets(sets)).plan
     if report is not None:
@@ -61,21 +77,19 @@ def run(
     if quiet or as_json:
         result = run_plan(plan, control=control)
     else:
-        console.print(
-            f"[bold]{plan.name}[/] · seed {plan.seed} · {plan.description}", soft_wrap=True
-        )
+        print_heading(plan.name, plan.seed, label(plan.description, plan.overrides), console)
         with LiveProgress(console, start=plan.start) as progress:
             result = run_plan(plan, control=control, progress=progress)
     if as_json:
-        click.echo(render_json(result.verdict))
+        say_json(render_json(result.verdict))
     else:
         print_verdict(result.verdict, console)
     if report is not None:
         from trading.embedded.reporting import write_report
 
-        write_report(result, report)
+        write_report(result, report, key)
         if not as_json:
-            console.print(f"report: {report / 'report.html'}", soft_wrap=True)
+            say(f"report: {report / 'report.html'}")
     sys.exit(EXIT_CODES[result.verdict.outcome])
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from trading.cli.remote import abort, list_runs, run_remote, watch
+from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
+from trading.units import on_one_line
 
 
 @click.group()
@@ -23,14 +25,14 @@ def list_scenarios() -> None:
         for name in shipped():
             plan = load_scenario(name).plan
             kinds = ", ".join(dict.fromkeys(f.kind for f in plan.faults))
-            click.echo(f"{name:<22} {kinds}\n{'':<22} {plan.description}")
+            say(f"{name:<22} {kinds}\n{'':<22} {on_one_line(plan.description)}")
 
 
 @scenario.command()
 @click.argument("name")
 def show(name: str) -> None:
     """Print the file of a shipped scenario."""
-    click.echo(_known(name).read_text(encoding="utf-8"), nl=False)
+    say(_known(name).read_text(encoding="utf-8"), nl=False)
 
 
 @scenario.command()
@@ -50,7 +52,7 @@ def validate(files: tuple[str, ...], sets: tuple[str, ...]) -> None:
             wrong.append(str(error))
         else:
             faults, expected = len(plan.faults), len(plan.expectations)
-            click.echo(f"{file}: valid, {faults} faults, {expected} expectations")
+            say(f"{file}: valid, {faults} faults, {expected} expectations")
     if wrong:
         raise WrongInput("\n".join(wrong))
 
@@ -76,7 +78,7 @@ def new(name: str, output: Path | None) -> None:
         raise WrongInput(f"{path} exists already; give another name or --output") from error
     except OSError as error:
         raise WrongInput(f"{path}: {error.strerror}") from error
-    click.echo(f"wrote {path}; run it with: trading run {path}")
+    say(f"wrote {path}; run it with: trading run {path}")
 
 
 def _known(name: str) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput
 
 
@@ -60,5 +61,5 @@ def secrets(
             " remove the folders authority and tls, and both are made again"
         ) from error
     for path in written:
-        click.echo(str(path.relative_to(directory)))
-    click.echo(f"{len(written)} secrets made" if written else "nothing was missing")
+        say(str(path.relative_to(directory)))
+    say(f"{len(written)} secrets made" if written else "nothing was missing")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from trading.cli.wrong_input import WrongInput
+from trading.cli.hosting import accept_loss_option, announced_end, overrides, settings_errors
+from trading.cli.said import say
 from trading.topology import RISK_MONITOR, SERVICES
 
 
@@ -18,7 +19,10 @@ from trading.topology import RISK_MONITOR, SERVICES
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="Another port than the service's own.")
 @click.option("--memory", is_flag=True, help="Keep nothing: the journal in memory.")
-def serve(service: str, data: Path | None, port: int | None, memory: bool) -> None:
+@accept_loss_option
+def serve(
+    service: str, data: Path | None, port: int | None, memory: bool, accept_loss: bool
+) -> None:
     """Start one SERVICE, until Ctrl-C; it links itself to the others.
 
     \b
@@ -37,41 +41,25 @@ def serve(service: str, data: Path | None, port: int | None, memory: bool) -> No
     keeps the journal in DATABASE_URL, in a schema named after the service. All other settings
     are those of trading up.
     """
-    from trading.hosting.live import CannotRecover
     from trading.hosting.logs import configure, secrets_of
     from trading.hosting.loop import run
-    from trading.hosting.settings import SettingsError, load_settings
-    from trading.hosting.store import StoreUnavailable
+    from trading.hosting.settings import load_settings
     from trading.links.peers import peers
     from trading.server.credentials import credentials
-    from trading.server.listening import PortTaken
     from trading.server.serve import check
     from trading.server.serve import serve as serve_one
 
-    overrides: dict[str, object] = {}
-    if data is not None:
-        overrides["data_dir"] = data
-    if memory:
-        overrides["journal"] = "memory"
-    try:
-        settings = load_settings(overrides, watches_risk=service == RISK_MONITOR)
+    with settings_errors():
+        settings = load_settings(
+            overrides(data, memory, accept_loss), watches_risk=service == RISK_MONITOR
+        )
         check(service, settings)
         known = credentials(settings)
         found = peers(service, settings)
-    except SettingsError as error:
-        raise WrongInput(str(error)) from error
-    except OSError as error:
-        raise WrongInput(f"DATA_DIR: {error.filename}: {error.strerror}") from error
     configure(settings.log_level, [*secrets_of(settings), *known.secrets(), *found.secrets()])
 
     def ready(url: str) -> None:
-        click.echo(f"{service} {url}")
+        say(f"{service} {url}")
 
-    try:
+    with announced_end(settings):
         run(serve_one(service, settings, known, found, ready, port=port or 0))
-    except PortTaken as error:
-        raise WrongInput(f"cannot listen on {error}; is it running already?") from error
-    except (CannotRecover, StoreUnavailable) as error:
-        kept = "DATABASE_URL" if settings.journal == "postgres" else settings.data_dir
-        raise WrongInput(f"{kept}: {error}") from error
-    click.echo("stopped; everything is kept" if settings.journal != "memory" else "stopped")

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import click
 
+from trading.cli.said import say
+
 
 class WrongInput(click.ClickException):
     """Ends the command with exit code 2."""
@@ -12,7 +14,7 @@ class WrongInput(click.ClickException):
     exit_code = 2
 
     def show(self, file: object = None) -> None:
-        click.echo(self.message, err=True)
+        say(self.message, err=True)
 
 
 @contextmanager

@@ -185,7 +185,7 @@ def _edge(routes: Mapping[int, str], image: str, aliases: Mapping[str, str]) -> 
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        "deploy": {"resources": {"limits": {"cpus": "1", "memory": "128m"}}},
+        "deploy": {"resources": {"limits": {"cpus": "1", "memory": "256m"}}},
         "restart": "unless-stopped",
         "logging": _LOGGING,
         "ports": [

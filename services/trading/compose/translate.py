@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from trading.compose.manifests import ConfigMap, NotUnderstood
-from trading.compose.pods import Container, Mount, Probe, Volume, Workload
+from trading.compose.pods import Container, Mount, Probe, SecretSource, Volume, Workload
 from trading.topology import PROMETHEUS, SERVICES
 
 #: What an environment file may change, with the chart's value as the default.
@@ -15,8 +15,10 @@ OVERRIDABLE = (
     "LOG_LEVEL",
     "SIM_SEED",
     "SIM_SPEED",
-    "SIM_SPEED_LIMIT",
 )
+#: Secrets that whoever deploys may give, by name: the variable that names the file on this host.
+#: Where it is not set the service has an empty file, and its own variable of that name is empty.
+OPTIONAL_SECRETS = {"signing-key": "SIGNING_KEY_FILE"}
 #: Asked inside the container, where only what the official image has can be used.
 _HTTP_PROBES = {
     PROMETHEUS: ["CMD", "promtool", "check", "ready", "--url=http://{alias}:{port}"],
@@ -107,6 +109,8 @@ def _environment(component: str, container: Container, context: Context) -> dict
         value = escaped(entry.value)
         if entry.name in OVERRIDABLE:
             value = f"${{{entry.name}:-{value}}}"
+        elif entry.name in OPTIONAL_SECRETS.values():
+            value = f"${{{entry.name}:+{value}}}"
         found[entry.name] = value
     if component in SERVICES:
         if component not in context.aliases:
@@ -147,7 +151,7 @@ class _Mounts:
 
     def add(self, mount: Mount, volume: Volume) -> None:
         if volume.secret is not None:
-            self._secret(mount, volume.secret.secret_name)
+            self._secret(mount, volume.secret)
         elif volume.config_map is not None:
             self._config(mount, volume)
         elif volume.empty_dir is not None:
@@ -159,8 +163,12 @@ class _Mounts:
         else:
             raise NotUnderstood(f"{self._component}: volume {volume.name} is of no known kind")
 
-    def _secret(self, mount: Mount, secret: str) -> None:
+    def _secret(self, mount: Mount, given: SecretSource) -> None:
+        secret = given.secret_name
         entry: dict[str, Any] = {"target": mount.mount_path, "read_only": True}
+        if secret in OPTIONAL_SECRETS:
+            self._optional(mount, given)
+            return
         if secret in self._context.generated:
             source = f"{self._component}-secrets"
             self.volumes.append(source)
@@ -174,6 +182,19 @@ class _Mounts:
                 **entry,
                 "bind": bind,
             }
+        self._add("volumes", entry)
+
+    def _optional(self, mount: Mount, given: SecretSource) -> None:
+        """Mount one file of this host, or none that has anything in it."""
+        if len(given.items) != 1:
+            raise NotUnderstood(f"{self._component}: Secret {given.secret_name} must be one file")
+        entry = {
+            "type": "bind",
+            "source": f"${{{OPTIONAL_SECRETS[given.secret_name]}:-/dev/null}}",
+            "target": f"{mount.mount_path}/{given.items[0].path}",
+            "read_only": True,
+            "bind": {"create_host_path": False},
+        }
         self._add("volumes", entry)
 
     def _config(self, mount: Mount, volume: Volume) -> None:

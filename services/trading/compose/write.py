@@ -46,6 +46,8 @@ def render(helm: str, chart: Path, values: Iterable[Path]) -> list[Any]:
     options = [word for path in values for word in ("--values", str(path))]
     # A single host has no API server for it.
     options += ["--set", "operator.enabled=false"]
+    # Each by the name that the translation knows it by.
+    options += ["--set", "signing.existingSecret=signing-key"]
     done = subprocess.run(  # noqa: S603
         [helm, "template", RELEASE, str(chart), "--namespace", RELEASE, *options],
         check=True,

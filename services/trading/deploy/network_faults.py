@@ -31,7 +31,7 @@ class NetworkFaults:
             fault: [(pair[0], pair[1]) for pair in pairs] for fault, pairs in partitions.items()
         }
         self._stack = ExitStack()
-        self._partitions = self._of_deployment(target, directory) if partitions else None
+        self._partitions = deployment_here(target, directory) if partitions else None
 
     def __enter__(self) -> "NetworkFaults":
         if self._partitions is not None:
@@ -61,18 +61,21 @@ class NetworkFaults:
             return f"{fault}: {error}"
         return ""
 
-    def _of_deployment(self, target: str, directory: Path) -> Partitions | None:
-        """None where the coordinator is not that of a Compose deployment here."""
-        file = directory / _FILE
-        if not file.exists() or shutil.which("docker") is None:
-            return None
-        if not is_loopback(urlsplit(target).hostname or ""):
-            return None
-        known = yaml.safe_load(file.read_text(encoding="utf-8"))
-        project = os.environ.get("COMPOSE_PROJECT_NAME") or str(known.get("name", directory.name))
-        docker = Commands("docker", "install Docker Engine", directory)
-        try:
-            running = containers(docker, project, TEST_COORDINATOR)
-        except DeploymentError:
-            return None
-        return Partitions(project, docker) if running else None
+
+def deployment_here(target: str, directory: Path) -> Partitions | None:
+    """The networks of the Compose deployment in ``directory`` whose coordinator ``target`` is;
+    None where there is none.
+    """
+    file = directory / _FILE
+    if not file.exists() or shutil.which("docker") is None:
+        return None
+    if not is_loopback(urlsplit(target).hostname or ""):
+        return None
+    compose = yaml.safe_load(file.read_text(encoding="utf-8"))
+    project = os.environ.get("COMPOSE_PROJECT_NAME") or str(compose.get("name", directory.name))
+    docker = Commands("docker", "install Docker Engine", directory)
+    try:
+        running = containers(docker, project, TEST_COORDINATOR)
+    except DeploymentError:
+        return None
+    return Partitions(project, docker) if running else None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,9 +144,13 @@ def _state(name: str, container: dict[str, Any]) -> State:
     return State(name, FAILED, f"{problem}, exit code {code}" if code else problem)
 
 
+#: Docker Compose erases the terminal's line before it prints one, wherever it prints.
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
 def _line(text: str) -> Line:
     """``exchange-1  | 2026-11-26T18:00:00.1Z text``"""
-    source, _, rest = text.partition("|")
+    source, _, rest = _CONTROL.sub("", text).partition("|")
     time, _, said = rest.strip().partition(" ")
     name = source.strip().rpartition("-")[0] or source.strip()
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trading.deploy.certificates import Pair, authority, certificate
-from trading.links.peers import digest
+from trading.hosting.tokens import digest
 from trading.topology import (
     DATABASE_SETUP,
     EXCHANGE,
@@ -61,6 +61,9 @@ def make(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ours = owned and component not in (AUTHORITY, TLS)
         owner = OWNERS.get(component, _OURS) if ours else None
+        if component in SERVICES and component != TEST_COORDINATOR:
+            # Until services had its hash, each had the token.
+            (folder / "chaos-token").unlink(missing_ok=True)
         for name, text in files.items():
             if kept.read(component, name) != text:
                 _write(folder / name, text, owner)
@@ -104,6 +107,7 @@ def _files(kept: _Kept, prefix: str, chaos: bool, tls: bool) -> dict[str, dict[s
     admin = kept.secret(POSTGRES, "password")
     redis = kept.secret(REDIS, "password")
     token = kept.secret(TEST_COORDINATOR, "chaos-token") if chaos else ""
+    reading = kept.secret(RISK_MONITOR, "read-token")
     where = f"{prefix}{POSTGRES}:{_port(POSTGRES)}/{_DATABASE}"
     anchors = f"{prefix}{REDIS}:{_port(REDIS)}/0"
     scheme = "redis"
@@ -113,10 +117,15 @@ def _files(kept: _Kept, prefix: str, chaos: bool, tls: bool) -> dict[str, dict[s
         scheme = "rediss"
     made = {name: _of_service(name, kept, tokens, passwords[name], where) for name in SERVICES}
     for name, found in made.items():
+        found["read-token-sha256"] = digest(reading)
         if chaos:
-            found["chaos-token"] = token
+            found["chaos-token-sha256"] = digest(token)
         if name in INFRASTRUCTURE[REDIS].callers:
             found["redis-url"] = f"{scheme}://:{redis}@{anchors}"
+    # Only who shows a token has it. People find theirs with the risk monitor.
+    made[RISK_MONITOR]["read-token"] = reading
+    if chaos:
+        made[TEST_COORDINATOR]["chaos-token"] = token
     made[POSTGRES] = {"password": admin}
     made[REDIS] = {"password": redis, "redis.conf": f"requirepass {redis}\n"}
     made[DATABASE_SETUP] = {"admin-url": f"postgresql://postgres:{admin}@{where}", **passwords}

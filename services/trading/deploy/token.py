@@ -1,4 +1,4 @@
-"""The chaos token of a deployment, for who may use its engine or cluster anyway."""
+"""Tokens of a deployment, for whoever may use its engine or cluster anyway."""
 
 import base64
 import binascii
@@ -7,34 +7,42 @@ import subprocess
 from pathlib import Path
 
 from trading.deploy.environments import ENVIRONMENTS, RELEASE
-from trading.topology import TEST_COORDINATOR
+from trading.topology import RISK_MONITOR, TEST_COORDINATOR
 
-_NAME = "chaos-token"
 _PATIENCE = 20
 
 
 def chaos_token(directory: Path) -> str:
-    """Of the Compose deployment whose file is in ``directory``, else of the one in kubectl's
-    cluster; empty where there is none.
+    """Return that of the Compose deployment whose file is in ``directory``, else of the one in
+    kubectl's cluster; empty where there is none.
     """
-    return _of_compose(directory) or _of_cluster()
+    return _token(directory, TEST_COORDINATOR, "chaos-token")
 
 
-def _of_compose(directory: Path) -> str:
+def risk_token(directory: Path) -> str:
+    """Return it as :func:`chaos_token` does."""
+    return _token(directory, RISK_MONITOR, "risk-token")
+
+
+def _token(directory: Path, component: str, name: str) -> str:
+    return _of_compose(directory, component, name) or _of_cluster(component, name)
+
+
+def _of_compose(directory: Path, component: str, name: str) -> str:
     if not (directory / "docker-compose.yml").exists():
         return ""
-    path = f"/run/secrets/trading/{_NAME}"
-    words = ("compose", "exec", "--no-TTY", TEST_COORDINATOR, "cat", path)
+    path = f"/run/secrets/trading/{name}"
+    words = ("compose", "exec", "--no-TTY", component, "cat", path)
     return _said("docker", *words, cwd=directory).strip()
 
 
-def _of_cluster() -> str:
+def _of_cluster(component: str, name: str) -> str:
     for environment in ENVIRONMENTS.values():
         found = _said(
             "kubectl",
             *("--namespace", environment.project, "--request-timeout=5s"),
-            *("get", "secret", f"{RELEASE}-{TEST_COORDINATOR}"),
-            f"--output=jsonpath={{.data.{_NAME}}}",
+            *("get", "secret", f"{RELEASE}-{component}"),
+            f"--output=jsonpath={{.data.{name}}}",
         )
         try:
             if token := base64.b64decode(found, validate=True).decode():

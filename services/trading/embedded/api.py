@@ -1,15 +1,20 @@
 """The library call: one scenario, one verdict."""
 
 from collections.abc import Mapping
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 
-from trading.embedded.library import resolve
+import msgspec
+
+from trading.embedded.library import resolve, shipped
 from trading.embedded.run import run_plan
 from trading.risk_monitor import RULES
 from trading.scenario.load import Loaded, load, load_text
 from trading.scenario.plan import RunPlan
+from trading.scenario.recordings import FilesOf
 from trading.scenario.result import Verdict
+
+_RULES = {name: rule.parse for name, rule in RULES.items()}
 
 
 def load_scenario(
@@ -19,32 +24,46 @@ def load_scenario(
     overrides: Mapping[str, str] | None = None,
 ) -> Loaded:
     """A scenario file, or a shipped scenario by name. Raises ScenarioError with every mistake."""
-    return load(
+    loaded = load(
         resolve(scenario),
-        known_rules={name: rule.parse for name, rule in RULES.items()},
+        known_rules=_RULES,
         overrides=overrides or {},
         seed=seed,
     )
+    plan = msgspec.structs.replace(loaded.plan, source=fspath(scenario))
+    return loaded._replace(plan=plan)
 
 
-def load_scenario_text(
-    text: str,
-    path: Path,
-    *,
-    seed: int | None = None,
-    overrides: Mapping[str, str] | None = None,
-    files: bool = True,
+def load_shipped(
+    name: str, *, seed: int | None = None, overrides: Mapping[str, str] | None = None
 ) -> Loaded:
-    """As :func:`load_scenario`, from text; ``path`` names it in messages, and files that it
-    names are relative to that, if ``files`` may be read at all.
+    """A shipped scenario for somebody on the network: overrides may name no file, and a file of
+    that name in the working directory is none. Raises KeyError for a name that is not shipped,
+    ScenarioError with every mistake.
+    """
+    loaded = load(
+        shipped()[name],
+        known_rules=_RULES,
+        overrides=overrides or {},
+        seed=seed,
+        files=FilesOf.TEXT,
+    )
+    return loaded._replace(plan=msgspec.structs.replace(loaded.plan, source=name))
+
+
+def load_sent(
+    text: str, *, seed: int | None = None, overrides: Mapping[str, str] | None = None
+) -> Loaded:
+    """A scenario that came over the network: it may open no file. Raises ScenarioError with every
+    mistake.
     """
     return load_text(
         text,
-        path,
-        known_rules={name: rule.parse for name, rule in RULES.items()},
+        Path("scenario.yaml"),
+        known_rules=_RULES,
         overrides=overrides or {},
         seed=seed,
-        files=files,
+        files=FilesOf.NOBODY,
     )
 
 

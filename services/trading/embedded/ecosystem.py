@@ -6,12 +6,14 @@ from trading.audit_correlator import AuditCorrelator
 from trading.custodian import Custodian
 from trading.exchange import Exchange
 from trading.market_data import MarketData
-from trading.risk_monitor import RiskMonitor
+from trading.messages.chaos import RunSetup
+from trading.risk_monitor import RULES, RiskMonitor
 from trading.runtime.component import Component
+from trading.runtime.delivery import Tap
 from trading.runtime.journal import Journal, MemoryJournal
-from trading.runtime.kernel import Kernel, Tap
+from trading.runtime.kernel import Kernel
 from trading.runtime.routes import MessageType
-from trading.scenario.plan import RunPlan
+from trading.scenario.plan import RunPlan, plan_digest
 from trading.test_coordinator import TestCoordinator
 from trading.topology import AUDIT_CORRELATOR
 from trading.trading_engine import TradingEngine
@@ -20,20 +22,36 @@ from trading.trading_engine import TradingEngine
 def components(plan: RunPlan) -> list[Component]:
     """Fresh components for ``plan``, in the order in which they act within one instant."""
     universe, seed, tick = plan.universe, plan.seed, plan.tick
+    monitor = RiskMonitor(
+        universe,
+        tick=tick,
+        limits=plan.limits,
+        disabled=frozenset(plan.disabled_rules),
+    )
     return [
         MarketData(universe, seed, tick=tick, replay=plan.replay or None),
         Exchange(universe, seed, tick=tick),
         Custodian(universe, terms=plan.settlement),
         TradingEngine(universe, seed, tick=tick),
-        RiskMonitor(
-            universe,
-            tick=tick,
-            limits=plan.limits,
-            disabled=frozenset(plan.disabled_rules),
-        ),
-        TestCoordinator(plan),
+        monitor,
+        TestCoordinator(plan, _setup(plan, monitor)),
         AuditCorrelator(universe),
     ]
+
+
+def _setup(plan: RunPlan, monitor: RiskMonitor) -> RunSetup:
+    """Describe a run for its evidence, with the limits that the monitor goes by."""
+    limits = {rule: limit.text for rule in RULES if (limit := monitor.controls.limit(rule))}
+    return RunSetup(
+        scenario=plan.name,
+        description=plan.description,
+        version=plan.version,
+        plan_digest=plan_digest(plan),
+        seed=plan.seed,
+        limits=limits,
+        disabled_rules=plan.disabled_rules,
+        overrides=plan.overrides,
+    )
 
 
 def build(
@@ -49,7 +67,7 @@ def build(
     kernel = Kernel(
         hosted,
         start=plan.start,
-        run_id=f"{plan.name}-{plan.seed}",
+        run_id=plan.journal_id,
         auditor=AUDIT_CORRELATOR,
         taps=taps,
         journal=journal,

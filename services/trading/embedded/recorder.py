@@ -11,7 +11,7 @@ from trading.messages.risk import (
     PortfolioReported,
 )
 from trading.report.record import AlertMark, BreakerMark, Point, RunRecord, Series
-from trading.runtime.kernel import Tap
+from trading.runtime.delivery import Tap
 from trading.runtime.routes import MessageType
 from trading.scenario.plan import RunPlan
 

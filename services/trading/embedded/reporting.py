@@ -1,6 +1,13 @@
-"""Write a run to a directory: verdict, journals, and the reports that people and CI read."""
+"""Write a run to a directory: its evidence, and the reports that people and CI read.
 
+The evidence are the plan, the journals and the verdict, which follows from both, and the signature
+where there is one; the rest only shows them.
+"""
+
+from base64 import b64decode
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trading.embedded.run import RunResult
 from trading.report.html import render_html
@@ -8,29 +15,53 @@ from trading.report.junit import render_junit
 from trading.report.svg_summary import render_svg
 from trading.report.verdict_json import render_json
 from trading.runtime.journal import Journal, to_ndjson
+from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, signed
+
+#: Names in the directory.
+PLAN, VERDICT, JOURNALS = "plan.json", "verdict.json", "journals"
+STATEMENT, SIGNATURE = "statement.json", "statement.sig"
 
 
-def write_report(result: RunResult, directory: Path) -> list[Path]:
-    """verdict.json, junit.xml, report.html, summary.svg and journals/<service>.ndjson; returns
-    the files. Creates the directory; OSError where that is impossible.
+def write_report(
+    result: RunResult, directory: Path, key: Ed25519PrivateKey | None = None
+) -> list[Path]:
+    """plan.json, verdict.json, junit.xml, report.html, summary.svg, journals/<service>.ndjson; with
+    a ``key`` also statement.json and statement.sig. Returns the files. Creates the directory;
+    OSError where that is impossible.
     """
-    journals = directory / "journals"
+    journals = directory / JOURNALS
     journals.mkdir(parents=True, exist_ok=True)
+    _forget_signature(directory)
+    record = PlanRecord(plan=result.plan, control=result.control)
     written = []
-    for name, text in (
-        ("verdict.json", render_json(result.verdict)),
-        ("junit.xml", render_junit(result.verdict)),
-        ("report.html", render_html(result.verdict, result.record)),
-        ("summary.svg", render_svg(result.verdict, result.record)),
+    for name, content in (
+        (PLAN, encode_plan(record)),
+        (VERDICT, render_json(result.verdict).encode()),
+        ("junit.xml", render_junit(result.verdict).encode()),
+        ("report.html", render_html(result.verdict, result.record).encode()),
+        ("summary.svg", render_svg(result.verdict, result.record).encode()),
+        *_signature(key, encode_statement(record, result.verdict)),
     ):
         path = directory / name
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         written.append(path)
     for service, journal in result.journals.items():
         path = journals / f"{service}.ndjson"
         _write_journal(journal, path)
         written.append(path)
     return written
+
+
+def _forget_signature(directory: Path) -> None:
+    """That of an earlier run is none of this one."""
+    for name in (STATEMENT, SIGNATURE):
+        (directory / name).unlink(missing_ok=True)
+
+
+def _signature(key: Ed25519PrivateKey | None, statement: bytes) -> list[tuple[str, bytes]]:
+    if key is None:
+        return []
+    return [(STATEMENT, statement), (SIGNATURE, b64decode(signed(key, statement).signature))]
 
 
 def _write_journal(journal: Journal, path: Path) -> None:

@@ -1,8 +1,9 @@
 """What all services serve alike: liveness, readiness, metrics, and their journal."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -11,23 +12,38 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
+from trading.hosting.access import Access
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import Guard
-from trading.hosting.host import Host, Unavailable
-from trading.hosting.store import StoreUnavailable
+from trading.hosting.host import Host
+from trading.hosting.inputs import Unavailable
+from trading.hosting.origins import Origins, names
+from trading.hosting.store import EntriesDropped, EntriesLost, StoreUnavailable
+from trading.hosting.tokens import WrongTokens
+from trading.hosting.wrong_request import add_wrong_request
 from trading.runtime.journal import to_ndjson
 from trading.telemetry.counts import Counts, counted_types
 from trading.telemetry.families import gauges
 from trading.telemetry.http import HttpMetrics
 
 _PAGE = 2000
+#: Header: how many entries the journal has, where more were asked for.
+LENGTH = "X-Journal-Length"
+#: Wall seconds between two looks at a journal that is followed, where nothing is written, and
+#: between two pages of it.
+_LOOK_EVERY, _PAUSE = 1.0, 0.1
+#: Whose journal: the service's own, or that of the network as its process has it.
+Source = Literal["", "network"]
 
 
 def create_app(service: str, host: Host, *, title: str, description: str) -> FastAPI:
-    """A service's app with the common routes; ``state.registry`` takes its metrics, ``state.seen``
-    who is told of every request."""
+    """A service's app with the common routes. In its ``state``: ``registry`` takes its metrics,
+    ``seen`` who is told of every request, ``hosts`` the names that it is asked by, and ``access``
+    who may do what.
+    """
     app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
     add_docs(app, service)
+    add_wrong_request(app)
     registry = app.state.registry = CollectorRegistry()
     registry.register(_HostMetrics(service, host))
     ProcessCollector(registry=registry)
@@ -40,19 +56,37 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         for tell in app.state.seen:
             tell(scope, status, seconds)
 
+    # The last is the outermost: what is refused for its origin is logged and counted, too.
+    app.add_middleware(Origins)
     app.add_middleware(Guard, service=service, seen=seen)
+    app.state.hosts = names(service, ())
+    app.state.access = Access()
+    app.state.wrong_tokens = WrongTokens()
     app.state.stopping = asyncio.Event()
     app.state.may_read = None
     app.state.instance = ""
 
     def may_read(request: Request) -> None:
-        """Journals tell everything of everybody; ``state.may_read`` says who may see them."""
+        """Journals tell everything of everybody; ``state.may_read`` says who may see them, else
+        ``state.access``.
+        """
         if app.state.may_read is not None:
             app.state.may_read(request)
+        else:
+            app.state.access.may_read(request)
 
-    @app.get("/health", tags=["service"], summary="Is the process alive?")
-    async def health() -> dict[str, str]:
-        return {"status": "ok", "service": service}
+    @app.get(
+        "/health",
+        tags=["service"],
+        summary="Is the process alive?",
+        responses={503: {"description": "Only a restart helps; says why."}},
+    )
+    async def health(response: Response) -> dict[str, str]:
+        """The header X-Instance says which of several processes of the service answers."""
+        response.headers["X-Instance"] = app.state.instance
+        if host.tasks.problem:
+            response.status_code = 503
+        return {"status": host.tasks.problem or "ok", "service": service}
 
     @app.get(
         "/ready",
@@ -80,7 +114,11 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         "/journal",
         tags=["service"],
         summary="The hash-chained journal, one JSON object a line",
-        responses={200: {"content": {"application/x-ndjson": {}}}},
+        responses={
+            200: {"content": {"application/x-ndjson": {}}},
+            410: {"description": "The entries were dropped; says where the journal goes on."},
+            416: {"description": "With key: there are fewer entries than were read before."},
+        },
         response_class=StreamingResponse,
     )
     async def journal(
@@ -93,6 +131,11 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         key: Annotated[
             str | None, Query(max_length=200, description="Refuse another session than this.")
         ] = None,
+        source: Annotated[Source, Query(description="Whose; default: the service's own.")] = "",
+        progress: Annotated[
+            bool,
+            Query(description='Also lines {"until":T}: all from before that time has been told.'),
+        ] = False,
     ) -> StreamingResponse:
         may_read(request)
         number = host.live.number if session is None else session
@@ -100,20 +143,42 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
             raise HTTPException(409, f"the session is {host.session.key}")
         if number > host.live.number:
             raise HTTPException(404, f"no session {number}; the newest is {host.live.number}")
-        lines = _lines(app, host, service, number, after, follow)
+        # What cannot be read has to be said before the answer has begun.
+        name = source or service
+        await asyncio.to_thread(host.store.read, number, name, after, 1)
+        if key is not None:
+            head = await asyncio.to_thread(host.store.head, number, name)
+            if head.length < after:
+                why = f"{after} entries of {name} were read, it has {head.length}"
+                raise HTTPException(416, why, headers={LENGTH: str(head.length)})
+        lines = _lines(app, host, name, number, after, follow, progress)
         headers = {"X-Session": str(number), "X-Instance": app.state.instance}
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
     @app.get(
         "/journal/head", tags=["service"], summary="How long the journal is, and its last hash"
     )
-    async def journal_head(request: Request) -> dict[str, Any]:
+    async def journal_head(
+        request: Request,
+        before: Annotated[
+            int | None, Query(ge=0, le=2**62, description="Count what is from before this time.")
+        ] = None,
+        source: Annotated[Source, Query(description="Whose; default: the service's own.")] = "",
+    ) -> dict[str, Any]:
         may_read(request)
-        number = host.live.number
-        head = await asyncio.to_thread(host.store.head, number, service)
+        live = host.live
+        name = source or service
+        if before is not None:
+            if not host.caught_up(before):
+                raise HTTPException(503, "not yet: it does again what it had done before")
+            # What is counted can be read: nobody is sent for entries that are not written yet.
+            await host.durable()
+            head = live.journal(name).head_before(before)
+        else:
+            head = await asyncio.to_thread(host.store.head, live.number, name)
         return {
-            "session": host.session.key,
-            "number": number,
+            "session": live.session.key,
+            "number": live.number,
             "instance": app.state.instance,
             "length": head.length,
             "hash": head.hash.hex(),
@@ -124,17 +189,24 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     async def unavailable(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": f"not now: {error}"}, 503)
 
+    @app.exception_handler(EntriesLost)
+    async def lost(request: Request, error: EntriesLost) -> JSONResponse:
+        dropped = isinstance(error, EntriesDropped)
+        return JSONResponse({"detail": str(error)}, 410 if dropped else 500)
+
     return app
 
 
 async def _lines(
-    app: FastAPI, host: Host, service: str, session: int, after: int, follow: bool
+    app: FastAPI, host: Host, source: str, session: int, after: int, follow: bool, progress: bool
 ) -> AsyncIterator[bytes]:
     """Only what is durable is read; following ends with the session."""
     stopping: asyncio.Event = app.state.stopping
+    reported = -1
     while True:
+        until = host.durable_until
         try:
-            page = await asyncio.to_thread(host.store.read, session, service, after, _PAGE)
+            page = await asyncio.to_thread(host.store.read, session, source, after, _PAGE)
         except StoreUnavailable:
             if not follow:
                 # An end would look like the journal's.
@@ -143,13 +215,17 @@ async def _lines(
         if page:
             after += len(page)
             yield b"".join(to_ndjson(entry) + b"\n" for entry in page)
-        elif not follow or host.live.number != session or stopping.is_set():
+        if progress and len(page) < _PAGE and until > reported and host.live.number == session:
+            reported = until
+            yield b'{"until":%d}\n' % until
+        if page:
+            continue
+        if not follow or host.live.number != session or stopping.is_set():
             return
-        else:
-            try:
-                await asyncio.wait_for(stopping.wait(), 0.1)
-            except TimeoutError:
-                continue
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(host.more_written(), _LOOK_EVERY)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _PAUSE)
 
 
 class _HostMetrics(Collector):
@@ -167,7 +243,7 @@ class _HostMetrics(Collector):
             ("journal_entries", live.kernel.journals[service].length),
             ("journal_unwritten", len(live.pending)),
             ("sim_time_seconds", live.kernel.now / 1e6),
-            ("sim_speed", host.clock.speed),
+            ("sim_speed", host.speed),
             ("sim_slipped_seconds", host.clock.slipped / 1e6),
         )
         made += [gauges(f"trading_{name}", [((service,), float(value))]) for name, value in values]
@@ -179,4 +255,4 @@ class _HostMetrics(Collector):
 
 def dependencies(host: Host) -> dict[str, str]:
     """By name: what is wrong with it; empty: nothing."""
-    return {"journal": host.unavailable, **host.dependencies()}
+    return {"journal": host.unavailable or host.keeper.problem, **host.dependencies()}

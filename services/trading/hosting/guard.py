@@ -1,17 +1,16 @@
 """What every service's HTTP does around a request: ids, limits, security headers, log line."""
 
 import asyncio
-import hmac
 import logging
 import random
 import re
 import time
 from collections.abc import Callable, MutableMapping
 
-from fastapi import HTTPException, Request
-from pydantic import SecretStr
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trading.hosting.connections import is_urgent
 from trading.hosting.deadline import Deadline
 from trading.hosting.logs import request_id, trace_id
 
@@ -39,7 +38,8 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    # Without a referrer, a form of our own page would have the origin "null".
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
@@ -54,21 +54,29 @@ _HSTS = (b"strict-transport-security", b"max-age=31536000")
 _NOT_STORED = (b"cache-control", b"no-store")
 _ASKED_AFTER = (b"cache-control", b"no-cache")
 
+#: In a scope's extensions: the connection is one that was kept back, for one urgent request.
+URGENT_ONLY = "trading.urgent"
+
 _REFUSALS = {
     408: f"the request's body did not arrive within {BODY_TIME:g} s",
     413: f"the request is larger than {MAX_BODY} bytes",
     431: f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them",
+    503: "too many connections; close some, or try again later",
     504: f"there was no answer within {ANSWER_TIME:g} s; what was asked may have happened",
 }
 
+
+#: What the log says of a request whose client went away, as other servers do.
+_GONE = 499
 
 Seen = Callable[[Scope, int, float], None]
 
 
 class Guard:
     """ASGI middleware. A request that is too large or too slow is answered here: 408, 413, 431,
-    504. ``body_time`` and ``answer_time`` as BODY_TIME and ANSWER_TIME. ``seen`` gets every request
-    but those of health and metrics, with its status and how many seconds it took.
+    504; one that is not urgent, on a connection that was kept back: 503. ``body_time`` and
+    ``answer_time`` as BODY_TIME and ANSWER_TIME. ``seen`` gets every request but those of health
+    and metrics, with its status and how many seconds it took.
     """
 
     def __init__(
@@ -130,6 +138,7 @@ class Guard:
         """The status that was answered."""
         status = 500
         seen = 0
+        urgent_only = URGENT_ONLY in scope.get("extensions", ())
         deadline = Deadline(self._body_time, self._answer_time)
 
         async def limited() -> Message:
@@ -148,10 +157,14 @@ class Guard:
                 deadline.started = True
                 status = message["status"]
                 message["headers"] = _with_ours(message["headers"], request, scope["scheme"])
+                if urgent_only:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
-            if refused := _refused(scope["headers"], headers):
+            if urgent_only and not is_urgent(scope["path"]):
+                await _refuse(answer, 503)
+            elif refused := _refused(scope["headers"], headers):
                 await _discard(receive, deadline)
                 await _refuse(answer, refused)
             else:
@@ -159,6 +172,9 @@ class Guard:
         except _TooLarge:
             if not deadline.started:
                 await _refuse(answer, 413)
+        except ClientDisconnect:
+            # Nobody is there to be answered, and nothing is wrong here.
+            status = _GONE
         except asyncio.CancelledError:
             if not deadline.passed():
                 raise
@@ -241,21 +257,3 @@ def _short_messages(receive: Receive, send: Send) -> Receive:
         return message
 
     return short
-
-
-def same(given: str, secret: SecretStr) -> bool:
-    """Compared in constant time."""
-    return hmac.compare_digest(given.encode(), secret.get_secret_value().encode())
-
-
-def require_token(request: Request, secret: SecretStr | None, setting: str) -> None:
-    """401 unless the request carries ``Authorization: Bearer`` with the secret; 403 where there
-    is none, because then nobody may.
-    """
-    if secret is None:
-        raise HTTPException(403, f"not enabled here: {setting} is not set")
-    kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not same(given.strip(), secret):
-        raise HTTPException(
-            401, f"needs 'Authorization: Bearer' with {setting}", {"WWW-Authenticate": "Bearer"}
-        )

@@ -6,7 +6,7 @@ from hashlib import sha256
 from trading.hosting.store import Head, JournalStore, Written
 from trading.messages import Message
 from trading.messages.audit import JournalEntry
-from trading.runtime.journal import encode_entry
+from trading.runtime.journal import encode_entry, time_of
 
 #: Entries that are kept in memory, so that who reads along needs no store.
 RECENT = 8192
@@ -45,6 +45,15 @@ class StoredJournal:
         if len(recent) >= 2 * RECENT:
             del recent[:RECENT]
         return head
+
+    def head_before(self, time: int) -> Head:
+        """Length and last hash of what is from before ``time``. Looks at those in memory alone."""
+        length = self.length
+        for entry in reversed(self._recent):
+            if time_of(entry.body) < time:
+                return Head(length, entry.hash)
+            length -= 1
+        return Head(length) if length == 0 else Head(length, b"")
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
         """Those that are no longer in memory come from the store, a page at a time."""

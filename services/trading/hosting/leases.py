@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from trading.hosting.lease_scripts import PREFIX, RELEASE, SYNC
+from trading.hosting.lease_scripts import PREFIX, RELEASE, SYNC, keys
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,7 @@ class StrategyLeases:
         )
         self._sync_script = self._redis.register_script(SYNC)
         self._release_script = self._redis.register_script(RELEASE)
-        self._keys = [PREFIX + "members", PREFIX + "since"]
-        for account in self._accounts:
-            self._keys += [f"{PREFIX}lease:{account}", f"{PREFIX}fence:{account}"]
+        self._keys = keys(PREFIX, self._accounts)
 
     @property
     def held(self) -> Mapping[str, int]:
@@ -123,7 +121,7 @@ class StrategyLeases:
         """Compare with Redis, and hold what it says. False: there is more to do at once."""
         sent = time.monotonic()
         self._notice_pause(sent)
-        args: list[str | int] = [self._owner, max(1, int(self._ttl * 1000))]
+        args: list[str | int] = [self._owner, max(1, int(self._ttl * 1000)), "", ""]
         for account in self._accounts:
             args += [self._held.get(account, 0), self._largest[account]]
         try:

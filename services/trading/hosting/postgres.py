@@ -5,15 +5,18 @@ or not at all, and the caller, who writes it again, need not know which.
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from trading.hosting.store import Head, Snapshot, StoreTaken, StoreUnavailable, Written
+from trading.hosting.segments import SCHEMA as SEGMENTS
+from trading.hosting.segments import Execute, SegmentTable
+from trading.hosting.store import Head, Segment, Snapshot, StoreTaken, StoreUnavailable, Written
 from trading.messages.audit import JournalEntry
 
 _CONNECT_TIMEOUT = 5
@@ -51,6 +54,9 @@ class PostgresStore:
         self._url = url
         self._schema = schema
         self._lock = RLock()
+        self._sealing = Lock()
+        self._closed = False
+        self._segments = SegmentTable(self, time.time)
         self._held: psycopg.Connection[Any] | None = None
         with self._connection() as db:
             known = db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
@@ -58,6 +64,7 @@ class PostgresStore:
                 if known.fetchone() is None:
                     db.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
                 db.execute(_SCHEMA)
+                db.execute(SEGMENTS.format(integer="bigint", bytes="bytea"))
             except psycopg.errors.InsufficientPrivilege as error:
                 raise StoreUnavailable(
                     f"schema {schema}: not there, or not this role's: trading database setup"
@@ -101,15 +108,21 @@ class PostgresStore:
             "SELECT seq, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq DESC LIMIT 1",
             (session, source),
         )
-        return Head(*found[0]) if found else Head()
+        return Head(*found[0]) if found else self._segments.head(session, source)
 
     def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        found = self._rows(
-            "SELECT body, hash FROM entry WHERE session=%s AND source=%s AND seq>%s ORDER BY seq"
-            " LIMIT %s",
-            (session, source, after, limit),
-        )
-        return [JournalEntry(body, digest) for body, digest in found]
+        return self._segments.read(session, source, after, limit)
+
+    def seal(self, newest: int, at_most: int = 1) -> int:
+        with self._sealing:
+            return 0 if self._closed else self._segments.seal(newest, at_most)
+
+    def segments(self, session: int, *, held: bool = False) -> list[Segment]:
+        return self._segments.of(session, held)
+
+    def drop(self, session: int, source: str, until: int) -> int:
+        with self._sealing:
+            return 0 if self._closed else self._segments.drop(session, source, until)
 
     def snapshot(self, session: int) -> Snapshot | None:
         found = self._rows("SELECT heads, blob FROM snapshot WHERE session=%s", (session,))
@@ -126,13 +139,42 @@ class PostgresStore:
                 (kind, name, body),
             )
 
+    def document(self, kind: str, name: str) -> bytes | None:
+        rows = self._rows("SELECT body FROM document WHERE kind=%s AND name=%s", (kind, name))
+        return rows[0][0] if rows else None
+
     def documents(self, kind: str) -> dict[str, bytes]:
         return dict(self._rows("SELECT name, body FROM document WHERE kind=%s ORDER BY 1", (kind,)))
 
-    def ping(self) -> None:
-        self._rows("SELECT 1")
-
     def close(self) -> None:
+        """Ends after what is being sealed."""
+        with self._sealing:
+            self._closed = True
+        self._let_go()
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        """All rows of a query whose placeholders are question marks. Raises StoreUnavailable."""
+        return self._rows(query.replace("?", "%s"), values)
+
+    @contextmanager
+    def together(self) -> Iterator[Execute]:
+        """One transaction. Raises StoreUnavailable."""
+        with self._connection() as db:
+            yield lambda query, values: db.execute(query.replace("?", "%s"), values)
+
+    def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
+        """The first ``count`` entries of a journal that are not sealed. Raises StoreUnavailable."""
+        found = self._rows(
+            "SELECT body, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq LIMIT %s",
+            (session, source, count),
+        )
+        return [JournalEntry(body, digest) for body, digest in found]
+
+    def unpack(self, stored: bytes) -> bytes:
+        """The body of an entry, of how the table of entries has it."""
+        return bytes(stored)
+
+    def _let_go(self) -> None:
         with self._lock:
             if self._held is not None:
                 self._held.close()
@@ -145,9 +187,11 @@ class PostgresStore:
         heads: dict[str, int] = {}
         for source in {e.source for e in entries}:
             found = db.execute(
-                "SELECT max(seq) FROM entry WHERE session=%s AND source=%s", (session, source)
+                "SELECT coalesce((SELECT max(seq) FROM entry WHERE session=%s AND source=%s),"
+                " (SELECT max(last) FROM segment WHERE session=%s AND source=%s), 0)",
+                (session, source) * 2,
             ).fetchone()
-            heads[source] = (found[0] if found else None) or 0
+            heads[source] = found[0] if found else 0
         return [e for e in entries if e.seq > heads[e.source]]
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
@@ -164,9 +208,10 @@ class PostgresStore:
                     db = self._held = self._connect()
                 with db.transaction():
                     yield db
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                self.close()
-                raise StoreUnavailable(str(error).strip().splitlines()[0]) from error
+            except psycopg.Error as error:
+                # Whatever it is, a new connection may lead to a server that can.
+                self._let_go()
+                raise StoreUnavailable(first_line(error)) from error
 
     def _connect(self) -> psycopg.Connection[Any]:
         made = psycopg.connect(
@@ -185,3 +230,8 @@ class PostgresStore:
             made.close()
             raise StoreTaken(f"schema {self._schema}: another process has it")
         return made
+
+
+def first_line(error: psycopg.Error) -> str:
+    """Return what the database says, without its details."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,5 +1,6 @@
 """The settings of a process that hosts services."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -9,8 +10,13 @@ from pydantic import Field, SecretStr, field_validator
 
 from trading.hosting.addresses import is_loopback, split
 from trading.hosting.environment import FromEnvironment, SettingsError, read
+from trading.hosting.tokens import check_strength, digest
+from trading.scenario.signing import private_key
 
 __all__ = ["Settings", "SettingsError", "load_settings"]
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Settings(FromEnvironment):
@@ -20,12 +26,27 @@ class Settings(FromEnvironment):
         description="Where the services listen: addresses, or names of this machine in its"
         " networks, separated by commas.",
     )
+    allowed_hosts: str = Field(
+        default="",
+        max_length=2000,
+        description="Further names by which the services are asked, e.g. of a proxy before them,"
+        " separated by commas. Addresses, localhost, names in BIND_HOST and the services' own names"
+        " need not be named. A name without dots is good with .NAMESPACE.svc behind it, too.",
+    )
     port_offset: int = Field(
         default=0, ge=0, le=50_000, description="Added to every port: for a second ecosystem here."
     )
     data_dir: Path = Field(default=Path(".trading"), description="Where SQLite journals are kept.")
     journal: Literal["sqlite", "postgres", "memory"] = Field(
         default="sqlite", description="Journal backend; memory forgets everything at the end."
+    )
+    journal_retention: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Megabytes of sealed journals from between runs that are kept by a process; the"
+        " oldest entries go first, their hashes stay. Journals of runs are kept until trading"
+        " archive drops them. Default: everything is kept.",
     )
     database_url: SecretStr | None = Field(
         default=None, description="Where JOURNAL=postgres keeps it, e.g. postgresql://user@host/db."
@@ -69,17 +90,34 @@ class Settings(FromEnvironment):
         description="Wall seconds between two questions for real prices. At 30, a source is asked"
         " 86400 times in 30 days; free plans allow about 10000.",
     )
+    network_patience: float = Field(
+        default=120.0,
+        gt=0,
+        le=86_400,
+        description="How long a run in virtual time waits until the platform's network separates"
+        " two services, or connects them again, wall seconds; after that it is Inconclusive.",
+    )
+    run_patience: float = Field(
+        default=120.0,
+        gt=0,
+        le=86_400,
+        description="How long a run in virtual time waits for a service that is away, wall seconds;"
+        " after that it is Inconclusive.",
+    )
     sim_speed: float = Field(
         default=1.0, gt=0, le=3600, description="Simulated seconds per wall second between runs."
     )
-    sim_speed_limit: float = Field(
-        default=20.0,
-        gt=0,
-        le=3600,
-        description="No run goes faster where services are processes of their own: at 20, one that"
-        " is slow for 200 ms has been silent for 4 seconds of its market.",
-    )
     sim_seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of the market between runs.")
+    accept_loss: bool = Field(
+        default=False,
+        description="Go on though journal entries that were acknowledged are lost; the audit says"
+        " so. As --accept-loss.",
+    )
+    snapshot_key: SecretStr | None = Field(
+        default=None,
+        description="Authenticates snapshots in the database. Default: derived from LINK_TOKEN, or"
+        " with trading up from API_SECRET.",
+    )
     enable_chaos_scenarios: bool | None = Field(
         default=None,
         description="May scenarios run here? Default: only with trading up on a loopback address.",
@@ -90,8 +128,28 @@ class Settings(FromEnvironment):
     chaos_token: SecretStr | None = Field(
         default=None, description="Who knows it may start and abort runs."
     )
+    chaos_token_sha256: SecretStr | None = Field(
+        default=None,
+        description="SHA-256 of CHAOS_TOKEN in hex: all that services need of it but the test"
+        " coordinator.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None,
+        description="Private key (Ed25519, PEM) that the test coordinator signs verdicts with; make"
+        " one with trading keys new.",
+    )
     risk_token: SecretStr | None = Field(
-        default=None, description="Who knows it may act on alerts and the circuit breaker."
+        default=None,
+        description="Who knows it may act on alerts and the circuit breaker, and log in at the"
+        " dashboard.",
+    )
+    read_token: SecretStr | None = Field(
+        default=None,
+        description="Who knows it may read journals, balances and positions where others than this"
+        " machine can connect.",
+    )
+    read_token_sha256: SecretStr | None = Field(
+        default=None, description="SHA-256 of READ_TOKEN in hex: all that services need of it."
     )
     api_key: SecretStr | None = Field(default=None, description="Exchange API key of firm-api.")
     api_secret: SecretStr | None = Field(default=None, description="Secret of that API key.")
@@ -108,6 +166,11 @@ class Settings(FromEnvironment):
     )
 
     @property
+    def retention(self) -> int | None:
+        """JOURNAL_RETENTION in bytes."""
+        return None if self.journal_retention is None else self.journal_retention * 1_000_000
+
+    @property
     def bind_hosts(self) -> tuple[str, ...]:
         return split(self.bind_host)
 
@@ -121,6 +184,34 @@ class Settings(FromEnvironment):
     def _hosts(cls, hosts: str) -> str:
         split(hosts)
         return hosts
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """ALLOWED_HOSTS, one by one."""
+        return split(self.allowed_hosts) if self.allowed_hosts.strip(" ,") else ()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, hosts: str) -> str:
+        if hosts.strip(" ,"):
+            split(hosts)
+        return hosts
+
+    @field_validator(
+        "chaos_token", "risk_token", "read_token", "api_key", "api_secret", "snapshot_key"
+    )
+    @classmethod
+    def _strong(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            check_strength(secret.get_secret_value())
+        return secret
+
+    @field_validator("chaos_token_sha256", "read_token_sha256")
+    @classmethod
+    def _digest(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and not _SHA256.fullmatch(given.get_secret_value()):
+            raise ValueError("must be 64 digits of hex: printf %s TOKEN | sha256sum")
+        return given
 
     @field_validator("otel_exporter_otlp_endpoint")
     @classmethod
@@ -143,6 +234,13 @@ class Settings(FromEnvironment):
         if parts.scheme == "http" and not is_loopback(host):
             raise ValueError("must be https where the host is not this one")
         return url.rstrip("/")
+
+    @field_validator("signing_key")
+    @classmethod
+    def _signs(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            private_key(key.get_secret_value())
+        return key
 
     @field_validator("redis_url")
     @classmethod
@@ -178,4 +276,8 @@ def load_settings(
     if (settings.api_key is None) != (settings.api_secret is None):
         missing = "API_SECRET" if settings.api_secret is None else "API_KEY"
         raise SettingsError(f"{missing}: API_KEY and API_SECRET go together")
+    for name in ("chaos_token", "read_token"):
+        plain, hashed = getattr(settings, name), getattr(settings, f"{name}_sha256")
+        if plain and hashed and digest(plain.get_secret_value()) != hashed.get_secret_value():
+            raise SettingsError(f"{name.upper()}_SHA256: is not of {name.upper()}; one is enough")
     return settings

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from trading.hosting.store import Head, Snapshot, StoreTaken, StoreUnavailable, Written
+from trading.hosting.segments import SCHEMA as SEGMENTS
+from trading.hosting.segments import Execute, SegmentTable
+from trading.hosting.store import Head, Segment, Snapshot, StoreTaken, StoreUnavailable, Written
 from trading.messages.audit import JournalEntry
 
 #: Entries above this many bytes are compressed.
@@ -37,22 +40,33 @@ CREATE TABLE IF NOT EXISTS document (
 
 class SqliteStore:
     """``path``: the file, made if it is not there, readable by its owner only. One process at a
-    time: StoreTaken while another one has it.
+    time: StoreTaken while another one has it. StoreUnavailable where the file cannot be opened, or
+    is none of SQLite's.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
         self.path = path
-        self._mine = _claim(path.with_name(path.name + ".lock"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600, exist_ok=True)
+            self._mine = _claim(path.with_name(path.name + ".lock"))
+        except OSError as error:
+            raise StoreUnavailable(f"{error.filename}: {error.strerror}") from error
         self._writing = Lock()
         self._reading = Lock()
+        self._sealing = Lock()
+        self._closed = False
         with _translated():
             self._writer = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute("PRAGMA synchronous=FULL")
             self._writer.executescript(_SCHEMA)
+            self._writer.executescript(SEGMENTS.format(integer="INTEGER", bytes="BLOB"))
             self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            # Nobody who reads waits for what is being sealed.
+            self._beside = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._segments = SegmentTable(self, time.time)
+        self._sealer = SegmentTable(_Beside(self, self._beside), time.time)
 
     def open_session(self, spec: bytes) -> int:
         with _translated(), self._writing:
@@ -60,11 +74,11 @@ class SqliteStore:
         return int(added.lastrowid or 0)
 
     def newest_session(self) -> tuple[int, bytes] | None:
-        found = self._rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
+        found = self.rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
         return (found[0][0], found[0][1]) if found else None
 
     def sessions(self) -> list[tuple[int, bytes]]:
-        return [(n, spec) for n, spec in self._rows("SELECT number, spec FROM session ORDER BY 1")]
+        return [(n, spec) for n, spec in self.rows("SELECT number, spec FROM session ORDER BY 1")]
 
     def write(
         self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
@@ -82,22 +96,28 @@ class SqliteStore:
                 )
 
     def head(self, session: int, source: str) -> Head:
-        found = self._rows(
+        found = self.rows(
             "SELECT seq, hash FROM entry WHERE session=? AND source=? ORDER BY seq DESC LIMIT 1",
             (session, source),
         )
-        return Head(*found[0]) if found else Head()
+        return Head(*found[0]) if found else self._segments.head(session, source)
 
     def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        found = self._rows(
-            "SELECT body, hash FROM entry WHERE session=? AND source=? AND seq>? ORDER BY seq"
-            " LIMIT ?",
-            (session, source, after, limit),
-        )
-        return [JournalEntry(_unpacked(body), digest) for body, digest in found]
+        return self._segments.read(session, source, after, limit)
+
+    def seal(self, newest: int, at_most: int = 1) -> int:
+        with self._sealing:
+            return 0 if self._closed else self._sealer.seal(newest, at_most)
+
+    def segments(self, session: int, *, held: bool = False) -> list[Segment]:
+        return self._segments.of(session, held)
+
+    def drop(self, session: int, source: str, until: int) -> int:
+        with self._sealing:
+            return 0 if self._closed else self._segments.drop(session, source, until)
 
     def snapshot(self, session: int) -> Snapshot | None:
-        found = self._rows("SELECT heads, blob FROM snapshot WHERE session=?", (session,))
+        found = self.rows("SELECT heads, blob FROM snapshot WHERE session=?", (session,))
         if not found:
             return None
         heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(found[0][0]).items()}
@@ -109,22 +129,70 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, name, body)
             )
 
+    def document(self, kind: str, name: str) -> bytes | None:
+        rows = self.rows("SELECT body FROM document WHERE kind=? AND name=?", (kind, name))
+        return rows[0][0] if rows else None
+
     def documents(self, kind: str) -> dict[str, bytes]:
         return dict(
-            self._rows("SELECT name, body FROM document WHERE kind=? ORDER BY name", (kind,))
+            self.rows("SELECT name, body FROM document WHERE kind=? ORDER BY name", (kind,))
         )
 
-    def ping(self) -> None:
-        self._rows("SELECT 1")
-
     def close(self) -> None:
+        """Ends after what is being sealed."""
+        with self._sealing:
+            self._closed = True
+        self._beside.close()
         self._reader.close()
         self._writer.close()
         os.close(self._mine)
 
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        """All rows of a query. Raises StoreUnavailable."""
         with _translated(), self._reading:
             return self._reader.execute(query, values).fetchall()
+
+    @contextmanager
+    def together(self) -> Iterator[Execute]:
+        """One transaction. Raises StoreUnavailable."""
+        with _translated(), self._writing, _transaction(self._writer) as db:
+            yield db.execute
+
+    def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
+        """The first ``count`` entries of a journal that are not sealed. Raises StoreUnavailable."""
+        return _Beside(self, self._reader).oldest(session, source, count)
+
+    def unpack(self, stored: bytes) -> bytes:
+        """The body of an entry, of how the table of entries has it."""
+        return zlib.decompress(stored) if stored[:1] == b"x" else stored
+
+
+class _Beside:
+    """The store with a connection of its own for reading. For one thread at a time."""
+
+    def __init__(self, store: SqliteStore, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+        self.together = store.together
+        self.unpack = store.unpack
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        """All rows of a query. Raises StoreUnavailable."""
+        with _translated():
+            return self._reader.execute(query, values).fetchall()
+
+    def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
+        """The first ``count`` entries of a journal that are not sealed. Raises StoreUnavailable."""
+        # As one row: between two rows a busy thread may take the interpreter for milliseconds.
+        found = self.rows(
+            "SELECT group_concat(hex(body), ' '), group_concat(hex(hash), ' ') FROM (SELECT body,"
+            " hash FROM entry WHERE session=? AND source=? ORDER BY seq LIMIT ?)",
+            (session, source, count),
+        )
+        bodies, hashes = (map(bytes.fromhex, column.split(" ")) for column in found[0])
+        return [
+            JournalEntry(self.unpack(body), digest)
+            for body, digest in zip(bodies, hashes, strict=True)
+        ]
 
 
 def _claim(path: Path) -> int:
@@ -132,7 +200,7 @@ def _claim(path: Path) -> int:
     opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(opened)
         raise StoreTaken(f"{path}: another process has it") from error
     return opened
@@ -141,10 +209,6 @@ def _claim(path: Path) -> int:
 def _packed(body: bytes) -> bytes:
     """Long entries compressed; JSON never begins with zlib's first byte."""
     return zlib.compress(body, 1) if len(body) > _LONG else body
-
-
-def _unpacked(stored: bytes) -> bytes:
-    return zlib.decompress(stored) if stored[:1] == b"x" else stored
 
 
 @contextmanager
@@ -162,5 +226,5 @@ def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise StoreUnavailable(str(error)) from error
+    except sqlite3.Error as error:
+        raise StoreUnavailable(str(error) or type(error).__name__) from error

@@ -7,7 +7,7 @@ import msgspec
 
 from trading.hosting.live import Outward
 from trading.messages.audit import JournalEntry
-from trading.runtime.journal import kind_of
+from trading.runtime.journal import kind_of, seq_of
 from trading.runtime.replay import message_types
 from trading.runtime.routes import DIRECT, NOT_JOURNALED, MessageType, destinations
 from trading.units import MILLISECOND
@@ -15,6 +15,8 @@ from trading.units import MILLISECOND
 #: Largest message on a link, bytes; its frames are at most FRAMES.
 MAX_BYTES = 8 * 1024 * 1024
 FRAMES = 500
+#: Instead of a sequence number: nothing from before.
+FROM_NOW = -1
 
 _TYPES: dict[str, MessageType] = {kind.__name__: kind for kind in message_types()}
 
@@ -22,7 +24,8 @@ _TYPES: dict[str, MessageType] = {kind.__name__: kind for kind in message_types(
 class Greeting(msgspec.Struct, frozen=True):
     """First words of either side. ``session``: its key; ``after``: by journal, up to where the
     sender has heard; ``refused``: why there is no link; ``fences``: by account, see
-    :mod:`trading.links.fences`.
+    :mod:`trading.links.fences`. ``virtual``: does time wait for everybody; then ``received`` is
+    the number of the last message that the sender of the greeting has.
     """
 
     service: str
@@ -31,6 +34,8 @@ class Greeting(msgspec.Struct, frozen=True):
     after: Mapping[str, int] = {}
     refused: str = ""
     fences: Mapping[str, int] = {}
+    virtual: bool = False
+    received: int = 0
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -116,6 +121,23 @@ def kept(source: str, peer: str, entries: Iterable[JournalEntry]) -> list[bytes]
             )
         )
     return found
+
+
+def addressed(source: str, entries: Iterable[JournalEntry]) -> dict[str, int]:
+    """Whom the entries of a journal are for: by service, the sequence number of the newest."""
+    newest: dict[str, int] = {}
+    for entry in entries:
+        kind = _TYPES.get(kind_of(entry.body))
+        if kind is None or kind in NOT_JOURNALED:
+            continue
+        if kind in DIRECT:
+            payload = _decode_entry(entry.body).payload
+            peers: tuple[str, ...] = (peer_of(_decode_addressed(payload).to),)
+        else:
+            peers = destinations(source, kind)
+        if peers:
+            newest |= dict.fromkeys(peers, seq_of(entry.body))
+    return newest
 
 
 def joined(frames: Sequence[bytes]) -> bytes:

@@ -2,9 +2,10 @@
 
 import msgspec
 
-from trading.hosting.host import Arrived, Host
+from trading.hosting.host import Host
+from trading.hosting.inputs import Arrived
 from trading.links.fences import Fences
-from trading.links.frames import Frame, decode_frames
+from trading.links.frames import FROM_NOW, Frame, decode_frames
 from trading.messages import Message
 from trading.messages.audit import AuditQuery
 from trading.messages.chaos import InjectFault, ProbeAsked
@@ -49,7 +50,7 @@ class Intake:
         """Raises Misbehaved. What belongs to a session that is over is dropped."""
         try:
             found = decode_frames(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Misbehaved(f"{self.peer}: {error}") from error
         if self._host.live.number != self._number:
             return
@@ -74,21 +75,30 @@ class Intake:
             self._host.deliver(self._journal(source), items)
 
     def after(self) -> dict[str, int]:
-        """Up to where the peer's journals have been heard."""
-        heard = self._host.live.heard
-        return {s: heard.get(self._journal(s), 0) for s in (self.peer, Network.name)}
+        """Up to where the peer's journals have been heard; ``FROM_NOW``: what it has sent in
+        virtual time has arrived, and nothing since.
+        """
+        live = self._host.live
+        first = FROM_NOW if live.left_lockstep else 0
+        return {s: live.heard.get(self._journal(s), first) for s in (self.peer, Network.name)}
 
     def _journal(self, source: str) -> str:
         return self._name if source == self.peer else f"{self._name}/{source}"
 
     def _check(self, frame: Frame) -> None:
-        message = frame.message
         if frame.source not in (self.peer, Network.name):
             raise Misbehaved(f"{self.peer} speaks for {frame.source}")
-        network = frame.to == Network.name and self.peer == TEST_COORDINATOR
-        if frame.to != self._service and not network:
-            raise Misbehaved(f"{self.peer} sends to {frame.to}")
-        if not permitted(self.peer, self._service, message):
-            raise Misbehaved(f"{self.peer} may not send {type(message).__name__}")
-        if isinstance(message, InjectFault) and not self._chaos:
-            raise Misbehaved("no chaos here: ENABLE_CHAOS_SCENARIOS is not true")
+        check_message(self._service, self.peer, frame.to, frame.message, self._chaos)
+
+
+def check_message(service: str, peer: str, to: str, message: Message, chaos: bool) -> None:
+    """May ``peer`` send this to the component ``to`` of ``service``? ``chaos`` False: no faults are
+    taken. Raises Misbehaved.
+    """
+    network = to == Network.name and peer == TEST_COORDINATOR
+    if to != service and not network:
+        raise Misbehaved(f"{peer} sends to {to}")
+    if not permitted(peer, service, message):
+        raise Misbehaved(f"{peer} may not send {type(message).__name__}")
+    if isinstance(message, InjectFault) and not chaos:
+        raise Misbehaved("no chaos here: ENABLE_CHAOS_SCENARIOS is not true")

@@ -2,26 +2,42 @@
 
 import asyncio
 import contextlib
+import json
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
 
+from trading.hosting.app import LENGTH
 from trading.hosting.host import Host
+from trading.hosting.patience import stored
+from trading.hosting.slices import slices
 from trading.hosting.store import StoreUnavailable, Written
+from trading.links import http
 from trading.links.board import Links
 from trading.links.instances import INSTANCE, LOOK_EVERY, addresses, name_of, scales
 from trading.links.peers import Peers
-from trading.messages.audit import AuditQuery, JournalBatch, JournalEntry
-from trading.runtime.journal import from_ndjson
-from trading.topology import AUDIT_CORRELATOR, EXCHANGE, INSTANCES, MARKET_DATA, SERVICES
+from trading.messages.audit import AuditQuery, JournalBatch, JournalEntry, LossNoted
+from trading.runtime.journal import from_ndjson, time_of
+from trading.runtime.network import Network
+from trading.topology import (
+    AUDIT_CORRELATOR,
+    EXCHANGE,
+    INSTANCES,
+    MARKET_DATA,
+    SERVICES,
+    TEST_COORDINATOR,
+)
 
 log = logging.getLogger(__name__)
 
 #: Wall seconds that a query waits for journals that are behind.
 PATIENCE = 8.0
 _RETRY = 0.2
+NETWORK = Network.name
+_UNTIL = b'{"until":'
 _NOT_YET = "not read yet"
 _AT_ONCE = 2000
 #: Longest line of a journal that is taken, bytes.
@@ -53,8 +69,14 @@ class Journals:
         self._number = 0
         self._problems: dict[str, str] = {}
         self._progress = asyncio.Event()
+        #: In virtual time: entries that are kept and not looked at yet, and up to which time each
+        #: journal has been read.
+        self._kept: dict[str, deque[JournalEntry]] = {}
+        self._until: dict[str, int] = {}
         self._taking = asyncio.Event()
         self._taking.set()
+        #: Journals that have turned out to be shorter than they were.
+        self._short: set[str] = set()
 
     def problems(self) -> dict[str, str]:
         """By journal: why it is not being read now; empty: it is. Of several instances, those
@@ -68,7 +90,7 @@ class Journals:
         self._host = host
         host.on_session(self._again)
         self._again()
-        self._finder = asyncio.create_task(self._find())
+        self._finder = host.tasks.start("the search for journals", self._find(), vital=True)
 
     async def stop(self) -> None:
         tasks = [*self._tasks.values(), *([self._finder] if self._finder is not None else [])]
@@ -109,8 +131,14 @@ class Journals:
         self._number = self._host.live.number
         self._read = {}
         self._tasks = {}
+        self._kept, self._until = {}, {}
+        self._short.clear()
+        if self._host.live.in_lockstep:
+            self._begin(NETWORK)
+        taking_part = self._awaited() if self._host.live.in_lockstep else ()
         for name, service in self._services.items():
-            if name in self._sources or not scales(service) or self._has(name):
+            known = name in self._sources or name in taking_part
+            if known or not scales(service) or self._has(name):
                 self._begin(name)
 
     def _has(self, name: str) -> bool:
@@ -119,8 +147,9 @@ class Journals:
         return auditor is not None and auditor.read_to(name) > 0
 
     def _begin(self, name: str) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = asyncio.create_task(self._follow(name))
+        if self._host is not None and name not in self._tasks:
+            work = self._follow(name)
+            self._tasks[name] = self._host.tasks.start(f"reading {name}", work, vital=True)
 
     async def _find(self) -> None:
         while True:
@@ -152,8 +181,8 @@ class Journals:
         auditor: Any = host.component(AUDIT_CORRELATOR)
         seq = auditor.read_to(name)
         # Kept, and not looked at any more when the process ended.
-        while page := await asyncio.to_thread(host.store.read, number, name, seq, _AT_ONCE):
-            host.send(AUDIT_CORRELATOR, JournalBatch(name, seq, tuple(page)))
+        while page := await stored(host.store.read, number, name, seq, _AT_ONCE):
+            self._look_at(host, name, seq, page)
             seq += len(page)
         self._read[name] = seq
         while host.live.number == number:
@@ -165,45 +194,153 @@ class Journals:
             await asyncio.sleep(_RETRY)
 
     async def _pages(self, name: str, key: str) -> AsyncIterator[list[JournalEntry]]:
-        if self._links.is_cut(self._services[name]):
+        service = self._services.get(name, TEST_COORDINATOR)
+        url = self._url(name)
+        if self._links.is_cut(service):
             raise OSError("partitioned")
-        if name not in self._sources:
+        if not url:
             raise OSError("it does not answer")
         params: dict[str, Any] = {"after": self._read[name], "follow": True, "key": key}
+        if self._host is not None and self._host.live.in_lockstep:
+            params |= {"progress": True, **_source(name)}
         timeout = httpx.Timeout(5, read=30)
         async with (
-            httpx.AsyncClient(trust_env=False, timeout=timeout, headers=self._headers) as client,
-            client.stream("GET", f"{self._sources[name]}/journal", params=params) as answer,
+            http.client(timeout=timeout, headers=self._headers) as client,
+            client.stream("GET", f"{url}/journal", params=params) as answer,
         ):
+            if answer.status_code == 410:
+                gone = json.loads(await answer.aread())["detail"]
+                raise ValueError(f"{gone}. Another session, which every run opens, is read whole")
+            if answer.status_code == 416:
+                lost = json.loads(await answer.aread())["detail"]
+                self._note_loss(name, int(answer.headers.get(LENGTH, "0")), lost)
+                raise ValueError(
+                    f"entries were lost: {lost}. Another session, which every run"
+                    " opens, is read whole"
+                )
             if answer.status_code != 200:
                 raise ValueError(f"{answer.status_code} from {answer.url.host}")
-            if name_of(self._services[name], answer.headers.get(INSTANCE, "")) != name:
+            instance = answer.headers.get(INSTANCE, "")
+            if name != NETWORK and name_of(service, instance) != name:
                 raise ValueError(f"another instance answers at {answer.url.host}")
             self._problems[name] = ""
             rest = b""
             async for chunk in answer.aiter_bytes():
-                if self._links.is_cut(self._services[name]):
+                if self._links.is_cut(service):
                     raise OSError("partitioned")
                 *lines, rest = (rest + chunk).split(b"\n")
                 if len(rest) > _LINE:
                     raise ValueError(f"a line of more than {_LINE} bytes")
-                for first in range(0, len(lines), _AT_ONCE):
-                    yield [from_ndjson(line) for line in lines[first : first + _AT_ONCE]]
+                until = [line for line in lines if line.startswith(_UNTIL)]
+                told = [line for line in lines if not line.startswith(_UNTIL)]
+                for first in range(0, len(told), _AT_ONCE):
+                    yield [from_ndjson(line) for line in told[first : first + _AT_ONCE]]
+                if until:
+                    self._until[name] = int(until[-1][len(_UNTIL) : -1])
+                    if self._host is not None and self._host.live.in_lockstep:
+                        self._feed_along(self._host)
+
+    def _note_loss(self, name: str, kept: int, lost: str) -> None:
+        """Tell the auditor once in a session. In virtual time the run cannot go on anyway."""
+        if self._host is not None and name not in self._short and not self._host.live.in_lockstep:
+            self._short.add(name)
+            loss = LossNoted(name, self._read[name], kept, lost)
+            self._host.send(AUDIT_CORRELATOR, loss)
 
     async def _take(
         self, host: Host, number: int, name: str, entries: Sequence[JournalEntry]
     ) -> None:
         """Kept first, so that a replay finds what was read."""
-        if self._services[name] not in _CAUSES:
+        if self._services.get(name) not in _CAUSES:
             await self._taking.wait()
         after = self._read[name]
         written = [Written(name, after + i, e.body, e.hash) for i, e in enumerate(entries, 1)]
         await asyncio.to_thread(host.store.write, number, written)
         if host.live.number != number:
             return
-        host.send(AUDIT_CORRELATOR, JournalBatch(name, after, tuple(entries)))
+        self._look_at(host, name, after, entries)
         self._read[name] = after + len(entries)
         self._progress.set()
+
+    def _look_at(self, host: Host, name: str, after: int, entries: Sequence[JournalEntry]) -> None:
+        """By the wall clock at once; in virtual time once all journals have come as far."""
+        if host.live.in_lockstep:
+            self._kept.setdefault(name, deque()).extend(entries)
+        else:
+            host.send(AUDIT_CORRELATOR, JournalBatch(name, after, tuple(entries)))
+
+    def prepare(self, due: int) -> Awaitable[None] | None:
+        """Before an instant of virtual time: when the auditor is asked at it, every journal is read
+        up to there first.
+        """
+        host = self._host
+        if host is None:
+            return None
+        queries = [m for m in host.kernel.due(AUDIT_CORRELATOR) if isinstance(m, AuditQuery)]
+        return self._read_before(host, due, queries) if queries else None
+
+    def _awaited(self) -> list[str]:
+        """Whose journals are read to their ends in virtual time: of all who take part in the run,
+        and of the network.
+        """
+        virtual = self._links.virtual
+        participants = virtual.participants if virtual is not None else {}
+        calls = SERVICES[AUDIT_CORRELATOR].calls
+        return [*(n for n, service in participants.items() if service in calls), NETWORK]
+
+    async def _read_before(self, host: Host, due: int, queries: Sequence[AuditQuery]) -> None:
+        """Read everybody's journal up to ``due``, and that of a dismissed instance as far as it
+        can be read: where its process is there, as the others'; where it is gone, what has been
+        read of it before. The audit may be complete then all the same. Its process may never come
+        back, and what it wrote last and nobody has read proves nothing and refutes nothing: what
+        the others claim is judged by the journals of exchange and market data, which have every
+        order that took effect. That it was dismissed is recorded with the run.
+        """
+        heads: dict[str, int] = {}
+        while host.live.in_lockstep and host.live.number == self._number:
+            names = self._awaited()
+            for name in names:
+                if name not in heads and (head := await self._head(name, before=due)) is not None:
+                    heads[name] = head
+            virtual = self._links.virtual
+            for name in sorted(virtual.dismissed) if virtual is not None else ():
+                head = await self._head(name, before=due)
+                # Also this is journaled, so that whoever comes back reads as far again.
+                heads[name] = head if head is not None else self._kept_before(host, name, due)
+            read = all(self._read.get(name, 0) >= head for name, head in heads.items())
+            if read and all(name in heads for name in names):
+                break
+            self._progress.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY):
+                    await self._progress.wait()
+        else:
+            return
+        self._feed(host, due)
+        for query in queries:
+            answered = AuditQuery(query.source, query.run_id, heads)
+            host.kernel.replace_due(AUDIT_CORRELATOR, query, answered)
+
+    def _feed_along(self, host: Host) -> None:
+        """Feed the auditor what all journals have told, a slice of time after the other."""
+        until = min(self._until.get(name, 0) for name in self._awaited())
+        # Until then everybody may still write; and what is asked at an instant comes before it.
+        self._feed(host, min(until, host.kernel.now))
+
+    def _kept_before(self, host: Host, name: str, due: int) -> int:
+        """Return how many entries of a journal have been read from before ``due``."""
+        auditor: Any = host.component(AUDIT_CORRELATOR)
+        read: int = auditor.read_to(name)
+        return read + sum(1 for e in self._kept.get(name, ()) if time_of(e.body) < due)
+
+    def _feed(self, host: Host, before: int) -> None:
+        auditor: Any = host.component(AUDIT_CORRELATOR)
+        journals = {
+            name: (auditor.read_to(name), _taken_before(kept, before))
+            for name, kept in self._kept.items()
+        }
+        for batch in slices(journals):
+            host.kernel.feed(batch)
 
     async def _heads(self, names: Collection[str]) -> dict[str, int]:
         """A journal whose service does not answer counts as longer than what was read."""
@@ -213,24 +350,39 @@ class Journals:
             for name, head in zip(names, found, strict=True)
         }
 
-    async def _head(self, name: str) -> int | None:
-        found = await self._ask(self._sources[name]) if name in self._sources else {}
+    def _url(self, name: str) -> str:
+        """Where a journal is read, empty while its service does not answer; that of the network
+        is the coordinator's.
+        """
+        return self._sources.get(TEST_COORDINATOR if name == NETWORK else name, "")
+
+    async def _head(self, name: str, before: int | None = None) -> int | None:
+        url = self._url(name)
+        asked = {**_source(name), **({"before": before} if before is not None else {})}
+        found = await self._ask(url, asked) if url else {}
         if not found:
             log.warning("no head of the journal of %s", name)
         if self._host is None or found.get("session") != self._host.session.key:
             return None
-        if name_of(self._services[name], found["instance"]) != name:
+        if name != NETWORK and name_of(self._services[name], found["instance"]) != name:
             return None
         return int(found["length"])
 
-    async def _ask(self, url: str) -> Mapping[str, Any]:
+    async def _ask(self, url: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """What a service says of its journal's head; nothing where it does not answer."""
         try:
-            async with httpx.AsyncClient(
-                trust_env=False, timeout=3, headers=self._headers
-            ) as client:
-                answer = await client.get(f"{url}/journal/head")
+            async with http.client(timeout=3, headers=self._headers) as client:
+                answer = await client.get(f"{url}/journal/head", params=params)
             found: Mapping[str, Any] = answer.raise_for_status().json()
         except (httpx.HTTPError, ValueError):
             return {}
         return found
+
+
+def _source(name: str) -> dict[str, str]:
+    return {"source": NETWORK} if name == NETWORK else {}
+
+
+def _taken_before(kept: deque[JournalEntry], time: int) -> Iterator[JournalEntry]:
+    while kept and time_of(kept[0].body) < time:
+        yield kept.popleft()

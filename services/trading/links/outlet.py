@@ -1,13 +1,18 @@
 """The outgoing half of a link: first what the peer has missed, then what is decided."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from trading.hosting.host import Host
 from trading.hosting.live import Outward
+from trading.hosting.retention import last_addressed
+from trading.hosting.store import EntriesDropped
 from trading.links import frames
 from trading.runtime.routes import NOT_JOURNALED
+
+log = logging.getLogger(__name__)
 
 #: Messages that a peer may be behind before it is cut off; it comes back by the journal.
 BACKLOG = 50_000
@@ -44,7 +49,10 @@ class Outlet:
         if self._after is not None:
             number = self._host.live.number
             for source in self._host.kernel.journals:
-                seq = self._after.get(source, 0)
+                heard = self._after.get(source, 0)
+                if heard == frames.FROM_NOW:
+                    heard = self._host.kernel.journals[source].length
+                seq = await asyncio.to_thread(self._first_kept, number, source, heard)
                 while page := await asyncio.to_thread(
                     self._host.store.read, number, source, seq, _PAGE
                 ):
@@ -57,6 +65,25 @@ class Outlet:
             self._filled.clear()
             for text in self._taken(sent):
                 yield text
+
+    def _first_kept(self, session: int, source: str, heard: int) -> int:
+        """After which entry the peer is told: what it has heard, or else what has been dropped, as
+        long as nothing of that was for it. Raises EntriesDropped where something was.
+        """
+        store = self._host.store
+        try:
+            store.read(session, source, heard, 1)
+        except EntriesDropped as error:
+            if last_addressed(store, session, source, self.peer) > heard:
+                log.error(
+                    "%s was away for too long: what it missed has been dropped. %s; another"
+                    " session, which every run opens, begins anew",
+                    self.peer,
+                    error,
+                )
+                raise
+            return error.last
+        return heard
 
     def _taken(self, sent: Mapping[str, int]) -> Iterator[bytes]:
         found: list[bytes] = []

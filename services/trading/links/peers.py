@@ -1,6 +1,5 @@
 """Where the other services are, and by which tokens they know each other."""
 
-import hashlib
 import hmac
 import json
 import os
@@ -13,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from trading.hosting.environment import FromEnvironment, SettingsError, read
 from trading.hosting.settings import Settings
+from trading.hosting.tokens import check_strength, digest
 from trading.topology import SERVICES
 
 KEPT = "links.json"
@@ -35,7 +35,7 @@ class Peers(NamedTuple):
     def who(self, service: str, authorization: str) -> bool:
         """Does ``Authorization: Bearer`` show that it is ``service``?"""
         kind, _, token = authorization.partition(" ")
-        given = hashlib.sha256(token.strip().encode()).hexdigest()
+        given = digest(token.strip())
         known = self.accepted.get(service, "")
         return hmac.compare_digest(given, known) and kind.lower() == "bearer"
 
@@ -59,6 +59,13 @@ class LinkSettings(FromEnvironment):
         default="",
         description="Who may call this service: JSON, by service the SHA-256 of its token in hex.",
     )
+
+    @field_validator("link_token")
+    @classmethod
+    def _strong(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            check_strength(secret.get_secret_value())
+        return secret
 
     @field_validator("*")
     @classmethod
@@ -93,11 +100,6 @@ def peers(service: str, settings: Settings) -> Peers:
 
 def _split(urls: str) -> tuple[str, ...]:
     return tuple(found for url in urls.split(",") if (found := url.strip().rstrip("/")))
-
-
-def digest(token: str) -> str:
-    """What LINK_PEERS has of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _accepted(text: str) -> dict[str, str]:

@@ -4,6 +4,12 @@ from typing import Any, Protocol
 
 from fastapi import WebSocket
 
+from trading.links.clocks import CLOCK, Clocks
+from trading.links.instances import INSTANCE
+
+#: Wall seconds that a link's handshake may take.
+HANDSHAKE = 5.0
+
 
 class Socket(Protocol):
     async def receive(self) -> str | bytes: ...
@@ -31,3 +37,12 @@ class Accepted:
 
     async def send(self, text: bytes) -> None:
         await self._socket.send_text(text.decode())
+
+
+async def accept(socket: WebSocket, peer: str, instance: str, clocks: Clocks) -> None:
+    """Accept a caller's link, and say which instance is here and what its clock shows."""
+    # By our clock it was said at most as long ago as a handshake may take.
+    since = clocks.now() - int(HANDSHAKE * 1e9)
+    clocks.compare(peer, socket.headers.get(CLOCK, ""), since)
+    said = {INSTANCE: instance, CLOCK: clocks.shown()}
+    await socket.accept(headers=[(n.lower().encode(), v.encode()) for n, v in said.items()])

@@ -33,6 +33,19 @@ class BatchRead(Message):
     count: int
 
 
+class LossNoted(Message):
+    """From the runtime: entries of the journal ``journal`` had been acknowledged, or read by the
+    auditor, and are lost, of ``acknowledged`` all but ``kept``. At a start that was told to go on
+    in spite of it, and to the auditor when it finds a journal shorter than it was. ``journal``:
+    empty where a whole session is lost, or cannot be gone on with.
+    """
+
+    journal: str
+    acknowledged: int
+    kept: int
+    detail: str
+
+
 class AuditQuery(Message):
     """``heads``: for each service its last sequence number, as the coordinator knows it."""
 
@@ -42,8 +55,8 @@ class AuditQuery(Message):
 
 
 class Discrepancy(msgspec.Struct, gc=False):
-    """``kind``: CHAIN_BROKEN, TRUNCATED, CASH, POSITION, PNL, LEDGER, TRADE. ``where``: service,
-    account or asset. Amounts in units of 1e-8, as the two sides have them.
+    """``kind``: CHAIN_BROKEN, TRUNCATED, LOST, CASH, POSITION, PNL, LEDGER, TRADE. ``where``:
+    service, account or asset. Amounts in units of 1e-8, as the two sides have them.
     """
 
     kind: str

@@ -195,6 +195,31 @@ class ProbeSeen(Message):
     held_ok: bool
 
 
+class RunSetup(msgspec.Struct, gc=False):
+    """What was run. ``version``: of the program; ``plan_digest``: hex SHA-256, see
+    :func:`trading.scenario.plan.plan_digest`. ``limits``: rule -> limit in force, for people, of
+    every rule that is not in ``disabled_rules``. ``overrides``: dotted path in ``spec`` -> value as
+    YAML, of all that was changed for this run.
+    """
+
+    scenario: str = ""
+    description: str = ""
+    version: str = ""
+    plan_digest: str = ""
+    seed: int = 0
+    limits: dict[str, str] = {}
+    disabled_rules: tuple[str, ...] = ()
+    overrides: dict[str, str] = {}
+
+
+class RunDescribed(Message):
+    """The coordinator's journal of a run: the first that it decides. Goes to nobody, since nobody
+    else may know what is going to break.
+    """
+
+    setup: RunSetup
+
+
 class PhaseChanged(Message):
     """The coordinator's journal of a run; phases as in :data:`trading.scenario.result.PHASES`."""
 

@@ -15,6 +15,7 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
+from trading.report.origin import clock_summary, control_summary, label, program
 from trading.report.panels import Panel, alerts, details, portfolio, prices
 from trading.report.record import RunRecord
 from trading.report.style import PAGE_CSS
@@ -45,7 +46,7 @@ def render_html(verdict: Verdict, record: RunRecord) -> str:
 <header>
 <h1>{name}</h1>
 <p class="outcome {tone(verdict.outcome)}">{verdict.outcome}</p>
-<p>{escape(verdict.description)}</p>
+<p>{escape(label(verdict.description, verdict.setup.overrides))}</p>
 <p class="sub">seed {verdict.seed} · {format_duration(verdict.ended_at - verdict.started_at)} of \
 market time · {record.messages:,} messages · times count from the start of the run</p>
 {_reasons(verdict)}
@@ -63,9 +64,11 @@ market time · {record.messages:,} messages · times count from the start of the
 <h2>Books and exposure</h2>
 {_drawn(details(frame, record))}
 <h2>Alerts</h2>
-{_alerts(verdict, record)}
+{_alerts(verdict)}
 <h2>Audit</h2>
 {_audit(verdict)}
+<h2>What was run</h2>
+{_origin(verdict)}
 </main>
 </body>
 </html>
@@ -138,8 +141,8 @@ def _faults(verdict: Verdict) -> str:
     return _table(head, (row(f) for f in verdict.faults), (2, 3, 4, 5))
 
 
-def _alerts(verdict: Verdict, record: RunRecord) -> str:
-    if not record.alerts:
+def _alerts(verdict: Verdict) -> str:
+    if not verdict.alerts:
         return "<p>None fired.</p>"
     start = verdict.started_at
     rows = (
@@ -151,12 +154,13 @@ def _alerts(verdict: Verdict, record: RunRecord) -> str:
             escape(a.subject),
             escape(a.observed),
             escape(a.limit),
+            "expected" if a.expected else "beside",
         )
-        for a in record.alerts[:MAX_ALERT_ROWS]
+        for a in verdict.alerts[:MAX_ALERT_ROWS]
     )
-    head = ("Fired", "Resolved", "Rule", "Severity", "Subject", "Observed", "Limit")
-    more = len(record.alerts) - MAX_ALERT_ROWS
-    note = f"<p>{more} more are in the risk monitor's journal.</p>" if more > 0 else ""
+    head = ("Fired", "Resolved", "Rule", "Severity", "Subject", "Observed", "Limit", "")
+    more = len(verdict.alerts) - MAX_ALERT_ROWS
+    note = f"<p>{more} more are in verdict.json.</p>" if more > 0 else ""
     return _table(head, rows, (0, 1)) + note
 
 
@@ -174,4 +178,19 @@ def _audit(verdict: Verdict) -> str:
     return (
         f"<p>{escape(audit_summary(verdict))}</p>{found if audit.discrepancies else ''}"
         f"<p>Root of the audit's own chain: <code>{escape(audit.root)}</code></p>{journals}"
+    )
+
+
+def _origin(verdict: Verdict) -> str:
+    setup = verdict.setup
+    changed = ((escape(path), escape(value)) for path, value in setup.overrides.items())
+    limits = [(escape(rule), escape(limit)) for rule, limit in setup.limits.items()]
+    limits += [(escape(rule), "switched off") for rule in setup.disabled_rules]
+    return (
+        f"<p>Made by {escape(program(verdict))}</p>"
+        f"<p>Clock: {escape(clock_summary(verdict))}</p>"
+        f"<p>Control run: {escape(control_summary(verdict))}</p>"
+        f"<p>The same run again: <code>{escape(verdict.command)}</code></p>"
+        f"{_table(('Changed', 'To'), changed) if setup.overrides else '<p>Nothing changed.</p>'}"
+        f"{_table(('Rule', 'Limit in force'), limits)}"
     )

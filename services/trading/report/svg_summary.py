@@ -11,6 +11,7 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
+from trading.report.origin import label
 from trading.report.panels import alerts, portfolio, prices, stack
 from trading.report.record import RunRecord
 from trading.report.style import PICTURE_CSS
@@ -25,6 +26,7 @@ def render_svg(verdict: Verdict, record: RunRecord) -> str:
     frame = Frame(verdict)
     pnl, drawdown = portfolio(frame, record, height=130)
     body, height = stack([prices(frame, record), pnl, drawdown, alerts(frame, record)], gap=8)
+    named = label(verdict.description, verdict.setup.overrides)
     rows_at = _HEAD + height + 24
     total = rows_at + _ROW * (len(verdict.expectations) + 3)
     rows = [_row(e, rows_at + _ROW * (n + 1)) for n, e in enumerate(verdict.expectations)]
@@ -36,7 +38,7 @@ def render_svg(verdict: Verdict, record: RunRecord) -> str:
         f'<rect class="page" width="{WIDTH}" height="{total}"/>'
         f'<text x="{LEFT}" y="28" font-size="20" font-weight="700">{escape(verdict.scenario)}'
         f'<tspan class="{tone(verdict.outcome)}" dx="12">{verdict.outcome}</tspan></text>'
-        f'<text class="tick" x="{LEFT}" y="48">{escape(verdict.description)} · seed '
+        f'<text class="tick" x="{LEFT}" y="48">{escape(named)} · seed '
         f"{verdict.seed}</text>"
         f'<g transform="translate(0 {_HEAD})">{body}</g>'
         f'<text class="title" x="{LEFT}" y="{rows_at}">Expected, and what came</text>'

@@ -1,10 +1,13 @@
-"""A run on the terminal: live while it lasts, plain lines where nobody watches."""
+"""A run on the terminal: live while it lasts, plain lines where nobody watches.
+
+Texts of scenarios, services and journals are anybody's: they are printed as they are, on one line,
+and neither Rich nor the terminal obeys anything in them.
+"""
 
 from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +21,9 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
+from trading.report.origin import changes, clock_summary, control_summary, fired, program
 from trading.scenario.result import PHASES, Verdict
+from trading.units import on_one_line
 
 _STYLES = {
     "critical": "bold red",
@@ -80,14 +85,14 @@ class LiveProgress:
     def _say(self, at: int, text: str, style: str) -> None:
         self._at = at
         line = Text(f"{clock(at - self._start):>9}  ", style="dim")
-        self._console.print(line.append(text, style=style or None), soft_wrap=True)
+        self._console.print(line.append(on_one_line(text), style=style or None), soft_wrap=True)
 
     def _status(self) -> Text:
         noun = "alert" if self._alerts == 1 else "alerts"
         alerts = f"{self._alerts} {noun} firing" if self._alerts else "no alert"
         return Text.assemble(
             (f"{clock(self._at - self._start):>9}  ", "dim"),
-            (self._phase, "bold"),
+            (on_one_line(self._phase), "bold"),
             f"  P&L {money(self._pnl)} USD  ",
             (alerts, "bold red" if self._alerts else "green"),
         )
@@ -99,22 +104,71 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
 
 
+def print_heading(name: str, seed: int, description: str, console: Console) -> None:
+    """What is about to run."""
+    rest = on_one_line(f" · seed {seed} · {description}")
+    console.print(Text.assemble((on_one_line(name), "bold"), rest), soft_wrap=True)
+
+
 def print_verdict(verdict: Verdict, console: Console) -> None:
-    """The outcome, why, a row for each expectation, recovery and the audit's findings."""
+    """The outcome, why, a row for each expectation, recovery, the audit's findings, what was run
+    and how to run it again, and every alert.
+    """
     style = _TONES[tone(verdict.outcome)]
-    console.print(f"\n[{style}]{verdict.outcome}[/]  {escape(verdict.scenario)}", soft_wrap=True)
+    outcome = on_one_line(verdict.outcome)
+    name = on_one_line(verdict.scenario) + (" (changed)" if verdict.setup.overrides else "")
+    console.print(Text.assemble("\n", (outcome, style), f"  {name}"), soft_wrap=True)
     for reason in verdict.reasons:
-        console.print(Text(f"  {reason}", style=style), soft_wrap=True)
+        console.print(Text(f"  {on_one_line(reason)}", style=style), soft_wrap=True)
     console.print()
     console.print(_expectations(verdict))
-    console.print(f"\nrecovery  {escape(recovery_summary(verdict))}", soft_wrap=True)
-    console.print(f"audit     {escape(audit_summary(verdict))}", soft_wrap=True)
+    console.print()
+    console.print(Text(f"recovery  {on_one_line(recovery_summary(verdict))}"), soft_wrap=True)
+    console.print(Text(f"audit     {on_one_line(audit_summary(verdict))}"), soft_wrap=True)
     for found in verdict.audit.discrepancies:
-        console.print(f"          {escape(f'{found.kind} at {found.where}: {found.detail}')}")
+        said = on_one_line(f"{found.kind} at {found.where}: {found.detail}")
+        console.print(Text(f"          {said}"))
+    for name, text in (
+        ("root", verdict.audit.root),
+        ("control", control_summary(verdict)),
+        ("clock", clock_summary(verdict)),
+        ("made by", program(verdict)),
+        ("changed", changes(verdict.setup.overrides)),
+        ("off", ", ".join(verdict.setup.disabled_rules)),
+        ("again", verdict.command),
+    ):
+        if text:
+            console.print(Text(f"{name:<9} {on_one_line(text)}"), soft_wrap=True)
+    console.print()
+    console.print(_alerts(verdict) if verdict.alerts else "no alert fired")
+
+
+def _alerts(verdict: Verdict) -> Table:
+    table = _table()
+    table.add_column("")
+    table.add_column("alert", overflow="fold")
+    table.add_column("first at", justify="right", no_wrap=True)
+    table.add_column("times", justify="right", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("seen first", overflow="fold")
+    for alert in fired(verdict):
+        table.add_row(
+            Text("expected") if alert.expected else Text("beside", style="yellow"),
+            Text(on_one_line(alert.name)),
+            clock(alert.first),
+            str(alert.times),
+            Text(on_one_line(alert.severity)),
+            Text(on_one_line(alert.seen)),
+        )
+    return table
+
+
+def _table() -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
 
 
 def _expectations(verdict: Verdict) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = _table()
     table.add_column("")
     table.add_column("expected", overflow="fold")
     table.add_column("after", justify="right", no_wrap=True)
@@ -124,9 +178,9 @@ def _expectations(verdict: Verdict) -> Table:
         mark = Text("met", style="green") if expected.met else Text("MISSED", style="bold red")
         table.add_row(
             mark,
-            escape(expected.label),
-            latency(expected),
-            limit(expected),
-            escape(explanation(expected)),
+            Text(on_one_line(expected.label)),
+            Text(latency(expected)),
+            Text(limit(expected)),
+            Text(on_one_line(explanation(expected))),
         )
     return table

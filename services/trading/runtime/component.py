@@ -30,6 +30,14 @@ class Component(Protocol):
         ...
 
 
+def ignored(component: Component) -> frozenset[type[Message]]:
+    """The kinds of messages that a component says, in ``ignores``, never to look at: no runtime
+    brings them to it, so that its journal does not say that it received them.
+    """
+    kinds: frozenset[type[Message]] = getattr(component, "ignores", frozenset())
+    return kinds
+
+
 def answer_ping(name: str, message: Ping, now: int) -> Pong:
     """What every reachable service says to a :class:`Ping`."""
     return Pong(to=message.source, source=name, nonce=message.nonce, event_time=now)

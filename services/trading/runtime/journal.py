@@ -138,6 +138,17 @@ def kind_of(body: bytes) -> str:
     return body[start : body.index(b'"', start)].decode()
 
 
+def seq_of(body: bytes) -> int:
+    """The entry's sequence number, without decoding its payload."""
+    return int(body[1 : body.index(b",")])
+
+
+def time_of(body: bytes) -> int:
+    """The entry's simulated time in microseconds, without decoding its payload."""
+    start = body.index(b",") + 1
+    return int(body[start : body.index(b",", start)])
+
+
 def decode(body: bytes) -> tuple[int, int, str, Any]:
     """``(seq, time, type, payload)``; the payload as plain dicts and lists."""
     seq, time, kind, payload = msgspec.json.decode(body)

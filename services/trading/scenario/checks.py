@@ -12,13 +12,14 @@ from trading.scenario.model import (
     Expectation,
     Fault,
     Market,
+    Recovery,
     Settlement,
     SteadyState,
 )
-from trading.scenario.quantities import parse_duration
+from trading.scenario.quantities import MAX_DURATION, parse_duration
 from trading.scenario.series import parse_instant
 from trading.scenario.settlement import SettlementTerms
-from trading.units import MILLISECOND, MINUTE
+from trading.units import DAY, MILLISECOND, MINUTE, format_duration
 from trading.universe import Universe
 
 Finding = tuple[Path, str]
@@ -90,6 +91,9 @@ def check_contradictions(expected: Sequence[tuple[int, Expectation]]) -> Iterato
 
 
 def check_clock(clock: Clock) -> Iterator[Finding]:
+    if clock.mode == "wall" and clock.speed is not None and clock.speed < 1:
+        message = f"a wall clock goes at 1 or faster, got {clock.speed}; slower is mode: virtual"
+        yield ("spec", "clock", "speed"), message
     if clock.start is not None:
         try:
             parse_instant(clock.start)
@@ -148,3 +152,27 @@ def check_steady_state(steady: SteadyState) -> Iterator[Finding]:
     if parse_duration(steady.hold) >= parse_duration(steady.within):
         message = f"has to be shorter than within: {steady.within}"
         yield ("spec", "steadyState", "for"), message
+
+
+def check_length(
+    clock: Clock, steady: SteadyState, faults: Sequence[tuple[int, Fault]], recovery: Recovery
+) -> Iterator[Finding]:
+    """How long the run may have the ecosystem for itself, by its clock and by the wall's."""
+    ends = {i: parse_duration(f.at) + parse_duration(f.duration) for i, f in faults}
+    last = max(ends, key=lambda i: ends[i])
+    whole = parse_duration(steady.within) + ends[last] + parse_duration(recovery.within)
+    limit = f"{MAX_DURATION // DAY}d"
+    if whole > MAX_DURATION:
+        message = (
+            f"with steadyState.within and recovery.within a run could last"
+            f" {format_duration(whole)}, limit {limit}"
+        )
+        yield ("spec", "faults", last), message
+        return
+    speed = clock.speed or (1 if clock.mode == "wall" else 0)
+    if speed and whole / speed > MAX_DURATION:
+        least = f"{whole / MAX_DURATION:.2g}"
+        message = (
+            f"a run could last longer than {limit} on the wall clock, expected {least} or more"
+        )
+        yield ("spec", "clock", "speed"), message

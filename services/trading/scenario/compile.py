@@ -1,15 +1,14 @@
 """From the scenario that people write to the plan that the coordinator runs."""
 
-from pathlib import Path
-
 from trading.messages import chaos
 from trading.scenario import faults, names
 from trading.scenario.errors import Path as Place
 from trading.scenario.model import ChaosScenario, Expectation, Fault
 from trading.scenario.model import Replay as ReplayModel
-from trading.scenario.plan import DEFAULT_START, PlannedFault, RunPlan
+from trading.scenario.plan import DEFAULT_START, ClockMode, PlannedFault, RunPlan
 from trading.scenario.plan import Expectation as PlannedExpectation
 from trading.scenario.quantities import parse_duration, parse_percent, parse_price
+from trading.scenario.recordings import Recordings
 from trading.scenario.series import Points, SeriesError, parse_instant, read_series
 from trading.scenario.settlement import SettlementTerms
 from trading.units import PPM
@@ -24,9 +23,9 @@ class CompileError(ValueError):
         self.place = place
 
 
-def compile_plan(model: ChaosScenario, universe: Universe, directory: Path | None) -> RunPlan:
-    """``directory``: what files in the scenario are relative to; None: it may name none. Raises
-    CompileError for a file that cannot be read; everything else has been checked before.
+def compile_plan(model: ChaosScenario, universe: Universe, files: Recordings) -> RunPlan:
+    """``files``: those that the scenario may open. Raises CompileError for one that it may not, or
+    that cannot be read; everything else has been checked before.
     """
     spec = model.spec
     market = spec.market
@@ -34,7 +33,7 @@ def compile_plan(model: ChaosScenario, universe: Universe, directory: Path | Non
     recorded: dict[str, Points] = {}
     start = DEFAULT_START
     if market.replay is not None:
-        series = _replay(market.replay, universe, directory)
+        series = _replay(market.replay, universe, files)
         start = min(points[0][0] for points in series.values())
         recorded = {a: _shift(points, start) for a, points in series.items()}
         prices |= {asset: points[0][1] for asset, points in recorded.items()}
@@ -42,11 +41,13 @@ def compile_plan(model: ChaosScenario, universe: Universe, directory: Path | Non
         start = parse_instant(spec.clock.start)
     universe = universe.with_prices(prices)
     settlement = spec.settlement
+    mode = ClockMode(spec.clock.mode)
     return RunPlan(
         name=model.metadata.name,
         description=spec.description,
         seed=spec.seed,
-        speed=spec.clock.speed,
+        clock_mode=mode,
+        speed=1.0 if mode is ClockMode.WALL and spec.clock.speed is None else spec.clock.speed,
         start=start,
         tick=parse_duration(market.tick),
         universe=universe,
@@ -58,7 +59,7 @@ def compile_plan(model: ChaosScenario, universe: Universe, directory: Path | Non
         limits=dict(spec.controls.limits),
         steady_for=parse_duration(spec.steadyState.hold),
         steady_within=parse_duration(spec.steadyState.within),
-        faults=tuple(_planned(i, f, universe, directory) for i, f in enumerate(spec.faults)),
+        faults=tuple(_planned(i, f, universe, files) for i, f in enumerate(spec.faults)),
         expectations=tuple(_expectation(e) for e in spec.expect),
         recovery_within=parse_duration(spec.recovery.within),
     )
@@ -74,23 +75,21 @@ def _expectation(expected: Expectation) -> PlannedExpectation:
     return PlannedExpectation(kind, name, expected.of or "", within, expected.subject or "")
 
 
-def _planned(index: int, fault: Fault, universe: Universe, directory: Path | None) -> PlannedFault:
+def _planned(index: int, fault: Fault, universe: Universe, files: Recordings) -> PlannedFault:
     place: Place = ("spec", "faults", index)
     return PlannedFault(
         fault.name,
         parse_duration(fault.at),
         parse_duration(fault.duration),
-        _fault(fault, universe, directory, place),
+        _fault(fault, universe, files, place),
     )
 
 
-def _fault(
-    fault: Fault, universe: Universe, directory: Path | None, place: Place
-) -> chaos.AnyFault:
+def _fault(fault: Fault, universe: Universe, files: Recordings, place: Place) -> chaos.AnyFault:
     if (shock := fault.marketShock) is not None:
         return _shock(shock, universe)
     if (depeg := fault.depeg) is not None:
-        return _depeg(depeg, universe, directory, (*place, "depeg", "series"))
+        return _depeg(depeg, universe, files, (*place, "depeg", "series"))
     if (outage := fault.exchangeOutage) is not None:
         return _outage(outage, universe)
     if (failure := fault.settlementFailure) is not None:
@@ -130,15 +129,13 @@ def _shock(shock: faults.MarketShock, universe: Universe) -> chaos.MarketShock:
     )
 
 
-def _depeg(
-    depeg: faults.Depeg, universe: Universe, directory: Path | None, place: Place
-) -> chaos.Depeg:
+def _depeg(depeg: faults.Depeg, universe: Universe, files: Recordings, place: Place) -> chaos.Depeg:
     points = [(parse_duration(p.after), parse_price(p.price)) for p in depeg.path or []]
     if depeg.to is not None:
         points = [(parse_duration(depeg.over), parse_price(depeg.to))]
     elif depeg.series is not None:
-        file = _file(directory, depeg.series.file, place)
-        series = _read(file, universe, depeg.asset, depeg.series.column, place)[depeg.asset]
+        name, column = depeg.series.file, depeg.series.column
+        series = _read(files, name, universe, depeg.asset, column, place)[depeg.asset]
         points = list(_shift(series, series[0][0]))
     if depeg.step:
         points = _stairs(points)
@@ -169,21 +166,19 @@ def _outage(outage: faults.ExchangeOutage, universe: Universe) -> chaos.Exchange
     )
 
 
-def _replay(replay: ReplayModel, universe: Universe, directory: Path | None) -> dict[str, Points]:
+def _replay(replay: ReplayModel, universe: Universe, files: Recordings) -> dict[str, Points]:
     place: Place = ("spec", "market", "replay", "file")
-    file = _file(directory, replay.file, place)
-    return _read(file, universe, replay.asset or "", replay.column, place)
-
-
-def _file(directory: Path | None, name: str, place: Place) -> Path:
-    if directory is None:
-        raise CompileError(place, "a scenario that came over the network cannot read files")
-    return directory / name
+    return _read(files, replay.file, universe, replay.asset or "", replay.column, place)
 
 
 def _read(
-    path: Path, universe: Universe, asset: str, column: str, place: Place
+    files: Recordings, name: str, universe: Universe, asset: str, column: str, place: Place
 ) -> dict[str, Points]:
+    """The only place where a scenario opens a file."""
+    if not files.allow(name):
+        message = "a scenario that came over the network cannot read files; write a path of points"
+        raise CompileError(place, message)
+    path = files.directory / name
     try:
         return read_series(path, names.by_symbol(universe), asset=asset, column=column)
     except SeriesError as error:

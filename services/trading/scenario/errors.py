@@ -40,7 +40,7 @@ def dotted(path: Sequence[str | int]) -> str:
 def suggestion(name: object, known: Iterable[str]) -> str:
     """``", did you mean 'depeg'?"``, or the known names where none is near."""
     names = sorted(known)
-    close = get_close_matches(str(name), names, n=1, cutoff=0.6)
+    close = get_close_matches(str(name)[:100], names, n=1, cutoff=0.6)
     if close:
         return f", did you mean '{close[0]}'?"
     return f"; known are {', '.join(names)}" if 0 < len(names) <= 30 else ""

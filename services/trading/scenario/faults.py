@@ -1,6 +1,6 @@
 """The seven kinds of faults, as people write them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,9 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Names = list[str]
+#: Of an asset, a symbol, a strategy, a service, a rule, or a pattern for several.
+Name = Annotated[str, Field(max_length=100)]
+Names = Annotated[list[Name], Field(max_length=64)]
 
 
 class ShockPoint(Model):
@@ -27,7 +29,6 @@ class MarketShock(Model):
     symbols: Names = Field(
         default=["*"],
         min_length=1,
-        max_length=64,
         description='Which: "*" (every coin), "BTCUSDT", "BTC*" or "BTC".',
     )
     change: Percent | None = Field(default=None, description="Change at the end, e.g. -15%.")
@@ -56,7 +57,7 @@ class PegSeries(Model):
 class Depeg(Model):
     """A stablecoin leaves its peg."""
 
-    asset: str = Field(description="USDT, USDC or USDE.")
+    asset: Name = Field(description="USDT, USDC or USDE.")
     to: Price | None = Field(default=None, description="Price at the end of the move.")
     over: Duration = Field(default="0s", description="How long the move takes, linearly.")
     path: list[PegPoint] | None = Field(default=None, min_length=1, max_length=1000)
@@ -105,7 +106,7 @@ class SettlementFailure(Model):
 class StrategyMalfunction(Model):
     """An algorithm goes wrong."""
 
-    strategy: str = Field(description="Its kind (momentum) or account (firm-momentum).")
+    strategy: Name = Field(description="Its kind (momentum) or account (firm-momentum).")
     mode: Literal[
         "runaway-repeat",
         "wrong-side",
@@ -144,7 +145,7 @@ class FeedDisruption(Model):
 class NetworkPartition(Model):
     """Nothing gets through between two services, in either direction."""
 
-    between: list[list[str]] = Field(
+    between: list[list[Name]] = Field(
         min_length=1,
         max_length=16,
         description="Pairs of services, e.g. [[risk-monitor, exchange]]",

@@ -1,6 +1,6 @@
 """The ``ChaosScenario`` resource, as people write it. Its compiled form is the RunPlan."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -10,6 +10,7 @@ from trading.scenario.faults import (
     FeedDisruption,
     MarketShock,
     Model,
+    Name,
     NetworkPartition,
     SettlementFailure,
     StrategyMalfunction,
@@ -54,29 +55,42 @@ class Expectation(Model):
     breaker: Literal["REDUCING", "HALTED"] | None = Field(
         default=None, description="State that the circuit breaker must reach."
     )
-    noAlert: str | None = Field(
-        default=None, max_length=100, description='Rule that must not fire; "*": none at all.'
+    noAlert: Name | None = Field(
+        default=None, description='Rule that must not fire; "*": none at all.'
     )
     promql: str | None = Field(default=None, max_length=2000, description="Your own monitor.")
-    of: str | None = Field(default=None, description="The fault that must be noticed.")
+    of: Name | None = Field(default=None, description="The fault that must be noticed.")
     within: PositiveDuration | None = Field(
         default=None, description="After the verified injection."
     )
-    subject: str | None = Field(
-        default=None, max_length=100, description="Narrows an alert: symbol, account, service."
+    subject: Name | None = Field(
+        default=None, description="Narrows an alert: symbol, account, service."
     )
 
 
 class Clock(Model):
-    speed: int = Field(
-        default=60, ge=1, le=3600, description="Simulated seconds per wall second (services)."
+    """Says how simulated time goes on in a running ecosystem; an embedded run is always virtual."""
+
+    mode: Literal["virtual", "wall"] = Field(
+        default="virtual",
+        description="virtual: time goes on when every service has done what was due, as fast as the"
+        " machine allows. wall: with the time of day, for bots and monitors that live in it.",
     )
-    start: str | None = Field(default=None, description="ISO 8601; default 2026-01-05T00:00:00Z.")
+    speed: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="Simulated seconds per wall second. virtual: a ceiling, none by default."
+        " wall: the pace, at least 1, which is the default.",
+    )
+    start: str | None = Field(
+        default=None, max_length=40, description="ISO 8601; default 2026-01-05T00:00:00Z."
+    )
 
 
 class Replay(Model):
     file: str = Field(max_length=500, description="CSV, relative to the scenario file.")
-    asset: str | None = Field(
+    asset: Name | None = Field(
         default=None, description="Whose prices, where the file has no symbol column."
     )
     column: str = Field(default="", max_length=50, description='Default: "price" or "close".')
@@ -85,7 +99,7 @@ class Replay(Model):
 class Market(Model):
     source: Literal["synthetic", "replay"] = Field(default="synthetic")
     tick: PositiveDuration = Field(default="1s", description="Between two prices; 100ms to 60s.")
-    initialPrices: dict[str, Price] = Field(
+    initialPrices: dict[Name, Price] = Field(
         default={}, max_length=64, description="Opening USD prices by asset."
     )
     replay: Replay | None = Field(default=None, description="With source: replay.")
@@ -100,10 +114,10 @@ class Settlement(Model):
 class Controls(Model):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
-    disable: list[str] = Field(
+    disable: list[Name] = Field(
         default=[], max_length=100, description="Risk rules to switch off: proves what they do."
     )
-    limits: dict[str, str] = Field(
+    limits: dict[Name, Name] = Field(
         default={}, max_length=100, description='Limits by rule, e.g. drawdown: "3 %".'
     )
 
@@ -121,6 +135,12 @@ class Recovery(Model):
     )
 
 
+#: Characters of an override's key and value, and how many overrides one run has.
+MAX_KEY, MAX_VALUE = 300, 20_000
+MOST_OVERRIDES = 100
+Override = Annotated[str, Field(min_length=1, max_length=MAX_KEY + len("=") + MAX_VALUE)]
+
+
 class Spec(Model):
     description: str = Field(default="", max_length=500)
     seed: int = Field(default=0, ge=0, lt=2**63, description="Same seed, same run.")
@@ -135,6 +155,12 @@ class Spec(Model):
     )
     recovery: Recovery = Recovery()
     abort: bool = Field(default=False, description="Roll back at once (operator).")
+    overrides: list[Override] = Field(
+        default=[],
+        max_length=MOST_OVERRIDES,
+        description="What was changed for this run, each as trading run --set has it: KEY=VALUE,"
+        " where spec has that value already. It goes into the evidence, and changes nothing.",
+    )
 
 
 class Metadata(Model):

@@ -3,6 +3,7 @@
 import msgspec
 
 from trading.messages.audit import AuditReport
+from trading.messages.chaos import RunSetup
 
 
 class SeenAlert(msgspec.Struct, gc=False):
@@ -26,7 +27,9 @@ class SeenBreaker(msgspec.Struct, gc=False):
 
 
 class SeenFault(msgspec.Struct, gc=False):
-    """As :class:`trading.scenario.result.FaultOutcome`."""
+    """As :class:`trading.scenario.result.FaultOutcome`. ``cut_until``: of a partition, when a fresh
+    connection failed last.
+    """
 
     name: str
     kind: str
@@ -37,14 +40,18 @@ class SeenFault(msgspec.Struct, gc=False):
     ended_at: int = 0
     end_reason: str = ""
     recovered_at: int = 0
+    cut_until: int = 0
 
 
 class Observation(msgspec.Struct, gc=False, kw_only=True):
     """``steady_at``: when the steady state had held long enough, 0 if never; ``unsteady``: what
-    stood against it last. ``aborted``: why the run was ended early. ``monitor_silence``: longest
-    time without a sign of the risk monitor.
+    stood against it last. ``aborted``: why the run was ended early; ``halted``: why it could not go
+    on. ``monitor_silence``: longest time without a sign of the risk monitor. ``platform_cuts``:
+    partitions were the platform's, and so was their end. ``setup``: what the coordinator was told
+    to run.
     """
 
+    setup: RunSetup = msgspec.field(default_factory=RunSetup)
     started_at: int = 0
     ended_at: int = 0
     phases: list[tuple[str, int]] = []
@@ -58,6 +65,8 @@ class Observation(msgspec.Struct, gc=False, kw_only=True):
     recovered_at: int = 0
     unrecovered: str = ""
     aborted: str = ""
+    halted: str = ""
+    platform_cuts: bool = False
     audit: AuditReport | None = None
 
     def fault(self, name: str) -> SeenFault | None:

@@ -3,6 +3,12 @@
 :mod:`trading.scenario.model` is what people write; a :class:`RunPlan` is what the coordinator runs.
 """
 
+import hashlib
+import shlex
+from enum import StrEnum
+from functools import cache
+from importlib.metadata import version
+
 import msgspec
 
 from trading.messages.chaos import (
@@ -25,6 +31,27 @@ NETWORK = "network"
 
 #: 2026-01-05T00:00:00Z, a Monday.
 DEFAULT_START = 1_767_571_200 * SECOND
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+@cache
+def installed_version() -> str:
+    """Return the version of this program, as its package's metadata have it."""
+    return version("trading-ecosystem")
+
+
+class ClockMode(StrEnum):
+    """How simulated time goes on in a run. VIRTUAL: when every service has done what was due, as
+    fast as the machine allows. WALL: with the time of day.
+    """
+
+    VIRTUAL = "virtual"
+    WALL = "wall"
+
+
+#: Fields of a plan that its digest leaves out.
+_APART = frozenset({"clock_mode", "description", "overrides", "source", "speed", "version"})
 
 
 class PlannedFault(msgspec.Struct, frozen=True):
@@ -83,12 +110,18 @@ class Expectation(msgspec.Struct, frozen=True):
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """``replay``: recorded prices by asset, (offset since the start, price). ``limits``: rule ->
     limit as people write it. ``tick``: of the market, and the beat of everything periodic.
+    ``speed``: simulated seconds per wall second; of a virtual clock the ceiling, None: as fast as
+    the machine allows. A wall clock always has one. ``overrides``: dotted path in ``spec`` -> value
+    as YAML, of what was changed for this run; they are in effect in the other fields already.
+    ``source``: how the scenario was named, a file or a shipped name. ``version``: of the program
+    that made the plan.
     """
 
     name: str
     description: str = ""
     seed: int = 0
-    speed: float = 60
+    clock_mode: ClockMode = ClockMode.VIRTUAL
+    speed: float | None = None
     start: int = DEFAULT_START
     tick: int = SECOND
     universe: Universe = msgspec.field(default_factory=default_universe)
@@ -101,3 +134,29 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[PlannedFault, ...]
     expectations: tuple[Expectation, ...]
     recovery_within: int = 30 * MINUTE
+    overrides: dict[str, str] = msgspec.field(default_factory=dict)
+    source: str = ""
+    version: str = msgspec.field(default_factory=installed_version)
+
+    @property
+    def journal_id(self) -> str:
+        """Names this run in the first entry of every journal."""
+        return plan_digest(self)[:16]
+
+
+def plan_digest(plan: RunPlan) -> str:
+    """Return what identifies a run: hex SHA-256 of its plan. Left out is what changes nothing that
+    happens in it: the clock, the description, and where the plan comes from.
+    """
+    same = {field: getattr(plan, field) for field in plan.__struct_fields__ if field not in _APART}
+    return hashlib.sha256(_encode(same)).hexdigest()
+
+
+def reproduction(plan: RunPlan, *, control: bool = True) -> str:
+    """Return the command that makes the same run embedded, quoted for a shell."""
+    words = ["trading", "run", plan.source or f"{plan.name}.yaml", "--seed", str(plan.seed)]
+    for path, value in plan.overrides.items():
+        # --seed has the last word, whatever was said of it before.
+        if path != "seed":
+            words += ["--set", f"{path}={value}"]
+    return shlex.join(words if control else [*words, "--no-control"])

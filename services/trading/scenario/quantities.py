@@ -1,7 +1,8 @@
 """Durations, percentages and prices as people write them in a scenario, and their exact units."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from contextlib import suppress
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -12,46 +13,60 @@ _UNITS = {"ms": MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
-_MAX_DURATION = 366 * DAY
+#: A run has the ecosystem for itself, so that one that never ends keeps it from everybody.
+MAX_DURATION = 7 * DAY
+_MAX_DURATION_TEXT = 32
+#: Of a percentage: a price that rises a hundredfold. More cannot be computed with in 64 bits.
+_MAX_PPM = 10_000 * 10_000
+_MAX_NUMBER = 32
+#: Characters of a wrong value in a message.
+_SHOWN = 40
 
 
 def parse_duration(text: str) -> int:
     """``"1h30m"`` -> microseconds. ValueError says what was expected."""
-    if not isinstance(text, str) or len(text) > 32 or not _DURATION.fullmatch(text.strip()):
+    if (
+        not isinstance(text, str)
+        or len(text) > _MAX_DURATION_TEXT
+        or not _DURATION.fullmatch(text.strip())
+    ):
         raise ValueError(f"expected a duration such as 30s, 5m or 1h30m, got {shown(text)}")
     total = sum(Decimal(n) * _UNITS[unit] for n, unit in _PART.findall(text))
-    if total > _MAX_DURATION:
-        raise ValueError(f"expected a duration of at most 366d, got {text}")
+    if total > MAX_DURATION:
+        raise ValueError(f"expected a duration of at most {MAX_DURATION // DAY}d, got {text}")
     return int(total)
 
 
 def parse_percent(text: str) -> int:
     """``"-15%"`` -> -150000 ppm. ValueError says what was expected."""
-    match = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) and len(text) < 32 else None
+    short = isinstance(text, str) and len(text) <= _MAX_NUMBER
+    match = _PERCENT.fullmatch(text.strip()) if short else None
     if match is None:
         raise ValueError(f"expected a percentage such as -15%, got {shown(text)}")
     ppm = Decimal(match[1]) * 10_000
     if ppm != int(ppm):
         raise ValueError(f"expected a percentage with at most 4 decimals, got {text}")
+    if abs(ppm) > _MAX_PPM:
+        raise ValueError(f"expected a percentage from -10000% to 10000%, got {text}")
     return int(ppm)
 
 
 def parse_price(text: str) -> int:
     """``"0.95"`` -> 95000000 units of 1e-8. ValueError says what was expected."""
-    try:
-        value = Decimal(text)
-    except (InvalidOperation, TypeError, ValueError):
-        value = Decimal(-1)
-    units = value.scaleb(8) if value.is_finite() else Decimal(-1)
-    if not 0 < units < 10**18 or units != int(units):
+    units = Decimal(0)
+    if len(text) <= _MAX_NUMBER:
+        with suppress(ArithmeticError, TypeError, ValueError):
+            # Of 1e999999999 the exponent alone would not fit.
+            units = Decimal(text).scaleb(8)
+    if not (units.is_finite() and 0 < units < 10**18) or units != int(units):
         raise ValueError(f"expected a price above 0 such as 0.95, got {shown(text)}")
     return int(units)
 
 
 def shown(value: Any) -> str:
     """A wrong value in a message: short, and as it was written."""
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    text = repr(value[:_SHOWN]) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def _duration(value: Any) -> Any:
@@ -78,15 +93,23 @@ def _price(value: Any) -> Any:
     return text
 
 
-def _text(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+def _text(pattern: str, example: str, longest: int) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"type": "string", "pattern": pattern, "maxLength": longest, "examples": [example]}
+    )
 
 
-_DURATION_SCHEMA = _text(r"^(\d+(\.\d+)?(ms|s|m|h|d))+$", "5m")
+#: As near to MAX_DURATION as digits come; what is longer all the same is refused by the parser.
+_DURATION_SCHEMA = _text(
+    r"^(\d{1,9}(\.\d+)?ms|\d{1,6}(\.\d+)?s|\d{1,5}(\.\d+)?m|\d{1,3}(\.\d+)?h|[0-7](\.\d+)?d)+$",
+    "5m",
+    _MAX_DURATION_TEXT,
+)
+_PERCENT_SCHEMA = _text(r"^[+-]?\d+(\.\d+)?\s*%$", "-15%", _MAX_NUMBER)
 
 Duration = Annotated[str, BeforeValidator(_duration), _DURATION_SCHEMA]
 PositiveDuration = Annotated[str, BeforeValidator(_positive_duration), _DURATION_SCHEMA]
-Percent = Annotated[str, BeforeValidator(_percent), _text(r"^[+-]?\d+(\.\d+)?\s*%$", "-15%")]
+Percent = Annotated[str, BeforeValidator(_percent), _PERCENT_SCHEMA]
 Price = Annotated[
     str,
     BeforeValidator(_price),

@@ -3,6 +3,7 @@
 import msgspec
 
 from trading.messages.audit import Correlation, Discrepancy
+from trading.messages.chaos import RunSetup
 
 PASS = "Pass"  # noqa: S105
 FAIL = "Fail"
@@ -105,8 +106,47 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     last_transition_time: int
 
 
+class AlertOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert that fired. ``expected``: an expectation asks for it. Times in microseconds of
+    simulated time; ``resolved_at`` 0 while it still fires at the end.
+    """
+
+    rule: str
+    subject: str
+    severity: str
+    observed: str
+    limit: str
+    event_time: int
+    detected_at: int
+    resolved_at: int
+    expected: bool
+
+
+class ControlRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The same market without the faults, up to the simulated time ``until`` in microseconds; 0: it
+    was not run. ``signals``: the (rule, subject) that fired in it, and ("breaker", state).
+    """
+
+    until: int = 0
+    signals: tuple[tuple[str, str], ...] = ()
+
+
+class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How simulated time went on. ``mode``: virtual or wall; ``speed``: simulated seconds per wall
+    second, of a virtual clock the ceiling, None: as fast as the machine could. ``waited``: for how
+    many wall seconds time waited for each service. It differs from run to run, and nothing else of
+    a verdict depends on it.
+    """
+
+    mode: str = "virtual"
+    speed: float | None = None
+    waited: dict[str, float] = {}
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``outcome``: Pass, Fail, Inconclusive, Aborted or Error; ``reasons``: why not Pass."""
+    """``outcome``: Pass, Fail, Inconclusive, Aborted or Error; ``reasons``: why not Pass.
+    ``alerts``: all that fired, expected or not. ``command``: makes the same run embedded.
+    """
 
     scenario: str
     description: str
@@ -121,3 +161,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     recovery: RecoveryOutcome
     audit: AuditOutcome
     conditions: tuple[Condition, ...]
+    alerts: tuple[AlertOutcome, ...] = ()
+    control: ControlRun = ControlRun()
+    setup: RunSetup = msgspec.field(default_factory=RunSetup)
+    command: str = ""
+    clock: ClockRecord = ClockRecord()

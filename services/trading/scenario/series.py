@@ -1,4 +1,8 @@
-"""Recorded prices from CSV: ``time,symbol,price``, or the candles of one asset."""
+"""Recorded prices from CSV: ``time,symbol,price``, or the candles of one asset.
+
+Messages say where something is wrong and what was expected, never what is there: a file that was
+named by mistake, or on purpose, may be nobody's business.
+"""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +15,9 @@ from trading.scenario.quantities import parse_price
 from trading.units import MILLISECOND, SECOND
 
 MAX_BYTES = 100_000_000
+EXAMPLE = "2026-01-05T00:00:00Z"
+#: 2100-01-01, in days since the epoch: later times, and sums of them, cannot all be written.
+_LAST_DAY = 47_482
 _TIME_COLUMNS = ("time", "timestamp", "date")
 _NAME_COLUMNS = ("symbol", "asset")
 _PRICE_COLUMNS = ("price", "close")
@@ -68,13 +75,19 @@ def _read(
         if not owner or (asset and owner != asset):
             continue
         try:
-            point = (_time(row[time_at]), parse_price(row[price_at].strip()))
-        except ValueError as error:
-            raise SeriesError(str(error), number) from error
+            at = _time(row[time_at])
+        except ValueError:
+            expected = f"expected a time such as {EXAMPLE} in field {time_at + 1}"
+            raise SeriesError(expected, number) from None
+        try:
+            price = parse_price(row[price_at].strip())
+        except ValueError:
+            expected = f"expected a price above 0 such as 0.95 in field {price_at + 1}"
+            raise SeriesError(expected, number) from None
         points = found.setdefault(owner, [])
-        if points and point[0] <= points[-1][0]:
-            raise SeriesError(f"time {row[time_at]} is not after the one before", number)
-        points.append(point)
+        if points and at <= points[-1][0]:
+            raise SeriesError("its time is not after the one before", number)
+        points.append((at, price))
     if not found:
         of = f" of {asset}" if asset else f": no row has a known symbol{suggestion('', names)}"
         raise SeriesError(f"no prices{of}")
@@ -86,8 +99,7 @@ def _column(header: list[str], wanted: Iterable[str]) -> int:
         if name in header:
             return header.index(name)
     choices = " or ".join(f"'{name}'" for name in wanted)
-    there = ", ".join(header) or "nothing"
-    raise SeriesError(f"expected a column {choices}, there is {there}", 1)
+    raise SeriesError(f"expected a column {choices} in the first line, as one of {len(header)}", 1)
 
 
 def _time(text: str) -> int:
@@ -96,8 +108,8 @@ def _time(text: str) -> int:
         number = Decimal(text)
     except InvalidOperation:
         return parse_instant(text)
-    if not number.is_finite() or not 0 <= number < 10**14:
-        raise ValueError(f"expected a time, got {text!r}")
+    if not number.is_finite() or not 0 <= number < _LAST_DAY * 86_400_000:
+        raise ValueError("expected a time")
     return int(number * (MILLISECOND if number >= 10**11 else SECOND))
 
 
@@ -109,8 +121,7 @@ def parse_instant(text: str) -> int:
             moment = moment.replace(tzinfo=UTC)
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        example = "2026-01-05T00:00:00Z"
-        raise ValueError(f"expected a time such as {example}, got {text[:40]!r}") from error
-    if since.days < 0:
-        raise ValueError(f"expected a time after 1970, got {text}")
+        raise ValueError(f"expected a time such as {EXAMPLE}, got {text[:40]!r}") from error
+    if not 0 <= since.days < _LAST_DAY:
+        raise ValueError(f"expected a time from 1970 to 2099, got {text[:40]!r}")
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds

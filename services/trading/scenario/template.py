@@ -17,6 +17,9 @@ spec:
   description: Bitcoin falls by 12 % within two minutes
   seed: 1                         # same seed, same run
 
+  # A running ecosystem goes through it as fast as it can. To watch, ten times as fast as life:
+  # clock: {{mode: wall, speed: 10}}
+
   # Before anything breaks, nothing may be wrong for 5 minutes.
   steadyState: {{for: 5m, within: 30m}}
 

@@ -5,6 +5,7 @@ The rules that nothing may bend (each has a test that breaks it):
 - no evidence of an injection, or no steady state first: Inconclusive;
 - an alert before the injection, or one that also fires without the fault, is no detection;
 - a silent monitor: Fail;
+- what the platform did not do, such as the end of a partition: Inconclusive, never Fail;
 - an audit that is incomplete, or finds a broken chain: never Pass.
 """
 
@@ -12,15 +13,19 @@ from collections.abc import Collection, Mapping
 
 from trading.messages.audit import AuditReport
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
-from trading.scenario.plan import Expectation, RunPlan
+from trading.scenario.plan import Expectation, RunPlan, reproduction
+from trading.scenario.platform import platform_doubts
 from trading.scenario.result import (
     ABORTED,
     ERROR,
     FAIL,
     INCONCLUSIVE,
     PASS,
+    AlertOutcome,
     AuditOutcome,
+    ClockRecord,
     Condition,
+    ControlRun,
     ExpectationOutcome,
     FaultOutcome,
     JournalHead,
@@ -79,10 +84,13 @@ def judge(
     seen: Observation,
     *,
     also_without: Collection[Signal] = (),
+    until: int = 0,
     journals: Mapping[str, JournalHead] | None = None,
+    control: bool = True,
 ) -> Verdict:
-    """``also_without``: what fires in the same run without faults; ``journals``: heads at the end
-    of the run, for the record.
+    """``also_without``: what fires in the same run without faults, up to the simulated time
+    ``until``, in microseconds; 0: there was none. ``journals``: heads at the end of the run, and
+    ``control``: was a run without faults wanted? Both for the record.
     """
     silent = seen.monitor_silence > max(MONITOR_SILENCE, 20 * plan.tick)
     expectations = tuple(
@@ -94,7 +102,9 @@ def judge(
     failures = [f"{e.label}: {e.reason}" for e in expectations if not e.met]
     if silent:
         failures.append(f"risk monitor was silent for {format_duration(seen.monitor_silence)}")
-    if seen.steady_at and not recovery.recovered:
+    platform = platform_doubts(plan, seen, recovery, expectations)
+    doubts += platform
+    if seen.steady_at and not recovery.recovered and not platform:
         failures.append(f"no recovery: {recovery.reason}")
     failures += [f"audit: {d.kind} at {d.where}: {d.detail}" for d in audit.discrepancies]
     if seen.aborted:
@@ -118,15 +128,34 @@ def judge(
         recovery=recovery,
         audit=audit,
         conditions=_conditions(seen, expectations, recovery, audit, outcome),
+        alerts=tuple(_alert(a, plan.expectations) for a in seen.alerts),
+        control=ControlRun(until=until, signals=tuple(sorted(also_without))),
+        setup=seen.setup,
+        command=reproduction(plan, control=control),
+        clock=ClockRecord(mode=plan.clock_mode.value, speed=plan.speed),
+    )
+
+
+def _alert(seen: SeenAlert, expectations: Collection[Expectation]) -> AlertOutcome:
+    return AlertOutcome(
+        rule=seen.rule,
+        subject=seen.subject,
+        severity=seen.severity,
+        observed=seen.observed,
+        limit=seen.limit,
+        event_time=seen.event_time,
+        detected_at=seen.detected_at,
+        resolved_at=seen.resolved_at,
+        expected=any(e.kind == "alert" and _is_about(e, seen) for e in expectations),
     )
 
 
 def _alerts(seen: Observation, expected: Expectation) -> list[SeenAlert]:
-    return [
-        a
-        for a in seen.alerts
-        if expected.name in ("*", a.rule) and expected.subject in ("", a.subject)
-    ]
+    return [a for a in seen.alerts if _is_about(expected, a)]
+
+
+def _is_about(expected: Expectation, alert: SeenAlert) -> bool:
+    return expected.name in ("*", alert.rule) and expected.subject in ("", alert.subject)
 
 
 def _expectation(
@@ -217,6 +246,8 @@ def _why_not(
 
 def _doubts(plan: RunPlan, seen: Observation, audit: AuditOutcome) -> list[str]:
     """Why nothing can be concluded from this run."""
+    if seen.halted:
+        return [seen.halted]
     if not seen.steady_at:
         why = seen.unsteady or "it did not hold long enough"
         return [f"no steady state within {format_duration(plan.steady_within)}: {why}"]
@@ -232,6 +263,8 @@ def _doubts(plan: RunPlan, seen: Observation, audit: AuditOutcome) -> list[str]:
         broken = [d for d in audit.discrepancies if d.kind in ("CHAIN_BROKEN", "TRUNCATED")]
         detail = "; ".join(f"{d.kind} at {d.where}: {d.detail}" for d in broken)
         doubts.append(f"audit is incomplete: {detail or 'no report'}")
+    lost = [d.detail for d in audit.discrepancies if d.kind == "LOST"]
+    doubts += [f"entries were lost, and their loss accepted: {detail}" for detail in lost]
     return doubts
 
 

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from trading.hosting.addresses import address
-from trading.hosting.wire import Wire
+from trading.hosting.wire import CountedSocket, Wire
 
 #: How long open requests may take once the end has been asked for, wall seconds.
 GRACE = 1
@@ -25,6 +25,10 @@ class PortTaken(Exception):
     pass
 
 
+class NotKept(Exception):
+    """The process has ended, and not all that it had decided is in its journal; says why."""
+
+
 class Server(uvicorn.Server):
     """``listening``: set once it answers. Signals end the process as a whole, not one server.
     ``largest``: bytes of a WebSocket message that it takes.
@@ -35,6 +39,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=Wire,
+                ws=CountedSocket,
                 proxy_headers=False,
                 log_config=None,
                 access_log=False,
@@ -115,6 +120,14 @@ def _bound(host: str, port: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+async def until_end(stop: asyncio.Event, failed: asyncio.Event) -> None:
+    """Return once the end has been asked for, or the process is of no use any more."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in (stop, failed)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
 
 
 def until_signal() -> asyncio.Event:

@@ -17,13 +17,18 @@ from trading.api.risk_monitor import app as risk
 from trading.api.test_coordinator import app as coordinator
 from trading.api.trading_engine.app import trading_engine_app
 from trading.embedded.ecosystem import components
-from trading.hosting.host import Host, Projection
+from trading.hosting.access import Access
+from trading.hosting.host import Host
+from trading.hosting.login import Logins
+from trading.hosting.origins import names
 from trading.hosting.session import Session
+from trading.hosting.session_factory import Projection
 from trading.hosting.settings import Settings
+from trading.hosting.tokens import Token, digest
 from trading.hosting.world import World
 from trading.messages import Message
 from trading.runtime.component import Component
-from trading.scenario.plan import RunPlan
+from trading.scenario.plan import ClockMode, RunPlan
 from trading.server.credentials import Credentials
 from trading.test_coordinator import Standby
 from trading.topology import (
@@ -66,9 +71,15 @@ def chaos_allowed(settings: Settings) -> bool:
     return settings.alone
 
 
-def chaos_token(around: Surroundings) -> SecretStr | None:
-    """None where no chaos is allowed."""
-    return SecretStr(around.known.chaos_token) if chaos_allowed(around.settings) else None
+def chaos_token(around: Surroundings) -> Token:
+    """Return what services know of CHAOS_TOKEN; nothing where no chaos is allowed."""
+    if not chaos_allowed(around.settings):
+        return Token("CHAOS_TOKEN")
+    return _token("CHAOS_TOKEN", around.known.chaos_token, around.settings.chaos_token_sha256)
+
+
+def _token(setting: str, known: str, hashed: SecretStr | None) -> Token:
+    return Token(setting, hashed.get_secret_value() if hashed is not None else digest(known))
 
 
 def make(session: Session) -> list[Component]:
@@ -87,6 +98,7 @@ def idle(settings: Settings, start: int, poller: "Poller | None" = None) -> Sess
     plan = RunPlan(
         name="idle",
         seed=settings.sim_seed,
+        clock_mode=ClockMode.WALL,
         speed=settings.sim_speed,
         start=start,
         universe=default_universe().with_prices(prices),
@@ -94,6 +106,21 @@ def idle(settings: Settings, start: int, poller: "Poller | None" = None) -> Sess
         expectations=(),
     )
     return Session(plan=plan, opened=datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def make_app(name: str, around: Surroundings) -> FastAPI:
+    """Return the app of the service ``name``, with who may ask it."""
+    app = PARTS[name].app(around)
+    settings = around.settings
+    app.state.hosts = names(name, settings.bind_hosts, settings.hosts)
+    known = around.known
+    app.state.access = Access(
+        act=_token("RISK_TOKEN", known.risk_token, None) if name == RISK_MONITOR else None,
+        read=_token("READ_TOKEN", known.read_token, settings.read_token_sha256),
+        public=settings.alone,
+        logins=Logins(known.login_key(name)),
+    )
+    return app
 
 
 def _market_data(around: Surroundings) -> FastAPI:
@@ -122,7 +149,7 @@ def _trading_engine(around: Surroundings) -> FastAPI:
 
 
 def _risk_monitor(around: Surroundings) -> FastAPI:
-    return risk.risk_app(around.host, risk_token=around.settings.risk_token)
+    return risk.risk_app(around.host)
 
 
 def _test_coordinator(around: Surroundings) -> FastAPI:
@@ -131,6 +158,7 @@ def _test_coordinator(around: Surroundings) -> FastAPI:
         around.world,
         chaos_token=chaos_token(around),
         speed=around.settings.sim_speed,
+        signing_key=around.settings.signing_key,
     )
 
 

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import logging
+from pathlib import Path
+from typing import NamedTuple
 
+from trading.hosting.heads import HeadsFile
 from trading.hosting.postgres import PostgresStore
 from trading.hosting.settings import Settings
 from trading.hosting.sqlite import SqliteStore
@@ -16,14 +19,24 @@ log = logging.getLogger(__name__)
 _AGAIN, _TELL_EVERY = 0.5, 5.0
 
 
-def shared_store(settings: Settings) -> JournalStore:
+class Opened(NamedTuple):
+    """A store, and the second place where the heads of its journals are; None: they are in memory
+    only. ``instance``: which one of its service the process is, empty for the first.
+    """
+
+    store: JournalStore
+    heads: HeadsFile | None
+    instance: str = ""
+
+
+def shared_store(settings: Settings) -> Opened:
     """The backend that the settings name, for all services. Raises StoreUnavailable."""
     return _store(settings, "journal", settings.database_schema)
 
 
-def own_store(settings: Settings, service: str) -> tuple[JournalStore, str]:
-    """One service's, and which instance of it this process is: empty for the first. A second
-    trading engine finds the first one's taken and gets the next. Raises StoreUnavailable.
+def own_store(settings: Settings, service: str) -> Opened:
+    """Open one service's own. A second trading engine finds the first one's taken and gets the
+    next. Raises StoreUnavailable.
     """
     schema = service.replace("-", "_")
     last = INSTANCES.get(service, 1)
@@ -31,16 +44,15 @@ def own_store(settings: Settings, service: str) -> tuple[JournalStore, str]:
         instance = "" if number == 1 else str(number)
         ending = instance and f"-{instance}"
         try:
-            return _store(settings, service + ending, schema + ending.replace("-", "_")), instance
+            opened = _store(settings, service + ending, schema + ending.replace("-", "_"))
+            return opened._replace(instance=instance)
         except StoreTaken:
             if number == last:
                 raise
     raise AssertionError("unreachable")
 
 
-async def opened_store(
-    settings: Settings, service: str, stop: asyncio.Event
-) -> tuple[JournalStore, str] | None:
+async def opened_store(settings: Settings, service: str, stop: asyncio.Event) -> Opened | None:
     """As :func:`own_store`; where services start together with their database, it may be a while
     until that is there, or until a predecessor has let it go. None: ``stop`` came first. Raises
     StoreUnavailable once DATABASE_PATIENCE has run out.
@@ -63,9 +75,18 @@ async def opened_store(
     return None
 
 
-def _store(settings: Settings, name: str, schema: str) -> JournalStore:
+def _store(settings: Settings, name: str, schema: str) -> Opened:
+    directory = settings.data_dir
     if settings.journal == "sqlite":
-        return SqliteStore(settings.data_dir / f"{name}.sqlite")
+        store = SqliteStore(directory / f"{name}.sqlite")
+        return Opened(store, HeadsFile(heads_path(directory, name), lasts=True))
     if settings.database_url is not None and settings.journal == "postgres":
-        return PostgresStore(settings.database_url.get_secret_value(), schema)
-    return MemoryStore()
+        # The data directory may be a container's own, which goes with it.
+        heads = HeadsFile(heads_path(directory, f"postgres-{schema}"), lasts=False)
+        return Opened(PostgresStore(settings.database_url.get_secret_value(), schema), heads)
+    return Opened(MemoryStore(), None)
+
+
+def heads_path(directory: Path, name: str) -> Path:
+    """Return where the heads of the store ``name`` are noted."""
+    return directory / f"{name}.heads"

@@ -59,8 +59,7 @@ class Tracing:
             for span in journey.see(message, now)
         ]
         if spans:
-            clock = self._host.clock
-            self._traces.put(spans, clock.now(), clock.speed)
+            self._traces.put(spans, self._host.now, self._host.speed)
 
 
 def traced(service: str, app: FastAPI, host: Host, settings: Settings) -> list[Tracing]:

@@ -20,6 +20,8 @@ from trading.messages.chaos import (
     ProbeResult,
     RecoverFault,
     RenewFault,
+    RunDescribed,
+    RunSetup,
 )
 from trading.messages.custody import Settled, SettlementFailed, SettlementInstructed
 from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
@@ -62,10 +64,10 @@ class TestCoordinator:
     __test__ = False
     name = TEST_COORDINATOR
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, setup: RunSetup) -> None:
         self.plan = plan
         self.phase = "Pending"
-        self.observation = Observation()
+        self.observation = Observation(setup=setup)
         self._beat = max(SECOND, plan.tick)
         self._lease = max(LEASE, 10 * self._beat)
         services = tuple(n for n in SERVICES if n != TEST_COORDINATOR)
@@ -158,7 +160,8 @@ class TestCoordinator:
         self.observation.started_at = now
         self._monitor_heard = now
         first = now - now % self._beat + self._beat
-        return [*self._enter("SteadyState", now), Wake(first + self._beat // 2, BEAT)]
+        described = RunDescribed(self.observation.setup)
+        return [described, *self._enter("SteadyState", now), Wake(first + self._beat // 2, BEAT)]
 
     def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
         if self.done:
@@ -291,6 +294,7 @@ class TestCoordinator:
         if run.watcher is None or run.seen.recovered_at:
             return []
         out = self._probes(run, now)
+        run.seen.cut_until = run.watcher.cut_until
         if run.watcher.problem(now):
             run.right_since = 0
         elif not run.right_since:

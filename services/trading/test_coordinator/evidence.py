@@ -251,6 +251,8 @@ class PartitionWatcher(Watcher):
         if pair in self.fault.pairs:
             self._failed[pair] = not message.fresh_ok and not message.held_ok
             self._whole[pair] = message.fresh_ok and message.held_ok
+            if not message.fresh_ok:
+                self.cut_until = message.event_time
             if message.held_ok:
                 self._lost_at.pop(pair, None)
             else:

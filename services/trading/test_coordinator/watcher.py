@@ -10,7 +10,8 @@ from trading.test_coordinator.view import View
 class Watcher:
     """``injected_at``: event time of the first evidence after ``since``, 0 while there is none.
 
-    ``probes``: pairs of services whose connection the coordinator shall have tried at each beat.
+    ``probes``: pairs of services whose connection the coordinator shall have tried at each beat;
+    ``cut_until``: event time at which a fresh one between them failed last, 0 if none did.
     """
 
     def __init__(self, fault: Any, view: View, since: int) -> None:
@@ -20,6 +21,7 @@ class Watcher:
         self.injected_at = 0
         self.evidence = ""
         self.probes: tuple[tuple[str, str], ...] = ()
+        self.cut_until = 0
         self.begin()
 
     def begin(self) -> None:

@@ -43,7 +43,7 @@ class CoinGecko:
         body = await ask(self._http, "/api/v3/simple/price", params, self._patience)
         try:
             said = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamError(MALFORMED, "answered something that is no price list") from error
         found: dict[str, Quote] = {}
         for name, asset in known.items():

@@ -48,7 +48,7 @@ class CoinMarketCap:
         body = await ask(self._http, path, params, self._patience)
         try:
             said = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamError(MALFORMED, "answered something that is no price list") from error
         if said.status.error_code:
             raise UpstreamError(REFUSED, f"answered with error code {said.status.error_code}")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
+from trading.runtime.tasks import Tasks
 from trading.units import SECOND
 from trading.upstream.anchors import NotPlausible, PriceAnchor, Quote, choose
 from trading.upstream.cache import AnchorCache, CacheUnavailable
@@ -78,6 +79,7 @@ class Poller:
         self._tell: Tell = _nobody
         self._asked = asyncio.Event()
         self._stopping = False
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -103,7 +105,7 @@ class Poller:
 
     def _begin(self) -> None:
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = self._tasks.start("the poller of real prices", self._run())
 
     async def stop(self) -> None:
         """Returns once nothing is asked any more."""

@@ -4,17 +4,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from trading.api.audit_correlator import answers
 from trading.api.audit_correlator.metrics import AuditMetrics
 from trading.api.audit_correlator.stream import Stream, about
 from trading.audit_correlator import AuditCorrelator
+from trading.hosting.access import NOT_READ, READS
 from trading.hosting.app import create_app
-from trading.hosting.host import Host, Unavailable
+from trading.hosting.host import Host
+from trading.hosting.inputs import Unavailable
+from trading.hosting.login import add_login, page
 from trading.runtime.journal import to_ndjson
 from trading.topology import AUDIT_CORRELATOR
 
@@ -54,7 +57,13 @@ def audit_app(host: Host) -> FastAPI:
     async def chains() -> dict[str, Any]:
         return {"session": host.live.number, "journals": answers.chains(current())}
 
-    @app.get("/api/v1/findings", tags=["audit"], summary="Discrepancies found so far")
+    @app.get(
+        "/api/v1/findings",
+        tags=["audit"],
+        summary="Discrepancies found so far",
+        responses=NOT_READ,
+        dependencies=[READS],
+    )
     async def findings() -> list[dict[str, Any]]:
         return [msgspec.to_builtins(d) for d in current().discrepancies()]
 
@@ -70,6 +79,8 @@ def audit_app(host: Host) -> FastAPI:
         "/api/v1/report",
         tags=["audit"],
         summary="The newest report: completeness, root, coverage, discrepancies, false alarms",
+        responses=NOT_READ,
+        dependencies=[READS],
     )
     async def report() -> dict[str, Any]:
         return answers.report(current())
@@ -78,6 +89,8 @@ def audit_app(host: Host) -> FastAPI:
         "/api/v1/timeline",
         tags=["timeline"],
         summary="What happened, in order, each with the journal entry that proves it",
+        responses=NOT_READ,
+        dependencies=[READS],
     )
     async def timeline(after: _After = 0, limit: _Limit = 500) -> dict[str, Any]:
         made = answers.timeline(current(), after, limit)
@@ -88,7 +101,8 @@ def audit_app(host: Host) -> FastAPI:
         "/api/v1/evidence/{source}/{seq}",
         tags=["timeline"],
         summary="An entry of the timeline as it is in its journal, with what its hash is made of",
-        responses={404: {"description": "Not in the timeline, or forgotten."}},
+        responses={404: {"description": "Not in the timeline, or forgotten."}, **NOT_READ},
+        dependencies=[READS],
     )
     async def evidence(source: _Source, seq: _Seq) -> dict[str, Any]:
         record = current().timeline.record(source, seq)
@@ -103,7 +117,8 @@ def audit_app(host: Host) -> FastAPI:
         tags=["timeline"],
         summary="The auditor's own hash-chained ledger, one JSON object a line",
         response_class=StreamingResponse,
-        responses={200: {"content": {"application/x-ndjson": {}}}},
+        responses={200: {"content": {"application/x-ndjson": {}}}, **NOT_READ},
+        dependencies=[READS],
     )
     async def ledger(after: _After = 0) -> StreamingResponse:
         kept = current().timeline.ledger
@@ -125,7 +140,9 @@ def audit_app(host: Host) -> FastAPI:
         responses={
             200: {"content": {"text/event-stream": {}}},
             503: {"description": "Too many streams."},
+            **NOT_READ,
         },
+        dependencies=[READS],
     )
     async def events() -> StreamingResponse:
         if stream.full:
@@ -133,8 +150,10 @@ def audit_app(host: Host) -> FastAPI:
         return StreamingResponse(stream.events(), media_type="text/event-stream")
 
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html")
+    async def shown(request: Request) -> Response:
+        return page(request, STATIC / "index.html")
+
+    add_login(app)
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

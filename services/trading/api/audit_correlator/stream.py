@@ -8,7 +8,8 @@ import msgspec
 
 from trading.api.audit_correlator import answers
 from trading.audit_correlator import AuditCorrelator
-from trading.hosting.host import Host, Unavailable
+from trading.hosting.host import Host
+from trading.hosting.inputs import Unavailable
 from trading.topology import AUDIT_CORRELATOR
 
 #: Wall seconds between two looks at whether the auditor has read more.
@@ -91,5 +92,5 @@ def about(host: Host) -> dict[str, Any]:
     return {
         "session": host.live.number,
         "run_id": host.session.run_id or None,
-        "speed": host.clock.speed,
+        "speed": round(host.speed, 1),
     }

@@ -8,6 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from trading.custodian import Custodian
+from trading.hosting.access import NOT_READ, READS
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
 from trading.telemetry.families import gauge
@@ -42,7 +43,8 @@ def custodian_app(host: Host) -> FastAPI:
         "/api/v1/balances",
         tags=["custody"],
         summary="Settled, and still to settle",
-        responses=_example([_BALANCE]),
+        responses={**_example([_BALANCE]), **NOT_READ},
+        dependencies=[READS],
     )
     async def balances() -> list[dict[str, Any]]:
         snapshot = current().snapshot("", "", host.kernel.now)
@@ -60,7 +62,8 @@ def custodian_app(host: Host) -> FastAPI:
         "/api/v1/settlements/overdue",
         tags=["custody"],
         summary="Past their date",
-        responses=_example([_OVERDUE]),
+        responses={**_example([_OVERDUE]), **NOT_READ},
+        dependencies=[READS],
     )
     async def overdue() -> list[dict[str, Any]]:
         snapshot = current().snapshot("", "", host.kernel.now)

@@ -13,8 +13,10 @@ from trading.api.exchange.params import Params
 from trading.exchange import Exchange
 from trading.exchange.filters import STP_MODES, TIMES_IN_FORCE, TYPES, refusal
 from trading.exchange.outage import DARK
-from trading.hosting.host import Host, Unavailable
+from trading.hosting.host import Host
+from trading.hosting.inputs import Refused, Unavailable
 from trading.hosting.live import Published
+from trading.messages import Message
 from trading.messages.orders import (
     CancelAllOrders,
     CancelOrder,
@@ -94,7 +96,7 @@ class Gateway:
     @property
     def delay(self) -> float:
         """How late every answer is now, wall seconds."""
-        return self.exchange.outage_delay / self._host.clock.speed / 1e6
+        return self.exchange.outage_delay / self._host.speed / 1e6
 
     async def place(self, order: PlaceOrder) -> list[ExecutionReport]:
         """All reports of the moment in which it was taken. Raises BinanceError if it was not."""
@@ -127,7 +129,7 @@ class Gateway:
         ids = [o.order_id for o in engine.open[account].values() if o.symbol == symbol]
         if not ids:
             raise errors.UNKNOWN_ORDER
-        await self._settled(self._host.send(EXCHANGE, CancelAllOrders(account, symbol)))
+        await self._done(CancelAllOrders(account, symbol))
         found = (self.history.order(account, i, "") for i in ids)
         return [k for k in found if k is not None and k.report.status == "CANCELED"]
 
@@ -216,7 +218,7 @@ class Gateway:
         found: list[ExecutionReport] = []
         self._expecting.setdefault(key, []).append(found)
         try:
-            await self._settled(self._host.send(EXCHANGE, request))
+            await self._done(request)
         finally:
             expecting = self._expecting.get(key, [])
             expecting[:] = [x for x in expecting if x is not found]
@@ -224,9 +226,16 @@ class Gateway:
                 self._expecting.pop(key, None)
         return found
 
-    async def _settled(self, at: int) -> None:
+    async def _done(self, command: Message) -> None:
+        """Wait until the exchange has done what a client wants, and it is durable. Raises
+        BinanceError.
+        """
         try:
-            await self._host.settled(at)
+            ticket = self._host.command(EXCHANGE, command)
+        except Refused as error:
+            raise errors.UNAVAILABLE from error
+        try:
+            await self._host.settled(ticket)
         except Unavailable as error:
             raise errors.STATUS_UNKNOWN from error
 

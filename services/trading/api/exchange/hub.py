@@ -107,7 +107,7 @@ class Hub:
     def join(self, connection: Connection) -> None:
         self._connections[connection] = None
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = self._host.tasks.start("the streams", self._run(), vital=True)
 
     def leave(self, connection: Connection) -> None:
         del self._connections[connection]

@@ -131,7 +131,7 @@ class _Streams:
     async def on(self, connection: Connection, socket: WebSocket, text: str) -> Any:
         try:
             message = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             message = None
         if not isinstance(message, dict):
             return {"error": {"code": 3, "msg": "Invalid JSON: expected an object"}}

@@ -46,7 +46,7 @@ class WsApi:
         try:
             try:
                 found = _decode(text)
-            except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
                 raise errors.INVALID_JSON from error
             if not isinstance(found, dict):
                 raise errors.INVALID_JSON

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
+from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import SecretStr
 
 from trading.api.risk_monitor import answers, models
 from trading.api.risk_monitor.broadcast import PUBLISHED, VIEW, Broadcast
@@ -16,9 +15,10 @@ from trading.api.risk_monitor.operations import add_operations
 from trading.api.risk_monitor.problems import add_problems, refusals
 from trading.api.risk_monitor.utilisation import exposures
 from trading.api.risk_monitor.view import MAX_ALERTS, RiskView
+from trading.hosting.access import READS
 from trading.hosting.app import create_app
-from trading.hosting.guard import require_token
 from trading.hosting.host import Host
+from trading.hosting.login import add_links, add_login, page
 from trading.hosting.session import Session
 from trading.risk_monitor.component import RiskMonitor
 from trading.topology import RISK_MONITOR
@@ -48,8 +48,8 @@ def view(session: Session) -> RiskView:
 PROJECTIONS = {VIEW: view}
 
 
-def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
-    """``risk_token``: who knows it may act; None: everybody who can connect may."""
+def risk_app(host: Host) -> FastAPI:
+    """``state.access`` of the app says who may act, and who may see the firm's figures."""
     app = create_app(
         RISK_MONITOR,
         host,
@@ -59,10 +59,6 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
     broadcast = Broadcast(host)
     app.state.closing = broadcast.close
     add_problems(app)
-
-    def allowed(request: Request) -> None:
-        if risk_token is not None:
-            require_token(request, risk_token, "RISK_TOKEN")
 
     def monitor() -> RiskMonitor:
         found: RiskMonitor = host.component(RISK_MONITOR)
@@ -81,6 +77,8 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
         summary="Equity, P&L, drawdown, positions, marks, accounts",
         response_model=models.Portfolio,
         response_model_exclude_unset=True,
+        responses=refusals(401, 429),
+        dependencies=[READS],
     )
     async def portfolio() -> dict[str, Any]:
         return answers.portfolio(broadcast.view, monitor(), host.session.plan.universe)
@@ -90,6 +88,8 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
         tags=["risk"],
         summary="What limits hold, and how much is used",
         response_model=list[models.Exposure],
+        responses=refusals(401, 429),
+        dependencies=[READS],
     )
     async def exposure_list() -> list[dict[str, Any]]:
         return exposures(broadcast.view, monitor(), host.session.plan.universe)
@@ -125,6 +125,8 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
         tags=["risk"],
         summary="P&L and prices over the session",
         response_model=models.Curves,
+        responses=refusals(401, 429),
+        dependencies=[READS],
     )
     async def curves() -> dict[str, Any]:
         return answers.curves(broadcast.view, host.live.number)
@@ -177,7 +179,9 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
     async def breaker() -> dict[str, Any]:
         return answers.breaker(broadcast.view)
 
-    add_operations(app, host, broadcast, Depends(allowed))
+    add_login(app)
+    add_links(app)
+    add_operations(app, host, broadcast)
 
     @app.get(
         "/events",
@@ -187,8 +191,9 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {"example": _EVENT_EXAMPLE}}},
-            **refusals(422, 503),
+            **refusals(401, 422, 429, 503),
         },
+        dependencies=[READS],
     )
     async def events(
         last_event_id: Annotated[str, Header(max_length=40, examples=["1-52"])] = "",
@@ -199,8 +204,8 @@ def risk_app(host: Host, *, risk_token: SecretStr | None) -> FastAPI:
         return StreamingResponse(stream, media_type="text/event-stream")
 
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html")
+    async def dashboard(request: Request) -> Response:
+        return page(request, STATIC / "index.html")
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

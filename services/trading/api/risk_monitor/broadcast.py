@@ -242,8 +242,8 @@ class Broadcast:
         head: JSON = {
             "full": full,
             "session": number,
-            "time": answers.instant(self._host.clock.now()),
-            "speed": self._host.clock.speed,
+            "time": answers.instant(self._host.now),
+            "speed": round(self._host.speed, 1),
             "alerts": [],
         }
         name = b"id: %d-%d\n" % (number, self.view.version) if numbered else b""

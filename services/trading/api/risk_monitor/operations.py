@@ -3,13 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Path
-from fastapi.params import Depends
 
 from trading.api.risk_monitor import answers, models
 from trading.api.risk_monitor.broadcast import Broadcast
 from trading.api.risk_monitor.problems import refusals
 from trading.api.risk_monitor.view import FIRING, RESOLVED
-from trading.hosting.host import Host, Unavailable
+from trading.hosting.access import ACTS
+from trading.hosting.host import Host
+from trading.hosting.inputs import Unavailable
 from trading.messages import Message
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
 from trading.risk_monitor import RULES
@@ -36,10 +37,10 @@ def subjects(rule: str, universe: Universe) -> list[str]:
     }[RULES[rule].subject]
 
 
-def add_operations(app: FastAPI, host: Host, broadcast: Broadcast, allowed: Depends) -> None:
+def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
     async def act(message: Message) -> None:
         try:
-            await host.settled(host.send(RISK_MONITOR, message))
+            await host.settled(host.command(RISK_MONITOR, message))
         except Unavailable as error:
             raise HTTPException(503, f"not acknowledged: {error}") from error
 
@@ -48,8 +49,8 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast, allowed: Depe
         tags=["alerts"],
         summary="Somebody looks after it",
         response_model=models.Alert,
-        responses=refusals(401, 404, 409, 422, 503),
-        dependencies=[allowed],
+        responses=refusals(401, 404, 409, 422, 429, 503),
+        dependencies=[ACTS],
     )
     async def acknowledge(alert_id: AlertId, wanted: models.Acknowledge) -> dict[str, Any]:
         seen = broadcast.view.alerts.get(alert_id)
@@ -67,8 +68,8 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast, allowed: Depe
         tags=["alerts"],
         summary="No new alert of a rule for a while; the breaker still acts on it",
         response_model=models.Silence,
-        responses=refusals(401, 404, 422, 503),
-        dependencies=[allowed],
+        responses=refusals(401, 404, 422, 429, 503),
+        dependencies=[ACTS],
     )
     async def silence(wanted: models.SilenceRequest) -> dict[str, Any]:
         check(wanted.rule, wanted.subject)
@@ -87,8 +88,8 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast, allowed: Depe
         tags=["alerts"],
         summary="Be told again; what has been silent until now fires",
         response_model=list[models.Silence],
-        responses=refusals(401, 404, 422, 503),
-        dependencies=[allowed],
+        responses=refusals(401, 404, 422, 429, 503),
+        dependencies=[ACTS],
     )
     async def end(rule: RuleName, subject: Subject, wanted: models.Acknowledge) -> list[Any]:
         monitor = host.component(RISK_MONITOR)
@@ -104,8 +105,8 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast, allowed: Depe
         tags=["breaker"],
         summary="REDUCING, or HALTED with the exchange's kill function",
         response_model=models.Breaker,
-        responses=refusals(401, 422, 503),
-        dependencies=[allowed],
+        responses=refusals(401, 422, 429, 503),
+        dependencies=[ACTS],
     )
     async def trip(wanted: models.Trip) -> dict[str, Any]:
         await act(TripBreaker(wanted.state, wanted.reason, wanted.by))
@@ -116,8 +117,8 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast, allowed: Depe
         tags=["breaker"],
         summary="Trade again, killed accounts too; needs a reason",
         response_model=models.Breaker,
-        responses=refusals(401, 422, 503),
-        dependencies=[allowed],
+        responses=refusals(401, 422, 429, 503),
+        dependencies=[ACTS],
     )
     async def reset(wanted: models.Reset) -> dict[str, Any]:
         await act(ResetBreaker(wanted.reason, wanted.by))

@@ -7,16 +7,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from trading.hosting.wrong_request import mistakes
+
 
 class Problem(BaseModel):
     detail: str = Field(description="What is wrong, for people.")
 
 
 _EXAMPLES = {
-    401: ("No operator token", "needs 'Authorization: Bearer' with RISK_TOKEN"),
+    401: ("No token", "needs 'Authorization: Bearer' with RISK_TOKEN"),
     404: ("There is no such thing", "no alert drawdown/portfolio/9; GET /api/alerts lists them"),
     409: ("It is too late for that", "alert drawdown/portfolio/1 is resolved"),
     422: ("Not as it must be", "by: Field required"),
+    429: ("Too many wrong tokens", "too many wrong tokens from 10.0.0.7; try again in 42 s"),
     503: ("Not now", "not acknowledged: journal: the disk is full"),
 }
 
@@ -38,9 +41,9 @@ def add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
-        said = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in error.errors()[:20])
+        said = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in mistakes(error))
         return JSONResponse({"detail": said}, 422)
 
 
-def _where(location: tuple[Any, ...]) -> str:
+def _where(location: list[Any]) -> str:
     return ".".join(str(part)[:60] for part in location[1:]) or str(location[0])

@@ -3,33 +3,31 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from trading.api.test_coordinator.metrics import RunMetrics
 from trading.api.test_coordinator.runs import TIMELINE, RunActive, Runs
+from trading.api.test_coordinator.scenarios import NoSuchScenario, NotKept, Scenarios
 from trading.api.test_coordinator.timeline import Timeline
-from trading.embedded.api import load_scenario, load_scenario_text
-from trading.embedded.library import shipped
 from trading.hosting.app import create_app
-from trading.hosting.guard import require_token
 from trading.hosting.host import Host
 from trading.hosting.session import Session
-from trading.hosting.world import CannotOpen, World
+from trading.hosting.tokens import Token, require_token
+from trading.hosting.world import CHANGES, DISMISSED, CannotOpen, Halted, World
 from trading.messages.chaos import PhaseChanged
 from trading.messages.risk import AlertFired, PortfolioReported
 from trading.scenario.errors import ScenarioError
-from trading.scenario.model import NAME_PATTERN
+from trading.scenario.model import MAX_KEY, MAX_VALUE, MOST_OVERRIDES, NAME_PATTERN
 from trading.scenario.plan import RunPlan
+from trading.scenario.signing import private_key
 from trading.topology import TEST_COORDINATOR
 
 PUBLISHED = (PhaseChanged, AlertFired, PortfolioReported)
-SCENARIO = "scenario"
 
 
 def timeline(session: Session) -> Timeline:
@@ -62,8 +60,13 @@ class RunRequest(BaseModel):
         description="Who plays partitions: the services alone, or the platform's network with them;"
         " then a partition counts only when a real connection fails.",
     )
-    overrides: dict[str, str] = Field(
-        default={}, max_length=100, description="Dotted paths in spec, as trading run --set."
+    overrides: dict[
+        Annotated[str, StringConstraints(max_length=MAX_KEY)],
+        Annotated[str, StringConstraints(max_length=MAX_VALUE)],
+    ] = Field(
+        default={},
+        max_length=MOST_OVERRIDES,
+        description="Dotted paths in spec, as trading run --set.",
     )
 
 
@@ -73,10 +76,15 @@ class AbortRequest(BaseModel):
 
 
 def coordinator_app(
-    host: Host, world: World, *, chaos_token: SecretStr | None, speed: float
+    host: Host,
+    world: World,
+    *,
+    chaos_token: Token,
+    speed: float,
+    signing_key: SecretStr | None = None,
 ) -> FastAPI:
-    """``chaos_token``: None where no chaos is allowed; then runs can only be looked at.
-    ``speed``: simulated seconds per wall second between runs.
+    """``chaos_token``: not set where no chaos is allowed; then runs can only be looked at.
+    ``speed``: simulated seconds per wall second between runs. ``signing_key``: PEM, signs verdicts.
     """
     app = create_app(
         TEST_COORDINATOR,
@@ -84,17 +92,17 @@ def coordinator_app(
         title="Test coordinator",
         description="Runs chaos scenarios against the ecosystem and judges them.",
     )
-    runs = Runs(host, world, speed)
+    key = private_key(signing_key.get_secret_value()) if signing_key is not None else None
+    runs = Runs(host, world, speed, key)
+    known = Scenarios(host.store)
     app.state.registry.register(RunMetrics(host, runs))
 
     def allowed(request: Request) -> None:
-        require_token(request, chaos_token, "CHAOS_TOKEN")
+        require_token(request, chaos_token)
 
     @app.get("/scenarios", tags=["scenarios"], summary="Shipped scenarios, and your own")
     async def scenarios() -> list[dict[str, Any]]:
-        found = [_listed(load_scenario(name).plan, "shipped") for name in shipped()]
-        own = await asyncio.to_thread(host.store.documents, SCENARIO)
-        return found + [_listed(_load_text(text.decode()), "own") for text in own.values()]
+        return await known.listed()
 
     @app.post(
         "/scenarios",
@@ -102,20 +110,24 @@ def coordinator_app(
         tags=["scenarios"],
         summary="Keep a scenario of your own; a wrong one is refused with every mistake",
         dependencies=[Depends(allowed)],
-        responses={401: {"description": "No token"}, 409: {"description": "A shipped name"}},
+        responses={
+            401: {"description": "No token"},
+            409: {"description": "A shipped name, or too many"},
+        },
     )
     async def add_scenario(
         text: Annotated[str, Body(media_type="application/yaml", max_length=200_000)],
     ) -> dict[str, Any]:
-        plan = _load_text(text)
-        if plan.name in shipped():
-            raise HTTPException(409, f"'{plan.name}' is a shipped scenario; choose another name")
-        await asyncio.to_thread(host.store.put, SCENARIO, plan.name, text.encode())
-        return _listed(plan, "own")
+        try:
+            return await known.keep(text)
+        except NotKept as error:
+            raise HTTPException(409, str(error)) from error
+        except ScenarioError as error:
+            raise HTTPException(422, str(error)) from error
 
     @app.get("/runs", tags=["runs"], summary="All runs, newest first")
     async def list_runs() -> list[dict[str, Any]]:
-        return [msgspec.to_builtins(run) for run in await asyncio.to_thread(runs.all)]
+        return [msgspec.to_builtins(run) for run in runs.all()]
 
     @app.post(
         "/runs",
@@ -125,19 +137,19 @@ def coordinator_app(
         dependencies=[Depends(allowed)],
         responses={
             401: {"description": "No token"},
-            409: {"description": "Another run"},
+            409: {"description": "Another run, or a halt that somebody has to reset"},
             503: {"description": "A service is not there"},
         },
     )
     async def begin(wanted: RunRequest, response: Response) -> dict[str, Any]:
-        if wanted.id is not None and await asyncio.to_thread(runs.get, wanted.id) is not None:
+        if wanted.id is not None and runs.get(wanted.id) is not None:
             return _found(runs, wanted.id)
-        plan = _plan(wanted, await asyncio.to_thread(host.store.documents, SCENARIO))
+        plan = await _plan(wanted, known)
         try:
             run_id = await runs.begin(
                 plan, run_id=wanted.id or "", platform_cuts=wanted.network == "platform"
             )
-        except RunActive as error:
+        except (RunActive, Halted) as error:
             raise HTTPException(409, str(error)) from error
         except CannotOpen as error:
             raise HTTPException(503, str(error)) from error
@@ -147,8 +159,19 @@ def coordinator_app(
     @app.get("/runs/{run_id}", tags=["runs"], summary="One run, with its verdict once it ended")
     async def get_run(run_id: str) -> dict[str, Any]:
         found = _found(runs, run_id)
-        verdict = runs.verdict(run_id)
-        return {**found, "verdict": msgspec.to_builtins(verdict) if verdict else None}
+        verdict = await asyncio.to_thread(runs.verdict, run_id)
+        signed = await asyncio.to_thread(runs.signed, run_id)
+        changes = await asyncio.to_thread(host.store.document, CHANGES, run_id)
+        dismissed = await asyncio.to_thread(host.store.document, DISMISSED, run_id)
+        return {
+            **found,
+            "dismissed": msgspec.json.decode(dismissed or b"{}"),
+            "real_network": msgspec.json.decode(changes or b"[]"),
+            "verdict": msgspec.to_builtins(verdict) if verdict else None,
+            "signed": msgspec.to_builtins(signed) if signed and verdict else None,
+            "waiting_for": world.waiting_for() if found["id"] == runs.current else [],
+            "waited": world.waited() if run_id == host.session.run_id else {},
+        }
 
     @app.post(
         "/runs/{run_id}/abort",
@@ -177,16 +200,18 @@ def coordinator_app(
     ) -> StreamingResponse:
         _found(runs, run_id)
         after = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
-        stream = _events(app, host, runs, run_id, after)
+        stream = _events(app, host, runs, world, run_id, after)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     return app
 
 
 async def _events(
-    app: FastAPI, host: Host, runs: Runs, run_id: str, after: int
+    app: FastAPI, host: Host, runs: Runs, world: World, run_id: str, after: int
 ) -> AsyncIterator[str]:
-    """Ends with the verdict, or when another session has begun."""
+    """Ends with the verdict, or when another session has begun. While time stands still it says
+    for whom, about every second.
+    """
     stopping: asyncio.Event = app.state.stopping
     told = 0
     while not stopping.is_set():
@@ -199,8 +224,11 @@ async def _events(
                 told = line.at
                 figures = {"at": line.at, "pnl": line.pnl, "firing": len(line.firing)}
                 yield f"event: pnl\ndata: {json.dumps(figures)}\n\n"
-        verdict = await asyncio.to_thread(runs.verdict, run_id)
-        if verdict is not None:
+            else:
+                waiting = {"at": host.kernel.now, "for": world.waiting_for()}
+                yield f"event: waiting\ndata: {json.dumps(waiting)}\n\n"
+        if runs.is_judged(run_id):
+            verdict = await asyncio.to_thread(runs.verdict, run_id)
             yield f"event: verdict\ndata: {_json(verdict)}\n\n"
             return
         if host.session.run_id != run_id:
@@ -220,40 +248,14 @@ def _found(runs: Runs, run_id: str) -> dict[str, Any]:
     return built
 
 
-def _plan(wanted: RunRequest, own: dict[str, bytes]) -> RunPlan:
-    if (wanted.scenario is None) == (wanted.text is None):
-        raise HTTPException(422, "give either 'scenario' or 'text'")
-    if wanted.text is not None:
-        return _load_text(wanted.text, wanted.seed, wanted.overrides)
-    name = wanted.scenario or ""
-    if name in own:
-        return _load_text(own[name].decode(), wanted.seed, wanted.overrides)
-    if name not in shipped():
-        raise HTTPException(404, f"no scenario '{name}'; GET /scenarios lists them")
+async def _plan(wanted: RunRequest, known: Scenarios) -> RunPlan:
     try:
-        return load_scenario(name, seed=wanted.seed, overrides=wanted.overrides).plan
+        if wanted.text is not None and wanted.scenario is None:
+            return await known.sent(wanted.text, wanted.seed, wanted.overrides)
+        if wanted.scenario is not None and wanted.text is None:
+            return await known.named(wanted.scenario, wanted.seed, wanted.overrides)
+    except NoSuchScenario as error:
+        raise HTTPException(404, f"no scenario '{error}'; GET /scenarios lists them") from error
     except ScenarioError as error:
         raise HTTPException(422, str(error)) from error
-
-
-def _load_text(
-    text: str, seed: int | None = None, overrides: dict[str, str] | None = None
-) -> RunPlan:
-    """Nothing on this machine may be read by a scenario that came over the network."""
-    name = Path("scenario.yaml")
-    try:
-        loaded = load_scenario_text(text, name, seed=seed, overrides=overrides or {}, files=False)
-    except ScenarioError as error:
-        raise HTTPException(422, str(error)) from error
-    return loaded.plan
-
-
-def _listed(plan: RunPlan, source: str) -> dict[str, Any]:
-    return {
-        "name": plan.name,
-        "description": plan.description,
-        "source": source,
-        "seed": plan.seed,
-        "faults": [{"name": f.name, "kind": f.kind} for f in plan.faults],
-        "expectations": [e.label for e in plan.expectations],
-    }
+    raise HTTPException(422, "give either 'scenario' or 'text'")

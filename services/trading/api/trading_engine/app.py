@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from trading.hosting.access import NOT_READ, READS
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
 from trading.telemetry.families import Sample, gauges
@@ -26,7 +27,13 @@ def trading_engine_app(host: Host) -> FastAPI:
 
     app.state.registry.register(_Strategies(host))
 
-    @app.get("/api/v1/strategies", tags=["strategies"], summary="State and orders by strategy")
+    @app.get(
+        "/api/v1/strategies",
+        tags=["strategies"],
+        summary="State and orders by strategy",
+        responses=NOT_READ,
+        dependencies=[READS],
+    )
     async def strategies() -> list[dict[str, Any]]:
         """`state`: RUNNING, STOPPED (kill switch), DISCONNECTED (venue unreachable) or STANDBY
         (another engine trades for the account). `fence`: number of the lease on the account, 0

@@ -1,5 +1,5 @@
 // The audit page: a stream says that more has been read, then the timeline is read again.
-import { $, element } from "/static/dom.js";
+import { $, element, leaveIfLoggedOut } from "/static/dom.js";
 import { open, takeRecords, verifyLedger } from "/static/evidence.js";
 import { draw } from "/static/lanes.js";
 import { showFindings, showJournals, showLedger, showRecords, showSummary, showUnexplained, steps }
@@ -102,7 +102,10 @@ function connect() {
   };
   mine.onerror = () => {
     connection("lost", "connection lost, trying again");
-    if (mine.readyState === EventSource.CLOSED && mine === stream) reconnecting ??= setTimeout(connect, RETRY);
+    if (mine.readyState === EventSource.CLOSED && mine === stream) {
+      leaveIfLoggedOut("/api/v1/findings");
+      reconnecting ??= setTimeout(connect, RETRY);
+    }
   };
   mine.addEventListener("alive", () => { heard = Date.now(); });
 }

@@ -69,3 +69,9 @@ export function duration(value) {
   const minutes = Math.round(value / 60);
   return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }
+
+// A login ends while the page is open: what needs one leads to the next.
+export async function leaveIfLoggedOut(path) {
+  const answer = await fetch(path).catch(() => null);
+  if (answer?.status === 401) location.assign("/login");
+}

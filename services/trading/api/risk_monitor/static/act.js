@@ -20,8 +20,9 @@ export async function post(path, body) {
     const tried = Boolean(token());
     sessionStorage.removeItem("operator-token");
     throw Object.assign(new Error(tried
-      ? "That token is not accepted. It is RISK_TOKEN in the risk monitor's settings."
-      : "The operator token is needed. It is RISK_TOKEN in the risk monitor's settings."),
+      ? "That token is not accepted. It is RISK_TOKEN, or risk_token in credentials.json."
+      : "The operator token is needed: RISK_TOKEN, or risk_token in credentials.json. The link"
+        + " that trading login prints makes it unnecessary."),
     { token: true });
   }
   const said = await answer.json().catch(() => ({}));

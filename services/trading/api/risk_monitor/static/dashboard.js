@@ -1,5 +1,5 @@
 // The dashboard: a stream of changes in, buttons out.
-import { $ } from "/static/dom.js";
+import { $, leaveIfLoggedOut } from "/static/dom.js";
 import { alerts, count, takeAlerts, takeSilences, tick as tickAlerts } from "/static/alerts.js";
 import { extend, opening, takeCurves, takeMarks } from "/static/charts.js";
 import { showBreaker, showExposures, showHealth, showPortfolio, takeOpening }
@@ -111,7 +111,10 @@ function connect() {
   };
   mine.onerror = () => {
     lost("Connection to the risk monitor lost.");
-    if (mine.readyState === EventSource.CLOSED && mine === stream) again();
+    if (mine.readyState === EventSource.CLOSED && mine === stream) {
+      leaveIfLoggedOut("/api/portfolio");
+      again();
+    }
   };
 }
 

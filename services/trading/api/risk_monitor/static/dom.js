@@ -85,3 +85,9 @@ export function colour(name) {
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
 }
+
+// A login ends while the page is open: what needs one leads to the next.
+export async function leaveIfLoggedOut(path) {
+  const answer = await fetch(path).catch(() => null);
+  if (answer?.status === 401) location.assign("/login");
+}

@@ -1,0 +1,125 @@
+"""How a process comes to a session: a new one, or the newest that its store has."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from trading.hosting.heads import HeadsFile, Loss
+from trading.hosting.live import CannotRecover, LiveSession
+from trading.hosting.session import Session, decode_session
+from trading.hosting.store import JournalStore, StoreUnavailable
+from trading.messages import Message
+from trading.runtime.component import Component
+from trading.runtime.network import Network
+
+log = logging.getLogger(__name__)
+
+Make = Callable[[Session], Sequence[Component]]
+
+
+class Projection(Protocol):
+    """Something that an API keeps by listening to messages: part of every snapshot."""
+
+    def taps(self) -> dict[type[Message], Callable[[Any, int], None]]: ...
+
+
+class SessionFactory:
+    """Makes the sessions of a process. ``make``, ``projections``, ``auditor``, ``alone`` and
+    ``network`` are those of :class:`~trading.hosting.host.Host`. ``heads``: the second place where
+    the journals' heads are, None: there is none. ``accept_loss``: go on though entries that were
+    acknowledged are lost; ``losses`` then has them.
+    """
+
+    def __init__(
+        self,
+        make: Make,
+        store: JournalStore,
+        *,
+        projections: Mapping[str, Callable[[Session], Projection]],
+        published: Iterable[type[Message]],
+        auditor: str,
+        alone: bool,
+        network: Callable[[Session], Network],
+        snapshot_key: bytes,
+        heads: HeadsFile | None,
+        accept_loss: bool,
+    ) -> None:
+        self.published = frozenset(published)
+        self.heads = heads
+        self.losses: list[Loss] = []
+        self._make = make
+        self._store = store
+        self._projections = projections
+        self._auditor = auditor
+        self._alone = alone
+        self._network = network
+        self._snapshot_key = snapshot_key
+        self._accept_loss = accept_loss
+
+    def fresh(self, session: Session, spec: bytes) -> LiveSession:
+        """Open a session with fresh components and journals. Raises StoreUnavailable."""
+        number = self._store.open_session(spec)
+        if self.heads is not None:
+            self.heads.begin(self._store, number, {})
+        live = self._prepared(session, number)
+        live.begin()
+        return live
+
+    def newest(self) -> LiveSession | None:
+        """Recover the newest session; None: there is none, or none that can be gone on with now
+        that its loss is accepted. Raises CannotRecover, StoreUnavailable.
+        """
+        self.losses = self.heads.losses(self._store) if self.heads is not None else []
+        if self.losses and not self._accept_loss:
+            first, *others = self.losses
+            more = f", and {len(others)} more" if others else ""
+            raise CannotRecover(
+                f"{first.text}{more}. Restore a copy that is whole; or start with --accept-loss,"
+                " which goes on without them and says so in the audit"
+            )
+        for loss in self.losses:
+            log.warning("loss accepted: %s", loss.text)
+        newest = self._store.newest_session()
+        if newest is None:
+            return None
+        try:
+            live = self._recovered(*newest)
+        except CannotRecover as error:
+            if not self._accept_loss:
+                raise
+            log.warning("loss accepted, another session is opened: %s", error)
+            self.losses.append(Loss("", 0, 0, str(error)))
+            return None
+        if self.heads is not None:
+            self.heads.begin(self._store, live.number, live.durable_heads())
+        return live
+
+    def _prepared(self, session: Session, number: int) -> LiveSession:
+        return LiveSession(
+            session,
+            number,
+            self._store,
+            self._make(session),
+            {name: make(session) for name, make in self._projections.items()},
+            self.published,
+            snapshot_key=self._snapshot_key,
+            auditor=self._auditor,
+            alone=self._alone,
+            network=self._network(session),
+        )
+
+    def _recovered(self, number: int, spec: bytes) -> LiveSession:
+        try:
+            live = self._prepared(decode_session(spec), number)
+            live.recover()
+        except (CannotRecover, StoreUnavailable):
+            raise
+        except Exception as error:
+            # Damaged bytes may look like anything.
+            log.debug("session %d cannot be read", number, exc_info=True)
+            raise CannotRecover(
+                f"session {number} cannot be read ({type(error).__name__}: {error}): its journals"
+                " are damaged, or another version wrote them. Start with a copy that is whole, or"
+                " with fresh data"
+            ) from error
+        return live

@@ -1,0 +1,119 @@
+"""Sign what a run ended in, so that nobody else can have said it: Ed25519, keys as PEM.
+
+The signature is that of the statement's bytes, so that other programs can check it, too::
+
+    openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in statement.json -sigfile statement.sig
+"""
+
+from base64 import b64encode
+
+import msgspec
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from trading.scenario.plan import RunPlan
+from trading.scenario.result import Verdict
+
+#: What a signature of another kind of document can never begin with.
+_SUBJECT = "verdict of a chaos run"
+
+
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan as it was run. ``control``: was a run without the faults wanted?"""
+
+    plan: RunPlan
+    control: bool
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """What is signed. The plan has its limits, overrides and version in it; the verdict has the
+    root of the audit and the heads of all journals.
+    """
+
+    subject: str = _SUBJECT
+    plan: PlanRecord
+    verdict: Verdict
+
+
+class SignedStatement(msgspec.Struct, frozen=True, kw_only=True):
+    """``statement``: the bytes of a :class:`Statement` as text; ``signature``: of them, in base64;
+    ``public_key``: PEM, to see which key it was. Who checks has that key from elsewhere.
+    """
+
+    statement: str
+    signature: str
+    public_key: str
+
+
+def encode_plan(plan: PlanRecord) -> bytes:
+    """Return the one way in which a plan is written."""
+    return msgspec.json.encode(plan) + b"\n"
+
+
+def encode_statement(plan: PlanRecord, verdict: Verdict) -> bytes:
+    """Return the bytes to be signed: JSON of a :class:`Statement`."""
+    return msgspec.json.encode(Statement(plan=plan, verdict=verdict))
+
+
+def new_key_pair() -> tuple[str, str]:
+    """Make a private key, and return it and its public key as PEM."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return private.decode(), public_pem(key.public_key())
+
+
+def private_key(text: str) -> Ed25519PrivateKey:
+    """Read a private key from PEM. Raises ValueError, which says nothing of its content."""
+    try:
+        key = serialization.load_pem_private_key(text.encode(), None)
+    except TypeError:
+        raise ValueError("is protected by a password; give one without") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"is no private key in PEM; {_HOW}") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"is no Ed25519 key; {_HOW}")
+    return key
+
+
+def public_key(text: str) -> Ed25519PublicKey:
+    """Read a public key from PEM. Raises ValueError."""
+    try:
+        key = serialization.load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError(f"is no public key in PEM; {_HOW}") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError(f"is no Ed25519 key; {_HOW}")
+    return key
+
+
+_HOW = "make a pair with: trading keys new"
+
+
+def public_pem(key: Ed25519PublicKey) -> str:
+    """Return a public key as PEM."""
+    return key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode()
+
+
+def signed(key: Ed25519PrivateKey, statement: bytes) -> SignedStatement:
+    """Return a statement with its signature."""
+    return SignedStatement(
+        statement=statement.decode(),
+        signature=b64encode(key.sign(statement)).decode(),
+        public_key=public_pem(key.public_key()),
+    )
+
+
+def is_signed_by(key: Ed25519PublicKey, statement: bytes, signature: bytes) -> bool:
+    """Is this the signature of these bytes by this key?"""
+    try:
+        key.verify(signature, statement)
+    except InvalidSignature:
+        return False
+    return True

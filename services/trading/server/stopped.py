@@ -1,0 +1,65 @@
+"""The journal stores of an ecosystem that is stopped: all there are, by name."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psycopg
+
+from trading.hosting.postgres import PostgresStore, first_line
+from trading.hosting.sqlite import SqliteStore
+from trading.hosting.store import JournalStore, StoreTaken, StoreUnavailable
+
+
+class NothingThere(ValueError):
+    """No journals where they were looked for."""
+
+
+@contextmanager
+def in_directory(data: Path) -> Iterator[dict[str, JournalStore]]:
+    """The stores of the SQLite files in ``data``. Raises NothingThere, StoreUnavailable, and
+    StoreTaken while a process has one of them.
+    """
+    files = sorted(data.glob("*.sqlite"))
+    if not files:
+        raise NothingThere(f"{data}: no journals there (*.sqlite)")
+    with _opened({file.stem: partial(SqliteStore, file) for file in files}) as stores:
+        yield stores
+
+
+@contextmanager
+def in_database(url: str) -> Iterator[dict[str, JournalStore]]:
+    """The stores of all schemas with journals that the role of ``url`` may read. Raises
+    NothingThere, StoreUnavailable, and StoreTaken while a process has one of them.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=10, client_encoding="utf8") as db:
+            schemas = db.execute(
+                "SELECT table_schema FROM information_schema.tables"
+                " WHERE table_name IN ('entry', 'segment') GROUP BY 1 HAVING count(*) = 2"
+                " ORDER BY 1"
+            ).fetchall()
+    except psycopg.Error as error:
+        raise StoreUnavailable(first_line(error)) from error
+    if not schemas:
+        raise NothingThere("no journals there that this role may read; each service makes its own")
+    with _opened({name: partial(PostgresStore, url, name) for (name,) in schemas}) as stores:
+        yield stores
+
+
+@contextmanager
+def _opened(
+    openers: Mapping[str, Callable[[], JournalStore]],
+) -> Iterator[dict[str, JournalStore]]:
+    """Open one store after the other, and close them at the end."""
+    stores: dict[str, JournalStore] = {}
+    try:
+        for name, opener in openers.items():
+            stores[name] = opener()
+        yield stores
+    except StoreTaken as error:
+        raise StoreTaken(f"{error}; stop the ecosystem first") from error
+    finally:
+        for store in stores.values():
+            store.close()

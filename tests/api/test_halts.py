@@ -1,0 +1,175 @@
+"""Whose halt ends with a session, and whose does not: what the chaos token may not undo."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.running import Up, wait_for
+from tests.serve.processes import Apart
+from trading.api.risk_monitor.broadcast import VIEW
+from trading.api.risk_monitor.halts import standing_halt
+from trading.api.risk_monitor.view import RiskView
+from trading.embedded.api import load_scenario
+from trading.embedded.ecosystem import components
+from trading.hosting.clock import Anchor
+from trading.hosting.host import Host
+from trading.hosting.session import Session, encode_session
+from trading.hosting.store import MemoryStore
+from trading.hosting.world import LocalWorld, run_over_at
+from trading.messages.orders import PlaceOrder
+from trading.topology import EXCHANGE, RISK_MONITOR
+from trading.units import SECOND, parse_units
+
+pytestmark = pytest.mark.timeout(300)
+
+Ecosystem = Up | Apart
+
+
+def breaker(ecosystem: Ecosystem) -> str:
+    url = ecosystem.url["risk-monitor"] + "/api/breaker"
+    return str(httpx.get(url).json()["state"])
+
+
+def act(ecosystem: Ecosystem, what: str) -> None:
+    url = f"{ecosystem.url['risk-monitor']}/api/breaker/{what}"
+    body = {"by": "desk-1", "reason": "the book makes no sense"}
+    answer = httpx.post(url, json=body, headers=ecosystem.operator)
+    assert answer.status_code == 200, answer.text
+
+
+def begin(ecosystem: Ecosystem, scenario: str = "market-crash", **overrides: str) -> httpx.Response:
+    wanted = {"scenario": scenario, "overrides": overrides}
+    with ecosystem.coordinator() as coordinator:
+        return coordinator.post("/runs", json=wanted)
+
+
+def finished(ecosystem: Ecosystem, run_id: str) -> dict[str, Any]:
+    with ecosystem.coordinator() as coordinator:
+
+        def verdict() -> Any:
+            return coordinator.get(f"/runs/{run_id}").json()["verdict"]
+
+        found: dict[str, Any] = wait_for("the verdict", verdict, 200)
+    return found
+
+
+def assert_refused(ecosystem: Ecosystem, reason: str) -> None:
+    refused = begin(ecosystem)
+    assert refused.status_code == 409
+    said = refused.json()["detail"]
+    assert reason in said and "RISK_TOKEN" in said and "/api/breaker/reset" in said
+    assert breaker(ecosystem) == "HALTED"
+    with ecosystem.coordinator() as coordinator:
+        assert all(run["outcome"] for run in coordinator.get("/runs").json())
+
+
+def through_its_life(ecosystem: Ecosystem) -> None:
+    """A halt between runs stands; after its reset a run halts by itself, which the next may end;
+    one that somebody orders after the run stands again.
+    """
+    act(ecosystem, "trip")
+    assert_refused(ecosystem, "desk-1: the book makes no sense")
+    act(ecosystem, "reset")
+
+    run_id = begin(ecosystem).json()["id"]
+    assert finished(ecosystem, run_id)["outcome"] == "Pass"
+    assert breaker(ecosystem) == "HALTED"
+    begun = begin(ecosystem, "exchange-downtime")
+    assert begun.status_code == 202, begun.text
+    assert finished(ecosystem, begun.json()["id"])["outcome"] == "Pass"
+    assert breaker(ecosystem) == "ACTIVE"
+
+    act(ecosystem, "trip")
+    assert_refused(ecosystem, "desk-1: the book makes no sense")
+
+
+def test_in_one_process_and_after_a_restart(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data")
+    try:
+        through_its_life(up)
+        up.stop()
+        up.start()
+        assert_refused(up, "desk-1: the book makes no sense")
+        act(up, "reset")
+        assert begin(up).status_code == 202
+    finally:
+        up.stop()
+
+
+def test_a_halt_that_an_operator_orders_in_a_run_is_not_the_run_s(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data")
+    try:
+        run_id = begin(up, "exchange-downtime", **{"clock.speed": "300"}).json()["id"]
+        act(up, "trip")
+        with up.coordinator() as coordinator:
+            coordinator.post(f"/runs/{run_id}/abort", json={"reason": "halted"})
+        finished(up, run_id)
+        assert_refused(up, "desk-1: the book makes no sense")
+    finally:
+        up.stop()
+
+
+@pytest.mark.parametrize(("halted", "stands"), [("in the run", False), ("after it", True)])
+def test_a_halt_that_nobody_has_ordered_is_the_run_s_until_the_run_is_over(
+    halted: str, stands: bool
+) -> None:
+    """Two accounts that are killed for too large an order halt the firm."""
+    plan = load_scenario("exchange-downtime", overrides={"clock.mode": "wall"}).plan
+    host = Host(
+        lambda session: components(session.plan),
+        MemoryStore(),
+        idle=lambda: Session(plan=plan, run_id="a-run"),
+        projections={VIEW: lambda session: RiskView()},
+    )
+
+    async def halt() -> None:
+        for account in ("firm-mm", "firm-api"):
+            wanted = ("x", "BTCUSDT", "BUY", "LIMIT", parse_units("1"), parse_units("60000"))
+            await host.settled(host.send(EXCHANGE, PlaceOrder(account, *wanted)))
+        while host.component(RISK_MONITOR).state()["breaker"]["state"] != "HALTED":
+            await host.settled(host.kernel.now + SECOND // 10)
+
+    async def life() -> str:
+        await host.start()
+        world = LocalWorld(host)
+        try:
+            await host.settled(plan.start + 2 * SECOND)
+            if halted == "in the run":
+                await halt()
+            assert run_over_at(host) is None
+            await world.pace(1)
+            over = run_over_at(host)
+            if halted == "after it":
+                await halt()
+            await world.pace(1)
+            assert over is not None and run_over_at(host) == over
+            return standing_halt(host)
+        finally:
+            await host.stop()
+
+    assert bool(asyncio.run(life())) == stands
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Apart]:
+    with Apart(tmp_path / "data") as services:
+        yield services
+
+
+def test_in_seven_processes_the_monitor_holds_it_whatever_the_coordinator_wants(
+    fresh: Apart,
+) -> None:
+    through_its_life(fresh)
+    # Whoever has the chaos token can ask the monitor itself, and gets no further.
+    url = fresh.url["risk-monitor"] + "/chaos/session"
+    headers = {"Authorization": f"Bearer {fresh.credentials['chaos_token']}"}
+    asked = httpx.get(url, headers=headers)
+    assert (asked.status_code, httpx.get(url).status_code) == (409, 401)
+    wanted = Session(plan=load_scenario("market-crash").plan, key="x", anchor=Anchor(0, 0, 1.0))
+    answer = httpx.put(url, content=encode_session(wanted), headers=headers)
+    assert answer.status_code == 409
+    assert breaker(fresh) == "HALTED"

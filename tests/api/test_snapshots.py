@@ -1,0 +1,46 @@
+"""What an ecosystem with all its APIs keeps can be in a snapshot, and come back from it."""
+
+import asyncio
+
+import pytest
+
+from trading.embedded.api import load_scenario
+from trading.hosting import snapshot
+from trading.hosting.host import Host
+from trading.hosting.session import Session
+from trading.hosting.settings import load_settings
+from trading.hosting.store import MemoryStore
+from trading.server.parts import PARTS, idle, make
+from trading.topology import AUDIT_CORRELATOR
+
+KEY = b"outside the database"
+
+
+@pytest.mark.parametrize("scenario", ["feed-disruption", "exchange-downtime"])
+def test_the_state_of_a_run_can_be_read_again(scenario: str) -> None:
+    """A class that is not known to be state would make each restart replay from the start."""
+    plan = load_scenario(scenario).plan
+    settings = load_settings({"journal": "memory"})
+
+    async def run() -> None:
+        parts = PARTS.values()
+        host = Host(
+            make,
+            MemoryStore(),
+            idle=lambda: idle(settings, plan.start, None),
+            projections={name: made for part in parts for name, made in part.projections.items()},
+            published={kind for part in parts for kind in part.published},
+            auditor=AUDIT_CORRELATOR,
+            snapshot_key=KEY,
+        )
+        await host.start()
+        await host.open(Session(plan=plan, run_id=scenario, journal=plan.journal_id))
+        while not host.live.run_over:
+            await asyncio.sleep(0.2)
+            made = host.live.freeze()
+            blob = snapshot.verified(made.blob, KEY, host.live.number, made.heads)
+            restored = snapshot.load(blob)
+            assert restored["projections"].keys() == host.live.projections.keys()
+        await host.stop()
+
+    asyncio.run(run())

@@ -1,0 +1,1 @@
+"""Virtual time across processes: equality with the embedded run, decisions, streams."""

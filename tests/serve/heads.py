@@ -1,0 +1,31 @@
+"""Journal heads of runs, to compare."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from trading.embedded.api import load_scenario, load_sent
+from trading.embedded.run import run_plan
+
+Heads = dict[str, tuple[int, str]]
+
+
+@cache
+def embedded_heads(scenario: str, seed: int | None = None) -> Heads:
+    """Each journal's length and last hash in the embedded run of a shipped scenario."""
+    journals = run_plan(load_scenario(scenario, seed=seed).plan, control=False).journals
+    return {name: (journal.length, journal.head.hex()) for name, journal in journals.items()}
+
+
+@cache
+def heads_of_text(text: str) -> Heads:
+    """As :func:`embedded_heads`, of a scenario's text."""
+    plan = load_sent(text).plan
+    journals = run_plan(plan, control=False).journals
+    return {name: (journal.length, journal.head.hex()) for name, journal in journals.items()}
+
+
+def heads_of(verdict: Mapping[str, Any]) -> Heads:
+    """Each journal's length and last hash, as a verdict says."""
+    journals = verdict["audit"]["journals"]
+    return {name: (head["events"], head["head"]) for name, head in journals.items()}
