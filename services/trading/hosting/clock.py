@@ -1,4 +1,7 @@
-"""Simulated time that follows the wall clock, at some speed."""
+"""Simulated time that follows the wall clock at a chosen speed.
+
+Processes that share an anchor show the same simulated time, as far as their wall clocks agree.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,8 +10,10 @@ import msgspec
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """It is ``sim`` (microseconds) when it is ``wall`` (nanoseconds since the Unix epoch), and time
-    goes on at ``speed``: how the clocks of several processes agree.
+    """A relation between simulated and wall time that several processes share.
+
+    It is ``sim`` (microseconds) at the wall time ``wall`` (nanoseconds since the Unix epoch), and
+    ``speed`` simulated seconds pass per wall second.
     """
 
     sim: int
@@ -17,7 +22,11 @@ class Anchor(msgspec.Struct, frozen=True):
 
 
 class SimClock:
-    """``speed``: simulated seconds per wall second. Times in microseconds."""
+    """A clock that shows ``sim`` microseconds at its creation.
+
+    ``speed`` is the number of simulated seconds per wall second; ``slipped`` sums up the simulated
+    microseconds that :meth:`hold` has cut off.
+    """
 
     def __init__(
         self, sim: int, speed: float = 1.0, *, monotonic_ns: Callable[[], int] = time.monotonic_ns
@@ -27,7 +36,7 @@ class SimClock:
         self.set(sim, speed)
 
     def set(self, sim: int, speed: float) -> None:
-        """From now on it is ``sim``, and time goes on at ``speed``."""
+        """Show ``sim`` now, and go on at ``speed``. Raises ValueError unless it is positive."""
         if speed <= 0:
             raise ValueError(f"speed must be positive, not {speed}")
         self.speed = speed
@@ -35,22 +44,26 @@ class SimClock:
         self._since = self._monotonic_ns()
 
     def follow(self, anchor: Anchor, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
-        """Agree with everybody who follows ``anchor``. Later steps of the wall clock are not
-        followed: time does not go back.
+        """Agree with all clocks that follow ``anchor``.
+
+        Later steps of the wall clock are ignored, so that simulated time does not go back.
         """
         self.set(anchor.sim, anchor.speed)
         self._since -= wall_ns() - anchor.wall
 
     def now(self) -> int:
+        """Return the simulated time in microseconds."""
         return self._sim + int((self._monotonic_ns() - self._since) * self.speed) // 1000
 
     def seconds_until(self, sim: int) -> float:
-        """Wall seconds until it is ``sim``; 0 when it is, or was."""
+        """Return the wall seconds until the simulated time ``sim``; 0 if it has passed."""
         return max(0.0, (sim - self.now()) / self.speed / 1e6)
 
     def hold(self, sim: int, slack: float) -> None:
-        """The machine cannot keep up: simulated time waits for it. Be at most ``slack`` wall
-        seconds ahead of ``sim``; what is cut off is added to ``slipped``.
+        """Keep the clock at most ``slack`` wall seconds ahead of the simulated time ``sim``.
+
+        It is called where the machine cannot keep up, so that simulated time waits for it. What is
+        cut off is added to ``slipped``.
         """
         now, limit = self.now(), sim + int(slack * self.speed * 1e6)
         if now > limit:

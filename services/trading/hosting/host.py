@@ -1,12 +1,14 @@
-"""Hosts components in one process: time, inputs, durable journals, and who waits for them.
+"""Hosts the components of one process and makes their decisions durable before they are visible.
 
-The kernel decides at once; nobody outside hears of a decision before it is durable. While one
-group of entries is being written the next one gathers, so that many commands share one fsync.
+The kernel decides immediately, but nothing outside the process sees a decision before its journal
+entries are written. While one group of entries is written, the next one gathers, so that many
+commands share one fsync.
 
-Time goes in one of three ways. Between runs, and in runs by the wall clock, the kernel does what
-is due by :attr:`Host.clock`. In a virtual run in one process it does one instant after the other,
-as fast as the machine allows. In a virtual run of several processes somebody else says how far it
-may go (:mod:`trading.lockstep`), and calls :meth:`Host.advance`.
+Simulated time advances in one of three ways. Between runs, and in runs with the wall clock, the
+kernel processes what is due according to :attr:`Host.clock`. In a virtual run of one process it
+processes one instant after the other, as fast as the machine allows. In a virtual run of several
+processes a coordinator decides how far time may advance (:mod:`trading.lockstep`), and calls
+:meth:`Host.advance`.
 """
 
 import asyncio
@@ -37,24 +39,30 @@ from trading.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-#: Unwritten journal entries at which the kernel waits for the store, and commands are refused.
+#: Unwritten journal entries at which the kernel waits for the store and commands are refused.
 BACKLOG = 20_000
-#: How long the kernel and the writer may take to end, wall seconds.
-_END = 5.0
-#: Wall seconds that the clock may be behind what has been done already.
-_BEHIND = 10.0
+#: Wall seconds that the kernel and the writer have to end after a stop.
+_STOP_TIMEOUT = 5.0
+#: Wall seconds that the clock may lag behind the journal before the host reports not ready.
+_MAX_CLOCK_LAG = 10.0
+#: Kind of the stored documents that record which clock a session follows, by session number.
 ANCHOR = "anchor"
 
 
 class Host:
-    """``make``: the components of a session. ``projections``: their makers by name, fresh ones
-    for every session. ``published``: types of messages that listeners get, once durable.
+    """Runs the components of one process, with their clock, their inputs and their journals.
 
-    ``sender``: where the other components are in other processes, it gets what is for them, once
-    durable; ``network``: what plays partitions there. ``retention`` and ``addressed``: see
-    :class:`~trading.hosting.keeping.Keeper`; ``heads`` and ``accept_loss``: see
-    :class:`~trading.hosting.session_factory.SessionFactory`. ``snapshot_key``: authenticates
-    snapshots; None: one that only this process knows.
+    ``make`` builds the components of a session. ``idle`` returns the session to open where the
+    store has none. ``projections`` maps names to factories of projections; every session gets
+    fresh ones. Listeners receive the message types in ``published``, once the messages are
+    durable. ``auditor`` names the hosted component that reads the journals, if there is one.
+
+    ``sender`` is given where the other components run in other processes: it receives the messages
+    for them, once these are durable. ``network`` builds the component that simulates partitions.
+    For ``retention`` (bytes) and ``addressed`` see :class:`~trading.hosting.keeping.Keeper`, for
+    ``heads`` and ``accept_loss`` :class:`~trading.hosting.session_factory.SessionFactory`.
+    ``snapshot_key`` authenticates snapshots; without it the process uses a random key, so that only
+    this process can use its snapshots.
     """
 
     def __init__(
@@ -76,7 +84,7 @@ class Host:
     ) -> None:
         self.store = store
         self.keeper = Keeper(store, retention, addressed)
-        self._idle = idle
+        self._idle_session = idle
         self.sessions = SessionFactory(
             make,
             store,
@@ -94,102 +102,118 @@ class Host:
         self._live: LiveSession | None = None
         self._session_listeners: list[Callable[[], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
-        #: Everything that goes on beside requests in this process.
-        self.tasks = Tasks(self._break)
-        self._own: list[asyncio.Task[None]] = []
+        #: The background tasks of this process.
+        self.tasks = Tasks(self._on_vital_failure)
+        self._main_tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        self._by_wall = False
-        self._opened = 0.0
+        self._follows_wall_clock = False
+        self._opened_at = 0.0
         self._lock = asyncio.Lock()
+        #: Inputs of a lockstep session that do not have an arrival time yet.
         self._inputs: list[Ticket] = []
-        #: Called when there are inputs for a kernel that somebody else's word drives.
+        #: Called when an input of a lockstep session waits for its arrival time.
         self.on_input: Callable[[], None] = lambda: None
-        #: In virtual time that somebody else drives: has everything before a time been done?
+        #: Returns whether everything before a simulated time has been processed again after a
+        #: restart; set in lockstep sessions.
         self.caught_up: Callable[[int], bool] = lambda before: True
         self.clock = SimClock(0)
-        #: What the clock follows, where it follows one.
+        #: The shared clock that the host follows; None where it has a clock of its own.
         self.anchor: Anchor | None = None
-        #: What is wrong with this machine's clock, by others' word; empty: nothing.
+        #: Returns what other processes found wrong with this machine's clock; empty: nothing.
         self.clock_problem: Callable[[], str] = str
-        #: By name: what is wrong with something that the service needs; empty: nothing.
+        #: Returns the problem of each dependency of the service by name; an empty text means none.
         self.dependencies: Callable[[], Mapping[str, str]] = dict
 
     @property
     def live(self) -> LiveSession:
+        """The running session. Raises Unavailable before :meth:`start` has finished."""
         if self._live is None:
             raise Unavailable("not started yet")
         return self._live
 
     @property
     def session(self) -> Session:
+        """The specification of the running session. Raises Unavailable before the start."""
         return self.live.session
 
     @property
     def kernel(self) -> Kernel:
+        """The kernel of the running session. Raises Unavailable before the start."""
         return self.live.kernel
 
     @property
     def unavailable(self) -> str:
-        """Why the journal cannot be written now; empty: it can."""
+        """The reason why the journal cannot be written now; empty if it can be written."""
         return self._writer.unavailable
 
     @property
     def lost(self) -> str:
-        """After :meth:`stop`: what could not be written, and why; empty: everything was."""
+        """After :meth:`stop`: what could not be written, and why; empty if everything was."""
         return self.tasks.problem or self._writer.lost
 
     @property
     def durable_until(self) -> int:
-        """Simulated time up to which everything decided is durable."""
+        """The simulated time, in microseconds, up to which all decisions are durable."""
         return self._writer.durable_until
 
     @property
     def ready(self) -> str:
-        """What keeps the host from taking commands; empty when nothing does."""
+        """The reason why the host cannot take commands now; empty if it can."""
         if self._live is None:
             return "starting"
         return (
-            self.tasks.problem or self._writer.unavailable or self.clock_problem() or self._behind()
+            self.tasks.problem
+            or self._writer.unavailable
+            or self.clock_problem()
+            or self._clock_lag_problem()
         )
 
-    def _behind(self) -> str:
-        """Does time stand still because the clock shows less than the journal? Empty: no."""
-        behind = (self.kernel.now - self.now) / self.clock.speed / 1e6
-        if behind < _BEHIND:
+    def _clock_lag_problem(self) -> str:
+        """Return a message if the clock shows much less than the journal, which stops simulated
+        time; an empty text otherwise.
+        """
+        lag = (self.kernel.now - self.now) / self.clock.speed / 1e6
+        if lag < _MAX_CLOCK_LAG:
             return ""
-        return f"this machine's clock is {behind:.0f} s behind the journal: time stands still"
+        return f"this machine's clock is {lag:.0f} s behind the journal: time stands still"
 
     @property
     def virtual(self) -> bool:
-        """Does simulated time wait for everybody now, instead of following the wall clock?"""
-        return self._live is not None and self.live.session.virtual and not self._by_wall
+        """Whether simulated time waits for all participants now, instead of following the wall
+        clock.
+        """
+        return self._live is not None and self.live.session.virtual and not self._follows_wall_clock
 
     @property
     def now(self) -> int:
-        """The simulated time, microseconds."""
+        """The simulated time, in microseconds."""
         return self.kernel.now if self.virtual else self.clock.now()
 
     @property
     def speed(self) -> float:
-        """Simulated seconds per wall second; in a virtual run, so far."""
+        """Simulated seconds per wall second; in a virtual run the average since its beginning."""
         if not self.virtual:
             return self.clock.speed
         simulated = (self.kernel.now - self.session.plan.start) / 1e6
-        return max(1.0, simulated / max(time.monotonic() - self._opened, 1.0))
+        return max(1.0, simulated / max(time.monotonic() - self._opened_at, 1.0))
 
     def component(self, name: str) -> Any:
+        """Return the hosted component with this name."""
         return self.live.kernel.component(name)
 
     def projection(self, name: str) -> Any:
+        """Return the running session's projection with this name."""
         return self.live.projections[name]
 
     async def start(self) -> None:
-        """Go on with the newest session, or open the first one; a loss that was accepted becomes an
-        entry of its journal. Raises StoreUnavailable, CannotRecover.
+        """Recover the newest session, or open the first one, and start the kernel and the writer.
+
+        A loss of entries that was accepted is recorded in the session's journal. Raises
+        StoreUnavailable, CannotRecover.
         """
         live = await asyncio.to_thread(self.sessions.newest)
         if live is None:
-            await self._open(self._idle())
+            await self._open(self._idle_session())
         else:
             self._live = live
             self._writer.durable_until = live.kernel.now
@@ -197,25 +221,28 @@ class Host:
             anchor = await asyncio.to_thread(self.store.document, ANCHOR, str(live.number))
             if anchor is not None:
                 self.anchor = msgspec.json.decode(anchor, type=Anchor)
-                self._go_by_wall()
+                self._switch_to_wall_clock()
                 self.clock.follow(self.anchor)
             if self.anchor is not None:
                 live.kernel.leap(self.clock.now())
-            self._begun()
+            self._notify_session_started()
         for loss in self.sessions.losses:
             self.send(self.kernel.hosted[0].name, LossNoted(*loss))
-        self._own = [
+        self._main_tasks = [
             self.tasks.start("the kernel", self._pump.run(), vital=True),
             self.tasks.start("the journal's writer", self._writer.run(), vital=True),
         ]
         self.tasks.start("the watch over the store", self._writer.watch(), vital=True)
 
     async def stop(self) -> None:
-        """Write what is not written yet, with a snapshot, and end. Nothing decided is lost."""
+        """Write the remaining entries with a snapshot, then end all tasks and close the store.
+
+        What could not be written is in :attr:`lost`.
+        """
         self._stopping = True
         self._pump.stop()
         self._writer.stop()
-        await asyncio.wait(self._own, timeout=_END)
+        await asyncio.wait(self._main_tasks, timeout=_STOP_TIMEOUT)
         await self.tasks.stop()
         self._writer.fail(Unavailable("stopping"))
         await self.keeper.stop()
@@ -224,41 +251,49 @@ class Host:
             self.sessions.heads.close()
 
     async def open(self, session: Session) -> None:
-        """End this session and open another: fresh components, fresh journals."""
+        """End the running session and open ``session`` with fresh components and journals."""
         async with self._lock:
             await self._open(session)
 
     @property
     def full(self) -> bool:
-        """Do so many entries wait for the store that nothing more may be decided?"""
+        """Whether so many entries wait for the store that nothing more may be decided."""
         return len(self.live.pending) + self._writer.in_flight > BACKLOG
 
     def command(self, to: str, message: Message) -> Ticket:
-        """As :meth:`send`, for clients. Raises Refused while too much is unwritten."""
+        """Send a client's command as :meth:`send` does. Raises Refused while the backlog of
+        unwritten entries is full.
+        """
         if self.full:
             raise Refused(self._writer.unavailable or "the journal is behind")
         return self.send(to, message)
 
     def send(self, to: str, message: Message) -> Ticket:
-        """Give a component a message from outside; :meth:`settled` takes the ticket."""
+        """Send a message from outside the ecosystem to the component ``to``.
+
+        Returns a ticket that :meth:`settled` waits for. In a lockstep session the coordinator
+        decides when the message arrives.
+        """
         if self.virtual and self.live.in_lockstep:
             ticket = Ticket(to, message)
             self._inputs.append(ticket)
             self.on_input()
             return ticket
-        at = self._arrival()
+        at = self._arrival_time()
         self.live.kernel.send(to, message, at)
         self._pump.look()
         return Ticket(to, message, at)
 
     @property
     def has_inputs(self) -> bool:
-        """Does anything from outside wait for the moment at which it arrives?"""
+        """Whether inputs of a lockstep session wait for their arrival time."""
         return bool(self._inputs)
 
     def place_inputs(self, at: int) -> bool:
-        """Let what was sent from outside arrive at ``at``; False: there was nothing. Nobody may
-        hear of what follows from it before it is :meth:`durable`.
+        """Let all waiting inputs arrive at the simulated time ``at``.
+
+        Returns False if there were none. What follows from the inputs must not become visible
+        before it is :meth:`durable`.
         """
         inputs, self._inputs = self._inputs, []
         for ticket in inputs:
@@ -267,28 +302,31 @@ class Host:
         return bool(inputs)
 
     def advance(self, until: int) -> None:
-        """Do everything that is due up to and including ``until``."""
+        """Process everything that is due up to and including the simulated time ``until``."""
         self.live.kernel.run(until)
         self._writer.note()
 
     def deliver(self, peer: str, arrived: Sequence[Arrived]) -> None:
-        """What came over a link from ``peer``, in its order. Raises StoreUnavailable while too much
-        is unwritten: the peer keeps it, and sends it again.
+        """Accept the messages that arrived over the link from ``peer``, in the order of sending.
+
+        Raises StoreUnavailable while the backlog of unwritten entries is full: the peer keeps the
+        messages and sends them again.
         """
         if self.full:
             raise StoreUnavailable(self._writer.unavailable or "the journal is behind")
-        self.live.deliver(peer, arrived, self._arrival())
+        self.live.deliver(peer, arrived, self._arrival_time())
         self._pump.look()
 
-    def _arrival(self) -> int:
-        """When something from outside arrives: now, and after all that has been done."""
+    def _arrival_time(self) -> int:
+        """Return the arrival time of an input: now, but after everything already processed."""
         kernel, now = self.live.kernel, self.now
         return max(kernel.now + 1, min(now, kernel.next_at or now))
 
     async def settled(self, what: Ticket | int) -> None:
-        """Wait until everything up to a ticket's arrival, or to a simulated time, has been decided
-        and is durable. Raises Unavailable when it cannot be: the command may, or may not, have
-        been taken.
+        """Wait until everything up to a ticket's arrival, or up to a simulated time, is durable.
+
+        Raises Unavailable when that cannot be achieved; the command may or may not have been
+        accepted then.
         """
         if self._stopping:
             raise Unavailable("stopping")
@@ -305,13 +343,14 @@ class Host:
             await self.settled(self.live.kernel.now)
 
     async def more_written(self) -> None:
-        """Wait until something more is durable."""
+        """Wait for the next write to the store."""
         await self._writer.more_written()
 
     async def follow(self, anchor: Anchor, heads: Mapping[str, int] | None = None) -> None:
-        """From now on time goes as everybody's who follows ``anchor``, after a restart too. After
-        virtual time, ``heads`` says how long everybody's journal was: all that they have for this
-        service has arrived.
+        """Let simulated time follow ``anchor``, as all other services do; also after a restart.
+
+        After virtual time ``heads`` tells the length of every service's journal: all messages
+        up to there have arrived at this service.
         """
         if self.virtual:
             for peer, length in (heads or {}).items():
@@ -320,48 +359,51 @@ class Host:
         number = str(self.live.number)
         await stored(self.store.put, ANCHOR, number, msgspec.json.encode(anchor))
         self.anchor = anchor
-        self._go_by_wall()
+        self._switch_to_wall_clock()
         self.clock.follow(anchor)
         self._pump.look()
 
     def pace(self, speed: float) -> None:
-        """From now on simulated time goes on with the wall clock, at ``speed``."""
+        """Let simulated time follow the wall clock from now on, at ``speed``."""
         now = self.kernel.now if self.virtual else max(self.kernel.now, self.clock.now())
-        self._go_by_wall()
+        self._switch_to_wall_clock()
         self.clock.set(now, speed)
         self._pump.look()
 
-    def _go_by_wall(self) -> None:
-        """End virtual time in this session, for good."""
-        self._by_wall = True
+    def _switch_to_wall_clock(self) -> None:
+        """End virtual time in this session for good."""
+        self._follows_wall_clock = True
         if self.live.in_lockstep:
             self.live.leave_lockstep()
             self.place_inputs(self.live.kernel.now + 1)
             for hook in self._clock_listeners:
                 hook()
 
-    def _break(self, problem: str) -> None:
-        """What the process cannot do without has failed: nothing is acknowledged any more."""
+    def _on_vital_failure(self, problem: str) -> None:
+        """Stop acknowledging anything, since a vital task has failed."""
         self._writer.close(Unavailable(problem))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Hear of published messages, in order, once they are durable; returns how to stop."""
+        """Call ``listener`` with published messages, in order, once they are durable.
+
+        Returns a function that removes the listener.
+        """
         self._writer.listeners.append(listener)
         return lambda: self._writer.listeners.remove(listener)
 
     def count(self, kinds: Iterable[type[Message]], listener: Listener) -> None:
-        """Before the start: publish these types, too, and listen to whatever is published."""
+        """Publish further message types and add a listener for all published messages. Has to be
+        called before :meth:`start`.
+        """
         self.sessions.published |= frozenset(kinds)
         self.listen(listener)
 
     def on_session(self, hook: Callable[[], None]) -> None:
-        """Be called whenever a session has been opened, or gone on with."""
+        """Call ``hook`` whenever a session has been opened or recovered."""
         self._session_listeners.append(hook)
 
     def on_wall_clock(self, hook: Callable[[], None]) -> None:
-        """Be called when a session that several processes were in together goes on by the wall
-        clock.
-        """
+        """Call ``hook`` when a session in lockstep changes over to the wall clock."""
         self._clock_listeners.append(hook)
 
     async def _open(self, session: Session) -> None:
@@ -370,14 +412,14 @@ class Host:
             await asyncio.sleep(0.001)
         spec = encode_session(session)
         self._live = await asyncio.to_thread(self.sessions.fresh, session, spec)
-        self._by_wall = False
+        self._follows_wall_clock = False
         self._writer.durable_until = session.plan.start - 1
         for ticket in self._inputs:
             ticket.placed.set()
         self._inputs.clear()
         self._set_clock(session, session.plan.start)
         self._writer.fail(Unavailable("another session was opened"))
-        self._begun()
+        self._notify_session_started()
         self._pump.look()
 
     def _set_clock(self, session: Session, now: int) -> None:
@@ -387,7 +429,7 @@ class Host:
         else:
             self.clock.set(now, session.plan.speed or 1.0)
 
-    def _begun(self) -> None:
-        self._opened = time.monotonic()
+    def _notify_session_started(self) -> None:
+        self._opened_at = time.monotonic()
         for hook in self._session_listeners:
             hook()

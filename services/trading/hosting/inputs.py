@@ -1,4 +1,4 @@
-"""What comes to a host from elsewhere, and what it says when it cannot take it."""
+"""What arrives at a host from outside its process, and the errors when it cannot be accepted."""
 
 import asyncio
 from typing import NamedTuple
@@ -7,16 +7,19 @@ from trading.messages import Message
 
 
 class Unavailable(Exception):
-    """The journal cannot be written now: nothing can be acknowledged."""
+    """The journal cannot be written now, so that nothing can be acknowledged."""
 
 
 class Refused(Unavailable):
-    """Nothing was taken: too much waits for the journal already."""
+    """An input was not accepted, since too many entries wait for the store already."""
 
 
 class Arrived(NamedTuple):
-    """One message from another process. ``seq``: of the sender's journal, 0 where it has none;
-    ``message`` None: it is for nobody here.
+    """A message from another process for the component ``to``.
+
+    ``arrival`` is in simulated microseconds. ``seq`` is the number of the message's entry in the
+    sender's journal, 0 where it has none. ``message`` is None where it is for nobody here, and only
+    ``seq`` counts.
     """
 
     to: str
@@ -26,7 +29,11 @@ class Arrived(NamedTuple):
 
 
 class Ticket:
-    """What was sent from outside. ``at``: simulated time of its arrival, once that is known."""
+    """A message that was sent to the component ``to`` from outside.
+
+    ``at`` is the simulated time of its arrival; None until that is decided. The event ``placed`` is
+    set when it is, or when it never will be, because another session was opened.
+    """
 
     def __init__(self, to: str, message: Message, at: int | None = None) -> None:
         self.to = to
@@ -37,5 +44,6 @@ class Ticket:
             self.placed.set()
 
     def place(self, at: int) -> None:
+        """Set the time of arrival and wake those who wait for it."""
         self.at = at
         self.placed.set()

@@ -1,4 +1,8 @@
-"""One component's journal in a live process: new entries wait for the store in order."""
+"""The journal of one component in a live process.
+
+New entries go to a list that the store is written from; the newest ones also stay in memory, so
+that readers which follow the journal rarely need the store.
+"""
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -8,14 +12,18 @@ from trading.messages import Message
 from trading.messages.audit import JournalEntry
 from trading.runtime.journal import encode_entry, time_of
 
-#: Entries that are kept in memory, so that who reads along needs no store.
+#: Newest entries of a journal that stay in memory, at least.
 RECENT = 8192
+#: Entries that are read from the store at once.
 _PAGE = 2048
 
 
 class StoredJournal:
-    """``pending``: the list, shared by all journals of a process, that the store is written from;
-    in it the entries are in the order in which they were decided.
+    """Appends the entries of ``source`` to its hash chain and hands them over to the store.
+
+    ``pending`` is the list that the store is written from. All journals of a process share it, so
+    that it holds their entries in the order in which they were decided. ``head`` is the point
+    in the journal after which this process continues.
     """
 
     def __init__(
@@ -35,6 +43,7 @@ class StoredJournal:
         self._recent: list[JournalEntry] = []
 
     def append(self, now: int, kind: str, payload: Message | Sequence[Message]) -> bytes:
+        """Append an entry of the simulated time ``now``, in microseconds; return its hash."""
         seq = self.length + 1
         body = encode_entry(seq, now, kind, payload)
         self.head = head = sha256(self.head + body).digest()
@@ -47,7 +56,10 @@ class StoredJournal:
         return head
 
     def head_before(self, time: int) -> Head:
-        """Length and last hash of what is from before ``time``. Looks at those in memory alone."""
+        """Return the length and the last hash of the part of the journal before ``time``.
+
+        Only entries in memory are examined. The hash is empty where all of them are younger.
+        """
         length = self.length
         for entry in reversed(self._recent):
             if time_of(entry.body) < time:
@@ -56,7 +68,10 @@ class StoredJournal:
         return Head(length) if length == 0 else Head(length, b"")
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
-        """Those that are no longer in memory come from the store, a page at a time."""
+        """Yield the entries after the sequence number ``seq``.
+
+        Entries that are no longer in memory are read from the store, a page at a time.
+        """
         first = self.length - len(self._recent)
         while seq < first:
             page = self._store.read(self._session, self.source, seq, min(_PAGE, first - seq))

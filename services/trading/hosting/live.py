@@ -1,4 +1,8 @@
-"""One session in a process: its kernel, its journals, its projections, and how it comes back."""
+"""One session of a process: its kernel, journals and projections, and its recovery.
+
+A process recovers by loading the newest usable snapshot and replaying what its components received
+afterwards. The hash chains of the journals must come out as the store has them.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,17 +30,22 @@ from trading.topology import AUDIT_CORRELATOR, SERVICES, TEST_COORDINATOR
 
 log = logging.getLogger(__name__)
 
+#: Journal entries that are read from the store at once.
 _PAGE = 4096
 
 
 class Published(NamedTuple):
+    """A message for listeners, with the simulated time, in microseconds, at which it was sent."""
+
     message: Any
     now: int
 
 
 class Outward(NamedTuple):
-    """A message for a component in another process. ``source``: who sends it, ``seq``: of that
-    one's journal when it was sent, its own entry included.
+    """A message for the component ``to``, which runs in another process.
+
+    ``seq`` is the length of the journal of ``source``, the sender, at the time of sending, with
+    the entry of the message included. ``arrival`` is in simulated microseconds.
     """
 
     source: str
@@ -47,15 +56,23 @@ class Outward(NamedTuple):
 
 
 class CannotRecover(Exception):
-    """The journals do not lead to what they say: another version wrote them, or somebody else."""
+    """The journals cannot be replayed to their own heads: another version wrote them, or they were
+    changed.
+    """
 
 
 class LiveSession:
-    """``pending``: entries that are decided and not durable yet; ``outbox``: messages that
-    listeners get with them, ``outward`` those for other processes. ``alone``: the components'
-    counterparts are elsewhere; in virtual time ``streams`` has what was sent to each of them.
-    ``heard``: by peer, up to where its journal has arrived here, and ``marked``: when that is
-    decided upon. ``snapshot_key``: authenticates snapshots.
+    """Holds the components of one session and everything that belongs to them in this process.
+
+    ``pending`` holds entries that are decided but not durable yet, ``outbox`` the messages for
+    listeners that become visible with them, and ``outward`` the messages for other processes.
+    ``heard`` maps each peer to the sequence number up to which its journal has arrived here, and
+    ``marked`` to the simulated time at which that is recorded.
+
+    ``number`` is the session's number in the store. ``auditor`` names the hosted component that
+    reads journals; empty if there is none. ``alone`` says that the other components run in other
+    processes; in virtual time ``streams`` holds what was sent to each of them. ``snapshot_key``
+    authenticates snapshots.
     """
 
     def __init__(
@@ -80,7 +97,8 @@ class LiveSession:
         self.outward: list[Outward] = []
         self.streams: dict[str, Stream] = {}
         self.in_lockstep = alone and session.virtual
-        #: Was there virtual time before? What was heard then has no number in anybody's journal.
+        #: Was the session in lockstep before? Messages received then have no sequence number of
+        #: the sender's journal.
         self.left_lockstep = False
         if self.in_lockstep:
             hosted = {component.name for component in components}
@@ -101,27 +119,28 @@ class LiveSession:
         self.kernel: Kernel
 
     def begin(self) -> None:
-        """Open the session: every component gets its Start."""
-        self.kernel = self._kernel({}, started=False)
+        """Build the kernel and send every component its Start."""
+        self.kernel = self._new_kernel({}, started=False)
 
     def recover(self, *, from_start: bool = False) -> None:
-        """Be as the journals say: the newest snapshot that is of use, and what came after it.
-        ``from_start``: without a snapshot. Raises CannotRecover when the same messages do not lead
-        to the same entries.
+        """Restore the state that the journals describe, from the newest usable snapshot.
+
+        With ``from_start`` no snapshot is used. Raises CannotRecover when the replay does not
+        reproduce the journals, or entries that it needs are lost.
         """
-        kept = None if from_start else self._store.snapshot(self.number)
+        stored = None if from_start else self._store.snapshot(self.number)
         heads: Mapping[str, Head] = {}
         state: dict[str, Any] | None = None
         unusable = ""
-        if kept is not None:
+        if stored is not None:
             try:
-                key, blob = self._snapshot_key, kept.blob
-                state = snapshots.load(snapshots.verified(blob, key, self.number, kept.heads))
-                heads = kept.heads
+                key, blob = self._snapshot_key, stored.blob
+                state = snapshots.load(snapshots.verified(blob, key, self.number, stored.heads))
+                heads = stored.heads
             except snapshots.SnapshotUnusable as error:
                 log.warning("snapshot left aside, replaying from the start: %s", error)
                 unusable = f" that it can use ({error})"
-        self.kernel = self._kernel(heads, started=True)
+        self.kernel = self._new_kernel(heads, started=True)
         if state is not None:
             self.kernel.thaw(state["kernel"])
             self.projections = state["projections"]
@@ -131,11 +150,11 @@ class LiveSession:
             self.left_lockstep = state["left_lockstep"]
             self.kernel.retap(self._taps())
         names = list(self.kernel.journals)
-        wanted = {name: self._store.head(self.number, self.stored_as(name)) for name in names}
+        expected = {name: self._store.head(self.number, self.stored_as(name)) for name in names}
         self._replaying = True
         try:
-            if any(head.length for head in wanted.values()):
-                self.kernel.replay(self._received(names, heads))
+            if any(head.length for head in expected.values()):
+                self.kernel.replay(self._received_in_order(names, heads))
             else:
                 self.begin()
         except EntriesLost as error:
@@ -147,24 +166,26 @@ class LiveSession:
         self._replaying = False
         if self.in_lockstep:
             self.kernel.lose_arrivals()
-        for name, head in wanted.items():
+        for name, head in expected.items():
             journal = self.kernel.journals[name]
             if head.length and (journal.length, journal.head) != head:
                 raise CannotRecover(
                     f"{name}: replay ends at entry {journal.length}, the journal at {head.length};"
                     " it was written by another version, or changed. Start with fresh data"
                 )
-        if any(head.length for head in wanted.values()):
+        if any(head.length for head in expected.values()):
             self.pending.clear()
 
     @property
     def run_over(self) -> bool:
-        """Has the run of this session come to its end? Never where no coordinator is hosted."""
+        """Whether the run of this session has ended; False where no coordinator is hosted."""
         hosted = (c for c in self.kernel.hosted if c.name == TEST_COORDINATOR)
         return any(getattr(coordinator, "done", False) for coordinator in hosted)
 
     def take(self) -> tuple[list[Written], list[Published], list[Outward]]:
-        """What is to be written now, told and sent afterwards; all leave the session's lists."""
+        """Remove and return the pending entries, the messages for listeners, and those for other
+        processes.
+        """
         entries = self.pending[:]
         self.pending.clear()
         outbox, self.outbox = self.outbox, []
@@ -173,9 +194,10 @@ class LiveSession:
         return entries, outbox, outward
 
     def deliver(self, peer: str, arrived: Sequence[Arrived], soonest: int) -> None:
-        """What came over a link from ``peer``, in its order, arrives, but not before ``soonest``.
-        With the last of what arrives at one moment it is noted up to where the peer's journal has
-        been heard: both are kept, or none.
+        """Let messages from ``peer`` arrive in their order, at ``soonest`` or later.
+
+        After the last message of an instant it is recorded how far the peer's journal has been
+        received, so that both become durable together.
         """
         latest = max(soonest, self.marked.get(peer, 0))
         seq = 0
@@ -190,14 +212,14 @@ class LiveSession:
         self.mark(peer, seq, latest)
 
     def mark(self, peer: str, seq: int, at: int) -> None:
-        """Note at ``at`` that the peer's journal has been heard up to ``seq``."""
+        """Record at the simulated time ``at`` that a peer's journal was received up to ``seq``."""
         if seq > self.heard.get(peer, 0):
             self.heard[peer] = seq
             self.marked[peer] = at
             self.kernel.send(self.kernel.hosted[0].name, Delivered(peer, seq), at)
 
     def freeze(self) -> Snapshot:
-        """The state right now; belongs to the entries decided so far."""
+        """Return a snapshot of the present state, which belongs to the entries decided so far."""
         self.snapshot_wanted = False
         self.entries_since_snapshot = 0
         state = {
@@ -216,26 +238,30 @@ class LiveSession:
         return Snapshot(heads, authenticated, needed_from(after, auditor))
 
     def durable_heads(self) -> dict[str, Head]:
-        """Return the heads of the journals that the session was recovered from, by the names that
-        the store has for them; none where it has only just begun.
+        """Return the heads of the recovered journals by the names that the store has for them.
+
+        Returns nothing where the session has only just begun.
         """
         journals = {} if self.pending else self.kernel.journals
         return {self.stored_as(n): Head(j.length, j.head) for n, j in journals.items()}
 
     def journal(self, name: str) -> StoredJournal:
-        """A hosted component's journal. KeyError for one that is elsewhere."""
-        found = self.kernel.journals[name]
-        assert isinstance(found, StoredJournal)  # noqa: S101 - made in _kernel
-        return found
+        """Return the journal of a hosted component. Raises KeyError for any other."""
+        journal = self.kernel.journals[name]
+        assert isinstance(journal, StoredJournal)  # noqa: S101 - made in _new_kernel
+        return journal
 
     def stored_as(self, name: str) -> str:
-        """Under which name a component's journal is kept. An auditor that is alone keeps everybody
-        else's journals, too, and among them that of the network in the coordinator's process.
+        """Return the name under which the store has a component's journal.
+
+        An auditor in a process of its own also stores copies of all other services' journals,
+        among them that of the network in the coordinator's process; its own network's journal
+        therefore needs another name.
         """
         beside = self._alone and self._auditor and name == Network.name
         return f"{name} here" if beside else name
 
-    def _kernel(self, heads: Mapping[str, Head], *, started: bool) -> Kernel:
+    def _new_kernel(self, heads: Mapping[str, Head], *, started: bool) -> Kernel:
         def journal(name: str) -> StoredJournal:
             head = heads.get(name, Head())
             source = self.stored_as(name)
@@ -248,24 +274,24 @@ class LiveSession:
             auditor=self._auditor,
             taps=self._taps(),
             journal=journal,
-            outbound=self._send_away if self._alone else None,
+            outbound=self._send_remote if self._alone else None,
             network=self._network,
             started=started,
             sorted_inboxes=self.in_lockstep,
         )
 
     def leave_lockstep(self) -> None:
-        """From now on time goes by the wall clock; what has arrived keeps its time."""
+        """Let time follow the wall clock from now on. Arrived messages keep their time."""
         self.in_lockstep = False
         self.left_lockstep = True
         self.streams = {}
         self.kernel.follow_arrivals()
         self.snapshot_wanted = True
 
-    def _send_away(self, source: str, to: str, message: Any, arrival: int) -> None:
+    def _send_remote(self, source: str, to: str, message: Any, arrival: int) -> None:
         if self.in_lockstep:
-            # Also in a replay: whoever lost it is going to ask for it. Each process has the
-            # network as the others have it, so only the coordinator's own speaks for it.
+            # This happens in a replay, too: a receiver that lost the message will request it again.
+            # Every process simulates the same network, so what the network sends stays here.
             if source != Network.name:
                 frame = Frame(self.kernel.now, arrival, to, message)
                 for peer in self.streams if to == Network.name else (to,):
@@ -277,22 +303,22 @@ class LiveSession:
     def _taps(self) -> dict[type[Message], Tap]:
         watchers: dict[type[Message], list[Callable[[Any, int], None]]] = {}
         for projection in self.projections.values():
-            for kind, see in projection.taps().items():
-                watchers.setdefault(kind, []).append(see)
+            for kind, handler in projection.taps().items():
+                watchers.setdefault(kind, []).append(handler)
         for kind in self._published:
             watchers.setdefault(kind, []).append(self._publish)
-        return {kind: _all(seen) for kind, seen in watchers.items()}
+        return {kind: _combined_tap(handlers) for kind, handlers in watchers.items()}
 
     def _publish(self, message: Any, now: int) -> None:
         if not self._replaying:
             self.outbox.append(Published(message, now))
 
-    def _received(
+    def _received_in_order(
         self, names: Sequence[str], heads: Mapping[str, Head]
     ) -> Iterator[tuple[int, str, list[Message]]]:
-        """What all components received, in the order in which they did."""
+        """Yield what all components received after ``heads``, in the original order."""
 
-        def of(index: int, name: str) -> Iterator[tuple[int, int, str, list[Message]]]:
+        def received_by(index: int, name: str) -> Iterator[tuple[int, int, str, list[Message]]]:
             seq = heads.get(name, Head()).length
             while page := self._store.read(self.number, self.stored_as(name), seq, _PAGE):
                 for entry in page:
@@ -301,44 +327,50 @@ class LiveSession:
                         yield now, index, name, messages
                 seq += len(page)
 
-        streams = [of(index, name) for index, name in enumerate(names)]
+        streams = [received_by(index, name) for index, name in enumerate(names)]
         for now, _, name, messages in merge(*streams, key=lambda found: found[:2]):
-            yield now, name, self._again(messages)
+            yield now, name, self._rehydrate(messages)
 
-    def _again(self, messages: list[Message]) -> list[Message]:
-        """As they were received: what the auditor had read comes from where it keeps it."""
-        found: list[Message] = []
+    def _rehydrate(self, messages: list[Message]) -> list[Message]:
+        """Return the messages as they were received: a BatchRead stands for entries that the
+        auditor read, which are in the store.
+        """
+        restored: list[Message] = []
         for message in messages:
             if isinstance(message, AuditQuery) and self._alone:
-                self._read_again(message.heads)
+                self._feed_auditor(message.heads)
             if isinstance(message, BatchRead):
-                self._read_again({message.source: message.after})
-                read = self._store.read(self.number, message.source, message.after, message.count)
-                found.append(JournalBatch(message.source, message.after, tuple(read)))
+                self._feed_auditor({message.source: message.after})
+                entries = self._store.read(
+                    self.number, message.source, message.after, message.count
+                )
+                restored.append(JournalBatch(message.source, message.after, tuple(entries)))
             else:
-                found.append(message)
+                restored.append(message)
                 if isinstance(message, Delivered):
                     self.heard[message.peer] = max(self.heard.get(message.peer, 0), message.seq)
-        return found
+        return restored
 
-    def _read_again(self, heads: Mapping[str, int]) -> None:
-        """Let the auditor read the journals that it keeps, up to ``heads``."""
+    def _feed_auditor(self, heads: Mapping[str, int]) -> None:
+        """Let the auditor read its copies of the journals up to ``heads``."""
         auditor: Any = self.kernel.component(AUDIT_CORRELATOR)
 
-        def kept(source: str, after: int, head: int) -> Iterator[JournalEntry]:
+        def stored_entries(source: str, after: int, head: int) -> Iterator[JournalEntry]:
             while after < head and (
                 page := self._store.read(self.number, source, after, min(_PAGE, head - after))
             ):
                 yield from page
                 after += len(page)
 
-        read = {source: auditor.read_to(source) for source in heads}
-        journals = {s: (read[s], kept(s, read[s], head)) for s, head in heads.items()}
+        positions = {source: auditor.read_to(source) for source in heads}
+        journals = {
+            s: (positions[s], stored_entries(s, positions[s], head)) for s, head in heads.items()
+        }
         for batch in slices(journals):
             self.kernel.feed(batch)
 
 
-def _all(watchers: list[Callable[[Any, int], None]]) -> Tap:
+def _combined_tap(watchers: list[Callable[[Any, int], None]]) -> Tap:
     if len(watchers) == 1:
         return watchers[0]
 

@@ -1,4 +1,4 @@
-"""The event loop of the services: uvloop where there is one."""
+"""The event loop of the services: uvloop, where it is available."""
 
 import asyncio
 import sys
@@ -15,6 +15,6 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """As :func:`asyncio.run`."""
+    """Run ``main`` as :func:`asyncio.run` does, on that loop."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(main)

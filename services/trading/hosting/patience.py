@@ -1,4 +1,4 @@
-"""Waits for a store that is away."""
+"""Retries an operation for as long as the store cannot be reached."""
 
 import asyncio
 import logging
@@ -10,20 +10,23 @@ from trading.hosting.store import StoreUnavailable
 log = logging.getLogger(__name__)
 
 #: Wall seconds between two attempts.
-_AGAIN = 0.5
+_RETRY_DELAY = 0.5
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 async def stored(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do in a thread what needs the store, again and again while that is away."""
-    told = False
+    """Call ``work`` in a thread, and again every 0.5 s while it raises StoreUnavailable.
+
+    Returns what ``work`` returns. Any other error is passed on.
+    """
+    warned = False
     while True:
         try:
             return await asyncio.to_thread(work, *args, **kwargs)
         except StoreUnavailable as error:
-            if not told:
+            if not warned:
                 log.warning("waiting for the store: %s", error)
-                told = True
-            await asyncio.sleep(_AGAIN)
+                warned = True
+            await asyncio.sleep(_RETRY_DELAY)

@@ -1,7 +1,8 @@
-"""Journals in PostgreSQL, in a schema of their own: a write is committed when it returns.
+"""A store of journals in a schema of PostgreSQL.
 
-Lost connections are made again by the next call; what was being written then is either all there
-or not at all, and the caller, who writes it again, need not know which.
+What was written is committed when :meth:`PostgresStore.write` returns. A lost connection is opened
+again by the next call. A write that was interrupted has either been committed or not; the caller
+repeats it in both cases, and entries that are there already are left out.
 """
 
 import json
@@ -19,8 +20,9 @@ from trading.hosting.segments import Execute, SegmentTable
 from trading.hosting.store import Head, Segment, Snapshot, StoreTaken, StoreUnavailable, Written
 from trading.messages.audit import JournalEntry
 
+#: Wall seconds that opening a connection may take.
 _CONNECT_TIMEOUT = 5
-# A connection whose other end has vanished must not keep the schema's lock for long.
+# A connection whose other end has vanished must not hold the schema's lock for long.
 _OPTIONS = (
     "-c statement_timeout=30000 -c synchronous_commit=on"
     " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
@@ -45,9 +47,11 @@ CREATE TABLE IF NOT EXISTS document (
 
 
 class PostgresStore:
-    """``url``: as libpq has it; the role needs to own ``schema``, or be allowed to create it.
-    Raises StoreUnavailable at once if the database cannot be reached, StoreTaken while another
-    process has the schema.
+    """Keeps journals in ``schema`` of a database, and implements :class:`.store.JournalStore`.
+
+    ``url`` is a connection string of libpq. The role must own the schema, or be allowed to
+    create it. One process at a time can use the schema. Raises StoreUnavailable at once if the
+    database cannot be reached, and StoreTaken while another process uses the schema.
     """
 
     def __init__(self, url: str, schema: str = "trading") -> None:
@@ -57,11 +61,11 @@ class PostgresStore:
         self._sealing = Lock()
         self._closed = False
         self._segments = SegmentTable(self, time.time)
-        self._held: psycopg.Connection[Any] | None = None
+        self._open_connection: psycopg.Connection[Any] | None = None
         with self._connection() as db:
-            known = db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+            schemas = db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
             try:
-                if known.fetchone() is None:
+                if schemas.fetchone() is None:
                     db.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
                 db.execute(_SCHEMA)
                 db.execute(SEGMENTS.format(integer="bigint", bytes="bytea"))
@@ -72,13 +76,15 @@ class PostgresStore:
 
     def open_session(self, spec: bytes) -> int:
         with self._connection() as db:
-            added = db.execute("INSERT INTO session (spec) VALUES (%s) RETURNING number", (spec,))
-            found = added.fetchone()
-        return int(found[0]) if found else 0
+            inserted = db.execute(
+                "INSERT INTO session (spec) VALUES (%s) RETURNING number", (spec,)
+            )
+            row = inserted.fetchone()
+        return int(row[0]) if row else 0
 
     def newest_session(self) -> tuple[int, bytes] | None:
-        found = self._rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
-        return (found[0][0], found[0][1]) if found else None
+        rows = self._rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def sessions(self) -> list[tuple[int, bytes]]:
         return [(n, spec) for n, spec in self._rows("SELECT number, spec FROM session ORDER BY 1")]
@@ -104,11 +110,11 @@ class PostgresStore:
                     )
 
     def head(self, session: int, source: str) -> Head:
-        found = self._rows(
+        rows = self._rows(
             "SELECT seq, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq DESC LIMIT 1",
             (session, source),
         )
-        return Head(*found[0]) if found else self._segments.head(session, source)
+        return Head(*rows[0]) if rows else self._segments.head(session, source)
 
     def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
         return self._segments.read(session, source, after, limit)
@@ -125,11 +131,11 @@ class PostgresStore:
             return 0 if self._closed else self._segments.drop(session, source, until)
 
     def snapshot(self, session: int) -> Snapshot | None:
-        found = self._rows("SELECT heads, blob FROM snapshot WHERE session=%s", (session,))
-        if not found:
+        rows = self._rows("SELECT heads, blob FROM snapshot WHERE session=%s", (session,))
+        if not rows:
             return None
-        heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(found[0][0]).items()}
-        return Snapshot(heads, found[0][1])
+        heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(rows[0][0]).items()}
+        return Snapshot(heads, rows[0][1])
 
     def put(self, kind: str, name: str, body: bytes) -> None:
         with self._connection() as db:
@@ -147,51 +153,57 @@ class PostgresStore:
         return dict(self._rows("SELECT name, body FROM document WHERE kind=%s ORDER BY 1", (kind,)))
 
     def close(self) -> None:
-        """Ends after what is being sealed."""
+        """Close the connection, after sealing has ended."""
         with self._sealing:
             self._closed = True
-        self._let_go()
+        self._disconnect()
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        """All rows of a query whose placeholders are question marks. Raises StoreUnavailable."""
+        """Return all rows of a query whose placeholders are question marks.
+
+        Raises StoreUnavailable.
+        """
         return self._rows(query.replace("?", "%s"), values)
 
     @contextmanager
     def together(self) -> Iterator[Execute]:
-        """One transaction. Raises StoreUnavailable."""
+        """Run what is executed in the context as one transaction. Raises StoreUnavailable."""
         with self._connection() as db:
             yield lambda query, values: db.execute(query.replace("?", "%s"), values)
 
     def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
-        """The first ``count`` entries of a journal that are not sealed. Raises StoreUnavailable."""
-        found = self._rows(
+        """Return the first ``count`` unsealed entries of a journal. Raises StoreUnavailable."""
+        rows = self._rows(
             "SELECT body, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq LIMIT %s",
             (session, source, count),
         )
-        return [JournalEntry(body, digest) for body, digest in found]
+        return [JournalEntry(body, digest) for body, digest in rows]
 
     def unpack(self, stored: bytes) -> bytes:
-        """The body of an entry, of how the table of entries has it."""
+        """Return the body of an entry from its form in the table of entries."""
         return bytes(stored)
 
-    def _let_go(self) -> None:
+    def _disconnect(self) -> None:
         with self._lock:
-            if self._held is not None:
-                self._held.close()
-                self._held = None
+            if self._open_connection is not None:
+                self._open_connection.close()
+                self._open_connection = None
 
     def _without_written(
         self, db: psycopg.Connection[Any], session: int, entries: Sequence[Written]
     ) -> list[Written]:
-        """A commit whose answer was lost is written again by the caller: once is enough."""
+        """Return the entries that are not in the database yet.
+
+        A caller that lost the answer to a commit writes the same entries again.
+        """
         heads: dict[str, int] = {}
         for source in {e.source for e in entries}:
-            found = db.execute(
+            row = db.execute(
                 "SELECT coalesce((SELECT max(seq) FROM entry WHERE session=%s AND source=%s),"
                 " (SELECT max(last) FROM segment WHERE session=%s AND source=%s), 0)",
                 (session, source) * 2,
             ).fetchone()
-            heads[source] = found[0] if found else 0
+            heads[source] = row[0] if row else 0
         return [e for e in entries if e.seq > heads[e.source]]
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
@@ -200,38 +212,38 @@ class PostgresStore:
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """One transaction on a connection that works."""
+        """Run the context as one transaction, on a new connection if the old one is broken."""
         with self._lock:
             try:
-                db = self._held
+                db = self._open_connection
                 if db is None or db.closed:
-                    db = self._held = self._connect()
+                    db = self._open_connection = self._connect()
                 with db.transaction():
                     yield db
             except psycopg.Error as error:
-                # Whatever it is, a new connection may lead to a server that can.
-                self._let_go()
+                # Whatever the error, a new connection may lead to a server that works.
+                self._disconnect()
                 raise StoreUnavailable(first_line(error)) from error
 
     def _connect(self) -> psycopg.Connection[Any]:
-        made = psycopg.connect(
+        connection = psycopg.connect(
             self._url,
             autocommit=True,
             connect_timeout=_CONNECT_TIMEOUT,
-            # Of a database without an encoding, texts would come as bytes.
+            # In a database without an encoding, texts would arrive as bytes.
             client_encoding="utf8",
             options=f"{_OPTIONS} -c search_path={self._schema}",
             application_name="trading",
         )
-        lock = made.execute(
+        lock = connection.execute(
             "SELECT pg_try_advisory_lock(hashtext(%s))", (f"trading/{self._schema}",)
         )
         if lock.fetchone() != (True,):
-            made.close()
+            connection.close()
             raise StoreTaken(f"schema {self._schema}: another process has it")
-        return made
+        return connection
 
 
 def first_line(error: psycopg.Error) -> str:
-    """Return what the database says, without its details."""
+    """Return the first line of the database's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

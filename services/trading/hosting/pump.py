@@ -1,4 +1,7 @@
-"""Lets a host's kernel do what is due, at the time that the host's session goes by."""
+"""Lets a host's kernel process what is due, in step with the clock of the host's session.
+
+In lockstep sessions the pump processes nothing that the coordinator has not released.
+"""
 
 import asyncio
 import contextlib
@@ -8,17 +11,17 @@ from trading.hosting.clock import Anchor, SimClock
 from trading.hosting.live import LiveSession
 from trading.hosting.writer import Writer
 
-#: How long the kernel may work before others get a turn, wall seconds.
-_TURN = 0.02
-#: How far behind its clock the kernel may fall before simulated time waits for it, wall seconds.
-_SLACK = 0.25
-#: How long the pump sleeps where nothing is due, unless there is input, wall seconds.
-_NOTHING_DUE = 60.0
-_FOREVER = 2**62
+#: Wall seconds that the kernel may work before other tasks get a turn.
+_TURN_SECONDS = 0.02
+#: Wall seconds that the kernel may fall behind its clock before simulated time waits for it.
+_MAX_LAG = 0.25
+#: Wall seconds that the pump sleeps where nothing is due and no input arrives.
+_IDLE_TIMEOUT = 60.0
+_UNLIMITED = 2**62
 
 
-class _Source(Protocol):
-    """Whose kernel it is: a host."""
+class _Host(Protocol):
+    """What the pump needs of a host."""
 
     anchor: Anchor | None
     clock: SimClock
@@ -32,16 +35,20 @@ class _Source(Protocol):
 
 
 class Pump:
-    """``writer`` writes what the kernel decides; while it is far behind, the kernel waits."""
+    """Drives the kernel of ``source``, a host.
 
-    def __init__(self, source: _Source, writer: Writer) -> None:
+    ``writer`` writes what the kernel decides. While too many entries are unwritten, the kernel
+    waits.
+    """
+
+    def __init__(self, source: _Host, writer: Writer) -> None:
         self._source = source
         self._writer = writer
         self._input = asyncio.Event()
         self._stopping = False
 
     def look(self) -> None:
-        """Look at once whether something is due: there is input, or another clock."""
+        """Check at once whether something is due: an input has arrived, or the clock changed."""
         self._input.set()
 
     def stop(self) -> None:
@@ -50,7 +57,7 @@ class Pump:
         self._input.set()
 
     async def run(self) -> None:
-        """Let the kernel do what is due, and sleep until something is. Until :meth:`stop`."""
+        """Process what is due, and sleep until something is due, until :meth:`stop` is called."""
         source, clock = self._source, asyncio.get_running_loop().time
         while not self._stopping:
             live = source.live
@@ -60,7 +67,7 @@ class Pump:
                 self._writer.note()
                 await self._writer.more_written()
                 continue
-            until, turn = self._until(live), clock() + _TURN
+            until, turn = self._time_limit(live), clock() + _TURN_SECONDS
             due = kernel.next_at
             while due is not None and due <= until and clock() < turn:
                 kernel.step()
@@ -69,25 +76,25 @@ class Pump:
                     until = kernel.now
             self._writer.note()
             if due is not None and due <= until:
-                if source.anchor is None and until != _FOREVER:
-                    source.clock.hold(kernel.now, _SLACK)
+                if source.anchor is None and until != _UNLIMITED:
+                    source.clock.hold(kernel.now, _MAX_LAG)
                 await asyncio.sleep(0)
                 continue
-            timeout = _NOTHING_DUE
-            if due is not None and not self._stands(live):
+            timeout = _IDLE_TIMEOUT
+            if due is not None and not self._time_is_controlled(live):
                 timeout = source.clock.seconds_until(due)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._input.wait(), timeout)
 
-    def _stands(self, live: LiveSession) -> bool:
-        """Does virtual time go on at somebody else's word alone? It does in lockstep, and from the
-        end of a run until the coordinator lets it follow the wall clock.
+    def _time_is_controlled(self, live: LiveSession) -> bool:
+        """Return whether only the coordinator advances time: in lockstep, and from the end of a
+        virtual run until the coordinator switches to the wall clock.
         """
         return self._source.virtual and (live.in_lockstep or live.run_over)
 
-    def _until(self, live: LiveSession) -> int:
-        """How far the kernel may go by itself now."""
-        if self._stands(live):
+    def _time_limit(self, live: LiveSession) -> int:
+        """Return the simulated time up to which the kernel may process by itself now."""
+        if self._time_is_controlled(live):
             return live.kernel.now
         unbounded = self._source.virtual and not live.session.plan.speed
-        return _FOREVER if unbounded else self._source.clock.now()
+        return _UNLIMITED if unbounded else self._source.clock.now()

@@ -1,4 +1,4 @@
-"""What is said of a journal that is kept: its head, its segments, and why it cannot be read."""
+"""Records about stored journals: heads, segments, labels of sessions, and the errors of reading."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,16 @@ from trading.runtime.journal import GENESIS
 
 
 class Head(NamedTuple):
-    """How long a journal is, and its last hash."""
+    """The length of a journal, and the hash of its last entry."""
 
     length: int = 0
     hash: bytes = GENESIS
 
 
 class Label(msgspec.Struct, frozen=True):
-    """What the spec of a session says of it to whoever keeps its journals. ``run_id``: empty
-    between runs; ``opened``: wall time, ISO 8601.
+    """The part of a session's specification that readers of its journals need.
+
+    ``run_id`` is empty between runs. ``opened`` is the wall time of the opening, ISO 8601.
     """
 
     run_id: str = ""
@@ -27,8 +28,10 @@ decode_label = msgspec.json.Decoder(Label).decode
 
 
 class Needed(msgspec.Struct, frozen=True):
-    """What of a session's journals is read when its process comes back: for each journal that is
-    kept, the entries after ``after``. ``copies``: which of them are other services' own.
+    """The part of a session's journals that its process reads when it recovers from a snapshot.
+
+    ``after`` maps each stored journal to the sequence number after which entries are read.
+    ``copies`` lists those that are copies of other services' journals.
     """
 
     after: dict[str, int]
@@ -36,8 +39,10 @@ class Needed(msgspec.Struct, frozen=True):
 
 
 class Segment(NamedTuple):
-    """Entries ``first`` to ``last`` of the journal ``source``, sealed. ``head``: the hash of the
-    last, ``size``: bytes that they take; 0 where they have been dropped.
+    """A sealed segment: the entries ``first`` to ``last`` of the journal ``source``.
+
+    ``head`` is the hash of the last entry. ``size`` is the number of bytes that the entries take;
+    0 where they have been dropped.
     """
 
     source: str
@@ -48,7 +53,7 @@ class Segment(NamedTuple):
 
 
 class EntriesLost(Exception):
-    """Entries ``first`` to ``last`` of the journal ``source`` cannot be read any more."""
+    """The entries ``first`` to ``last`` of the journal ``source`` cannot be read any more."""
 
     def __init__(self, source: str, first: int, last: int, what: str) -> None:
         super().__init__(f"journal of {source}, entries {first} to {last}: {what}")
@@ -58,7 +63,7 @@ class EntriesLost(Exception):
 
 
 class EntriesDamaged(EntriesLost):
-    """What is kept of them is not what was written."""
+    """The stored entries differ from those that were written; ``why`` says how."""
 
     def __init__(self, source: str, first: int, last: int, why: str) -> None:
         super().__init__(
@@ -70,7 +75,7 @@ class EntriesDamaged(EntriesLost):
 
 
 class EntriesDropped(EntriesLost):
-    """They were dropped after JOURNAL_RETENTION, or into an archive."""
+    """The entries were dropped because of JOURNAL_RETENTION, or after they had been archived."""
 
     def __init__(self, source: str, first: int, last: int) -> None:
         super().__init__(

@@ -1,9 +1,9 @@
 """Sealed segments: the older entries of a journal as one compressed row instead of thousands.
 
-A segment keeps the bodies of consecutive entries and the hash of the last one. The hashes between
-are computed again when it is read, from the head of the segment before it, so that what is read
-has been checked. A segment whose bodies have been dropped keeps its row: whoever holds the entries
-elsewhere can still show that they are the ones that were written.
+A segment keeps the bodies of consecutive entries and the hash of the last one. When it is read,
+the hashes between are computed again from the head of the segment before it, so that everything
+that is read has been checked. A segment whose bodies have been dropped keeps its row: copies of
+the entries elsewhere can still be proved to be the ones that were written.
 """
 
 import zlib
@@ -16,8 +16,8 @@ from trading.hosting.records import EntriesDamaged, EntriesDropped, Head, Segmen
 from trading.messages.audit import JournalEntry
 from trading.runtime.journal import ChainBroken, verify
 
-#: Entries of a segment. Of a session that goes on as many stay as they are: the newest are read
-#: again and again.
+#: Entries of a segment. In a running session at least as many of the newest entries stay unsealed,
+#: since they are read often.
 SEGMENT_ENTRIES = 4096
 
 SCHEMA = """
@@ -32,27 +32,27 @@ Execute = Callable[[str, Sequence[object]], object]
 
 
 class Sql(Protocol):
-    """What the table of segments needs of a database; placeholders are question marks."""
+    """What the table of segments needs of a database. Placeholders are question marks."""
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        """All rows of a query. Raises StoreUnavailable."""
+        """Return all rows of a query. Raises StoreUnavailable."""
         ...
 
     def together(self) -> AbstractContextManager[Execute]:
-        """One transaction: everything that is executed in it, or nothing."""
+        """Run what is executed in the context as one transaction. Raises StoreUnavailable."""
         ...
 
     def unpack(self, stored: bytes) -> bytes:
-        """The body of an entry, of how the table of entries has it."""
+        """Return the body of an entry from its form in the table of entries."""
         ...
 
     def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
-        """The first ``count`` entries of a journal that are not sealed. Raises StoreUnavailable."""
+        """Return the first ``count`` unsealed entries of a journal. Raises StoreUnavailable."""
         ...
 
 
 class _Row(NamedTuple):
-    """A segment with the hash ``before`` its first entry."""
+    """A row of the table; ``before`` is the hash of the entry before the first."""
 
     first: int
     last: int
@@ -62,23 +62,27 @@ class _Row(NamedTuple):
 
 
 def pack(entries: Sequence[JournalEntry]) -> bytes:
-    """The bodies of consecutive entries, compressed; canonical JSON has no line ends in it."""
+    """Return the bodies of consecutive entries, compressed and separated by line feeds, which
+    canonical JSON does not contain.
+    """
     return zlib.compress(b"\n".join(entry.body for entry in entries), 6)
 
 
-def unpack(segment: Segment, body: bytes, before: bytes) -> list[JournalEntry]:
-    """The entries of a segment, oldest first. ``before``: the hash of the entry before the first.
-    Raises EntriesDamaged where they do not lead to the segment's head.
+def unpack(segment: Segment, compressed: bytes, before: bytes) -> list[JournalEntry]:
+    """Return the entries of a segment, oldest first, from their compressed bodies.
+
+    ``before`` is the hash of the entry before the first. Raises EntriesDamaged where the hash
+    chain does not lead to the segment's head.
     """
     try:
-        bodies = zlib.decompress(body).split(b"\n")
+        bodies = zlib.decompress(compressed).split(b"\n")
     except zlib.error as error:
         raise EntriesDamaged(segment.source, segment.first, segment.last, str(error)) from error
     entries = []
     head = before
-    for one in bodies:
-        head = sha256(head + one).digest()
-        entries.append(JournalEntry(one, head))
+    for body in bodies:
+        head = sha256(head + body).digest()
+        entries.append(JournalEntry(body, head))
     if len(entries) != segment.last - segment.first + 1 or head != segment.head:
         why = "the hash chain does not lead to the segment's head"
         raise EntriesDamaged(segment.source, segment.first, segment.last, why)
@@ -86,65 +90,71 @@ def unpack(segment: Segment, body: bytes, before: bytes) -> list[JournalEntry]:
 
 
 class SegmentTable:
-    """The table of segments of a database, beside its table of entries."""
+    """The table of segments of a database, beside its table of entries.
+
+    ``now`` returns the wall time in seconds since the Unix epoch.
+    """
 
     def __init__(self, sql: Sql, now: Callable[[], float]) -> None:
         self._sql = sql
         self._now = now
-        #: Session and source of the journal that was looked at last.
+        #: Session and source of the journal that was examined last.
         self._position = (0, "")
 
     def head(self, session: int, source: str) -> Head:
-        """Up to where a journal is sealed, and the hash there."""
-        found = self._sql.rows(
+        """Return the length of the sealed part of a journal, and the hash of its last entry."""
+        rows = self._sql.rows(
             "SELECT last, head FROM segment WHERE session=? AND source=?"
             " ORDER BY last DESC LIMIT 1",
             (session, source),
         )
-        return Head(found[0][0], bytes(found[0][1])) if found else Head()
+        return Head(rows[0][0], bytes(rows[0][1])) if rows else Head()
 
     def of(self, session: int, held: bool) -> list[Segment]:
-        """All segments of a session, in the order in which they were sealed. ``held``: only those
-        whose entries are still here.
+        """Return the segments of a session in the order in which they were sealed.
+
+        With ``held`` only those whose entries have not been dropped.
         """
-        found = self._sql.rows(
+        rows = self._sql.rows(
             "SELECT source, first, last, head, coalesce(length(body), 0) FROM segment"
             " WHERE session=? AND (? = 0 OR body IS NOT NULL) ORDER BY sealed, source, last",
             (session, int(held)),
         )
-        return [Segment(s, first, last, bytes(head), size) for s, first, last, head, size in found]
+        return [Segment(s, first, last, bytes(head), size) for s, first, last, head, size in rows]
 
     def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        """The next ``limit`` entries after ``after``, sealed or not. Raises EntriesDamaged,
-        EntriesDropped.
+        """Return the next ``limit`` entries after number ``after``, sealed or not.
+
+        Raises EntriesDamaged, EntriesDropped.
         """
-        found: list[JournalEntry] = []
-        while len(found) < limit:
-            after_found, rest = after + len(found), limit - len(found)
-            first, page = self._unsealed(session, source, after_found, rest)
+        entries: list[JournalEntry] = []
+        while len(entries) < limit:
+            position, remaining = after + len(entries), limit - len(entries)
+            first, page = self._unsealed(session, source, position, remaining)
             if page:
-                # They are the newest: after them there is nothing.
-                return found + page
-            # What was sealed meanwhile was sealed in one transaction: it is in a segment by now.
-            page = self._sealed(session, source, after_found, rest)
+                # Unsealed entries are the newest: no others follow.
+                return entries + page
+            # An entry that is not in one table is in the other, since sealing is one transaction.
+            page = self._sealed(session, source, position, remaining)
             if not page:
                 if first:
-                    raise EntriesDamaged(source, after_found + 1, first - 1, "they are missing")
+                    raise EntriesDamaged(source, position + 1, first - 1, "they are missing")
                 break
-            found += page
-        return found
+            entries += page
+        return entries
 
     def seal(self, newest: int, at_most: int) -> int:
-        """Seal up to ``at_most`` segments, one of each journal in turn: of the session ``newest``
-        the older entries where there are two segments' worth, of those before it everything.
-        Returns how many were sealed. Raises EntriesDamaged where the entries are no chain; they
-        stay.
+        """Seal up to ``at_most`` segments, one of each journal in turn, and return their number.
+
+        Of the session ``newest`` the older entries are sealed once there are enough for two
+        segments; of earlier sessions everything is. Raises EntriesDamaged where the entries are
+        not a chain; they stay unsealed.
         """
         sealed = 0
-        passed: set[tuple[int, str]] = set()
+        nothing_to_seal: set[tuple[int, str]] = set()
         while sealed < at_most:
             journal = self._next_journal(self._position) or self._next_journal((0, ""))
-            if journal is None or journal in passed:
+            if journal is None or journal in nothing_to_seal:
                 break
             self._position = journal
             count = self._to_seal(*journal, newest)
@@ -152,84 +162,84 @@ class SegmentTable:
                 self._seal(*journal, count)
                 sealed += 1
             else:
-                passed.add(journal)
+                nothing_to_seal.add(journal)
         return sealed
 
     def drop(self, session: int, source: str, until: int) -> int:
-        """Drop the bodies of all segments that end at or before ``until``. Returns their bytes."""
-        which = (session, source, until)
-        found = self._sql.rows(
-            "SELECT sum(length(body)) FROM segment WHERE session=? AND source=? AND last<=?", which
+        """Drop the bodies of all segments that end at or before ``until``; return their bytes."""
+        values = (session, source, until)
+        rows = self._sql.rows(
+            "SELECT sum(length(body)) FROM segment WHERE session=? AND source=? AND last<=?", values
         )
-        freed = int(found[0][0] or 0)
+        freed = int(rows[0][0] or 0)
         if freed:
             with self._sql.together() as execute:
                 execute(
                     "UPDATE segment SET body=NULL WHERE session=? AND source=? AND last<=?"
                     " AND body IS NOT NULL",
-                    which,
+                    values,
                 )
         return freed
 
     def _unsealed(
         self, session: int, source: str, after: int, limit: int
     ) -> tuple[int, list[JournalEntry]]:
-        """Sequence number of the first entry after ``after`` that is not sealed, 0 where there is
-        none; and, if it is the next one, it and those that follow.
+        """Return the number of the first unsealed entry after ``after``, 0 if there is none; and up
+        to ``limit`` entries from there, if it directly follows ``after``.
         """
-        found = self._sql.rows(
+        rows = self._sql.rows(
             "SELECT seq, body, hash FROM entry WHERE session=? AND source=? AND seq>? ORDER BY seq"
             " LIMIT ?",
             (session, source, after, limit),
         )
-        first = int(found[0][0]) if found else 0
+        first = int(rows[0][0]) if rows else 0
         if first != after + 1:
             return first, []
         unpack = self._sql.unpack
-        return first, [JournalEntry(unpack(body), bytes(digest)) for _, body, digest in found]
+        return first, [JournalEntry(unpack(body), bytes(digest)) for _, body, digest in rows]
 
     def _sealed(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        """Of the one segment that has the entry after ``after``; none where no segment has it."""
+        """Return entries of the segment with the entry after ``after``; none if there is none."""
         row = self._row(session, source, after)
         if row is None:
             return []
         if row.body is None:
-            dropped = self._sql.rows(
+            rows = self._sql.rows(
                 "SELECT max(last) FROM segment WHERE session=? AND source=? AND body IS NULL",
                 (session, source),
             )
-            raise EntriesDropped(source, after + 1, dropped[0][0])
+            raise EntriesDropped(source, after + 1, rows[0][0])
         segment = Segment(source, row.first, row.last, row.head, len(row.body))
         entries = unpack(segment, row.body, row.before)
         return entries[after + 1 - row.first :][:limit]
 
     def _row(self, session: int, source: str, after: int) -> _Row | None:
-        found = self._sql.rows(
+        rows = self._sql.rows(
             "SELECT first, last, head, body FROM segment WHERE session=? AND source=? AND last>?"
             " ORDER BY last LIMIT 1",
             (session, source, after),
         )
-        if not found:
+        if not rows:
             return None
-        first, last, head, body = found[0]
+        first, last, head, body = rows[0]
         if first > after + 1:
             raise EntriesDamaged(source, after + 1, first - 1, "they are missing")
-        before = self._sql.rows(
+        previous = self._sql.rows(
             "SELECT head FROM segment WHERE session=? AND source=? AND last=?",
             (session, source, first - 1),
         )
-        if first > 1 and not before:
+        if first > 1 and not previous:
             raise EntriesDamaged(source, first, last, "the segment before it is missing")
-        start = bytes(before[0][0]) if before else Head().hash
+        start = bytes(previous[0][0]) if previous else Head().hash
         return _Row(first, last, bytes(head), None if body is None else bytes(body), start)
 
     def _next_journal(self, position: tuple[int, str]) -> tuple[int, str] | None:
-        found = self._sql.rows(
+        rows = self._sql.rows(
             "SELECT session, source FROM entry WHERE (session, source) > (?, ?)"
             " ORDER BY session, source LIMIT 1",
             position,
         )
-        return (found[0][0], found[0][1]) if found else None
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def _to_seal(self, session: int, source: str, newest: int) -> int:
         bounds = self._sql.rows(

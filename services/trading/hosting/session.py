@@ -1,7 +1,8 @@
-"""A session: from one opening of the ecosystem to the next, with journals of its own.
+"""The specification of a session: one period of the ecosystem with journals of its own.
 
-Every scenario run is a session that opens with the plan's prices, seed and balances; between runs
-the ecosystem simply trades.
+Every scenario run is a session that opens with the plan's prices, seed and balances. Between runs
+there is a session in which the ecosystem simply trades. The store keeps the specification, so that
+a process can open the same session again.
 """
 
 import msgspec
@@ -12,14 +13,20 @@ from trading.topology import SERVICES, service_of
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """``run_id``: empty between runs. ``opened``: wall time, ISO 8601, for people. ``key``: what
-    all services call this session, and ``anchor`` its clock, where each is a process of its own
-    and time goes by the wall clock. ``journal``: identity in the first entry of every journal,
-    where the plan does not say everything that it is made of. ``platform_cuts``: partitions are
-    played by the platform's network, too, so that a probe tries a real connection instead of
-    believing in the partition. ``heads``: where time goes on by the wall clock after a virtual
-    run, how long everybody's journal was then. ``participants``: the instances of services that
-    are processes of their own and take part in a virtual run; empty: one of each service.
+    """What all processes need to know to open the same session.
+
+    ``plan`` is the compiled scenario, or the plan between runs. ``run_id`` is empty between runs.
+    ``opened`` is the wall time of the opening, ISO 8601, for display only.
+
+    Where services are processes of their own, ``key`` identifies the session among them, and
+    ``anchor`` is the clock that they share while time follows the wall clock. ``heads`` holds the
+    length of every service's journal where time follows the wall clock after a virtual run.
+    ``participants`` are the instances that take part in a virtual run; empty means one instance
+    of each service.
+
+    ``journal`` is the identity in the first entry of every journal, where the plan alone does not
+    determine it. With ``platform_cuts`` partitions are also applied by the platform's network, so
+    that probes open real connections instead of relying on the simulated partition.
     """
 
     plan: RunPlan
@@ -34,18 +41,19 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def virtual(self) -> bool:
-        """Does simulated time wait for everybody, as long as the run goes?"""
+        """Whether simulated time waits for all participants during the run."""
         return bool(self.run_id) and self.plan.clock_mode is ClockMode.VIRTUAL
 
     @property
     def instances(self) -> dict[str, str]:
-        """By name of a participant of a virtual run: its service."""
+        """The service of each participant of a virtual run, by the participant's name."""
         return {name: service_of(name) for name in self.participants or SERVICES}
 
     @property
     def journal_id(self) -> str:
-        """What the first entry of every journal names: derived from plan and seed, so that the
-        same run has the same journals in every runtime.
+        """The identity in the first entry of every journal.
+
+        It is derived from plan and seed, so that the same run has the same journals everywhere.
         """
         return self.journal or self.plan.journal_id
 

@@ -1,4 +1,4 @@
-"""How a process comes to a session: a new one, or the newest that its store has."""
+"""Opens new sessions of a process, and recovers the newest session that its store has."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,20 +14,26 @@ from trading.runtime.network import Network
 
 log = logging.getLogger(__name__)
 
+#: Builds the components of a session, in their order on the kernel.
 Make = Callable[[Session], Sequence[Component]]
 
 
 class Projection(Protocol):
-    """Something that an API keeps by listening to messages: part of every snapshot."""
+    """A view of the message flow that an API keeps; it is part of every snapshot."""
 
-    def taps(self) -> dict[type[Message], Callable[[Any, int], None]]: ...
+    def taps(self) -> dict[type[Message], Callable[[Any, int], None]]:
+        """Return by message type the function that gets each message and its simulated time."""
+        ...
 
 
 class SessionFactory:
-    """Makes the sessions of a process. ``make``, ``projections``, ``auditor``, ``alone`` and
-    ``network`` are those of :class:`~trading.hosting.host.Host`. ``heads``: the second place where
-    the journals' heads are, None: there is none. ``accept_loss``: go on though entries that were
-    acknowledged are lost; ``losses`` then has them.
+    """Opens and recovers the sessions of a process.
+
+    ``make``, ``projections``, ``published``, ``auditor``, ``network`` and ``snapshot_key`` are
+    those of :class:`~trading.hosting.host.Host`. ``alone`` says that the other components run in
+    other processes. ``heads`` is the file beside the store that records the heads of the journals;
+    None if there is none. With ``accept_loss`` a session is continued although acknowledged
+    entries are lost; ``losses`` then holds them.
     """
 
     def __init__(
@@ -57,17 +63,22 @@ class SessionFactory:
         self._accept_loss = accept_loss
 
     def fresh(self, session: Session, spec: bytes) -> LiveSession:
-        """Open a session with fresh components and journals. Raises StoreUnavailable."""
+        """Open ``session`` with fresh components and journals; ``spec`` is its encoded form.
+
+        Raises StoreUnavailable.
+        """
         number = self._store.open_session(spec)
         if self.heads is not None:
             self.heads.begin(self._store, number, {})
-        live = self._prepared(session, number)
+        live = self._build(session, number)
         live.begin()
         return live
 
     def newest(self) -> LiveSession | None:
-        """Recover the newest session; None: there is none, or none that can be gone on with now
-        that its loss is accepted. Raises CannotRecover, StoreUnavailable.
+        """Recover the newest session.
+
+        Returns None if there is none, or if it cannot be continued and its loss is accepted. Raises
+        CannotRecover, StoreUnavailable.
         """
         self.losses = self.heads.losses(self._store) if self.heads is not None else []
         if self.losses and not self._accept_loss:
@@ -83,7 +94,7 @@ class SessionFactory:
         if newest is None:
             return None
         try:
-            live = self._recovered(*newest)
+            live = self._recover(*newest)
         except CannotRecover as error:
             if not self._accept_loss:
                 raise
@@ -94,13 +105,13 @@ class SessionFactory:
             self.heads.begin(self._store, live.number, live.durable_heads())
         return live
 
-    def _prepared(self, session: Session, number: int) -> LiveSession:
+    def _build(self, session: Session, number: int) -> LiveSession:
         return LiveSession(
             session,
             number,
             self._store,
             self._make(session),
-            {name: make(session) for name, make in self._projections.items()},
+            {name: build(session) for name, build in self._projections.items()},
             self.published,
             snapshot_key=self._snapshot_key,
             auditor=self._auditor,
@@ -108,14 +119,14 @@ class SessionFactory:
             network=self._network(session),
         )
 
-    def _recovered(self, number: int, spec: bytes) -> LiveSession:
+    def _recover(self, number: int, spec: bytes) -> LiveSession:
         try:
-            live = self._prepared(decode_session(spec), number)
+            live = self._build(decode_session(spec), number)
             live.recover()
         except (CannotRecover, StoreUnavailable):
             raise
         except Exception as error:
-            # Damaged bytes may look like anything.
+            # Damaged bytes may raise any error.
             log.debug("session %d cannot be read", number, exc_info=True)
             raise CannotRecover(
                 f"session {number} cannot be read ({type(error).__name__}: {error}): its journals"

@@ -1,8 +1,9 @@
-"""Snapshots: the whole state of a process's components as bytes, and back.
+"""Snapshots: the state of a process's components as bytes.
 
-A snapshot only shortens the replay: whoever reads it compares its heads with the journals', and
-one that cannot be used is left aside for a replay from the start. Nobody who can only write to the
-database can make one: it is authenticated by a key that is kept elsewhere.
+A snapshot only shortens the replay: its heads are compared with those of the journals, and one
+that cannot be used is ignored in favour of a replay from the start. Snapshots are pickled, so
+unpickling is restricted to the classes that make up state. They are also authenticated with a key
+that is not in the database, so that write access to the database is not enough to forge one.
 """
 
 import builtins
@@ -20,8 +21,8 @@ import msgspec
 from trading.hosting.records import Head
 from trading.topology import SERVICES
 
-#: Bytes of the code in front of an authenticated snapshot.
-_CODE = 32
+#: Length of the authentication code in front of a snapshot, bytes.
+_CODE_BYTES = 32
 _BUILTINS = frozenset({"set", "frozenset", "bytearray", "complex", "range", "slice"})
 _STANDARD = frozenset(
     {
@@ -33,13 +34,13 @@ _STANDARD = frozenset(
         ("decimal", "Decimal"),
     }
 )
-#: Components do no I/O, whichever of their functions is called.
+#: Packages whose functions a snapshot may contain: components do no I/O.
 _COMPONENTS = (
     *(f"trading.{name.replace('-', '_')}" for name in SERVICES),
     "trading.runtime.faults",
     "trading.runtime.network",
 )
-#: Whose objects are state: components, what they are made of, and what APIs keep of messages.
+#: Packages whose objects are state: components, their parts, and the projections of APIs.
 _STATE = (
     *_COMPONENTS,
     "trading.api.exchange.history",
@@ -57,68 +58,76 @@ _STATE = (
 
 
 class SnapshotUnusable(ValueError):
-    """Made by another version, or damaged."""
+    """The snapshot is damaged, was made by another version, or has a wrong authentication code."""
 
 
 def dump(state: dict[str, Any]) -> bytes:
+    """Return ``state``, with the version of this package, as bytes."""
     return pickle.dumps({"version": version("trading-ecosystem"), "state": state}, protocol=5)
 
 
 def load(blob: bytes) -> dict[str, Any]:
-    """The reverse of :func:`dump`; makes nothing but what state consists of. Raises
-    SnapshotUnusable.
+    """Return the state that :func:`dump` was given.
+
+    Only classes that make up state are instantiated. Raises SnapshotUnusable.
     """
     try:
-        found = _Unpickler(io.BytesIO(blob)).load()
+        content = _Unpickler(io.BytesIO(blob)).load()
     except Exception as error:
         raise SnapshotUnusable(f"{type(error).__name__}: {error}") from error
-    if not isinstance(found, dict) or found.get("version") != version("trading-ecosystem"):
+    if not isinstance(content, dict) or content.get("version") != version("trading-ecosystem"):
         raise SnapshotUnusable("made by another version")
-    state: dict[str, Any] = found["state"]
+    state: dict[str, Any] = content["state"]
     return state
 
 
 def authenticate(blob: bytes, key: bytes, session: int, heads: Mapping[str, Head]) -> bytes:
-    """Put in front of a snapshot what proves that it belongs to the ``session`` and ``heads``."""
+    """Return ``blob`` behind a code that proves that it belongs to ``session`` and ``heads``."""
     return _code(blob, key, session, heads) + blob
 
 
 def verified(authenticated: bytes, key: bytes, session: int, heads: Mapping[str, Head]) -> bytes:
-    """Return the snapshot that :func:`authenticate` was given. Raises SnapshotUnusable where
-    another key, session or heads made it.
+    """Return the snapshot that :func:`authenticate` was given.
+
+    Raises SnapshotUnusable where it was made with another key, session or heads.
     """
-    code, blob = authenticated[:_CODE], authenticated[_CODE:]
+    code, blob = authenticated[:_CODE_BYTES], authenticated[_CODE_BYTES:]
     if not hmac.compare_digest(code, _code(blob, key, session, heads)):
         raise SnapshotUnusable("made with another SNAPSHOT_KEY, or changed")
     return blob
 
 
 def _code(blob: bytes, key: bytes, session: int, heads: Mapping[str, Head]) -> bytes:
-    of = {name: [head.length, head.hash.hex()] for name, head in heads.items()}
-    context = msgspec.json.encode([session, of], order="deterministic")
+    encoded_heads = {name: [head.length, head.hash.hex()] for name, head in heads.items()}
+    context = msgspec.json.encode([session, encoded_heads], order="deterministic")
     code = hmac.new(key, len(context).to_bytes(8, "big") + context, hashlib.sha256)
     code.update(blob)
     return code.digest()
 
 
 def _method(owner: Any, name: str) -> Any:
-    """What pickle rebuilds bound methods with: nothing else can be dug out of an object."""
-    found = None if name.startswith("__") else getattr(owner, name)
-    if not isinstance(found, MethodType) or found.__self__ is not owner or isinstance(owner, type):
+    """Return the method ``name`` of ``owner``, as pickle does; refuse all other attributes."""
+    attribute = None if name.startswith("__") else getattr(owner, name)
+    if (
+        not isinstance(attribute, MethodType)
+        or attribute.__self__ is not owner
+        or isinstance(owner, type)
+    ):
         raise pickle.UnpicklingError(f"{name} is no method of a part of a snapshot")
-    return found
+    return attribute
 
 
 def _struct(kind: Any, values: dict[str, Any]) -> Any:
-    """What msgspec rebuilds structs with."""
+    """Build a struct from its fields, as msgspec does; refuse all other classes."""
     if not isinstance(kind, type) or not issubclass(kind, msgspec.Struct):
         raise pickle.UnpicklingError(f"{kind} is no struct")
     return kind(**values)
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows classes of state, functions of components, and plain containers by their names; what
-    a module has merely imported is not its own.
+    """Accepts classes of state, functions of components, and plain containers.
+
+    They are only accepted under the module that defines them, not where they are imported.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -128,10 +137,10 @@ class _Unpickler(pickle.Unpickler):
         if plain or (module, name) in _STANDARD:
             return super().find_class(module, name)
         if "." not in name and _is_in(module, _STATE):
-            found = super().find_class(module, name)
+            value = super().find_class(module, name)
             kind = (type, FunctionType) if _is_in(module, _COMPONENTS) else type
-            if isinstance(found, kind) and found.__module__ == module:
-                return found
+            if isinstance(value, kind) and value.__module__ == module:
+                return value
         raise pickle.UnpicklingError(f"{module}.{name} is not part of a snapshot")
 
 

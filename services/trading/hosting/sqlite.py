@@ -1,4 +1,7 @@
-"""Journals in one SQLite file, in write-ahead mode: a write is on the disk when it returns."""
+"""A store of journals in one SQLite file, in write-ahead mode.
+
+What was written is on the disk when :meth:`SqliteStore.write` returns.
+"""
 
 import fcntl
 import json
@@ -17,8 +20,8 @@ from trading.hosting.segments import Execute, SegmentTable
 from trading.hosting.store import Head, Segment, Snapshot, StoreTaken, StoreUnavailable, Written
 from trading.messages.audit import JournalEntry
 
-#: Entries above this many bytes are compressed.
-_LONG = 400
+#: Bodies of more than so many bytes are stored compressed.
+_COMPRESS_ABOVE = 400
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS session (
@@ -39,9 +42,11 @@ CREATE TABLE IF NOT EXISTS document (
 
 
 class SqliteStore:
-    """``path``: the file, made if it is not there, readable by its owner only. One process at a
-    time: StoreTaken while another one has it. StoreUnavailable where the file cannot be opened, or
-    is none of SQLite's.
+    """Keeps journals in the file ``path``, and implements :class:`.store.JournalStore`.
+
+    The file is created if it does not exist, readable by its owner only. One process at a time
+    can use it. Raises StoreTaken while another process does, and StoreUnavailable where the file
+    cannot be opened or is not an SQLite database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,33 +54,35 @@ class SqliteStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600, exist_ok=True)
-            self._mine = _claim(path.with_name(path.name + ".lock"))
+            self._lock_descriptor = _lock_file(path.with_name(path.name + ".lock"))
         except OSError as error:
             raise StoreUnavailable(f"{error.filename}: {error.strerror}") from error
         self._writing = Lock()
         self._reading = Lock()
         self._sealing = Lock()
         self._closed = False
-        with _translated():
+        with _errors_translated():
             self._writer = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute("PRAGMA synchronous=FULL")
             self._writer.executescript(_SCHEMA)
             self._writer.executescript(SEGMENTS.format(integer="INTEGER", bytes="BLOB"))
             self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            # Nobody who reads waits for what is being sealed.
-            self._beside = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            # A connection of its own: readers must not wait while segments are sealed.
+            self._sealing_reader = sqlite3.connect(
+                path, check_same_thread=False, isolation_level=None
+            )
         self._segments = SegmentTable(self, time.time)
-        self._sealer = SegmentTable(_Beside(self, self._beside), time.time)
+        self._sealer = SegmentTable(_ReadConnection(self, self._sealing_reader), time.time)
 
     def open_session(self, spec: bytes) -> int:
-        with _translated(), self._writing:
+        with _errors_translated(), self._writing:
             added = self._writer.execute("INSERT INTO session (spec) VALUES (?)", (spec,))
         return int(added.lastrowid or 0)
 
     def newest_session(self) -> tuple[int, bytes] | None:
-        found = self.rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
-        return (found[0][0], found[0][1]) if found else None
+        rows = self.rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def sessions(self) -> list[tuple[int, bytes]]:
         return [(n, spec) for n, spec in self.rows("SELECT number, spec FROM session ORDER BY 1")]
@@ -83,10 +90,10 @@ class SqliteStore:
     def write(
         self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
     ) -> None:
-        with _translated(), self._writing, _transaction(self._writer) as db:
+        with _errors_translated(), self._writing, _transaction(self._writer) as db:
             db.executemany(
                 "INSERT INTO entry VALUES (?, ?, ?, ?, ?)",
-                [(session, e.source, e.seq, _packed(e.body), e.hash) for e in entries],
+                [(session, e.source, e.seq, _compressed(e.body), e.hash) for e in entries],
             )
             if snapshot is not None:
                 heads = json.dumps({n: [h.length, h.hash.hex()] for n, h in snapshot.heads.items()})
@@ -96,11 +103,11 @@ class SqliteStore:
                 )
 
     def head(self, session: int, source: str) -> Head:
-        found = self.rows(
+        rows = self.rows(
             "SELECT seq, hash FROM entry WHERE session=? AND source=? ORDER BY seq DESC LIMIT 1",
             (session, source),
         )
-        return Head(*found[0]) if found else self._segments.head(session, source)
+        return Head(*rows[0]) if rows else self._segments.head(session, source)
 
     def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
         return self._segments.read(session, source, after, limit)
@@ -117,14 +124,14 @@ class SqliteStore:
             return 0 if self._closed else self._segments.drop(session, source, until)
 
     def snapshot(self, session: int) -> Snapshot | None:
-        found = self.rows("SELECT heads, blob FROM snapshot WHERE session=?", (session,))
-        if not found:
+        rows = self.rows("SELECT heads, blob FROM snapshot WHERE session=?", (session,))
+        if not rows:
             return None
-        heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(found[0][0]).items()}
-        return Snapshot(heads, found[0][1])
+        heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(rows[0][0]).items()}
+        return Snapshot(heads, rows[0][1])
 
     def put(self, kind: str, name: str, body: bytes) -> None:
-        with _translated(), self._writing:
+        with _errors_translated(), self._writing:
             self._writer.execute(
                 "INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, name, body)
             )
@@ -139,36 +146,36 @@ class SqliteStore:
         )
 
     def close(self) -> None:
-        """Ends after what is being sealed."""
+        """Close the file, after sealing has ended."""
         with self._sealing:
             self._closed = True
-        self._beside.close()
+        self._sealing_reader.close()
         self._reader.close()
         self._writer.close()
-        os.close(self._mine)
+        os.close(self._lock_descriptor)
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        """All rows of a query. Raises StoreUnavailable."""
-        with _translated(), self._reading:
+        """Return all rows of a query. Raises StoreUnavailable."""
+        with _errors_translated(), self._reading:
             return self._reader.execute(query, values).fetchall()
 
     @contextmanager
     def together(self) -> Iterator[Execute]:
-        """One transaction. Raises StoreUnavailable."""
-        with _translated(), self._writing, _transaction(self._writer) as db:
+        """Run what is executed in the context as one transaction. Raises StoreUnavailable."""
+        with _errors_translated(), self._writing, _transaction(self._writer) as db:
             yield db.execute
 
     def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
-        """The first ``count`` entries of a journal that are not sealed. Raises StoreUnavailable."""
-        return _Beside(self, self._reader).oldest(session, source, count)
+        """Return the first ``count`` unsealed entries of a journal. Raises StoreUnavailable."""
+        return _ReadConnection(self, self._reader).oldest(session, source, count)
 
     def unpack(self, stored: bytes) -> bytes:
-        """The body of an entry, of how the table of entries has it."""
+        """Return the body of an entry from its form in the table of entries."""
         return zlib.decompress(stored) if stored[:1] == b"x" else stored
 
 
-class _Beside:
-    """The store with a connection of its own for reading. For one thread at a time."""
+class _ReadConnection:
+    """Reads ``store`` over a connection of its own. Only one thread at a time may use it."""
 
     def __init__(self, store: SqliteStore, reader: sqlite3.Connection) -> None:
         self._reader = reader
@@ -176,39 +183,43 @@ class _Beside:
         self.unpack = store.unpack
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        """All rows of a query. Raises StoreUnavailable."""
-        with _translated():
+        """Return all rows of a query. Raises StoreUnavailable."""
+        with _errors_translated():
             return self._reader.execute(query, values).fetchall()
 
     def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
-        """The first ``count`` entries of a journal that are not sealed. Raises StoreUnavailable."""
-        # As one row: between two rows a busy thread may take the interpreter for milliseconds.
-        found = self.rows(
+        """Return the first ``count`` unsealed entries of a journal. Raises StoreUnavailable."""
+        # All in one row: between two rows, another thread may hold the interpreter's lock for
+        # milliseconds.
+        rows = self.rows(
             "SELECT group_concat(hex(body), ' '), group_concat(hex(hash), ' ') FROM (SELECT body,"
             " hash FROM entry WHERE session=? AND source=? ORDER BY seq LIMIT ?)",
             (session, source, count),
         )
-        bodies, hashes = (map(bytes.fromhex, column.split(" ")) for column in found[0])
+        bodies, hashes = (map(bytes.fromhex, column.split(" ")) for column in rows[0])
         return [
             JournalEntry(self.unpack(body), digest)
             for body, digest in zip(bodies, hashes, strict=True)
         ]
 
 
-def _claim(path: Path) -> int:
-    """A lock that ends with the process, however that ends."""
-    opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _lock_file(path: Path) -> int:
+    """Lock the file and return its descriptor; the lock ends with the process in any case."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(opened)
+        os.close(descriptor)
         raise StoreTaken(f"{path}: another process has it") from error
-    return opened
+    return descriptor
 
 
-def _packed(body: bytes) -> bytes:
-    """Long entries compressed; JSON never begins with zlib's first byte."""
-    return zlib.compress(body, 1) if len(body) > _LONG else body
+def _compressed(body: bytes) -> bytes:
+    """Return the form of a body in the table of entries: compressed if it is long.
+
+    JSON never begins with the first byte of zlib's format, so that the two can be told apart.
+    """
+    return zlib.compress(body, 1) if len(body) > _COMPRESS_ABOVE else body
 
 
 @contextmanager
@@ -223,7 +234,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _errors_translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

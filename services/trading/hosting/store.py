@@ -1,4 +1,7 @@
-"""What keeps journals: the interface of its backends, and the one in memory."""
+"""The interface of the stores that keep journals, and a store in memory.
+
+The stores on a disk are in :mod:`trading.hosting.sqlite` and :mod:`trading.hosting.postgres`.
+"""
 
 from collections.abc import Mapping, Sequence
 from threading import RLock
@@ -32,7 +35,7 @@ __all__ = [
 
 
 class Written(NamedTuple):
-    """One entry on its way to the store."""
+    """An entry of the journal ``source`` that is to be written: its number, body and hash."""
 
     source: str
     seq: int
@@ -41,8 +44,10 @@ class Written(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """``heads``: the journals' when the snapshot was taken, by component. ``needed``: what whoever
-    goes on from it reads of the journals; it is not kept with it.
+    """The state of a process's components as bytes.
+
+    ``heads`` holds the heads of the journals at the time of the snapshot, by component. ``needed``
+    says which entries a process that recovers from it will read; it is stored separately.
     """
 
     heads: Mapping[str, Head]
@@ -51,80 +56,96 @@ class Snapshot(NamedTuple):
 
 
 class StoreUnavailable(Exception):
-    """The backend cannot be reached; nothing was written, and trying again makes sense."""
+    """The store cannot be reached. Nothing was written, and a later attempt may succeed."""
 
 
 class StoreTaken(StoreUnavailable):
-    """Another process keeps its journal there."""
+    """Another process uses the store."""
 
 
 class JournalStore(Protocol):
-    """Journals by session and component. Every method may block and is called from any thread;
-    ``write`` is durable when it returns. All raise StoreUnavailable.
+    """Keeps journals by session and component, with snapshots and documents.
 
-    The older entries of a journal are kept in sealed segments, which are read as if they were not;
-    the bodies of the oldest may have been dropped.
+    Every method may block, may be called from any thread, and may raise StoreUnavailable.
+    What was written is durable when :meth:`write` returns.
+
+    The older entries of a journal are in sealed segments; :meth:`read` returns them like any
+    others. The bodies of the oldest segments may have been dropped.
     """
 
     def open_session(self, spec: bytes) -> int:
-        """Begin a session with fresh journals; its number."""
+        """Begin a session with empty journals and return its number. ``spec`` describes it."""
         ...
 
-    def newest_session(self) -> tuple[int, bytes] | None: ...
+    def newest_session(self) -> tuple[int, bytes] | None:
+        """Return number and spec of the newest session; None if there is none."""
+        ...
 
     def sessions(self) -> list[tuple[int, bytes]]:
-        """All of them, oldest first."""
+        """Return number and spec of all sessions, oldest first."""
         ...
 
     def write(
         self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
     ) -> None:
-        """All of it, or nothing."""
+        """Write entries and snapshot in one transaction; a newer snapshot replaces the older."""
         ...
 
-    def head(self, session: int, source: str) -> Head: ...
+    def head(self, session: int, source: str) -> Head:
+        """Return the length and last hash of a journal; those of an empty one if there is none."""
+        ...
 
     def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        """The next ``limit`` entries after ``after``, fewer only at the journal's end. Raises
-        EntriesDamaged, EntriesDropped.
+        """Return the next ``limit`` entries after number ``after``, fewer only at the end.
+
+        Raises EntriesDamaged, EntriesDropped.
         """
         ...
 
     def seal(self, newest: int, at_most: int = 1) -> int:
-        """Seal up to ``at_most`` segments: see :meth:`.segments.SegmentTable.seal`."""
+        """Seal up to ``at_most`` segments, as :meth:`.segments.SegmentTable.seal` describes."""
         ...
 
     def segments(self, session: int, *, held: bool = False) -> list[Segment]:
-        """All segments of a session, in the order in which they were sealed; or those whose
-        entries are still here.
+        """Return the segments of a session in the order in which they were sealed.
+
+        With ``held`` only those whose entries have not been dropped.
         """
         ...
 
     def drop(self, session: int, source: str, until: int) -> int:
         """Drop the bodies of all segments that end at or before ``until``; their heads stay.
-        Returns the bytes that are free now.
+
+        Returns the number of bytes that became free.
         """
         ...
 
-    def snapshot(self, session: int) -> Snapshot | None: ...
+    def snapshot(self, session: int) -> Snapshot | None:
+        """Return the snapshot of a session; None if there is none."""
+        ...
 
     def put(self, kind: str, name: str, body: bytes) -> None:
-        """Keep a document; one of that kind and name is replaced."""
+        """Store a document, in the place of the one with the same kind and name, if any."""
         ...
 
     def document(self, kind: str, name: str) -> bytes | None:
-        """The document of that kind and name; None where there is none."""
+        """Return the document of that kind and name; None if there is none."""
         ...
 
     def documents(self, kind: str) -> dict[str, bytes]:
-        """All documents of a kind by name."""
+        """Return all documents of a kind by name."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the store's files or connections. No method may be called afterwards."""
+        ...
 
 
 class MemoryStore:
-    """Durable for as long as the process lives: for tests and for trying things out."""
+    """Keeps journals in memory, until the process ends: for tests and first trials.
+
+    It implements :class:`JournalStore`, where the methods are described.
+    """
 
     def __init__(self) -> None:
         self._specs: list[bytes] = []
@@ -156,22 +177,22 @@ class MemoryStore:
 
     def head(self, session: int, source: str) -> Head:
         with self._lock:
-            sealed = self._sealed_to(session, source)
+            sealed = self._sealed_head(session, source)
             entries = self._entries.get((session, source))
             return Head(sealed.length + len(entries), entries[-1].hash) if entries else sealed
 
     def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        found: list[JournalEntry] = []
+        result: list[JournalEntry] = []
         with self._lock:
             for index, segment in enumerate(self._sealed.get((session, source), ())):
-                start = after + len(found)
-                if segment.last > start and len(found) < limit:
-                    entries = self._unsealed(session, source, index, start)
-                    found += entries[start + 1 - segment.first :][: limit - len(found)]
-            open_after = self._sealed_to(session, source).length
-            start = max(after + len(found) - open_after, 0)
+                start = after + len(result)
+                if segment.last > start and len(result) < limit:
+                    entries = self._opened_segment(session, source, index, start)
+                    result += entries[start + 1 - segment.first :][: limit - len(result)]
+            open_after = self._sealed_head(session, source).length
+            start = max(after + len(result) - open_after, 0)
             entries = self._entries.get((session, source), [])
-            return found + entries[start : start + limit - len(found)]
+            return result + entries[start : start + limit - len(result)]
 
     def seal(self, newest: int, at_most: int = 1) -> int:
         sealed = 0
@@ -180,7 +201,7 @@ class MemoryStore:
                 least = 2 * SEGMENT_ENTRIES if session >= newest else 1
                 while sealed < at_most and len(entries) >= least:
                     older = entries[:SEGMENT_ENTRIES]
-                    before, body = self._sealed_to(session, source).length, pack(older)
+                    before, body = self._sealed_head(session, source).length, pack(older)
                     last = before + len(older)
                     segment = Segment(source, before + 1, last, older[-1].hash, len(body))
                     self._sealed.setdefault((session, source), []).append(segment)
@@ -191,8 +212,8 @@ class MemoryStore:
 
     def segments(self, session: int, *, held: bool = False) -> list[Segment]:
         with self._lock:
-            found = [f for (n, _), f in self._sealed.items() if n == session]
-        return [s for sealed in found for s in sealed if s.size or not held]
+            sealed_segments = [f for (n, _), f in self._sealed.items() if n == session]
+        return [s for sealed in sealed_segments for s in sealed if s.size or not held]
 
     def drop(self, session: int, source: str, until: int) -> int:
         freed = 0
@@ -220,11 +241,13 @@ class MemoryStore:
     def close(self) -> None:
         return
 
-    def _sealed_to(self, session: int, source: str) -> Head:
+    def _sealed_head(self, session: int, source: str) -> Head:
         sealed = self._sealed.get((session, source))
         return Head(sealed[-1].last, sealed[-1].head) if sealed else Head()
 
-    def _unsealed(self, session: int, source: str, index: int, after: int) -> list[JournalEntry]:
+    def _opened_segment(
+        self, session: int, source: str, index: int, after: int
+    ) -> list[JournalEntry]:
         segments = self._sealed[session, source]
         body = self._bodies[session, source][index]
         if body is None:

@@ -1,9 +1,9 @@
-"""What a service has sent to others in virtual time, until the receiver cannot lose it any more.
+"""Messages from one service to another in virtual time, kept until the receiver cannot lose them.
 
 The messages from one service to another in one session are a numbered stream. Since a service's
-decisions follow from what it received, it gives the same messages the same numbers again when it
-comes back from its journal. A receiver that comes back says up to when it has come back; it gets
-everything again that arrives later.
+decisions follow from what it received, a service that recovers gives the same messages the same
+numbers again. A receiver that recovers says up to which time it has recovered, and gets everything
+again that arrives later.
 """
 
 from collections import deque
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 
 class Frame(NamedTuple):
-    """One message on its way: sent at ``sent_at``, to arrive at ``arrival`` (microseconds of
-    simulated time) at the component ``to``.
+    """A message to the component ``to``, sent at ``sent_at`` and due at ``arrival``, both in
+    simulated microseconds.
     """
 
     sent_at: int
@@ -24,9 +24,11 @@ class Frame(NamedTuple):
 
 
 class Stream:
-    """The messages to one other service. ``last``: number of the newest, 0 before the first.
-    ``released``: number of the last that may be sent; those behind it follow from something that
-    could be lost still. ``forgotten_until``: latest arrival of those that are no longer kept.
+    """The messages to one other service.
+
+    ``last`` is the number of the newest message, 0 before the first. ``released`` is the number of
+    the last that may be sent; later ones follow from something that could still be lost.
+    ``forgotten_until`` is the latest arrival among the messages that are no longer kept.
     """
 
     def __init__(self) -> None:
@@ -37,26 +39,26 @@ class Stream:
 
     @property
     def first_kept(self) -> int:
-        """Number of the oldest message that is kept; ``last + 1`` when none is."""
+        """The number of the oldest message that is kept; ``last + 1`` if none is."""
         return self.last - len(self._kept) + 1
 
     def put(self, frame: Frame) -> None:
-        """Add a message to the end."""
+        """Append a message to the stream."""
         self.last += 1
         self._kept.append(frame)
 
     def release(self) -> None:
-        """Let everything so far be sent."""
+        """Allow all messages so far to be sent."""
         self.released = self.last
 
     def after(self, number: int) -> Iterator[Frame]:
-        """The kept messages with a number above ``number``, oldest first."""
+        """Yield the kept messages with numbers above ``number``, oldest first."""
         return islice(self._kept, max(0, number + 1 - self.first_kept), None)
 
     def forget(self, durable_until: int) -> None:
-        """Drop what arrived up to a time at which the receiver's journal is durable. A message
-        that arrives late keeps those behind it.
+        """Drop the messages that arrive at or before ``durable_until``, the time up to which the
+        receiver's journal is durable. A message that arrives later keeps all messages after it.
         """
-        kept = self._kept
-        while kept and kept[0].arrival <= durable_until:
-            self.forgotten_until = max(self.forgotten_until, kept.popleft().arrival)
+        frames = self._kept
+        while frames and frames[0].arrival <= durable_until:
+            self.forgotten_until = max(self.forgotten_until, frames.popleft().arrival)

@@ -1,7 +1,7 @@
-"""Writes what a host has decided, group by group, and tells those who wait for it.
+"""Writes what a host has decided, in groups, and then publishes it and wakes those who wait.
 
-In virtual time what follows from a journal can be computed again: there it is written behind, a
-little later, unless somebody waits for it.
+In virtual time, what follows from a journal can be computed again. There entries are written with a
+short delay, unless somebody waits for them.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ log = logging.getLogger(__name__)
 
 #: Journal entries between two snapshots.
 SNAPSHOT_EVERY = 100_000
-#: In virtual time: wall seconds for which entries gather that nobody waits for.
+#: In virtual time: wall seconds for which entries gather while nobody waits for them.
 WRITE_BEHIND = 0.2
-#: Wall seconds until the next attempt to write, at first and at the longest.
-_SOONEST, _LATEST = 0.2, 5.0
-#: Wall seconds without a write after which it is tried whether the store takes anything.
+#: Wall seconds until the next attempt to write: the first delay, and the longest.
+_RETRY_DELAY, _MAX_RETRY_DELAY = 0.2, 5.0
+#: Wall seconds without a write after which the writer checks that the store accepts writes.
 PROBE_EVERY = 3.0
-#: Kind and name of the document that is written then.
+#: Kind and name of the document that this check writes.
 _PROBE = ("probe", "writable")
-#: At the end: wall seconds between two attempts beyond which it gives up.
-_PATIENCE = 1.0
+#: While stopping: the writer gives up when the delay between two attempts exceeds this.
+_MAX_STOP_RETRY_DELAY = 1.0
 
 Listener = Callable[[Sequence[Published]], None]
 Sender = Callable[[Sequence[Outward]], None]
 
 
-class _Source(Protocol):
-    """What is written: a host's session."""
+class _Host(Protocol):
+    """What the writer needs of a host."""
 
     @property
     def live(self) -> LiveSession: ...
@@ -45,17 +45,21 @@ class _Source(Protocol):
 
 
 class Writer:
-    """``listeners`` get what was published once it is durable; ``sender``, where there is one, what
-    is for other processes; ``wrote`` is told of each write: session, entries, snapshot; ``heads``,
-    where there is one, notes how long the journals are by then.
-    ``durable_until``: simulated time up to which everything is durable.
-    ``unavailable``: why nothing can be written now; empty: it can. ``in_flight``: entries that are
-    being written. ``lost``: at the end, what could not be written, and why; empty: all was.
+    """Writes the entries of the running session of ``source``, a host, to ``store``.
+
+    ``sender``, if given, receives the messages for other processes once they are durable.
+    ``wrote`` is called after each write with the session's number, the number of entries and the
+    snapshot. ``heads``, if given, records the journals' lengths after each write.
+
+    ``listeners`` receive published messages once they are durable. ``durable_until`` is the
+    simulated time up to which everything is durable, ``unavailable`` the reason why nothing can
+    be written now (empty if it can), ``in_flight`` the number of entries being written, and
+    ``lost`` says after the end what could not be written, and why (empty if everything was).
     """
 
     def __init__(
         self,
-        source: _Source,
+        source: _Host,
         store: JournalStore,
         sender: Sender | None,
         wrote: Callable[[int, int, Snapshot | None], None],
@@ -69,7 +73,7 @@ class Writer:
         self._source = source
         self._store = store
         self._sender = sender
-        self._wrote = wrote
+        self._on_write = wrote
         self._heads = heads
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._tickets = 0
@@ -81,7 +85,7 @@ class Writer:
         self._closed: Exception | None = None
 
     def note(self) -> None:
-        """Look soon whether there is something to write or to tell."""
+        """Wake :meth:`run` if there is something to write or to publish."""
         live = self._source.live
         if live.pending or live.outbox or live.outward or self._waiting:
             self._work.set()
@@ -90,18 +94,19 @@ class Writer:
             self._work.set()
 
     def hurry(self) -> None:
-        """Write at once."""
+        """Write at once, without waiting for further entries."""
         self._urgent.set()
         self._work.set()
 
     def stop(self) -> None:
-        """Let :meth:`run` end, with a snapshot."""
+        """Let :meth:`run` end after a last write with a snapshot."""
         self._stopping = True
         self.hurry()
 
     async def settled(self, at: int) -> None:
-        """Wait until everything up to the simulated time ``at`` is decided and durable. Raises
-        Unavailable when it cannot be.
+        """Wait until everything up to the simulated time ``at`` is decided and durable.
+
+        Raises Unavailable when that cannot be achieved.
         """
         if self._closed is not None:
             raise self._closed
@@ -114,23 +119,23 @@ class Writer:
         await future
 
     async def more_written(self) -> None:
-        """Wait until something more is durable."""
+        """Wait for the next write to the store."""
         await self._written.wait()
 
     def fail(self, error: Exception) -> None:
-        """Tell those who wait that it will not be."""
+        """Raise ``error`` in all calls of :meth:`settled` that wait now."""
         waiting, self._waiting = self._waiting, []
         for _, _, future in waiting:
             if not future.done():
                 future.set_exception(error)
 
     def close(self, error: Exception) -> None:
-        """Nothing is written any more: whoever waits, or comes to wait, gets ``error``."""
+        """Raise ``error`` in all calls of :meth:`settled`, present and future ones."""
         self._closed = error
         self.fail(error)
 
     async def run(self) -> None:
-        """Write what has been decided; then tell those who wait for it. Until :meth:`stop`."""
+        """Write what has been decided, then publish it and wake waiters, until :meth:`stop`."""
         while True:
             await self._work.wait()
             if self._source.virtual and not self._waiting and not self._stopping:
@@ -145,7 +150,7 @@ class Writer:
             snapshot = live.freeze() if live.snapshot_wanted or stopping else None
             if entries or snapshot is not None:
                 await self._write(live, entries, snapshot)
-                self._wrote(live.number, len(entries), snapshot)
+                self._on_write(live.number, len(entries), snapshot)
             current = live is self._source.live
             if current:
                 self.durable_until = max(self.durable_until, processed)
@@ -163,7 +168,7 @@ class Writer:
                 return
 
     async def watch(self) -> None:
-        """Find out while nothing is to be written that nothing could be."""
+        """Check regularly, while nothing is written, that the store accepts writes."""
         while not self._stopping:
             await asyncio.sleep(PROBE_EVERY)
             idle, self._wrote_something = not self._wrote_something, False
@@ -172,21 +177,21 @@ class Writer:
             try:
                 await asyncio.to_thread(self._store.put, *_PROBE, b"")
             except StoreUnavailable as error:
-                self._report(error)
+                self._report_unavailable(error)
             else:
                 if not self._source.live.writing:
-                    self._available()
+                    self._report_available()
 
     async def _write(
         self, live: LiveSession, entries: Sequence[Any], snapshot: Snapshot | None
     ) -> None:
-        """Until it is written: what the store could not take is kept and tried again."""
+        """Write entries and snapshot, and retry until it succeeds or the process stops."""
         live.writing = True
         self.in_flight = len(entries)
-        wait = _SOONEST
+        delay = _RETRY_DELAY
         stored = False
 
-        def keep() -> None:
+        def write() -> None:
             nonlocal stored
             if not stored:
                 self._store.write(live.number, entries, snapshot)
@@ -196,32 +201,32 @@ class Writer:
 
         while True:
             try:
-                await asyncio.to_thread(keep)
+                await asyncio.to_thread(write)
             except Exception as error:
-                # Of whatever kind: nothing else knows what this store may come to raise.
-                self._report(error)
+                # All kinds of errors: a store may raise any, and no other code handles them.
+                self._report_unavailable(error)
                 self.fail(Unavailable(self.unavailable))
-                if self._stopping and wait > _PATIENCE:
+                if self._stopping and delay > _MAX_STOP_RETRY_DELAY:
                     log.error("stopped with %d journal entries unwritten", len(entries))
                     self.lost = f"{len(entries)} entries could not be written: {error}"
                     break
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, _LATEST)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _MAX_RETRY_DELAY)
             else:
                 self._wrote_something = True
-                self._available()
+                self._report_available()
                 break
         self.in_flight = 0
         live.writing = False
 
-    def _available(self) -> None:
+    def _report_available(self) -> None:
         if self.unavailable:
             log.warning("the journal can be written again; %d entries waited", self.in_flight)
         self.unavailable = ""
 
-    def _report(self, error: Exception) -> None:
+    def _report_unavailable(self, error: Exception) -> None:
         problem = f"journal: {error or type(error).__name__}"
         if problem != self.unavailable:
-            known = isinstance(error, StoreUnavailable)
-            log.error("the journal cannot be written: %s", error, exc_info=not known)
+            expected = isinstance(error, StoreUnavailable)
+            log.error("the journal cannot be written: %s", error, exc_info=not expected)
         self.unavailable = problem
