@@ -1,10 +1,10 @@
-"""Journals as files that need no database: written once, checked years later.
+"""Writes journals to archives: files that can be checked years later without a database.
 
-An archive is a directory with a file for each sealed segment, in the format of GET /journal and
-compressed, and a manifest that says where each belongs and between which hashes. A file is written
-beside its place and moved there when it is on the disk; the manifest follows the files, and only
-what the manifest on the disk names, and what has been read again from there, is dropped from the
-store. So an archive can be made again at any time, whatever ended the last attempt.
+An archive is a directory with a compressed file for each sealed segment, in the format of
+GET /journal, and a manifest with the place of each file and the hashes around it. A file is written
+under a temporary name and renamed once it is on the disk; the manifest is written after the files.
+Entries are dropped from the store only after they have been read back from a file that the manifest
+on the disk names. An attempt that was interrupted can therefore simply be repeated.
 """
 
 import gzip
@@ -24,13 +24,15 @@ from trading.runtime.journal import GENESIS, to_ndjson
 
 
 class _Session(msgspec.Struct):
+    """A session of the store; ``run_id`` is empty between runs."""
+
     number: int
     run_id: str
     opened: str
 
 
 class Done(msgspec.Struct):
-    """What one call of :func:`create` has done: segments written, and bytes dropped."""
+    """The result of :func:`create`: how many segments were written, and how many bytes dropped."""
 
     written: int = 0
     freed: int = 0
@@ -47,34 +49,36 @@ def create(
     addressed: Addressed | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Done:
-    """Write what ``store``, called ``name``, has of its sessions, and what is not in the archive
-    yet, to ``directory``. ``before``: only sessions opened before that ISO date; ``keep_newest``:
-    but for so many of the newest. ``drop_entries``: then drop from the store what is safe in the
-    archive and not needed by a session that goes on. ``tell`` hears of the progress. Raises
-    ArchiveUnusable, EntriesDamaged, StoreUnavailable, OSError.
+    """Write the sessions of ``store``, called ``name``, to the archive in ``directory``.
+
+    Segments that the archive has already are not written again. ``before`` selects sessions opened
+    before that ISO date, ``keep_newest`` excludes so many of the newest. With ``drop_entries``
+    entries that have been archived, and that a running session does not need, are dropped from
+    the store; ``addressed`` is that of :func:`.retention.retain`. ``tell`` gets lines about the
+    progress. Raises ArchiveUnusable, EntriesDamaged, StoreUnavailable, OSError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     manifest = load(directory)
     newest_session = store.newest_session()
     newest = newest_session[0] if newest_session is not None else 0
-    # Nobody writes now: also what is newest can be sealed, and is archived.
+    # No process writes now, so that the newest entries can be sealed and archived, too.
     while store.seal(newest + 1, 16):
         pass
-    done = Done()
+    result = Done()
     sessions = [_session(number, spec) for number, spec in store.sessions()]
     for session in sessions[: max(len(sessions) - keep_newest, 0)]:
         if before and not "" < session.opened < before:
             continue
         written = _add(store, name, directory, manifest, session)
-        done.written += written
+        result.written += written
         freed = 0
         if drop_entries:
             freed = _drop(store, name, directory, manifest, session.number, newest, addressed)
-        done.freed += freed
-        what = f"run {session.run_id}" if session.run_id else "between runs"
+        result.freed += freed
+        kind = f"run {session.run_id}" if session.run_id else "between runs"
         dropped = f", {freed} bytes dropped" if drop_entries else ""
-        tell(f"{name}: session {session.number}, {what}: {written} new segments{dropped}")
-    return done
+        tell(f"{name}: session {session.number}, {kind}: {written} new segments{dropped}")
+    return result
 
 
 def _session(number: int, spec: bytes) -> _Session:
@@ -88,29 +92,32 @@ def _session(number: int, spec: bytes) -> _Session:
 def _add(
     store: JournalStore, name: str, directory: Path, manifest: Manifest, session: _Session
 ) -> int:
-    """Write the segments of a session that the archive does not have; their number."""
-    known = {(*one.journal, one.first): one for one in manifest.segments}
+    """Write the segments of a session that the archive does not have; return their number."""
+    recorded = {(*segment.journal, segment.first): segment for segment in manifest.segments}
     heads: dict[str, bytes] = {}
-    fresh: list[Archived] = []
+    additions: list[Archived] = []
     segments = store.segments(session.number)
-    for segment in sorted(segments, key=lambda one: (one.source, one.first)):
+    for segment in sorted(segments, key=lambda segment: (segment.source, segment.first)):
         before = heads.get(segment.source, GENESIS)
         heads[segment.source] = segment.head
         key = (name, session.number, segment.source, segment.first)
-        there = known.get(key)
-        if there is not None and (there.last, there.head) != (segment.last, segment.head.hex()):
+        existing = recorded.get(key)
+        if existing is not None and (existing.last, existing.head) != (
+            segment.last,
+            segment.head.hex(),
+        ):
             raise ArchiveUnusable(
                 f"{directory} holds other journals of {name}, session {session.number}; use"
                 " another directory"
             )
-        if there is not None and (not segment.size or _is_there(directory, there)):
+        if existing is not None and (not segment.size or _has_file(directory, existing)):
             continue
-        known[key] = _write(store, name, directory, session, segment, before)
-        fresh.append(known[key])
-    if fresh:
-        manifest.segments = list(known.values())
+        recorded[key] = _write(store, name, directory, session, segment, before)
+        additions.append(recorded[key])
+    if additions:
+        manifest.segments = list(recorded.values())
         _replace(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-    return sum(bool(one.file) for one in fresh)
+    return sum(bool(segment.file) for segment in additions)
 
 
 def _write(
@@ -121,6 +128,7 @@ def _write(
     segment: Segment,
     before: bytes,
 ) -> Archived:
+    """Write the file of a segment and return its record, without a file if it was dropped."""
     archived = Archived(
         store=name,
         session=session.number,
@@ -153,23 +161,26 @@ def _drop(
     newest: int,
     addressed: Addressed | None,
 ) -> int:
-    """Drop, oldest first, what has been read again from the archive; the bytes that are free."""
-    known = {(*one.journal, one.first): one for one in manifest.segments}
+    """Drop what can be read back from the archive, oldest first; return the bytes freed."""
+    recorded = {(*segment.journal, segment.first): segment for segment in manifest.segments}
     needed = needed_of(store, newest)
-    held = sorted(store.segments(session, held=True), key=lambda one: (one.source, one.first))
+    held = sorted(
+        store.segments(session, held=True), key=lambda segment: (segment.source, segment.first)
+    )
     freed = 0
-    for _, segments in groupby(held, key=lambda one: one.source):
+    for _, segments in groupby(held, key=lambda segment: segment.source):
         for segment in segments:
-            there = known.get((name, session, segment.source, segment.first))
-            if there is None or not droppable(segment, session, newest, needed):
+            existing = recorded.get((name, session, segment.source, segment.first))
+            if existing is None or not droppable(segment, session, newest, needed):
                 break
-            if not _is_whole(directory, there):
+            if not _is_whole(directory, existing):
                 break
             freed += drop(store, session, segment, addressed)
     return freed
 
 
-def _is_there(directory: Path, archived: Archived) -> bool:
+def _has_file(directory: Path, archived: Archived) -> bool:
+    """Return whether the file of a segment exists with its recorded content."""
     try:
         raw = (directory / archived.file).read_bytes() if archived.file else b""
     except OSError:
@@ -178,7 +189,7 @@ def _is_there(directory: Path, archived: Archived) -> bool:
 
 
 def _is_whole(directory: Path, archived: Archived) -> bool:
-    """Has the archive the entries, as they were written?"""
+    """Return whether the archive has the entries of a segment exactly as they were written."""
     if not archived.file:
         return False
     try:
@@ -189,17 +200,17 @@ def _is_whole(directory: Path, archived: Archived) -> bool:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, and on the disk."""
+    """Write a file atomically, and sync it to the disk with its directories."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    temporary.replace(path)
     for folder in (path.parent, path.parent.parent):
-        opened = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(opened)
+            os.fsync(descriptor)
         finally:
-            os.close(opened)
+            os.close(descriptor)

@@ -1,4 +1,7 @@
-"""What an archive is: a manifest, a file for each segment, and how both are checked."""
+"""Reads and checks archives: a manifest, and a file for each segment of a journal.
+
+Archives are written by :mod:`trading.hosting.archive`.
+"""
 
 import gzip
 from collections.abc import Iterable, Iterator
@@ -15,10 +18,12 @@ MANIFEST = "manifest.json"
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
-    """One segment: entries ``first`` to ``last`` of the journal ``source`` of a session of
-    ``store``. ``run_id``: empty between runs. ``opened``: the session, ISO 8601. ``before`` and
-    ``head``: hex hashes of the entry before the first, and of the last. ``file``: in the archive,
-    with its ``sha256`` in hex; empty where the entries had been dropped before.
+    """The manifest's record of a segment: entries ``first`` to ``last`` of the journal ``source``.
+
+    ``store`` and ``session`` say where the journal is from, ``opened`` when the session was opened
+    (ISO 8601). ``run_id`` is empty between runs. ``before`` and ``head`` are the hashes, in hex,
+    of the entry before the first and of the last. ``file`` is a path in the archive, and ``sha256``
+    the hash of its content in hex; both are empty where the entries had been dropped before.
     """
 
     store: str
@@ -35,51 +40,55 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def journal(self) -> tuple[str, int, str]:
+        """The journal's store, session and source, which identify it."""
         return self.store, self.session, self.source
 
 
 class Manifest(msgspec.Struct):
-    """What an archive holds. ``format``: of the archive."""
+    """The content of an archive. ``format`` is the version of the archive's format."""
 
     segments: list[Archived] = []
     format: int = 1
 
 
 class ArchiveUnusable(ValueError):
-    """The directory is no archive, or that of other journals."""
+    """The directory is not an archive, or one of other journals."""
 
 
 def load(directory: Path) -> Manifest:
-    """The manifest of an archive, an empty one for a directory without. Raises ArchiveUnusable,
-    OSError.
+    """Return the manifest of an archive, an empty one for a directory without a manifest.
+
+    Raises ArchiveUnusable, OSError.
     """
     path = directory / MANIFEST
     if not path.exists():
         return Manifest()
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.DecodeError as error:
         raise ArchiveUnusable(f"{path}: {error}") from error
-    if found.format != 1:
-        raise ArchiveUnusable(f"{path}: format {found.format}, this version reads format 1")
-    return found
+    if manifest.format != 1:
+        raise ArchiveUnusable(f"{path}: format {manifest.format}, this version reads format 1")
+    return manifest
 
 
 def check(directory: Path) -> Iterator[tuple[str, str]]:
-    """Check every file and every chain of an archive. Yields, by journal, (its name, what is
-    wrong); an empty string where everything is as it was written, or a journal's range that had
-    been dropped before in words that begin with "note:". Raises ArchiveUnusable, OSError.
+    """Check every file and every hash chain of an archive.
+
+    Yields each journal's name with the problem that was found, empty if there is none. Entries
+    that had been dropped before they were archived are reported in a text that begins with
+    "note:". Raises ArchiveUnusable, OSError.
     """
     if not (directory / MANIFEST).exists():
         raise ArchiveUnusable(f"{directory}: no {MANIFEST} there")
     manifest = load(directory)
-    ordered = sorted(manifest.segments, key=lambda one: (one.journal, one.first))
-    for (store, session, source), segments in groupby(ordered, key=lambda one: one.journal):
+    ordered = sorted(manifest.segments, key=lambda segment: (segment.journal, segment.first))
+    for (store, session, source), segments in groupby(ordered, key=lambda segment: segment.journal):
         yield f"{store}, session {session}, {source}", _check_journal(directory, segments)
 
 
 def read(directory: Path, archived: Archived) -> list[JournalEntry]:
-    """The entries of one segment's file, checked. Raises ValueError, OSError."""
+    """Return the checked entries of one segment's file. Raises ValueError, OSError."""
     raw = (directory / archived.file).read_bytes()
     if sha256(raw).hexdigest() != archived.sha256:
         raise ValueError("the file is not the one that was written")
@@ -97,20 +106,20 @@ def read(directory: Path, archived: Archived) -> list[JournalEntry]:
 
 def _check_journal(directory: Path, segments: Iterable[Archived]) -> str:
     last, head = 0, GENESIS.hex()
-    missing = 0
-    for one in segments:
-        if one.first != last + 1:
-            return f"entries {last + 1} to {one.first - 1} are missing"
-        if one.before != head:
-            return f"entry {one.first} does not follow the entry before it"
-        if not one.file:
-            missing += one.last - one.first + 1
+    dropped = 0
+    for segment in segments:
+        if segment.first != last + 1:
+            return f"entries {last + 1} to {segment.first - 1} are missing"
+        if segment.before != head:
+            return f"entry {segment.first} does not follow the entry before it"
+        if not segment.file:
+            dropped += segment.last - segment.first + 1
         else:
             try:
-                read(directory, one)
+                read(directory, segment)
             except FileNotFoundError:
-                return f"{one.file} is missing"
+                return f"{segment.file} is missing"
             except (ChainBroken, ValueError) as error:
-                return f"{one.file}: {error}"
-        last, head = one.last, one.head
-    return f"note: {missing} entries had been dropped before they were archived" if missing else ""
+                return f"{segment.file}: {error}"
+        last, head = segment.last, segment.head
+    return f"note: {dropped} entries had been dropped before they were archived" if dropped else ""

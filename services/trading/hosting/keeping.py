@@ -1,4 +1,4 @@
-"""Keeps a live store small, beside the writing: seals what has grown, drops what is too much."""
+"""Keeps a live store small, in the background: seals old entries and drops what exceeds a limit."""
 
 import asyncio
 import contextlib
@@ -13,16 +13,19 @@ __all__ = ["Addressed", "Keeper"]
 
 log = logging.getLogger(__name__)
 
-#: Segments that are sealed at once, and wall seconds until the next ones are: under load orders
-#: come first, and what has gathered is sealed when there is time.
+#: Segments that are sealed in one step, and wall seconds between two steps, so that sealing does
+#: not delay orders under load.
 AT_ONCE = 2
 PAUSE = 1.0
 
 
 class Keeper:
-    """``retention``: bytes of sealed entries from between runs that ``store`` keeps, None for all.
-    ``addressed``: where services are processes of their own, whom entries go to. ``problem``: why
-    journals cannot be sealed, empty where they can.
+    """Seals and drops entries of ``store`` after writes, in a thread.
+
+    ``retention`` is the number of bytes of sealed entries from between runs that the store keeps;
+    None keeps all. ``addressed`` returns the services that entries were addressed to, where
+    services are processes of their own. ``problem`` says why journals cannot be sealed; it is
+    empty if they can.
     """
 
     def __init__(
@@ -36,11 +39,12 @@ class Keeper:
         self._newest = 0
         self._needed: Needed | None = None
         self._not_before = 0.0
-        self._working: asyncio.Future[bool] | None = None
+        self._task: asyncio.Future[bool] | None = None
 
     def wrote(self, session: int, entries: int, snapshot: Snapshot | None) -> None:
-        """So many entries of the newest session have been written, with ``snapshot``. Returns at
-        once; what there is to do is done in a thread.
+        """Count ``entries`` written to the newest session, with ``snapshot`` if there was one.
+
+        Returns at once; the work that may be due is done in a thread.
         """
         self._newest = session
         self._unsealed += entries
@@ -48,16 +52,18 @@ class Keeper:
             self._needed = snapshot.needed
         loop = asyncio.get_running_loop()
         due = self._unsealed >= SEGMENT_ENTRIES or self._needed is not None
-        if not due or self._working is not None or loop.time() < self._not_before:
+        if not due or self._task is not None or loop.time() < self._not_before:
             return
         self._unsealed = 0
         needed, self._needed = self._needed, None
-        self._working = loop.run_in_executor(None, self.work, session, needed)
-        self._working.add_done_callback(self._done)
+        self._task = loop.run_in_executor(None, self.work, session, needed)
+        self._task.add_done_callback(self._on_finished)
 
     def work(self, newest: int, needed: Needed | None) -> bool:
-        """Do once what there is to do; ``needed``: of a snapshot that has become durable. Is there
-        more? Raises StoreUnavailable, EntriesLost.
+        """Seal and drop entries once, and return whether there is more to seal.
+
+        ``needed`` is that of a snapshot that has become durable. Raises StoreUnavailable,
+        EntriesLost.
         """
         if needed is not None:
             keep_needed(self._store, newest, needed)
@@ -67,24 +73,24 @@ class Keeper:
         return sealed == AT_ONCE
 
     async def stop(self) -> None:
-        """End what is being done, and note what the newest snapshot needs."""
-        while (working := self._working) is not None:
-            await asyncio.wait([working])
+        """Wait for the running step, and record what the newest snapshot needs."""
+        while (task := self._task) is not None:
+            await asyncio.wait([task])
             await asyncio.sleep(0)
         needed, self._needed = self._needed, None
         if needed is not None:
             with contextlib.suppress(StoreUnavailable):
                 await asyncio.to_thread(keep_needed, self._store, self._newest, needed)
 
-    def _done(self, working: asyncio.Future[bool]) -> None:
-        self._working = None
-        if working.cancelled():
+    def _on_finished(self, task: asyncio.Future[bool]) -> None:
+        self._task = None
+        if task.cancelled():
             return
-        self._not_before = working.get_loop().time() + PAUSE
-        error = working.exception()
+        self._not_before = task.get_loop().time() + PAUSE
+        error = task.exception()
         if error is None:
             self.problem = ""
-            self._unsealed += SEGMENT_ENTRIES if working.result() else 0
+            self._unsealed += SEGMENT_ENTRIES if task.result() else 0
         else:
             problem = str(error) or type(error).__name__
             if problem != self.problem:

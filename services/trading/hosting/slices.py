@@ -1,8 +1,8 @@
-"""Journals in slices of time: what the auditor is fed when it reads them from a store.
+"""Merges stored journals in slices of simulated time, in the form in which an auditor reads them.
 
-An auditor in the ecosystem's own process reads all journals up to the same moment, again and again.
-One that reads them from elsewhere is fed the same way, so that it never judges a claim before it
-has seen what the claim stands on.
+An auditor in the process of all services reads their journals regularly, all up to the same
+instant. An auditor that reads them from elsewhere gets them in the same way, so that it never
+examines a claim before the entries that the claim depends on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from trading.units import MINUTE
 
 
 class _Reader:
-    """One journal's entries after ``after``, with a look at the next one."""
+    """Reads the entries of one journal after number ``after``; ``next`` is the one to come."""
 
     def __init__(self, source: str, after: int, entries: Iterator[JournalEntry]) -> None:
         self.source = source
@@ -23,26 +23,29 @@ class _Reader:
         self.next = next(entries, None)
 
     def before(self, time: int) -> list[JournalEntry]:
-        taken = []
+        """Remove and return the entries from before the simulated time ``time``."""
+        entries = []
         while self.next is not None and time_of(self.next.body) < time:
-            taken.append(self.next)
+            entries.append(self.next)
             self.next = next(self._entries, None)
-        self.after += len(taken)
-        return taken
+        self.after += len(entries)
+        return entries
 
 
 def slices(
     journals: Mapping[str, tuple[int, Iterator[JournalEntry]]], every: int = MINUTE
 ) -> Iterator[JournalBatch]:
-    """Yield the entries of all journals in batches that together never skip more than ``every``
-    microseconds of simulated time. ``journals``: by source, the sequence number after which the
-    entries come, and the entries.
+    """Yield the entries of all journals in batches.
+
+    Each round of batches, one of every journal, covers at most ``every`` microseconds of simulated
+    time. ``journals`` maps the sources to the sequence number after which the entries come, and
+    the entries.
     """
     readers = [_Reader(source, after, entries) for source, (after, entries) in journals.items()]
     readers.sort(key=lambda reader: (ACTING_ORDER.get(reader.source, OUTSIDE), reader.source))
-    while waiting := [time_of(r.next.body) for r in readers if r.next is not None]:
-        boundary = min(waiting) - min(waiting) % every + every
+    while times := [time_of(r.next.body) for r in readers if r.next is not None]:
+        boundary = min(times) - min(times) % every + every
         for reader in readers:
             after = reader.after
-            if taken := reader.before(boundary):
-                yield JournalBatch(reader.source, after, tuple(taken))
+            if entries := reader.before(boundary):
+                yield JournalBatch(reader.source, after, tuple(entries))
