@@ -1,9 +1,9 @@
-"""How many connections a process takes: each is a descriptor, and without one nobody gets in.
+"""Limits the open connections of a process, since each takes one of its file descriptors.
 
-Whoever opens more than its share, or comes when all are given, gets one of a few that are kept
-back. These are for what cannot wait, such as the circuit breaker, and for one request. Where all of
-them are taken the oldest makes room, first of all one that has asked nothing. So an operator gets
-in, however many connections somebody else holds open.
+A client that opens more than its share, or connects when the limit is reached, gets one of a few
+reserved connections. These serve a single urgent request each, for instance to the circuit
+breaker. Where all of them are open, the oldest is closed to make room, preferably one without a
+request. So an operator gets access however many connections another client holds open.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from trading.hosting.tokens import client_key
 
 log = logging.getLogger("trading.http")
 
-#: Descriptors for all but connections: journals, databases, links to other services. An eighth of
-#: what the process may have, at least so many.
-_OWN = 128
-#: Connections that are kept back.
+#: Least number of descriptors for anything but connections: journals, databases, links to other
+#: services. They get an eighth of the process's limit where that is more.
+_RESERVED_DESCRIPTORS = 128
+#: Reserved connections for urgent requests.
 KEPT_BACK = 64
-#: More are taken by no process, whatever it may have.
-_MOST = 8192
-#: The share of one client's address.
+#: Greatest number of other connections, whatever the process's limit of descriptors is.
+_MAX_TOTAL = 8192
+#: The share of the connections that one client's address may have.
 _SHARE = 0.75
 #: Wall seconds between two warnings.
-_WARN_EVERY = 10.0
+_WARN_INTERVAL = 10.0
 
 _URGENT = re.compile(
     r"/(health|ready|metrics|login|link|chaos/session)"
@@ -38,21 +38,23 @@ _URGENT = re.compile(
 
 
 def is_urgent(path: str) -> bool:
-    """Is a request for ``path`` answered on a connection that was kept back?"""
+    """Return whether a request for ``path`` is served on a reserved connection."""
     return _URGENT.fullmatch(path) is not None
 
 
 def most() -> int:
-    """Return how many connections fit under the process's limit of descriptors (RLIMIT_NOFILE)."""
+    """Return how many connections the process's limit of descriptors (RLIMIT_NOFILE) allows."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return _MOST
-    return max(min(soft - max(_OWN, soft // 8) - KEPT_BACK, _MOST), 16)
+        return _MAX_TOTAL
+    return max(min(soft - max(_RESERVED_DESCRIPTORS, soft // 8) - KEPT_BACK, _MAX_TOTAL), 16)
 
 
 class Connections:
-    """The open connections of a process. ``total``: how many it takes beside those that are kept
-    back, as of :func:`most` where it is 0; ``clock``: wall seconds.
+    """Counts the open connections of a process by client.
+
+    ``total`` is the number of ordinary connections that are accepted; 0 stands for :func:`most`.
+    ``kept_back`` is the number of reserved connections. ``clock`` returns wall seconds.
     """
 
     def __init__(
@@ -66,51 +68,52 @@ class Connections:
         self._kept_back = kept_back
         self._clock = clock
         self._open: dict[asyncio.BaseTransport, str] = {}
-        self._of = Counter[str]()
-        #: Of those that are kept back: has a request come? The oldest is the first.
+        self._count_of = Counter[str]()
+        #: The reserved connections, oldest first, and whether each has had a request.
         self._urgent: dict[asyncio.BaseTransport, bool] = {}
         self._refused = 0
-        self._warned: float | None = None
+        self._warned_at: float | None = None
 
     def __len__(self) -> int:
         return len(self._open) + len(self._urgent)
 
     def enter(self, transport: asyncio.BaseTransport, client: str) -> bool:
-        """Count a new connection of a client's address. Return whether it is one like any other;
-        otherwise it is for urgent requests alone.
+        """Count a new connection from the address ``client``.
+
+        Returns whether it is an ordinary connection; otherwise it serves urgent requests only.
         """
         key = client_key(client)
-        if len(self._open) < self.total and self._of[key] < self.share:
+        if len(self._open) < self.total and self._count_of[key] < self.share:
             self._open[transport] = key
-            self._of[key] += 1
+            self._count_of[key] += 1
             return True
-        self._warn(client, self._of[key])
+        self._warn(client, self._count_of[key])
         if len(self._urgent) >= self._kept_back:
-            silent = (t for t, asked in self._urgent.items() if not asked)
-            oldest = next(silent, next(iter(self._urgent)))
+            unused = (t for t, has_request in self._urgent.items() if not has_request)
+            oldest = next(unused, next(iter(self._urgent)))
             del self._urgent[oldest]
             _abort(oldest)
         self._urgent[transport] = False
         return False
 
     def asked(self, transport: asyncio.BaseTransport) -> None:
-        """A request has come on it."""
+        """Record that a request has arrived on the connection."""
         if transport in self._urgent:
             self._urgent[transport] = True
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
-        """It is closed. Nothing where that is known."""
+        """Record that the connection is closed. Calling it again has no effect."""
         self._urgent.pop(transport, None)
         key = self._open.pop(transport, None)
         if key is not None:
-            self._of[key] -= 1
-            if not self._of[key]:
-                del self._of[key]
+            self._count_of[key] -= 1
+            if not self._count_of[key]:
+                del self._count_of[key]
 
     def _warn(self, client: str, count: int) -> None:
         self._refused += 1
         now = self._clock()
-        if self._warned is not None and now - self._warned < _WARN_EVERY:
+        if self._warned_at is not None and now - self._warned_at < _WARN_INTERVAL:
             return
         log.warning(
             "%d connections over the limit: %d of %d are open, %d of %d from %s, which came last;"
@@ -122,7 +125,7 @@ class Connections:
             self.share,
             client,
         )
-        self._warned, self._refused = now, 0
+        self._warned_at, self._refused = now, 0
 
 
 def _abort(transport: asyncio.BaseTransport) -> None:
@@ -130,5 +133,5 @@ def _abort(transport: asyncio.BaseTransport) -> None:
         transport.abort()
 
 
-#: Descriptors are the process's, whatever number of servers runs in it.
+#: The connections of this process; its servers share them, as they share its descriptors.
 OF_PROCESS = Connections()

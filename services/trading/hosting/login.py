@@ -1,7 +1,8 @@
-"""Logging in with a browser: a token, or a link that works once, against a cookie.
+"""Browsers log in with a token, or with a link that works once, and get a cookie.
 
-The cookie is HttpOnly (no script reads it) and SameSite=Strict (no other site's page sends it),
-and says with a signature what its holder may do until when; nothing is kept of it here.
+The cookie is HttpOnly (scripts cannot read it) and SameSite=Strict (pages of other sites cannot
+send it). It contains its holder's right and its end, with a signature, so that the service does
+not have to store it.
 """
 
 import hmac
@@ -19,13 +20,13 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from trading.hosting.tokens import client_of, is_right
 
-#: What whoever has logged in may do.
+#: The rights of a login: ACT includes READ.
 ACT, READ = "act", "read"
-#: Wall seconds that a login holds, and that a link works.
+#: Wall seconds that a login is valid, and a link.
 LOGIN_TIME = 12 * 3600
 LINK_TIME = 24 * 3600
-#: Links that are good at the same time; a newer one takes the place of the oldest.
-_LINKS = 16
+#: Links that are valid at the same time; a new one replaces the oldest.
+_MAX_LINKS = 16
 _PAGE = string.Template(
     (Path(__file__).parent / "static" / "login.html").read_text(encoding="utf-8")
 )
@@ -36,8 +37,10 @@ _WRONG_LINK = (
 
 
 class Logins:
-    """Cookies and links of one service. ``key``: signs cookies; one that stays the same lets them
-    outlive a restart. ``clock``: wall seconds since 1970.
+    """Issues and checks the cookies and links of one service.
+
+    ``key`` signs cookies; if it is the same after a restart, cookies stay valid. Without it the
+    service uses a random key. ``clock`` returns wall seconds since the Unix epoch.
     """
 
     def __init__(self, key: bytes = b"", clock: Callable[[], float] = time.time) -> None:
@@ -46,52 +49,52 @@ class Logins:
         self._links: OrderedDict[str, float] = OrderedDict()
 
     def link(self) -> str:
-        """Return path and query of a link that logs in once, with the right to act."""
+        """Return path and query of a link that works once and gives the right to act."""
         code = secrets.token_urlsafe(32)
         self._links[code] = self._clock() + LINK_TIME
-        while len(self._links) > _LINKS:
+        while len(self._links) > _MAX_LINKS:
             self._links.popitem(last=False)
         return f"/login?code={code}"
 
     def redeem(self, code: str) -> bool:
-        """Is it of a link that nobody has used? From now on it is used."""
+        """Return whether ``code`` belongs to a valid link; the link is used up then."""
         return self._links.pop(code, 0.0) > self._clock()
 
     def right(self, request: Request) -> str:
-        """Return what the request's cookie allows: ACT, READ, or nothing."""
-        until, _, rest = request.cookies.get(_cookie(request), "").partition(".")
+        """Return the right that the request's cookie gives: ACT, READ, or an empty text."""
+        until, _, rest = request.cookies.get(_cookie_name(request), "").partition(".")
         right, _, signature = rest.partition(".")
-        good = hmac.compare_digest(signature.encode(), self._signature(until, right).encode())
-        if not good or not until.isdigit() or int(until) <= self._clock():
+        authentic = hmac.compare_digest(signature.encode(), self._signature(until, right).encode())
+        if not authentic or not until.isdigit() or int(until) <= self._clock():
             return ""
         return right
 
     def admit(self, request: Request, right: str) -> Response:
-        """Return the way to the page, with the cookie."""
+        """Return a redirect to the page that sets a cookie with ``right``."""
         until = str(int(self._clock()) + LOGIN_TIME)
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(
-            _cookie(request),
+        response = RedirectResponse("/", 303)
+        response.set_cookie(
+            _cookie_name(request),
             f"{until}.{right}.{self._signature(until, right)}",
             max_age=LOGIN_TIME,
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
         )
-        return answer
+        return response
 
     def _signature(self, until: str, right: str) -> str:
         return hmac.new(self._key, f"{until}.{right}".encode(), "sha256").hexdigest()
 
 
-def _cookie(request: Request) -> str:
-    """Browsers send a host's cookies to all of its ports, so that each has a name of its own."""
+def _cookie_name(request: Request) -> str:
+    """Return a name with the port, since browsers send a host's cookies to all of its ports."""
     server = request.scope.get("server") or ("", 0)
     return f"trading-login-{server[1]}"
 
 
 def page(request: Request, file: Path) -> Response:
-    """Return the service's page, or the way to log in where it could show nothing otherwise."""
+    """Return the service's page, or a redirect to the login where the page needs one."""
     access = request.app.state.access
     if access.public or access.logins.right(request):
         return FileResponse(file)
@@ -99,7 +102,7 @@ def page(request: Request, file: Path) -> Response:
 
 
 def add_login(app: FastAPI) -> None:
-    """Routes of an app that has a page; ``state.access`` says which tokens are good."""
+    """Add the login routes to an app with a page; ``state.access`` has the accepted tokens."""
 
     @app.get("/login", include_in_schema=False)
     async def by_link(request: Request, code: str = "") -> Response:
@@ -118,19 +121,19 @@ def add_login(app: FastAPI) -> None:
     async def by_token(request: Request) -> Response:
         access = request.app.state.access
         fields = parse_qs((await request.body()).decode("utf-8", "replace"))
-        given = fields.get("token", [""])[0].strip()
+        candidate = fields.get("token", [""])[0].strip()
         try:
-            if not is_right(request, given, access.reading):
-                return _form("That token is not accepted." if given else "A token is needed.")
+            if not is_right(request, candidate, access.reading):
+                return _form("That token is not accepted." if candidate else "A token is needed.")
         except HTTPException as error:
             return _form(f"{error.detail}.", error.status_code, dict(error.headers or {}))
-        acts = any([token.matches(given) for token in access.acting])
-        admitted: Response = access.logins.admit(request, ACT if acts else READ)
-        return admitted
+        acts = any([token.matches(candidate) for token in access.acting])
+        response: Response = access.logins.admit(request, ACT if acts else READ)
+        return response
 
 
 def add_links(app: FastAPI) -> None:
-    """The route that makes links, of an app whose page has something to do."""
+    """Add the route that creates login links, to an app whose page has controls."""
 
     @app.post(
         "/login/links",
@@ -150,5 +153,5 @@ def add_links(app: FastAPI) -> None:
 
 
 def _form(problem: str, status: int = 0, headers: dict[str, str] | None = None) -> HTMLResponse:
-    shown = _PAGE.substitute(problem=html.escape(problem))
-    return HTMLResponse(shown, status or (401 if problem else 200), headers)
+    page = _PAGE.substitute(problem=html.escape(problem))
+    return HTMLResponse(page, status or (401 if problem else 200), headers)

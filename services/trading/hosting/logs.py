@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, with the request that it belongs to."""
+"""Structured logs: one JSON object a line, with the ids of the request that was being served."""
 
 import json
 import logging
@@ -10,37 +10,38 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, SecretStr
 
-#: The id of the request that is being served, and of the W3C trace that it is part of.
+#: The id of the request that is being served, and that of its W3C trace.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
-#: Shorter ones would be found in ordinary words.
+#: Least length of a secret that is redacted: shorter ones occur in ordinary words.
 MIN_SECRET = 6
 REDACTED = "[redacted]"
 
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PASSWORD = re.compile(r"://[^/@\s]*?:([^/@\s]+)@|password=(?:'((?:[^'\\]|\\.)*)'|(\S+))")
 
 
 class JsonFormatter(logging.Formatter):
-    """``secrets``: what must not get out, wherever in a line it stands."""
+    """Formats log records as JSON, and replaces ``secrets`` wherever they occur in a line."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
         self._secrets: set[str] = set()
-        self._found: re.Pattern[str] | None = None
+        self._pattern: re.Pattern[str] | None = None
         self.hide(secrets)
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """More of them. Those with fewer than MIN_SECRET characters are passed over."""
+        """Redact further secrets. Those with fewer than MIN_SECRET characters are ignored."""
         for secret in secrets:
             if len(secret) >= MIN_SECRET:
                 self._secrets |= {secret, json.dumps(secret)[1:-1]}
         longest_first = sorted(self._secrets, key=len, reverse=True)
         if longest_first:
-            self._found = re.compile("|".join(map(re.escape, longest_first)))
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a line of JSON."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -51,17 +52,17 @@ class JsonFormatter(logging.Formatter):
             line["request_id"] = request
         if trace := trace_id.get():
             line["trace_id"] = trace
-        line |= {k: v for k, v in vars(record).items() if k not in _OWN}
+        line |= {k: v for k, v in vars(record).items() if k not in _STANDARD_FIELDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
         text = json.dumps(line, default=str)
-        return self._found.sub(REDACTED, text) if self._found is not None else text
+        return self._pattern.sub(REDACTED, text) if self._pattern is not None else text
 
 
 def configure(level: str, secrets: Iterable[str] = ()) -> None:
-    """Send every log record to standard error as JSON, without the secrets."""
+    """Send every log record to standard error as JSON, with ``secrets`` redacted."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(secrets))
     root = logging.getLogger()
@@ -72,19 +73,19 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Secrets that became known after :func:`configure`."""
+    """Redact secrets that became known after :func:`configure`."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, JsonFormatter):
             handler.formatter.hide(secrets)
 
 
 def secrets_of(settings: BaseModel) -> list[str]:
-    """The values of all secret settings, and the passwords inside them."""
-    found: list[str] = []
+    """Return the values of all secret settings, and the passwords inside them."""
+    values: list[str] = []
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             text = value.get_secret_value()
             passwords = (group for match in _PASSWORD.findall(text) for group in match if group)
-            found += [text, *passwords]
-    return found
+            values += [text, *passwords]
+    return values

@@ -1,9 +1,9 @@
-"""Which names a service is asked by, and from which pages: what browsers are protected with.
+"""Protects services from requests that foreign web pages make in a user's browser.
 
-A page of any web site can have its visitor's browser send requests to 127.0.0.1. It can even read
-the answers if the name of its site is made to point there (DNS rebinding): the browser then takes
-the service for the page's own. Two headers tell, and no page can change them: ``Host`` is the name
-that was asked for, ``Origin`` the site whose page asks.
+A page of any web site can make its visitor's browser send requests to 127.0.0.1. It can even read
+the answers if the name of its site is made to resolve to that address (DNS rebinding), since the
+browser then takes the service for the page's own site. Two headers, which no page can change,
+give such requests away: ``Host`` is the requested name, ``Origin`` the site of the page.
 """
 
 import logging
@@ -17,20 +17,22 @@ from trading.hosting.addresses import address
 
 log = logging.getLogger("trading.http")
 
-_LOCAL = "localhost"
-#: What Kubernetes puts behind a service's name and its namespace. Nobody can own names in there.
-_CLUSTER = (("svc",), ("svc", "cluster", "local"))
-_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_LOCALHOST = "localhost"
+#: What Kubernetes appends to the name of a service and its namespace. Only the cluster assigns
+#: names there.
+_CLUSTER_SUFFIXES = (("svc",), ("svc", "cluster", "local"))
+_DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 #: Methods that change nothing.
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Origins:
-    """ASGI middleware that refuses requests which a foreign page may have sent: 421 where the host
-    is none of the service's names, 403 where the origin is another than the host and the request
-    changes something or opens a WebSocket. ``state.hosts`` of the app has the names; an address
-    is always good, since no name has to be resolved for it, and so is a request without Host or
-    Origin, since no browser leaves them out.
+    """ASGI middleware that refuses requests which a foreign page may have sent.
+
+    It answers 421 where the Host header is not a name of the service, and 403 where the origin
+    differs from the host and the request changes something or opens a WebSocket. ``state.hosts``
+    of the app has the names. An IP address is always accepted, since it is not resolved, and so is
+    a request without Host or Origin, since browsers always send them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -49,65 +51,69 @@ class Origins:
 
 
 def refusal(scope: Scope, hosts: frozenset[str]) -> tuple[int, str] | None:
-    """Return status and reason where the request is refused. ``hosts``: as of :func:`names`."""
+    """Return status and reason if the request is refused; ``hosts`` is that of :func:`names`."""
     host, origin = [], []
     for name, value in scope["headers"]:
         if name == b"host":
             host.append(value)
         elif name == b"origin":
             origin.append(value)
-    asked = host[0].decode("latin-1") if host else ""
-    if len(host) > 1 or (host and not _is_ours(asked, hosts)):
+    requested = host[0].decode("latin-1") if host else ""
+    if len(host) > 1 or (host and not _is_own_host(requested, hosts)):
         return 421, (
-            f"the host '{asked[:100]}' is no name of this service; if it is one, add it to the"
+            f"the host '{requested[:100]}' is no name of this service; if it is one, add it to the"
             " setting ALLOWED_HOSTS"
         )
-    if not origin or (scope["type"] == "http" and scope["method"] in _SAFE):
+    if not origin or (scope["type"] == "http" and scope["method"] in _SAFE_METHODS):
         return None
     page = origin[0].decode("latin-1")
-    if len(origin) > 1 or not _is_same(page, asked):
-        return 403, f"the origin '{page[:100]}' is not this service ('{asked[:100]}')"
+    if len(origin) > 1 or not _is_same_site(page, requested):
+        return 403, f"the origin '{page[:100]}' is not this service ('{requested[:100]}')"
     return None
 
 
 def names(service: str, bound: Iterable[str], allowed: Iterable[str] = ()) -> frozenset[str]:
-    """Return the names that ``service`` is asked by, in lower case. ``bound``: where it listens;
-    ``allowed``: further names, as of the setting ALLOWED_HOSTS.
+    """Return the host names under which ``service`` may be requested, in lower case.
+
+    ``bound`` are the addresses where it listens, ``allowed`` further names from ALLOWED_HOSTS.
     """
-    known = (_LOCAL, service, f"trading-{service}", *bound, *allowed)
-    return frozenset(name.lower().rstrip(".") for name in known)
+    accepted = (_LOCALHOST, service, f"trading-{service}", *bound, *allowed)
+    return frozenset(name.lower().rstrip(".") for name in accepted)
 
 
 @lru_cache(maxsize=1024)
-def _is_ours(asked: str, hosts: frozenset[str]) -> bool:
-    name = _split(asked)[0]
-    if name in hosts or address(name) is not None or name.endswith(f".{_LOCAL}"):
+def _is_own_host(requested: str, hosts: frozenset[str]) -> bool:
+    name = _split(requested)[0]
+    if name in hosts or address(name) is not None or name.endswith(f".{_LOCALHOST}"):
         return True
     first, *rest = name.split(".")
-    return first in hosts and tuple(rest[1:]) in _CLUSTER
+    return first in hosts and tuple(rest[1:]) in _CLUSTER_SUFFIXES
 
 
 @lru_cache(maxsize=1024)
-def _is_same(page: str, asked: str) -> bool:
-    """Is the page of the site that is asked? A host without port has its scheme's, which a proxy
-    that speaks TLS changes: then the page's must be its own scheme's.
+def _is_same_site(page: str, requested: str) -> bool:
+    """Return whether the page belongs to the requested host.
+
+    A host without a port has the default port of its scheme. The scheme may differ behind a proxy
+    that terminates TLS, so that then the page must have the default port of its own scheme.
     """
     try:
         parts = urlsplit(page)
         port = parts.port
     except ValueError:
         return False
-    usual = _PORTS.get(parts.scheme)
-    if usual is None or not parts.hostname:
+    default = _DEFAULT_PORTS.get(parts.scheme)
+    if default is None or not parts.hostname:
         return False
-    name, number = _split(asked)
+    name, number = _split(requested)
     same = parts.hostname.rstrip(".") == name
-    return same and (port or usual) == (number if number is not None else usual)
+    return same and (port or default) == (number if number is not None else default)
 
 
 def _split(host: str) -> tuple[str, int | None]:
-    """Return name and port of a Host header: no name where it is none, no port where it has none.
-    An IPv6 address comes without its brackets.
+    """Return name and port of a Host header: an empty name if it is invalid, None without a port.
+
+    An IPv6 address is returned without its brackets.
     """
     try:
         parts = urlsplit(f"//{host}")
@@ -120,8 +126,8 @@ def _split(host: str) -> tuple[str, int | None]:
 
 
 async def _refuse(scope: Scope, send: Send, status: int, why: str) -> None:
-    said = why.replace("\\", "\\\\").replace('"', '\\"')
-    body = b'{"detail":"%s"}' % said.encode("ascii", "replace")
+    escaped = why.replace("\\", "\\\\").replace('"', '\\"')
+    body = b'{"detail":"%s"}' % escaped.encode("ascii", "replace")
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     headers.append((b"content-length", b"%d" % len(body)))
     kind = "http.response"

@@ -1,8 +1,9 @@
-"""The strategy leases of one virtual session: in its own time, and apart from those between runs.
+"""The strategy leases of one virtual session, in simulated time and apart from those between runs.
 
-Here a process cannot have stood still without having noticed: simulated time waits for it, or goes
-on without it, and then nobody listens to it any more. So there is no clock, and nothing to refuse.
-What an engine holds is what its journal says; Redis has the last word on who may have what is free.
+In a virtual session a process cannot have paused unnoticed: simulated time waits for it, or goes on
+without it, and then its messages are no longer accepted. So no wall clock is needed, and the
+exchange need not refuse anything. What an engine holds is recorded in its journal; Redis decides
+who gets what is free.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,22 +15,23 @@ from redis.exceptions import RedisError
 
 from trading.hosting.lease_scripts import PREFIX, SYNC, keys
 
-#: Simulated milliseconds that a lease outlives its owner's last word.
+#: Simulated milliseconds that a lease is valid after its last renewal.
 TTL = 3000
-#: Wall milliseconds after which Redis forgets a session.
-_KEEP = 24 * 3600 * 1000
-#: Wall seconds for an answer.
-_PATIENCE = 2.0
+#: Wall milliseconds after which Redis deletes the keys of a session.
+_KEY_LIFETIME = 24 * 3600 * 1000
+#: Wall seconds to wait for an answer from Redis.
+_TIMEOUT = 2.0
 
 
 class LeasesUnavailable(Exception):
-    """Redis cannot be reached, or does not do what it is asked."""
+    """Redis cannot be reached, or cannot do what it was asked for."""
 
 
 class SessionLeases:
-    """The leases on ``accounts`` as one participant of the session ``key`` sees them. ``owner``:
-    its name, which no other participant has, and which it has again when it comes back. Raises
-    ValueError for a ``redis_url`` that is none.
+    """The leases on ``accounts`` from the point of view of one participant of a session.
+
+    ``key`` identifies the session. ``owner`` is the participant's name, which is unique, and the
+    same after a restart. Raises ValueError where ``redis_url`` is not a URL of Redis.
     """
 
     def __init__(self, redis_url: str, key: str, owner: str, accounts: Sequence[str]) -> None:
@@ -39,19 +41,20 @@ class SessionLeases:
         self._redis = Redis.from_url(
             redis_url,
             decode_responses=True,
-            socket_timeout=_PATIENCE,
-            socket_connect_timeout=_PATIENCE,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
             retry=Retry(NoBackoff(), 0),
         )
         self._script = self._redis.register_script(SYNC)
 
     async def synchronise(self, now: int, held: Mapping[str, int]) -> dict[str, int]:
-        """Renew what is ``held`` (account -> fencing number) at the simulated time ``now``, in
-        milliseconds, and acquire this owner's share of what is free. Returns what it holds from
-        now on; the same again when it is asked again for the same moment. Raises
-        LeasesUnavailable.
+        """Renew ``held`` leases, and acquire this owner's share of the free ones.
+
+        ``held`` maps accounts to fencing numbers; ``now`` is the simulated time in milliseconds.
+        Returns the leases held from now on. A repeated call for the same instant returns the same.
+        Raises LeasesUnavailable.
         """
-        args: list[str | int] = [self._owner, TTL, now, _KEEP]
+        args: list[str | int] = [self._owner, TTL, now, _KEY_LIFETIME]
         for account in self._accounts:
             args += [held.get(account, 0), held.get(account, 0)]
         try:
@@ -59,12 +62,12 @@ class SessionLeases:
         except (RedisError, OSError, TimeoutError) as error:
             why = str(error).strip().splitlines() or [type(error).__name__]
             raise LeasesUnavailable(why[0]) from error
-        found = dict(zip(self._accounts, fences, strict=True))
+        leases = dict(zip(self._accounts, fences, strict=True))
         if surplus:
-            # The next synchronisation gives it back, when nothing is traded for it any more.
-            del found[self._accounts[surplus - 1]]
-        return {account: fence for account, fence in found.items() if fence}
+            # The next call gives it back, when the engine no longer trades for the account.
+            del leases[self._accounts[surplus - 1]]
+        return {account: fence for account, fence in leases.items() if fence}
 
     async def close(self) -> None:
-        """End the connection. What is held ends by itself, a while of simulated time later."""
+        """Close the connection. Leases that are still held expire in simulated time."""
         await self._redis.aclose()

@@ -1,4 +1,4 @@
-"""Tokens: what a service knows of them, and what happens to whoever tries wrong ones."""
+"""Checks access tokens, and slows down clients that try wrong ones."""
 
 import hashlib
 import hmac
@@ -13,24 +13,24 @@ from fastapi import HTTPException, Request
 
 from trading.hosting.addresses import address
 
-#: Characters of a secret that people choose. Those that are made here have 64.
+#: Least number of characters of a secret. Secrets that this project generates have 64.
 MIN_LENGTH = 16
 _VISIBLE = re.compile(r"[!-~]+")
 
-#: Wrong tokens that an address may show in so many wall seconds; then it has to wait.
+#: Wrong tokens that a client may present within so many wall seconds; after that it has to wait.
 WRONG, WINDOW = 10, 60.0
-#: Addresses that are remembered; the one that was wrong the longest time ago is forgotten first.
-_REMEMBERED = 10_000
+#: Client addresses that are remembered; the one with the oldest wrong token is forgotten first.
+_MAX_ADDRESSES = 10_000
 _IPV6_NETWORK = 64
 
 
 def digest(token: str) -> str:
-    """Return what a service that only checks a token has of it: its SHA-256 in hex."""
+    """Return the SHA-256 of a token in hex, which is enough for a service to check the token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def check_strength(secret: str) -> None:
-    """Raise ValueError where a secret is too short, or could not be sent in a header."""
+    """Raise ValueError where a secret is too short or cannot be sent in a header."""
     if len(secret) < MIN_LENGTH:
         raise ValueError(
             f"must have at least {MIN_LENGTH} characters, and has {len(secret)}; make one with:"
@@ -41,19 +41,24 @@ def check_strength(secret: str) -> None:
 
 
 class Token(NamedTuple):
-    """``setting``: what names it; ``digest``: as of :func:`digest`, empty where it is not set."""
+    """A token that a service accepts.
+
+    ``setting`` is the name of its setting, ``digest`` its hash as of :func:`digest`; empty where
+    the setting is not set.
+    """
 
     setting: str
     digest: str = ""
 
-    def matches(self, given: str) -> bool:
-        """Is ``given`` the token? Compared in constant time."""
-        return bool(self.digest) and hmac.compare_digest(digest(given), self.digest)
+    def matches(self, candidate: str) -> bool:
+        """Return whether ``candidate`` is the token. The comparison takes constant time."""
+        return bool(self.digest) and hmac.compare_digest(digest(candidate), self.digest)
 
 
 class WrongTokens:
-    """Counts the wrong tokens of each client address, so that guessing takes years. Addresses of
-    one IPv6 network of 64 bits are one client's. ``clock``: wall seconds.
+    """Counts the wrong tokens of each client address, so that guessing takes years.
+
+    The addresses of an IPv6 network of 64 bits count as one client. ``clock`` returns wall seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,57 +69,59 @@ class WrongTokens:
         return len(self._wrong)
 
     def wait(self, client: str) -> int:
-        """Return for how many seconds no token of ``client`` is looked at; 0: it is."""
+        """Return for how many wall seconds tokens of ``client`` are rejected unread; 0: none."""
         count, until = self._wrong.get(client_key(client), (0, 0.0))
-        left = until - self._clock()
-        return int(left) + 1 if count >= WRONG and left > 0 else 0
+        remaining = until - self._clock()
+        return int(remaining) + 1 if count >= WRONG and remaining > 0 else 0
 
     def add(self, client: str) -> None:
-        """Count a wrong token."""
+        """Count a wrong token of ``client``."""
         key, now = client_key(client), self._clock()
         count, until = self._wrong.pop(key, (0, 0.0))
         if until <= now:
             count, until = 0, now + WINDOW
         self._wrong[key] = count + 1, until
-        while len(self._wrong) > _REMEMBERED:
+        while len(self._wrong) > _MAX_ADDRESSES:
             self._wrong.popitem(last=False)
 
 
 def client_key(client: str) -> str:
-    """Return what the limits of a client's address go by: of IPv6 its network of 64 bits."""
-    known = address(client)
-    if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
-        return str(ip_network((int(known), _IPV6_NETWORK), strict=False))
+    """Return the key by which limits count a client: its address, or its IPv6 network."""
+    parsed = address(client)
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ip_network((int(parsed), _IPV6_NETWORK), strict=False))
     return client
 
 
 def client_of(request: Request) -> str:
-    """Return the address of the client; of a proxy before the service, the proxy's."""
+    """Return the address of the client, or of the proxy in front of the service."""
     return request.client.host if request.client is not None else ""
 
 
 def require_token(request: Request, *accepted: Token) -> None:
-    """Raise HTTPException unless the request carries ``Authorization: Bearer`` with one of the
-    accepted tokens: 401, or 429 where its address has shown too many wrong ones, or 403 where none
-    of the accepted is set.
+    """Raise HTTPException unless the request has ``Authorization: Bearer`` with an accepted token.
+
+    The status is 401, or 429 where the client's address has presented too many wrong tokens, or 403
+    where none of the accepted tokens is set.
     """
-    wanted = " or ".join(token.setting for token in accepted)
+    settings = " or ".join(token.setting for token in accepted)
     if not any(token.digest for token in accepted):
-        raise HTTPException(403, f"not enabled here: {wanted} is not set")
-    kind, _, given = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not given.strip():
-        given = ""
-    if not is_right(request, given.strip(), accepted):
+        raise HTTPException(403, f"not enabled here: {settings} is not set")
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        token = ""
+    if not is_right(request, token.strip(), accepted):
         raise HTTPException(
-            401, f"needs 'Authorization: Bearer' with {wanted}", {"WWW-Authenticate": "Bearer"}
+            401, f"needs 'Authorization: Bearer' with {settings}", {"WWW-Authenticate": "Bearer"}
         )
 
 
-def is_right(request: Request, given: str, accepted: tuple[Token, ...]) -> bool:
-    """Is ``given`` one of the tokens? A wrong one is counted; an empty one is none. Raise
-    HTTPException 429 where the client has to wait.
+def is_right(request: Request, candidate: str, accepted: tuple[Token, ...]) -> bool:
+    """Return whether ``candidate`` is one of the tokens, and count it if it is wrong.
+
+    An empty one is not counted. Raises HTTPException 429 where the client has to wait.
     """
-    if not given:
+    if not candidate:
         return False
     wrong: WrongTokens = request.app.state.wrong_tokens
     client = client_of(request)
@@ -124,7 +131,7 @@ def is_right(request: Request, given: str, accepted: tuple[Token, ...]) -> bool:
             f"too many wrong tokens from {client}; try again in {seconds} s",
             {"Retry-After": str(seconds)},
         )
-    if any([token.matches(given) for token in accepted]):
+    if any([token.matches(candidate) for token in accepted]):
         return True
     wrong.add(client)
     return False

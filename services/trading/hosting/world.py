@@ -1,4 +1,8 @@
-"""Who opens sessions and sets the pace of time: of this process, or of all services."""
+"""Opens sessions and sets the speed of simulated time, for whoever conducts scenario runs.
+
+The interface has two implementations: one for a process that hosts all components, here, and one
+for services that are processes of their own, in :mod:`trading.links.world`.
+"""
 
 import asyncio
 import contextlib
@@ -10,70 +14,77 @@ from trading.hosting.session import Session
 from trading.hosting.store import StoreUnavailable
 from trading.scenario.result import JournalHead
 
-#: Kind of the documents that keep, by run, what the platform's network did in it, and when.
+#: Kind of the documents, by run, that record what the platform's network did during the run.
 CHANGES = "real-changes"
-#: Kind of the documents that keep, by run, which instances it went on without, and since when.
+#: Kind of the documents, by run, that record the instances which the run continued without.
 DISMISSED = "dismissed"
 
-#: Kind of the documents that keep, by session, when its run was over, where all is one process.
+#: Kind of the documents, by session, that record when the session's run was over; only used where
+#: one process hosts all components.
 OVER = "run-over"
 
 
 class CannotOpen(Exception):
-    """A service did not take the session."""
+    """A service could not open the session."""
 
 
 class Halted(CannotOpen):
-    """A halt stands that a new session would end; says who has to reset it."""
+    """A halt is in force that a new session would end; the text says who has to reset it."""
 
 
 class World(Protocol):
-    """``failed``: hears why a run cannot go on."""
+    """Controls the session and the clock of all services.
+
+    ``failed`` is called with the reason when a run cannot continue.
+    """
 
     failed: Callable[[str], None]
 
     async def open(self, session: Session) -> None:
-        """Every component in this session. Raises CannotOpen, or Halted where it must not be."""
+        """Open ``session`` on all components. Raises CannotOpen, Halted."""
         ...
 
     async def pace(self, speed: float) -> None:
-        """From now on simulated time goes on with the wall clock, at ``speed``."""
+        """Let simulated time follow the wall clock from now on, at ``speed``."""
         ...
 
     async def heads(self) -> dict[str, JournalHead]:
-        """Every journal's length and last hash, by component."""
+        """Return the length and last hash of every journal, by component."""
         ...
 
     def waiting_for(self) -> list[str]:
-        """Those for whom simulated time waits now."""
+        """Return the services that simulated time waits for now."""
         ...
 
     def waited(self) -> dict[str, float]:
-        """By service, for how many wall seconds this process's newest run waited for it."""
+        """Return the wall seconds that this process's newest run waited for each service."""
         ...
 
 
 def run_over_at(host: Host) -> int | None:
-    """Return since when, in simulated microseconds, the run of the host's session is over and time
-    goes on by the wall clock; None where it is not over.
+    """Return since when the run of the host's session is over and time follows the wall clock.
+
+    The time is in simulated microseconds; None if the run is not over.
     """
     if host.anchor is not None and host.anchor != host.session.anchor:
         return host.anchor.sim
-    kept = host.store.document(OVER, str(host.live.number))
-    return int(kept) if kept is not None else None
+    document = host.store.document(OVER, str(host.live.number))
+    return int(document) if document is not None else None
 
 
 class LocalWorld:
-    """All components are in one process."""
+    """Controls the session and the clock where one process hosts all components.
+
+    ``standing`` returns why no session may be opened; empty if one may.
+    """
 
     def __init__(self, host: Host, standing: Callable[[], str] = lambda: "") -> None:
-        """``standing``: why no session may be opened; empty: one may."""
         self._host = host
-        self._standing = standing
+        self._halted_by = standing
         self.failed: Callable[[str], None] = lambda why: None
 
     async def open(self, session: Session) -> None:
-        if why := self._standing():
+        if why := self._halted_by():
             raise Halted(why)
         await self._host.open(session)
 
@@ -81,7 +92,7 @@ class LocalWorld:
         host = self._host
         if host.session.run_id and run_over_at(host) is None:
             now = str(host.now).encode()
-            # Without its end a later halt counts as the run's, no worse than that.
+            # If this cannot be stored, a later halt counts as one of the run, nothing worse.
             with contextlib.suppress(StoreUnavailable):
                 await asyncio.to_thread(host.store.put, OVER, str(host.live.number), now)
         host.pace(speed)
