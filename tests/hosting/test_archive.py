@@ -1,4 +1,4 @@
-"""An archive: complete, provable, and safe before anything is dropped for it."""
+"""An archive is complete and provable, and it is safe before anything is dropped."""
 
 import gzip
 import re
@@ -44,25 +44,25 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JournalStore]:
-    made: JournalStore
+    opened: JournalStore
     if request.param == "sqlite":
-        made = SqliteStore(tmp_path / "data" / "journal.sqlite")
+        opened = SqliteStore(tmp_path / "data" / "journal.sqlite")
     else:
         url = request.getfixturevalue("database").get_uri()
-        made = PostgresStore(url, "s" + sha256(bytes(tmp_path)).hexdigest()[:12])
-    yield made
-    made.close()
+        opened = PostgresStore(url, "s" + sha256(bytes(tmp_path)).hexdigest()[:12])
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[SqliteStore]:
-    made = SqliteStore(tmp_path / "data" / "journal.sqlite")
-    yield made
-    made.close()
+def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "data" / "journal.sqlite")
+    yield opened
+    opened.close()
 
 
 def session(store: JournalStore, opened: str, run_id: str = "", count: int = 3) -> int:
-    """With so many segments' worth of entries and a few more."""
+    """Open a session with so many segments' worth of entries and a few more."""
     spec = Session(plan=PLAN, opened=opened, run_id=run_id)
     number = store.open_session(encode_session(spec))
     for source in (EXCHANGE, CUSTODIAN):
@@ -75,7 +75,7 @@ def session(store: JournalStore, opened: str, run_id: str = "", count: int = 3) 
 
 
 def filled(store: JournalStore) -> list[int]:
-    """Two sessions that are over, of which one is a run, and one that goes on."""
+    """Open two sessions that are over, one of them a run, and one that continues."""
     numbers = [
         session(store, "2026-01-05T00:00:00+00:00"),
         session(store, "2026-01-06T12:00:00+00:00", "r1"),
@@ -100,30 +100,32 @@ def problems(directory: Path) -> list[str]:
 def test_all_that_was_written_is_in_the_archive(store: JournalStore, tmp_path: Path) -> None:
     numbers = filled(store)
     before = everything(store, numbers)
-    done = create(store, "journal", tmp_path / "kept")
-    assert done.written == 3 * 2 * 4
+    result = create(store, "journal", tmp_path / "kept")
+    assert result.written == 3 * 2 * 4
     assert problems(tmp_path / "kept") == []
-    found: dict[Any, list[JournalEntry]] = {}
-    for one in load(tmp_path / "kept").segments:
-        lines = gzip.decompress((tmp_path / "kept" / one.file).read_bytes()).splitlines()
-        found.setdefault((one.session, one.source), []).extend(map(from_ndjson, lines))
-    assert found == before == everything(store, numbers)
-    assert {one.run_id for one in load(tmp_path / "kept").segments if one.session == 2} == {"r1"}
+    archived: dict[Any, list[JournalEntry]] = {}
+    for segment in load(tmp_path / "kept").segments:
+        lines = gzip.decompress((tmp_path / "kept" / segment.file).read_bytes()).splitlines()
+        archived.setdefault((segment.session, segment.source), []).extend(map(from_ndjson, lines))
+    assert archived == before == everything(store, numbers)
+    assert {
+        segment.run_id for segment in load(tmp_path / "kept").segments if segment.session == 2
+    } == {"r1"}
 
 
 def test_again_changes_nothing_and_a_lost_file_is_written_again(
     store: JournalStore, tmp_path: Path
 ) -> None:
     filled(store)
-    kept = tmp_path / "kept"
-    create(store, "journal", kept)
-    files = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
-    assert create(store, "journal", kept).written == 0
-    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == files
+    sqlite_store = tmp_path / "kept"
+    create(store, "journal", sqlite_store)
+    files = {path: path.read_bytes() for path in sqlite_store.rglob("*") if path.is_file()}
+    assert create(store, "journal", sqlite_store).written == 0
+    assert {path: path.read_bytes() for path in sqlite_store.rglob("*") if path.is_file()} == files
     lost = next(path for path in files if path.name.endswith(".gz"))
     lost.write_bytes(b"half of")
-    assert create(store, "journal", kept).written == 1
-    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == files
+    assert create(store, "journal", sqlite_store).written == 1
+    assert {path: path.read_bytes() for path in sqlite_store.rglob("*") if path.is_file()} == files
 
 
 def test_what_is_dropped_can_be_proven_and_the_newest_session_can_go_on(
@@ -131,8 +133,8 @@ def test_what_is_dropped_can_be_proven_and_the_newest_session_can_go_on(
 ) -> None:
     numbers = filled(store)
     heads = [store.head(n, EXCHANGE) for n in numbers]
-    done = create(store, "journal", tmp_path / "kept", drop_entries=True)
-    assert done.freed > 0
+    result = create(store, "journal", tmp_path / "kept", drop_entries=True)
+    assert result.freed > 0
     for number in numbers[:2]:
         assert store.segments(number, held=True) == []
         with pytest.raises(EntriesDropped):
@@ -159,30 +161,30 @@ def test_what_is_dropped_can_be_proven_and_the_newest_session_can_go_on(
     ],
 )
 def test_which_sessions_are_archived(
-    kept: SqliteStore, tmp_path: Path, options: dict[str, Any], sessions: set[int]
+    sqlite_store: SqliteStore, tmp_path: Path, options: dict[str, Any], sessions: set[int]
 ) -> None:
-    numbers = filled(kept)
-    create(kept, "journal", tmp_path / "kept", drop_entries=True, **options)
-    assert {one.session for one in load(tmp_path / "kept").segments} == sessions
-    whole = {n for n in numbers if all(s.size for s in kept.segments(n))}
+    numbers = filled(sqlite_store)
+    create(sqlite_store, "journal", tmp_path / "kept", drop_entries=True, **options)
+    assert {segment.session for segment in load(tmp_path / "kept").segments} == sessions
+    whole = {n for n in numbers if all(s.size for s in sqlite_store.segments(n))}
     assert whole == set(numbers) - sessions
 
 
 def test_what_had_been_dropped_before_is_named_and_no_gap(
-    kept: SqliteStore, tmp_path: Path
+    sqlite_store: SqliteStore, tmp_path: Path
 ) -> None:
-    filled(kept)
-    while kept.seal(4, 16):
+    filled(sqlite_store)
+    while sqlite_store.seal(4, 16):
         pass
-    kept.drop(1, EXCHANGE, SMALL)
-    create(kept, "journal", tmp_path / "kept")
+    sqlite_store.drop(1, EXCHANGE, SMALL)
+    create(sqlite_store, "journal", tmp_path / "kept")
     assert problems(tmp_path / "kept") == [
         f"note: {SMALL} entries had been dropped before they were archived"
     ]
 
 
 def changed(directory: Path, which: int, **fields: Any) -> None:
-    """Change one segment in the manifest of session 1's exchange."""
+    """Change or remove one segment of session 1's exchange in the manifest."""
     manifest = load(directory)
     mine = [s for s in manifest.segments if (s.session, s.source) == (1, EXCHANGE)]
     others = [s for s in manifest.segments if s not in mine]
@@ -195,7 +197,7 @@ def changed(directory: Path, which: int, **fields: Any) -> None:
 
 
 def rewritten(directory: Path, change: Any) -> None:
-    """Change what the second file of session 1's exchange says, and the manifest with it."""
+    """Change the content of the second file of session 1's exchange, and its hash."""
     mine = [s for s in load(directory).segments if (s.session, s.source) == (1, EXCHANGE)]
     path = directory / mine[1].file
     path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes())), mtime=0))
@@ -218,13 +220,13 @@ def rewritten(directory: Path, change: Any) -> None:
     ],
 )
 def test_what_was_changed_is_found(
-    kept: SqliteStore, tmp_path: Path, damage: Any, says: str
+    sqlite_store: SqliteStore, tmp_path: Path, damage: Any, says: str
 ) -> None:
-    filled(kept)
-    create(kept, "journal", tmp_path / "kept")
+    filled(sqlite_store)
+    create(sqlite_store, "journal", tmp_path / "kept")
     damage(tmp_path / "kept")
-    (found,) = problems(tmp_path / "kept")
-    assert re.search(says, found)
+    (problem,) = problems(tmp_path / "kept")
+    assert re.search(says, problem)
 
 
 class PowerCut(BaseException):
@@ -233,23 +235,23 @@ class PowerCut(BaseException):
 
 @pytest.mark.parametrize("step", range(1, 16))
 def test_whenever_it_is_killed_nothing_is_lost(
-    kept: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    sqlite_store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """After the step-th file, manifest or drop: what the store has not, the archive has."""
-    numbers = filled(kept)
-    before = everything(kept, numbers)
-    taken = 0
+    """After the step-th file, manifest or drop, the archive has what the store lacks."""
+    numbers = filled(sqlite_store)
+    before = everything(sqlite_store, numbers)
+    calls = 0
 
     def cut(plain: Any) -> Any:
         def instead(*arguments: Any) -> Any:
-            nonlocal taken
-            taken += 1
-            if taken == step * 3:
+            nonlocal calls
+            calls += 1
+            if calls == step * 3:
                 raise PowerCut
-            done = plain(*arguments)
-            if taken == step * 3 + 1:
+            result = plain(*arguments)
+            if calls == step * 3 + 1:
                 raise PowerCut
-            return done
+            return result
 
         return instead
 
@@ -257,7 +259,7 @@ def test_whenever_it_is_killed_nothing_is_lost(
         dangerous.setattr(archive, "_replace", cut(archive._replace))
         dangerous.setattr(archive, "drop", cut(drop))
         with pytest.raises(PowerCut):
-            create(kept, "journal", tmp_path / "kept", drop_entries=True)
+            create(sqlite_store, "journal", tmp_path / "kept", drop_entries=True)
     held: dict[Any, list[JournalEntry]] = {}
     for (number, source), entries in before.items():
         archived = {
@@ -265,42 +267,44 @@ def test_whenever_it_is_killed_nothing_is_lost(
             for s in load(tmp_path / "kept").segments
             if (s.session, s.source) == (number, source)
         }
-        there: list[JournalEntry] = []
-        while len(there) < len(entries):
+        entries_left: list[JournalEntry] = []
+        while len(entries_left) < len(entries):
             try:
-                there += kept.read(number, source, len(there), 1000)
+                entries_left += sqlite_store.read(number, source, len(entries_left), 1000)
             except EntriesDropped:
-                there += archived[len(there) + 1]
-        held[number, source] = there
+                entries_left += archived[len(entries_left) + 1]
+        held[number, source] = entries_left
     assert held == before
-    create(kept, "journal", tmp_path / "kept", drop_entries=True)
+    create(sqlite_store, "journal", tmp_path / "kept", drop_entries=True)
     assert problems(tmp_path / "kept") == []
-    assert kept.segments(numbers[0], held=True) == []
+    assert sqlite_store.segments(numbers[0], held=True) == []
 
 
 def test_nothing_is_dropped_for_a_file_that_the_disk_has_not_kept(
-    kept: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled(kept)
+    filled(sqlite_store)
     plain = archive._replace
 
     def half(path: Path, content: bytes) -> None:
         plain(path, content[: len(content) // 2] if path.suffix == ".gz" else content)
 
     monkeypatch.setattr(archive, "_replace", half)
-    assert create(kept, "journal", tmp_path / "kept", drop_entries=True).freed == 0
+    assert create(sqlite_store, "journal", tmp_path / "kept", drop_entries=True).freed == 0
 
 
-def test_a_damaged_journal_is_not_archived_in_silence(kept: SqliteStore, tmp_path: Path) -> None:
-    filled(kept)
-    kept._writer.execute("UPDATE entry SET hash=zeroblob(32) WHERE session=1 AND seq=5")
+def test_a_damaged_journal_is_not_archived_in_silence(
+    sqlite_store: SqliteStore, tmp_path: Path
+) -> None:
+    filled(sqlite_store)
+    sqlite_store._writer.execute("UPDATE entry SET hash=zeroblob(32) WHERE session=1 AND seq=5")
     with pytest.raises(EntriesDamaged, match="entries 1 to 8"):
-        create(kept, "journal", tmp_path / "kept", drop_entries=True)
+        create(sqlite_store, "journal", tmp_path / "kept", drop_entries=True)
 
 
-def test_an_archive_of_others_is_left_alone(kept: SqliteStore, tmp_path: Path) -> None:
-    filled(kept)
-    create(kept, "journal", tmp_path / "kept")
+def test_an_archive_of_others_is_left_alone(sqlite_store: SqliteStore, tmp_path: Path) -> None:
+    filled(sqlite_store)
+    create(sqlite_store, "journal", tmp_path / "kept")
     other = SqliteStore(tmp_path / "other.sqlite")
     session(other, "2026-01-05T00:00:00+00:00", count=5)
     other._writer.execute("DELETE FROM segment")
@@ -329,10 +333,10 @@ def test_the_command_says_how_it_went_by_its_exit_code(tmp_path: Path) -> None:
     assert running.returncode == 2
     assert "another process has it; stop the ecosystem first" in running.stderr
     store.close()
-    done = trading("archive", "create", directory, "--data", data, "--drop")
-    assert done.returncode == 0, done.stderr
-    assert "journal: session 2, run r1: " in done.stderr
-    assert f"{directory}: " in done.stdout
+    dropped = trading("archive", "create", directory, "--data", data, "--drop")
+    assert dropped.returncode == 0, dropped.stderr
+    assert "journal: session 2, run r1: " in dropped.stderr
+    assert f"{directory}: " in dropped.stdout
     intact = trading("archive", "verify", directory)
     assert (intact.returncode, intact.stdout) == (
         0,
@@ -352,9 +356,9 @@ def test_the_command_finds_every_schema_of_a_database(database: Any, tmp_path: P
         session(store, "2026-01-05T00:00:00+00:00")
         store.close()
     url = database.get_uri()
-    done = trading("archive", "create", str(tmp_path / "kept"), "--database", url)
-    assert done.returncode == 0, done.stderr
-    stores = {one.store for one in load(tmp_path / "kept").segments}
+    created = trading("archive", "create", str(tmp_path / "kept"), "--database", url)
+    assert created.returncode == 0, created.stderr
+    stores = {segment.store for segment in load(tmp_path / "kept").segments}
     assert {"exchange", "custodian"} <= stores
     held = PostgresStore(url, "exchange")
     running = trading("archive", "create", str(tmp_path / "kept"), "--database", url)

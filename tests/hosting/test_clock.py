@@ -1,4 +1,4 @@
-"""Clocks that agree, and timers that are late."""
+"""Clocks that follow the same anchor agree, and timers that were missed fire once, late."""
 
 from trading.hosting.clock import Anchor, SimClock
 from trading.messages import Message, Wake
@@ -25,20 +25,20 @@ def test_before_the_anchor_it_is_earlier() -> None:
 
 
 class Beats:
-    """Wakes every second."""
+    """A component that wakes every second and records each wake-up's due and actual time."""
 
     name = "beats"
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, int]] = []
+        self.wakes: list[tuple[int, int]] = []
 
     def on(self, message: Message, now: int) -> list[Message]:
         if isinstance(message, Wake):
-            self.seen.append((message.at, now))
+            self.wakes.append((message.at, now))
         return [Wake(now + SECOND, "beat")]
 
     def state(self) -> list[tuple[int, int]]:
-        return self.seen
+        return self.wakes
 
 
 def test_timers_that_were_due_come_once_and_late() -> None:
@@ -47,7 +47,7 @@ def test_timers_that_were_due_come_once_and_late() -> None:
     kernel.run(2 * SECOND)
     kernel.leap(60 * SECOND)
     kernel.run(61 * SECOND)
-    assert beats.seen == [
+    assert beats.wakes == [
         (SECOND, SECOND),
         (2 * SECOND, 2 * SECOND),
         (3 * SECOND, 60 * SECOND),

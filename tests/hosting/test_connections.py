@@ -1,4 +1,4 @@
-"""Connections are limited, for a client and in all, and an operator gets in all the same."""
+"""Connections are limited for each client and in total, and an operator still gets access."""
 
 import asyncio
 import logging
@@ -20,24 +20,24 @@ from trading.hosting.connections import Connections, is_urgent, most
 from trading.hosting.guard import Guard
 from trading.hosting.wire import CountedSocket, Wire
 
-LIMITS = Connections(total=20, kept_back=4)
+LIMITS = Connections(total=20, reserved=4)
 
 
-class Counted(Wire):
-    open_now: ClassVar[Connections] = LIMITS  # type: ignore[misc]
+class CountedHttp(Wire):
+    connection_limits: ClassVar[Connections] = LIMITS  # type: ignore[misc]
 
 
-class Socket(CountedSocket):
-    open_now: ClassVar[Connections] = LIMITS  # type: ignore[misc]
+class CountedWebSocket(CountedSocket):
+    connection_limits: ClassVar[Connections] = LIMITS  # type: ignore[misc]
 
 
-def make() -> FastAPI:
+def make_app() -> FastAPI:
     app = FastAPI()
     app.add_middleware(Guard, service="tested")
 
     @app.get("/look")
     @app.post("/api/breaker/trip")
-    async def look() -> str:
+    async def respond() -> str:
         return "done"
 
     @app.websocket("/ws")
@@ -51,19 +51,19 @@ def make() -> FastAPI:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    made = socket.create_server(("0.0.0.0", 0))  # noqa: S104
-    config = uvicorn.Config(make(), log_config=None, http=Counted, ws=Socket)
+    listener = socket.create_server(("0.0.0.0", 0))  # noqa: S104
+    config = uvicorn.Config(make_app(), log_config=None, http=CountedHttp, ws=CountedWebSocket)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([made],))
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    yield made.getsockname()[1]
+    yield listener.getsockname()[1]
     server.should_exit = True
     thread.join(20)
 
 
 @pytest.fixture
-def held(port: int) -> Iterator[ExitStack]:
-    """Whatever a test opens; afterwards the server knows of none."""
+def opened(port: int) -> Iterator[ExitStack]:
+    """A stack of connections; after the test the server must have counted all as closed."""
     with ExitStack() as stack:
         yield stack
     for _ in range(200):
@@ -74,74 +74,74 @@ def held(port: int) -> Iterator[ExitStack]:
 
 
 def dial(port: int, source: str = "127.0.0.1", path: str = "/ws") -> ClientConnection:
-    made = socket.create_connection(("127.0.0.1", port), 5, (source, 0))
-    return ws.connect(f"ws://127.0.0.1:{port}{path}", sock=made)
+    raw = socket.create_connection(("127.0.0.1", port), 5, (source, 0))
+    return ws.connect(f"ws://127.0.0.1:{port}{path}", sock=raw)
 
 
-def ask(port: int, method: str, path: str) -> str:
-    """The head of the answer, once the other side has ended the connection; or nothing."""
-    with socket.create_connection(("127.0.0.1", port), 10) as made:
-        made.sendall(f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
-        said = b""
-        while chunk := made.recv(4096):
-            said += chunk
-        return said.decode().lower()
+def head_of_response(port: int, method: str, path: str) -> str:
+    """Return the response once the server has closed the connection; empty if there was none."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        response = b""
+        while chunk := connection.recv(4096):
+            response += chunk
+        return response.decode().lower()
 
 
 def test_one_client_gets_its_share_and_urgent_requests_are_answered(
-    port: int, held: ExitStack, caplog: pytest.LogCaptureFixture
+    port: int, opened: ExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "trading.http"):
         for _ in range(LIMITS.share):
-            held.enter_context(dial(port))
+            opened.enter_context(dial(port))
         for _ in range(10):
             with pytest.raises(InvalidStatus) as refused, dial(port):
                 pass
             assert refused.value.response.status_code == 503
-        assert ask(port, "GET", "/look").startswith("http/1.1 503")
-        said = ask(port, "POST", "/api/breaker/trip")
-        assert said.startswith("http/1.1 200")
-        assert "connection: close" in said
+        assert head_of_response(port, "GET", "/look").startswith("http/1.1 503")
+        response = head_of_response(port, "POST", "/api/breaker/trip")
+        assert response.startswith("http/1.1 200")
+        assert "connection: close" in response
         # Links between services are urgent, too; and another address has a share of its own.
-        held.enter_context(dial(port, path="/link"))
-        held.enter_context(dial(port, "127.0.0.2"))
+        opened.enter_context(dial(port, path="/link"))
+        opened.enter_context(dial(port, "127.0.0.2"))
     (warning,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert f"{LIMITS.share} of {LIMITS.share} from 127.0.0.1" in warning
 
 
 def test_an_operator_gets_in_though_all_are_taken_and_kept_back_ones_too(
-    port: int, held: ExitStack
+    port: int, opened: ExitStack
 ) -> None:
     for number in range(LIMITS.total):
-        held.enter_context(dial(port, "127.0.0.2" if number < LIMITS.share else "127.0.0.3"))
-    silent = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(50)]
-    for one in silent:
-        held.enter_context(one)
+        opened.enter_context(dial(port, "127.0.0.2" if number < LIMITS.share else "127.0.0.3"))
+    idle = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(50)]
+    for connection in idle:
+        opened.enter_context(connection)
     for _ in range(5):
-        assert ask(port, "POST", "/api/breaker/trip").startswith("http/1.1 200")
-    # One that asks nothing is closed soon, to make room.
-    for one in silent:
-        one.settimeout(10)
+        assert head_of_response(port, "POST", "/api/breaker/trip").startswith("http/1.1 200")
+    # A connection without a request is closed soon, to make room.
+    for connection in idle:
+        connection.settimeout(10)
         try:
-            assert one.recv(100)[:12] in (b"", b"HTTP/1.1 408")
+            assert connection.recv(100)[:12] in (b"", b"HTTP/1.1 408")
         except ConnectionResetError:
             continue
 
 
-def test_what_is_closed_makes_room(port: int, held: ExitStack) -> None:
+def test_what_is_closed_makes_room(port: int, opened: ExitStack) -> None:
     for _ in range(3 * LIMITS.total):
         with dial(port):
             pass
     for _ in range(LIMITS.share):
-        held.enter_context(dial(port))
+        opened.enter_context(dial(port))
 
 
 def test_the_limit_follows_the_descriptors_that_the_process_may_have() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        for soft, wanted in ((1024, 832), (256, 64), (64, 16)):
+        for soft, expected in ((1024, 832), (256, 64), (64, 16)):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
-            assert most() == wanted
+            assert most() == expected
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 

@@ -1,4 +1,4 @@
-"""Limits, ids, headers and secrets around every request: a real server, and raw sockets."""
+"""Limits, ids, headers and redaction around every request: a real server, and raw sockets."""
 
 import asyncio
 import io
@@ -27,10 +27,10 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 class ShortWire(Wire):
-    head_time: ClassVar[float] = 0.5  # type: ignore[misc]
+    head_timeout: ClassVar[float] = 0.5  # type: ignore[misc]
 
 
-def make() -> FastAPI:
+def make_app() -> FastAPI:
     app = FastAPI()
     app.add_middleware(Guard, service="tested", body_time=0.5, answer_time=1.0)
 
@@ -39,8 +39,8 @@ def make() -> FastAPI:
         return {"length": len(await request.body())}
 
     @app.post("/typed")
-    async def typed(wanted: dict[str, str]) -> dict[str, str]:
-        return wanted
+    async def typed(values: dict[str, str]) -> dict[str, str]:
+        return values
 
     @app.get("/ids")
     async def ids() -> dict[str, str]:
@@ -73,14 +73,14 @@ def make() -> FastAPI:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    made = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        make(), log_config=None, access_log=False, http=ShortWire, timeout_keep_alive=60
+        make_app(), log_config=None, access_log=False, http=ShortWire, timeout_keep_alive=60
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([made],))
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    yield made.getsockname()[1]
+    yield listener.getsockname()[1]
     server.should_exit = True
     thread.join(20)
 
@@ -119,15 +119,15 @@ class Line:
         return status, headers, self._file.read(int(headers["content-length"]))
 
     def rest(self) -> bytes:
-        """Until the other side ends it."""
+        """Return everything until the server closes the connection."""
         return self._file.read()
 
 
 def get(line: Line, path: str, **headers: str) -> tuple[int, dict[str, str], Any]:
     lines = "".join(f"{k.replace('_', '-')}: {v}\n" for k, v in headers.items())
     line.send(f"GET {path} HTTP/1.1\nhost: x\n{lines}\n")
-    status, found, body = line.answer()
-    return status, found, json.loads(body)
+    status, response_headers, body = line.answer()
+    return status, response_headers, json.loads(body)
 
 
 @pytest.mark.parametrize("begun", ["", "12"])
@@ -216,11 +216,11 @@ def test_too_large_a_websocket_message_ends_the_connection(port: int) -> None:
 
 
 def test_ids_are_taken_over_and_made(line: Line) -> None:
-    wanted = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+    sent_id = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
     parent = f"00-{TRACE}-b7ad6b7169203331-01"
-    _, headers, body = get(line, "/ids", x_request_id=wanted, traceparent=parent)
-    assert headers["x-request-id"] == wanted
-    assert body == {"request": wanted, "trace": TRACE}
+    _, headers, body = get(line, "/ids", x_request_id=sent_id, traceparent=parent)
+    assert headers["x-request-id"] == sent_id
+    assert body == {"request": sent_id, "trace": TRACE}
     _, headers, body = get(line, "/ids")
     assert (len(headers["x-request-id"]), body["trace"]) == (16, "")
 
@@ -252,18 +252,18 @@ def test_security_headers(line: Line) -> None:
 
 def test_hsts_is_sent_over_tls_only() -> None:
     def sent(scheme: str) -> dict[bytes, bytes]:
-        said: list[Any] = []
+        messages: list[Any] = []
 
         async def send(message: Any) -> None:
-            said.append(message)
+            messages.append(message)
 
         async def receive() -> Any:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/ids", "headers": []}
         scope |= {"scheme": scheme, "query_string": b"", "root_path": ""}
-        asyncio.run(make()(scope, receive, send))
-        return dict(said[0]["headers"])
+        asyncio.run(make_app()(scope, receive, send))
+        return dict(messages[0]["headers"])
 
     assert b"strict-transport-security" in sent("https")
     assert b"strict-transport-security" not in sent("http")

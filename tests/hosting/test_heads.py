@@ -1,4 +1,4 @@
-"""What was acknowledged is noted in a second place, and missed when it is gone."""
+"""The heads of acknowledged entries are recorded beside the store, and a loss is noticed."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ NAMES = ("exchange", "custodian")
 
 
 def written(name: str, count: int) -> list[Written]:
-    """Entries of a journal, chained as they ought to be."""
+    """Return ``count`` chained entries of a journal."""
     journal = MemoryJournal(name)
     for number in range(count):
         journal.append(number, "Wake", Wake(number, "tick"))
@@ -29,17 +29,17 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, path: Path) -> JournalStore:
-    """With a session of three entries in each of two journals, all of them noted."""
-    made = SqliteStore(tmp_path / "journal.sqlite")
+    """A store with a session of three entries in each of two journals, all recorded."""
+    store = SqliteStore(tmp_path / "journal.sqlite")
     heads = HeadsFile(path, lasts=True)
-    session = made.open_session(b"{}")
-    heads.begin(made, session, {})
+    session = store.open_session(b"{}")
+    heads.begin(store, session, {})
     for count in range(3):
         entries = [written(name, 3)[count] for name in NAMES]
-        made.write(session, entries)
+        store.write(session, entries)
         heads.note(session, entries)
     heads.close()
-    return made
+    return store
 
 
 def losses(path: Path, store: JournalStore, *, lasts: bool = True) -> list[str]:
@@ -86,7 +86,7 @@ def test_what_is_gone_is_missed(path: Path, store: SqliteStore, statement: str, 
 
 
 def test_a_different_entry_below_newer_ones_is_missed(path: Path, store: SqliteStore) -> None:
-    """What is there goes on from another entry than the one that was acknowledged."""
+    """The newer entries follow another entry than the acknowledged one."""
     with store.together() as execute:
         execute("UPDATE entry SET hash=zeroblob(32) WHERE source='exchange' AND seq=3", ())
     store.write(1, written("exchange", 5)[3:])
@@ -109,7 +109,7 @@ def test_a_store_from_before_there_was_a_second_place_goes_on(tmp_path: Path) ->
 
 @pytest.mark.parametrize("copy", [0, 1])
 def test_one_damaged_copy_is_made_up_for(path: Path, store: JournalStore, copy: int) -> None:
-    """A power failure in the middle of a note leaves the one before it."""
+    """A power failure during a write of the file leaves the copy before it."""
     with path.open("r+b") as file:
         file.seek(copy * 4096 + 100)
         file.write(b"#")
@@ -122,7 +122,7 @@ def test_two_damaged_copies_are_missed(path: Path, store: JournalStore) -> None:
 
 
 def test_it_goes_on_from_what_was_recovered(path: Path, store: SqliteStore) -> None:
-    """After an accepted loss, what is left is what must be there the next time."""
+    """After an accepted loss the remaining entries are what must be there next time."""
     with store.together() as execute:
         execute("DELETE FROM entry WHERE source='exchange' AND seq=3", ())
     heads = HeadsFile(path, lasts=True)

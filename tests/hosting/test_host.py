@@ -1,4 +1,4 @@
-"""The host: nothing is acknowledged before it is durable, and nothing decided is lost."""
+"""The host acknowledges nothing before it is durable, and loses nothing that was decided."""
 
 import asyncio
 from collections.abc import Sequence
@@ -51,12 +51,12 @@ def state(live: LiveSession) -> Any:
 
 
 async def until(running: Host, at: int) -> None:
-    """Wait for a simulated time."""
+    """Wait until everything up to a simulated time is durable."""
     await running.settled(at)
 
 
 async def available(running: Host) -> None:
-    """Until a command is acknowledged again."""
+    """Wait until the store works again."""
     while True:
         try:
             await running.settled(running.kernel.now)
@@ -79,7 +79,7 @@ def recovered(path: Path, *, without_snapshot: bool = False) -> LiveSession:
 def test_a_restart_comes_back_to_the_same_state_with_messages_in_flight(
     tmp_path: Path, without_snapshot: bool
 ) -> None:
-    """Also in the middle of a fault, and for commands that came from outside."""
+    """Also in the middle of a fault, and with commands from outside."""
 
     async def run() -> Host:
         running = host(SqliteStore(tmp_path / "journal.sqlite"))
@@ -120,7 +120,7 @@ def test_a_changed_journal_is_not_recovered_from(tmp_path: Path) -> None:
 
 
 class Failing(MemoryStore):
-    """A store that can be cut off."""
+    """A store whose writes can be made to fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class Failing(MemoryStore):
 def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up(
     kind: type[Exception],
 ) -> None:
-    """Whatever the store raises: nobody knows all that a database may come to say."""
+    """It holds for all errors, since a database may raise any."""
 
     async def run() -> None:
         store = Failing()
@@ -148,19 +148,19 @@ def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up(
         await running.start()
         await until(running, PLAN.start + 30 * SECOND)
         assert running.ready == ""
-        heard: list[Any] = []
-        running.listen(heard.extend)
+        published: list[Any] = []
+        running.listen(published.extend)
         store.broken = kind("the database is away")
         at = running.send(EXCHANGE, order("unsure"))
         with pytest.raises(Unavailable, match="the database is away"):
             await running.settled(at)
         assert running.ready == "journal: the database is away"
-        assert not [p for p in heard if p.message.client_order_id == "unsure"]
+        assert not [p for p in published if p.message.client_order_id == "unsure"]
         store.broken = None
         await available(running)
         at = running.send(EXCHANGE, order("sure"))
         await running.settled(at)
-        mine = {p.message.client_order_id for p in heard}
+        mine = {p.message.client_order_id for p in published}
         assert {"unsure", "sure"} <= mine
         await running.stop()
         for name, journal in running.kernel.journals.items():
@@ -170,9 +170,7 @@ def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up(
 
 
 def test_what_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the store is away the market stands still, and commands are refused, once as much is
-    unwritten as may be.
-    """
+    """While the store fails and the backlog is full, time stops and commands are refused."""
     monkeypatch.setattr("trading.hosting.host.BACKLOG", 200)
 
     async def run() -> None:
@@ -189,7 +187,7 @@ def test_what_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
             running.command(EXCHANGE, order("refused"))
         with pytest.raises(StoreUnavailable):
             running.deliver("custodian", [])
-        # A hundred looks of a pump that did not wait would each have done what is due.
+        # If the pump did not wait, each of these wake-ups would process something.
         for _ in range(100):
             running._pump.look()
             await asyncio.sleep(0)
@@ -206,7 +204,7 @@ def test_what_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_writer_that_fails_for_good_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
-    """Only a restart helps: nothing is acknowledged, whoever waits hears it, and it says so."""
+    """Only a restart helps: nothing is acknowledged, and those who wait get the error."""
 
     async def run() -> None:
         running = host(Failing())
@@ -320,19 +318,24 @@ HEADS = {EXCHANGE: Head(7, b"h" * 32)}
 def test_a_snapshot_is_taken_only_with_its_key_session_and_heads(
     key: bytes, session: int, heads: dict[str, Head]
 ) -> None:
-    made = snapshot.authenticate(b"state", b"key", 1, HEADS)
-    assert snapshot.verified(made, b"key", 1, HEADS) == b"state"
-    for changed in (made[:-1] + b"E", bytes([made[0] ^ 1]) + made[1:], b"state", b""):
+    authenticated = snapshot.authenticate(b"state", b"key", 1, HEADS)
+    assert snapshot.verified(authenticated, b"key", 1, HEADS) == b"state"
+    for changed in (
+        authenticated[:-1] + b"E",
+        bytes([authenticated[0] ^ 1]) + authenticated[1:],
+        b"state",
+        b"",
+    ):
         with pytest.raises(snapshot.SnapshotUnusable, match="another SNAPSHOT_KEY, or changed"):
             snapshot.verified(changed, b"key", 1, HEADS)
     with pytest.raises(snapshot.SnapshotUnusable, match="another SNAPSHOT_KEY, or changed"):
-        snapshot.verified(made, key, session, heads)
+        snapshot.verified(authenticated, key, session, heads)
 
 
 def test_a_snapshot_of_somebody_without_the_key_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Written by who has the database: all state is as before, with other balances."""
+    """An attacker with access to the database stores a snapshot with another state."""
 
     async def run() -> Any:
         running = host(SqliteStore(tmp_path / "journal.sqlite"))
@@ -343,20 +346,20 @@ def test_a_snapshot_of_somebody_without_the_key_changes_nothing(
 
     expected = asyncio.run(run())
     store = SqliteStore(tmp_path / "journal.sqlite")
-    kept = store.snapshot(1)
-    assert kept is not None
+    stored = store.snapshot(1)
+    assert stored is not None
     key = b"of every process"
-    forged = snapshot.load(snapshot.verified(kept.blob, key, 1, kept.heads))
+    forged = snapshot.load(snapshot.verified(stored.blob, key, 1, stored.heads))
     forged["kernel"] = None
-    blob = snapshot.authenticate(snapshot.dump(forged), b"guessed", 1, kept.heads)
-    store.write(1, [], Snapshot(kept.heads, blob))
+    blob = snapshot.authenticate(snapshot.dump(forged), b"guessed", 1, stored.heads)
+    store.write(1, [], Snapshot(stored.heads, blob))
     store.close()
     assert state(recovered(tmp_path / "journal.sqlite")) == expected
-    assert "snapshot left aside" in caplog.text
+    assert "snapshot not usable" in caplog.text
 
 
 def test_a_snapshot_runs_no_command(tmp_path: Path) -> None:
-    """By way of what one of our modules has imported."""
+    """The pickled reference goes through a name that one of our modules has imported."""
     mark = tmp_path / "mark"
     command = f"touch {mark}".encode()
     blob = (

@@ -1,4 +1,4 @@
-"""Between runs: what an idle market writes, and that it goes on from what it wrote before."""
+"""Between runs an idle market writes little, and continues from what it wrote before."""
 
 import asyncio
 from pathlib import Path
@@ -35,9 +35,9 @@ def traded(minutes: int) -> Kernel:
 
 def test_the_coordinator_does_not_journal_a_market_that_it_does_not_watch() -> None:
     kernel = traded(10)
-    found = [decode(entry.body) for entry in kernel.journals[TEST_COORDINATOR].after(0)]
-    assert {m["msg"] for _, _, _, payload in found for m in payload} == {"Start", "Wake"}
-    assert len(found) == 601
+    entries = [decode(entry.body) for entry in kernel.journals[TEST_COORDINATOR].after(0)]
+    assert {m["msg"] for _, _, _, payload in entries for m in payload} == {"Start", "Wake"}
+    assert len(entries) == 601
 
 
 def test_an_idle_market_writes_little() -> None:
@@ -57,7 +57,7 @@ def test_the_auditor_orders_what_it_reads_without_waiting_for_the_coordinator() 
 def test_a_session_of_before_is_gone_on_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its coordinator journaled the whole market; a replay does the same again."""
+    """An older version's coordinator journaled the whole market; its replay does the same."""
 
     def host() -> Host:
         return Host(

@@ -1,6 +1,6 @@
-"""Memory does not grow with time: what every component and projection holds of an idle market.
+"""Memory does not grow with time: the objects that components and projections keep are bounded.
 
-The bounds themselves, which take days to be reached, are made small; what is not bounded grows.
+The bounds, which a market takes days to reach, are made small; whatever is not bounded grows.
 """
 
 from collections import Counter, deque
@@ -35,31 +35,31 @@ BOUNDS: tuple[tuple[Any, dict[str, int]], ...] = (
 
 
 def held(root: Any) -> Counter[str]:
-    """How many items the containers hold that ``root`` leads to, by where they are."""
-    found: Counter[str] = Counter()
-    seen: set[int] = set()
-    left: list[tuple[Any, str]] = [(root, "")]
-    while left:
-        one, where = left.pop()
-        if isinstance(one, int | str | float | None | type | Random) or id(one) in seen:
+    """Count the items of all containers that ``root`` refers to, by their paths."""
+    sizes: Counter[str] = Counter()
+    visited: set[int] = set()
+    pending: list[tuple[Any, str]] = [(root, "")]
+    while pending:
+        item, where = pending.pop()
+        if isinstance(item, int | str | float | None | type | Random) or id(item) in visited:
             continue
-        seen.add(id(one))
-        if isinstance(one, bytes):
-            found[where] += len(one)
-        elif isinstance(one, dict):
-            found[where] += len(one)
-            left += [(value, f"{where}[{key}]") for key, value in one.items()]
-            left += [(key, f"{where} key") for key in one]
-        elif isinstance(one, list | tuple | set | frozenset | deque):
-            found[where] += len(one) if not isinstance(one, tuple) else 0
-            left += [(value, f"{where}[]") for value in one]
-        elif isinstance(one, msgspec.Struct):
-            left += [(getattr(one, name), f"{where}.{name}") for name in one.__struct_fields__]
-        elif type(one).__module__.startswith("trading."):
-            names = [n for kind in type(one).__mro__ for n in getattr(kind, "__slots__", ())]
-            names += getattr(one, "__dict__", {})
-            left += [(getattr(one, n), f"{where}.{n}") for n in names if hasattr(one, n)]
-    return found
+        visited.add(id(item))
+        if isinstance(item, bytes):
+            sizes[where] += len(item)
+        elif isinstance(item, dict):
+            sizes[where] += len(item)
+            pending += [(value, f"{where}[{key}]") for key, value in item.items()]
+            pending += [(key, f"{where} key") for key in item]
+        elif isinstance(item, list | tuple | set | frozenset | deque):
+            sizes[where] += len(item) if not isinstance(item, tuple) else 0
+            pending += [(value, f"{where}[]") for value in item]
+        elif isinstance(item, msgspec.Struct):
+            pending += [(getattr(item, name), f"{where}.{name}") for name in item.__struct_fields__]
+        elif type(item).__module__.startswith("trading."):
+            names = [n for kind in type(item).__mro__ for n in getattr(kind, "__slots__", ())]
+            names += getattr(item, "__dict__", {})
+            pending += [(getattr(item, n), f"{where}.{n}") for n in names if hasattr(item, n)]
+    return sizes
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> LiveSession:
         for name, bound in bounds.items():
             monkeypatch.setattr(module, name, bound)
     session = idle(Settings(), 1_700_000_000 * SECOND)
-    made = LiveSession(
+    session_live = LiveSession(
         session,
         1,
         MemoryStore(),
@@ -78,12 +78,12 @@ def live(monkeypatch: pytest.MonkeyPatch) -> LiveSession:
         snapshot_key=b"key",
         auditor=AUDIT_CORRELATOR,
     )
-    made.begin()
-    return made
+    session_live.begin()
+    return session_live
 
 
 def after(live: LiveSession, minutes: int) -> dict[str, int]:
-    """What is held, at the most, in the last two of so many minutes of a market, by component."""
+    """Return the largest sizes in the last two of ``minutes`` of a market, by component."""
     most: Counter[str] = Counter()
     until = live.session.plan.start + minutes * MINUTE
     for at in range(until - 2 * MINUTE, until, 10 * SECOND):

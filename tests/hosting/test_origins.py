@@ -1,4 +1,4 @@
-"""Who may ask a service: names that are its own, and pages that are its own."""
+"""Requests are accepted under names and from pages of the service only."""
 
 import asyncio
 from typing import Any
@@ -11,13 +11,13 @@ from trading.hosting.origins import Origins, names
 OURS = names("risk-monitor", ["127.0.0.1", "trading-risk-monitor"], ["risk.example.com"])
 
 
-def make() -> FastAPI:
+def make_app() -> FastAPI:
     app = FastAPI()
     app.state.hosts = OURS
     app.add_middleware(Origins)
 
     @app.get("/")
-    async def look() -> str:
+    async def read() -> str:
         return "figures"
 
     @app.post("/act")
@@ -32,16 +32,16 @@ def make() -> FastAPI:
     return app
 
 
-def asked(kind: str, path: str, method: str = "GET", **headers: str) -> list[dict[str, Any]]:
-    """What the app sends for a request with these headers."""
-    said: list[dict[str, Any]] = []
-    begun = {"http": {"type": "http.request"}, "websocket": {"type": "websocket.connect"}}
+def messages_for(kind: str, path: str, method: str = "GET", **headers: str) -> list[dict[str, Any]]:
+    """Return what the app sends for a request with these headers."""
+    messages: list[dict[str, Any]] = []
+    first = {"http": {"type": "http.request"}, "websocket": {"type": "websocket.connect"}}
 
     async def receive() -> Any:
-        return begun[kind]
+        return first[kind]
 
     async def send(message: Any) -> None:
-        said.append(message)
+        messages.append(message)
 
     scope: dict[str, Any] = {"type": kind, "path": path, "query_string": b"", "root_path": ""}
     scope |= {"headers": [(k.encode(), v.encode()) for k, v in headers.items()]}
@@ -50,13 +50,13 @@ def asked(kind: str, path: str, method: str = "GET", **headers: str) -> list[dic
     else:
         scope |= {"scheme": "ws", "subprotocols": []}
         scope["extensions"] = {"websocket.http.response": {}}
-    asyncio.run(make()(scope, receive, send))
-    return said
+    asyncio.run(make_app()(scope, receive, send))
+    return messages
 
 
 def status(method: str = "GET", **headers: str) -> int:
     path = "/" if method == "GET" else "/act"
-    return int(asked("http", path, method, **headers)[0]["status"])
+    return int(messages_for("http", path, method, **headers)[0]["status"])
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_names_of_others_are_refused(host: str) -> None:
 
 
 def test_a_refusal_says_which_setting_helps() -> None:
-    said = asked("http", "/", host='odd".example')
-    assert said[0]["status"] == 421
-    assert b"ALLOWED_HOSTS" in said[1]["body"]
-    assert b'odd\\".example' in said[1]["body"]
+    messages = messages_for("http", "/", host='odd".example')
+    assert messages[0]["status"] == 421
+    assert b"ALLOWED_HOSTS" in messages[1]["body"]
+    assert b'odd\\".example' in messages[1]["body"]
 
 
 @pytest.mark.parametrize(
@@ -145,17 +145,17 @@ def test_a_page_of_the_service_may_act(host: str, origin: str) -> None:
 def test_a_page_of_others_may_look_and_neither_act_nor_open_a_websocket(origin: str) -> None:
     assert status(host="127.0.0.1:8084", origin=origin) == 200
     assert status("POST", host="127.0.0.1:8084", origin=origin) == 403
-    said = asked("websocket", "/ws", host="127.0.0.1:8084", origin=origin)
-    assert said[0] == {**said[0], "type": "websocket.http.response.start", "status": 403}
+    messages = messages_for("websocket", "/ws", host="127.0.0.1:8084", origin=origin)
+    assert messages[0] == {**messages[0], "type": "websocket.http.response.start", "status": 403}
 
 
 def test_a_websocket_by_a_foreign_name_is_refused() -> None:
-    said = asked("websocket", "/ws", host="rebound.example")
-    assert said[0] == {**said[0], "type": "websocket.http.response.start", "status": 421}
+    messages = messages_for("websocket", "/ws", host="rebound.example")
+    assert messages[0] == {**messages[0], "type": "websocket.http.response.start", "status": 421}
 
 
 def test_clients_that_are_no_browser_go_on_as_before() -> None:
     assert status("POST") == 200
     assert status("POST", host="127.0.0.1:8084") == 200
-    said = asked("websocket", "/ws", host="127.0.0.1:8084")
-    assert [m["type"] for m in said] == ["websocket.accept", "websocket.close"]
+    messages = messages_for("websocket", "/ws", host="127.0.0.1:8084")
+    assert [m["type"] for m in messages] == ["websocket.accept", "websocket.close"]

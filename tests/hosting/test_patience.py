@@ -1,4 +1,4 @@
-"""What needs a store that is away is done once it is back."""
+"""An operation that needs the store is repeated until the store can be reached."""
 
 import asyncio
 
@@ -11,17 +11,17 @@ from trading.hosting.store import StoreUnavailable
 def test_it_waits_for_the_store_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("trading.hosting.patience._AGAIN", 0)
-    asked: list[str] = []
+    monkeypatch.setattr("trading.hosting.patience._RETRY_DELAY", 0)
+    attempts: list[str] = []
 
     def put(name: str) -> str:
-        asked.append(name)
-        if len(asked) < 4:
+        attempts.append(name)
+        if len(attempts) < 4:
             raise StoreUnavailable("away")
         return name
 
     assert asyncio.run(stored(put, "anchor")) == "anchor"
-    assert asked == ["anchor"] * 4
+    assert attempts == ["anchor"] * 4
     assert [r.getMessage() for r in caplog.records] == ["waiting for the store: away"]
 
 

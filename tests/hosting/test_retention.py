@@ -1,4 +1,4 @@
-"""What is dropped of the journals, and that whoever needs them still comes back."""
+"""Retention drops old entries, and a process that needs entries can still recover."""
 
 import asyncio
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def filled(store: MemoryStore, run_id: str, sources: dict[str, int]) -> int:
-    """A session of which each source has so many segments' worth of entries."""
+    """Open a session with so many segments' worth of entries of each source."""
     session = store.open_session(encode_session(Session(plan=IDLE, run_id=run_id)))
     for source, count in sources.items():
         journal = MemoryJournal(source)
@@ -50,7 +50,7 @@ def filled(store: MemoryStore, run_id: str, sources: dict[str, int]) -> int:
 
 
 def held(store: MemoryStore, session: int, source: str) -> list[int]:
-    """The first entries of the segments that are still there."""
+    """Return the first entries of the segments that have not been dropped."""
     return [s.first for s in store.segments(session, held=True) if s.source == source]
 
 
@@ -129,7 +129,7 @@ def recovered(path: Path, change: str = "") -> LiveSession:
 
 
 def traded(path: Path) -> Host:
-    """An ecosystem that has traded for a while, with a snapshot in between and one at the end."""
+    """Run an ecosystem for a while, with snapshots in between and one at the end."""
 
     async def run() -> Host:
         running = host(path)
@@ -179,7 +179,7 @@ def test_without_a_usable_snapshot_the_start_says_what_is_missing(
 
 
 def test_nothing_is_dropped_before_its_snapshot_is_durable(tmp_path: Path) -> None:
-    """Killed right before the note of it was written, the process still finds what it needs."""
+    """A process that is killed before it records what it needs must find all entries."""
     path = tmp_path / "journal.sqlite"
 
     async def run() -> None:
@@ -222,7 +222,7 @@ def entry(seq: int, kind: str, payload: dict[str, object]) -> JournalEntry:
 
 
 def test_whom_dropped_entries_were_addressed_to_is_known() -> None:
-    found = addressed(
+    newest_by_service = addressed(
         EXCHANGE,
         [
             entry(1, "Received", {}),
@@ -232,7 +232,7 @@ def test_whom_dropped_entries_were_addressed_to_is_known() -> None:
             entry(5, "Trade", {}),
         ],
     )
-    assert found == {CUSTODIAN: 5, "test-coordinator": 5, RISK_MONITOR: 3}
+    assert newest_by_service == {CUSTODIAN: 5, "test-coordinator": 5, RISK_MONITOR: 3}
 
 
 def test_a_note_of_whom_goes_before_what_is_dropped() -> None:
@@ -252,7 +252,7 @@ def test_a_note_of_whom_goes_before_what_is_dropped() -> None:
 
 
 def test_what_the_keeper_does_ends_with_the_host(tmp_path: Path) -> None:
-    """The newest snapshot's needs are noted, however busy the keeper was."""
+    """What the newest snapshot needs is recorded, however busy the keeper was."""
 
     async def run() -> dict[str, int]:
         store = MemoryStore()
@@ -261,8 +261,8 @@ def test_what_the_keeper_does_ends_with_the_host(tmp_path: Path) -> None:
         keeper.wrote(session, 1, None)
         keeper.wrote(session, 1, Snapshot({}, b"", Needed({EXCHANGE: 7})))
         await keeper.stop()
-        found: dict[str, int] = stores_needed(store, session)
-        return found
+        after: dict[str, int] = stores_needed(store, session)
+        return after
 
     assert asyncio.run(run()) == {EXCHANGE: 7}
 

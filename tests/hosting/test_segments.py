@@ -1,4 +1,4 @@
-"""Sealed segments: the same entries, in less room, and nothing that is damaged passes."""
+"""Sealed segments keep the same entries in less space, and damage to them is always noticed."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -47,11 +47,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Another empty store with every call."""
+    """Return a function that closes the previous store and opens another, empty one."""
     number = count()
-    opened: list[JournalStore] = []
+    stores_open: list[JournalStore] = []
 
-    def make() -> JournalStore:
+    def open_store() -> JournalStore:
         if request.param == "memory":
             return MemoryStore()
         if request.param == "sqlite":
@@ -59,35 +59,35 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
         url = request.getfixturevalue("database").get_uri()
         return PostgresStore(url, f"s{urandom(6).hex()}")
 
-    def another() -> JournalStore:
-        while opened:
-            opened.pop().close()
-        opened.append(make())
-        return opened[0]
+    def open_another() -> JournalStore:
+        while stores_open:
+            stores_open.pop().close()
+        stores_open.append(open_store())
+        return stores_open[0]
 
-    yield another
-    while opened:
-        opened.pop().close()
+    yield open_another
+    while stores_open:
+        stores_open.pop().close()
 
 
 class Chain:
-    """Entries of one journal, chained as a component's are."""
+    """The entries of one journal, chained like those of a component."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.entries: list[JournalEntry] = []
 
     def more(self, number: int) -> list[Written]:
-        made = []
+        written = []
         for seq in range(len(self.entries) + 1, len(self.entries) + number + 1):
             head = self.entries[-1].hash if self.entries else GENESIS
             body = b'[%d,%d,"X","%s"]' % (seq, seq * 1000, b"y" * (seq % 5 * 150))
             self.entries.append(JournalEntry(body, sha256(head + body).digest()))
-            made.append(Written(self.source, seq, body, self.entries[-1].hash))
-        return made
+            written.append(Written(self.source, seq, body, self.entries[-1].hash))
+        return written
 
 
-#: What is done to a journal: that many entries more, that many segments sealed, a new session.
+#: Actions on a journal: write so many entries, seal so many segments, or open a session.
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 3 * SMALL)),
@@ -103,33 +103,33 @@ steps = st.lists(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(done=steps)
-def test_what_is_sealed_is_read_as_it_was(fresh: Open, done: list[tuple[str, int]]) -> None:
+@given(actions=steps)
+def test_what_is_sealed_is_read_as_it_was(fresh: Open, actions: list[tuple[str, int]]) -> None:
     store = fresh()
     session = store.open_session(b"{}")
-    kept = {session: [Chain("exchange"), Chain("custodian")]}
-    for what, number in done:
-        if what == "open":
+    chains_by_session = {session: [Chain("exchange"), Chain("custodian")]}
+    for action, number in actions:
+        if action == "open":
             session = store.open_session(b"{}")
-            kept[session] = [Chain("exchange"), Chain("custodian")]
-        elif what == "write":
-            exchange, custodian = kept[session]
+            chains_by_session[session] = [Chain("exchange"), Chain("custodian")]
+        elif action == "write":
+            exchange, custodian = chains_by_session[session]
             store.write(session, exchange.more(number) + custodian.more(number // 2))
         else:
             assert store.seal(session, number) <= number
-    for number, chains in kept.items():
+    for number, chains in chains_by_session.items():
         for chain in chains:
             entries = chain.entries
             last = Head(len(entries), entries[-1].hash) if entries else Head()
             assert store.head(number, chain.source) == last
             for after in range(len(entries) + 2):
                 for limit in (1, SMALL - 1, 100):
-                    found = store.read(number, chain.source, after, limit)
-                    assert found == entries[after : after + limit]
+                    entries_read = store.read(number, chain.source, after, limit)
+                    assert entries_read == entries[after : after + limit]
 
 
 def sealed_store(store: JournalStore, number: int = 5 * SMALL) -> tuple[int, Chain]:
-    """A session with ``number`` entries, of which all but the newest are sealed."""
+    """Open a session with ``number`` entries, and seal all but the newest."""
     session = store.open_session(b"{}")
     chain = Chain("exchange")
     store.write(session, chain.more(number))

@@ -1,4 +1,4 @@
-"""Every journal store keeps the same promises; PostgreSQL is a real one."""
+"""All journal stores give the same guarantees; the PostgreSQL server is a real one."""
 
 import os
 from collections.abc import Iterator
@@ -31,16 +31,16 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JournalStore]:
-    made: JournalStore
+    opened: JournalStore
     if request.param == "memory":
-        made = MemoryStore()
+        opened = MemoryStore()
     elif request.param == "sqlite":
-        made = SqliteStore(tmp_path / "journal.sqlite")
+        opened = SqliteStore(tmp_path / "journal.sqlite")
     else:
         server = request.getfixturevalue("database")
-        made = PostgresStore(server.get_uri(), f"s{os.urandom(6).hex()}")
-    yield made
-    made.close()
+        opened = PostgresStore(server.get_uri(), f"s{os.urandom(6).hex()}")
+    yield opened
+    opened.close()
 
 
 def entries(source: str, first: int, last: int) -> list[Written]:
@@ -59,9 +59,9 @@ def test_what_is_written_is_read_again(store: JournalStore) -> None:
     store.write(number, [*written[:20], *entries("custodian", 1, 3)])
     store.write(number, written[20:])
     assert store.head(number, "exchange") == Head(39, written[-1].hash)
-    wanted = [JournalEntry(e.body, e.hash) for e in written]
-    assert store.read(number, "exchange", 0, 1000) == wanted
-    assert store.read(number, "exchange", 30, 5) == wanted[30:35]
+    expected = [JournalEntry(e.body, e.hash) for e in written]
+    assert store.read(number, "exchange", 0, 1000) == expected
+    assert store.read(number, "exchange", 30, 5) == expected[30:35]
     other = store.open_session(b"{}")
     assert other == number + 1
     assert store.read(other, "exchange", 0, 10) == []
@@ -74,8 +74,8 @@ def test_the_newest_snapshot_counts(store: JournalStore) -> None:
     for size in (3, 5):
         heads = {"exchange": Head(size, bytes([size]) * 32)}
         store.write(number, [], Snapshot(heads, b"state" * size))
-    found = store.snapshot(number)
-    assert found == Snapshot({"exchange": Head(5, b"\x05" * 32)}, b"state" * 5)
+    snapshot = store.snapshot(number)
+    assert snapshot == Snapshot({"exchange": Head(5, b"\x05" * 32)}, b"state" * 5)
 
 
 def test_documents_are_replaced_by_name(store: JournalStore) -> None:
@@ -99,7 +99,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_postgres_takes_a_repeated_write_once(database: Any) -> None:
-    """The commit may have happened although its answer was lost."""
+    """The commit may have succeeded although its answer was lost."""
     store = PostgresStore(database.get_uri(), "repeated")
     number = store.open_session(b"{}")
     store.write(number, entries("exchange", 1, 10))
@@ -109,11 +109,11 @@ def test_postgres_takes_a_repeated_write_once(database: Any) -> None:
 
 
 def test_postgres_schemas_do_not_see_each_other(database: Any) -> None:
-    one, two = (PostgresStore(database.get_uri(), name) for name in ("one", "two"))
-    one.open_session(b"{}")
-    assert two.newest_session() is None
-    one.close()
-    two.close()
+    first, second = (PostgresStore(database.get_uri(), name) for name in ("one", "two"))
+    first.open_session(b"{}")
+    assert second.newest_session() is None
+    first.close()
+    second.close()
 
 
 def test_a_lost_connection_is_made_again(database: Any) -> None:

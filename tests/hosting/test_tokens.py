@@ -1,4 +1,4 @@
-"""Whoever tries wrong tokens has to wait, and nobody else; what is remembered is bounded."""
+"""A client that tries wrong tokens has to wait, no other does, and the memory for it is bounded."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_addresses_of_one_ipv6_network_are_one_client_s() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "_REMEMBERED", 100)
+    monkeypatch.setattr(tokens, "_MAX_ADDRESSES", 100)
     wrong = WrongTokens(Clock())
     for number in range(1000):
         wrong.add(f"10.0.{number // 250}.{number % 250}")

@@ -1,7 +1,7 @@
-"""Who may look at what a service shows, and who may change it.
+"""Decides who may read what a service shows, and who may change it.
 
-Whoever knows a token may, and so may a browser that has logged in (:mod:`trading.hosting.login`).
-Where only this machine can connect, everybody may look.
+Clients need a token, and browsers a login (:mod:`trading.hosting.login`). Where only this machine
+can connect, everybody may read.
 """
 
 from typing import Any
@@ -13,8 +13,10 @@ from trading.hosting.tokens import Token, require_token
 
 
 class Access:
-    """``act`` opens everything; ``read`` opens what shows journals, balances and positions, which
-    is open to everybody with ``public``. ``logins``: browsers that have shown one of them.
+    """The rights that tokens and logins give in one service.
+
+    The token ``act`` gives all rights; ``read`` allows reading journals, balances and positions.
+    With ``public`` everybody may read. ``logins`` holds the logins of browsers.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Access:
             require_token(request, *self.acting)
 
     def may_read(self, request: Request) -> None:
-        """Raise HTTPException unless the request may see balances, positions and journals."""
+        """Raise HTTPException unless the request may read journals, balances and positions."""
         if not self.public and self.logins.right(request) not in (READ, ACT):
             require_token(request, *self.reading)
 
@@ -51,10 +53,10 @@ def _may_act(request: Request) -> None:
     access.may_act(request)
 
 
-#: Dependencies of a route that only some may read, and of one that changes something.
+#: Dependencies of routes: READS where the right to read is needed, ACTS where that to act is.
 READS: Any = Depends(_may_read)
 ACTS: Any = Depends(_may_act)
-#: What a route with READS answers otherwise, for its description.
+#: Responses that a route with READS may give instead, for its OpenAPI description.
 NOT_READ: dict[int | str, dict[str, Any]] = {
     401: {"description": "Needs READ_TOKEN where others than this machine can connect."},
     429: {"description": "Too many wrong tokens; Retry-After says when the next is looked at."},

@@ -1,4 +1,4 @@
-"""What all services serve alike: liveness, readiness, metrics, and their journal."""
+"""The routes that all services share: liveness, readiness, metrics, and the journal."""
 
 import asyncio
 import contextlib
@@ -26,20 +26,23 @@ from trading.telemetry.counts import Counts, counted_types
 from trading.telemetry.families import gauges
 from trading.telemetry.http import HttpMetrics
 
+#: Journal entries that are read from the store at once.
 _PAGE = 2000
-#: Header: how many entries the journal has, where more were asked for.
+#: Response header with the length of the journal, sent where more entries were requested.
 LENGTH = "X-Journal-Length"
-#: Wall seconds between two looks at a journal that is followed, where nothing is written, and
+#: Wall seconds between two reads of a journal that is followed while nothing is written, and
 #: between two pages of it.
-_LOOK_EVERY, _PAUSE = 1.0, 0.1
-#: Whose journal: the service's own, or that of the network as its process has it.
+_POLL_INTERVAL, _PAUSE = 1.0, 0.1
+#: Whose journal: the service's own, or that of the network in the service's process.
 Source = Literal["", "network"]
 
 
 def create_app(service: str, host: Host, *, title: str, description: str) -> FastAPI:
-    """A service's app with the common routes. In its ``state``: ``registry`` takes its metrics,
-    ``seen`` who is told of every request, ``hosts`` the names that it is asked by, and ``access``
-    who may do what.
+    """Return the app of ``service`` with the common routes.
+
+    Other modules use its ``state``: ``registry`` takes metrics, ``seen`` lists functions that are
+    called for every request, ``hosts`` has the host names of the service, ``access`` decides who
+    may do what, and ``may_read``, if set, who may read journals.
     """
     app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
     add_docs(app, service)
@@ -52,13 +55,13 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     host.count(counted_types(service), lambda published: counts.see(m for m, _ in published))
     app.state.seen = [HttpMetrics(service, registry).see]
 
-    def seen(scope: Scope, status: int, seconds: float) -> None:
-        for tell in app.state.seen:
-            tell(scope, status, seconds)
+    def on_request(scope: Scope, status: int, seconds: float) -> None:
+        for observer in app.state.seen:
+            observer(scope, status, seconds)
 
-    # The last is the outermost: what is refused for its origin is logged and counted, too.
+    # The last is the outermost, so that requests refused for their origin are logged and counted.
     app.add_middleware(Origins)
-    app.add_middleware(Guard, service=service, seen=seen)
+    app.add_middleware(Guard, service=service, on_request=on_request)
     app.state.hosts = names(service, ())
     app.state.access = Access()
     app.state.wrong_tokens = WrongTokens()
@@ -67,8 +70,9 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     app.state.instance = ""
 
     def may_read(request: Request) -> None:
-        """Journals tell everything of everybody; ``state.may_read`` says who may see them, else
-        ``state.access``.
+        """Raise HTTPException unless the request may read journals, which contain everything.
+
+        ``state.may_read`` decides, or ``state.access`` where it is not set.
         """
         if app.state.may_read is not None:
             app.state.may_read(request)
@@ -98,12 +102,12 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         problem = host.ready
         if problem:
             response.status_code = 503
-        found = dependencies(host)
+        problems = dependencies(host)
         return {
             "ready": not problem,
             "service": service,
             "problem": problem or None,
-            "dependencies": {name: why or "ok" for name, why in found.items()},
+            "dependencies": {name: why or "ok" for name, why in problems.items()},
         }
 
     @app.get("/metrics", tags=["service"], summary="Prometheus metrics")
@@ -143,7 +147,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
             raise HTTPException(409, f"the session is {host.session.key}")
         if number > host.live.number:
             raise HTTPException(404, f"no session {number}; the newest is {host.live.number}")
-        # What cannot be read has to be said before the answer has begun.
+        # An error of reading must be raised before the response has begun.
         name = source or service
         await asyncio.to_thread(host.store.read, number, name, after, 1)
         if key is not None:
@@ -151,7 +155,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
             if head.length < after:
                 why = f"{after} entries of {name} were read, it has {head.length}"
                 raise HTTPException(416, why, headers={LENGTH: str(head.length)})
-        lines = _lines(app, host, name, number, after, follow, progress)
+        lines = _journal_lines(app, host, name, number, after, follow, progress)
         headers = {"X-Session": str(number), "X-Instance": app.state.instance}
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
@@ -171,7 +175,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         if before is not None:
             if not host.caught_up(before):
                 raise HTTPException(503, "not yet: it does again what it had done before")
-            # What is counted can be read: nobody is sent for entries that are not written yet.
+            # All entries that are counted can be read: wait for those that are still to be written.
             await host.durable()
             head = live.journal(name).head_before(before)
         else:
@@ -197,10 +201,10 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     return app
 
 
-async def _lines(
+async def _journal_lines(
     app: FastAPI, host: Host, source: str, session: int, after: int, follow: bool, progress: bool
 ) -> AsyncIterator[bytes]:
-    """Only what is durable is read; following ends with the session."""
+    """Yield the durable entries as lines; with ``follow`` until the session ends."""
     stopping: asyncio.Event = app.state.stopping
     reported = -1
     while True:
@@ -209,7 +213,7 @@ async def _lines(
             page = await asyncio.to_thread(host.store.read, session, source, after, _PAGE)
         except StoreUnavailable:
             if not follow:
-                # An end would look like the journal's.
+                # To end here would look like the end of the journal.
                 raise
             return
         if page:
@@ -223,21 +227,26 @@ async def _lines(
         if not follow or host.live.number != session or stopping.is_set():
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(host.more_written(), _LOOK_EVERY)
+            await asyncio.wait_for(host.more_written(), _POLL_INTERVAL)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _PAUSE)
 
 
 class _HostMetrics(Collector):
+    """Collects the metrics of a host when Prometheus scrapes them."""
+
     def __init__(self, service: str, host: Host) -> None:
         self._service = service
         self._host = host
 
     def collect(self) -> list[Metric]:
+        """Return the present values."""
         host, service = self._host, self._service
-        made: list[Metric] = [gauges("trading_ready", [((service,), 0.0 if host.ready else 1.0)])]
+        metrics: list[Metric] = [
+            gauges("trading_ready", [((service,), 0.0 if host.ready else 1.0)])
+        ]
         if host.ready == "starting":
-            return made
+            return metrics
         live = host.live
         values = (
             ("journal_entries", live.kernel.journals[service].length),
@@ -246,13 +255,15 @@ class _HostMetrics(Collector):
             ("sim_speed", host.speed),
             ("sim_slipped_seconds", host.clock.slipped / 1e6),
         )
-        made += [gauges(f"trading_{name}", [((service,), float(value))]) for name, value in values]
-        needed = dependencies(host).items()
-        up = [((service, name), 0.0 if why else 1.0) for name, why in needed]
-        made.append(gauges("trading_dependency_up", up))
-        return made
+        metrics += [
+            gauges(f"trading_{name}", [((service,), float(value))]) for name, value in values
+        ]
+        problems = dependencies(host).items()
+        up = [((service, name), 0.0 if why else 1.0) for name, why in problems]
+        metrics.append(gauges("trading_dependency_up", up))
+        return metrics
 
 
 def dependencies(host: Host) -> dict[str, str]:
-    """By name: what is wrong with it; empty: nothing."""
+    """Return what is wrong with each dependency of the service, by name; empty means nothing."""
     return {"journal": host.unavailable or host.keeper.problem, **host.dependencies()}

@@ -22,7 +22,7 @@ log = logging.getLogger("trading.http")
 #: services. They get an eighth of the process's limit where that is more.
 _RESERVED_DESCRIPTORS = 128
 #: Reserved connections for urgent requests.
-KEPT_BACK = 64
+RESERVED = 64
 #: Greatest number of other connections, whatever the process's limit of descriptors is.
 _MAX_TOTAL = 8192
 #: The share of the connections that one client's address may have.
@@ -47,25 +47,25 @@ def most() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MAX_TOTAL
-    return max(min(soft - max(_RESERVED_DESCRIPTORS, soft // 8) - KEPT_BACK, _MAX_TOTAL), 16)
+    return max(min(soft - max(_RESERVED_DESCRIPTORS, soft // 8) - RESERVED, _MAX_TOTAL), 16)
 
 
 class Connections:
     """Counts the open connections of a process by client.
 
     ``total`` is the number of ordinary connections that are accepted; 0 stands for :func:`most`.
-    ``kept_back`` is the number of reserved connections. ``clock`` returns wall seconds.
+    ``reserved`` is the number of reserved connections. ``clock`` returns wall seconds.
     """
 
     def __init__(
         self,
         total: int = 0,
-        kept_back: int = KEPT_BACK,
+        reserved: int = RESERVED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.total = total or most()
         self.share = max(int(self.total * _SHARE), 1)
-        self._kept_back = kept_back
+        self._reserved = reserved
         self._clock = clock
         self._open: dict[asyncio.BaseTransport, str] = {}
         self._count_of = Counter[str]()
@@ -88,7 +88,7 @@ class Connections:
             self._count_of[key] += 1
             return True
         self._warn(client, self._count_of[key])
-        if len(self._urgent) >= self._kept_back:
+        if len(self._urgent) >= self._reserved:
             unused = (t for t, has_request in self._urgent.items() if not has_request)
             oldest = next(unused, next(iter(self._urgent)))
             del self._urgent[oldest]
@@ -96,7 +96,7 @@ class Connections:
         self._urgent[transport] = False
         return False
 
-    def asked(self, transport: asyncio.BaseTransport) -> None:
+    def mark_requested(self, transport: asyncio.BaseTransport) -> None:
         """Record that a request has arrived on the connection."""
         if transport in self._urgent:
             self._urgent[transport] = True
@@ -116,8 +116,8 @@ class Connections:
         if self._warned_at is not None and now - self._warned_at < _WARN_INTERVAL:
             return
         log.warning(
-            "%d connections over the limit: %d of %d are open, %d of %d from %s, which came last;"
-            " until some are closed, only urgent requests are answered to it",
+            "%d connections over the limit: %d of %d are open, %d of %d from %s, the last client;"
+            " until some are closed, only its urgent requests are answered",
             self._refused,
             len(self._open),
             self.total,

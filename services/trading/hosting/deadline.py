@@ -1,18 +1,21 @@
-"""The time that one HTTP request may take: its body to arrive, its answer to begin."""
+"""Limits the time that one HTTP request may take to arrive and to be answered."""
 
 import asyncio
 
 
 class Deadline:
-    """Ends the task that serves a request, with ``status`` saying why: 408, the body did not
-    arrive; 504, the answer did not begin. An answer that has begun may take as long as it likes:
-    it may be a stream. One timer a request, and it is set again rather than moved.
+    """Cancels the task that serves a request when its body or its answer is late.
+
+    ``status`` then says which: 408, the body did not arrive; 504, the answer did not begin. An
+    answer that has begun may take any time, since it may be a stream. The owner sets ``reading``
+    while the body is expected, and ``started`` when the answer begins. One timer serves a request
+    and is started again, which is cheaper than moving it.
     """
 
     __slots__ = ("_answer_time", "_loop", "_task", "_timer", "reading", "started", "status")
 
     def __init__(self, body_time: float, answer_time: float) -> None:
-        """Of the task that calls. Both in wall seconds from now; the body's is the shorter one."""
+        """Apply to the calling task. Both times are in wall seconds from now, the body's first."""
         self.reading = False
         self.started = False
         self.status = 0
@@ -22,11 +25,13 @@ class Deadline:
         self._timer = self._loop.call_later(body_time, self._body_is_due)
 
     def close(self) -> None:
+        """Stop the timer."""
         self._timer.cancel()
 
     def passed(self) -> bool:
-        """After CancelledError: was it this deadline, and can it still be answered? Then the task
-        goes on.
+        """Return whether this deadline caused a CancelledError, and can still be answered.
+
+        If so, the task's cancellation is revoked.
         """
         if not self.status or self.started or self._task is None:
             return False

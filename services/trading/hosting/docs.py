@@ -1,7 +1,7 @@
-"""``/docs`` of every service: its OpenAPI as a page, from our own files only.
+"""Serves ``/docs`` of every service: its OpenAPI document as a page, from our own files only.
 
-The usual page loads its script from another host: blank without the internet, and against our own
-content security policy.
+The usual page loads its script from another host; it stays blank without the internet and under
+our content security policy.
 """
 
 import json
@@ -19,9 +19,9 @@ _FILES = {
     "/docs/docs.css": ("docs.css", "text/css"),
 }
 
-#: Answers of real services after a real run, kept by ``python -m tools.examples``.
+#: Responses of real services after a real run, written by ``python -m tools.examples``.
 EXAMPLES = STATIC / "examples"
-#: What the common routes answer: path -> media type, example.
+#: Example responses of the common routes: media type and content, by path.
 _COMMON: dict[str, tuple[str, Any]] = {
     "/health": ("application/json", {"status": "ok", "service": "exchange"}),
     "/ready": ("application/json", {"ready": True, "service": "exchange", "problem": None}),
@@ -38,13 +38,16 @@ _COMMON: dict[str, tuple[str, Any]] = {
 
 
 def add_docs(app: FastAPI, service: str) -> None:
-    """The app must have been made with ``docs_url=None``."""
-    described = app.openapi
+    """Add the page and its files to ``app``, and examples to its OpenAPI document.
+
+    ``app`` must have been created with ``docs_url=None``.
+    """
+    openapi = app.openapi
 
     def with_examples() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _add_examples(described()["paths"], service)
-        return described()
+            _add_examples(openapi()["paths"], service)
+        return openapi()
 
     app.openapi = with_examples  # type: ignore[method-assign]
     for path, (name, media_type) in _FILES.items():
@@ -60,15 +63,15 @@ def _add_file(app: FastAPI, path: str, file: Path, media_type: str) -> None:
 
 def _add_examples(paths: dict[str, Any], service: str) -> None:
     for path, (media_type, example) in _COMMON.items():
-        answers = paths.get(path, {}).get("get", {}).get("responses", {})
-        content = answers.get("200", {}).setdefault("content", {})
+        responses = paths.get(path, {}).get("get", {}).get("responses", {})
+        content = responses.get("200", {}).setdefault("content", {})
         content.setdefault(media_type, {}).setdefault("example", example)
-    kept = EXAMPLES / f"{service}.json"
-    if not kept.exists():
+    file = EXAMPLES / f"{service}.json"
+    if not file.exists():
         return
-    for operation, example in json.loads(kept.read_text(encoding="utf-8")).items():
+    for operation, example in json.loads(file.read_text(encoding="utf-8")).items():
         method, path = operation.split(" ")
-        for code, answer in paths.get(path, {}).get(method, {}).get("responses", {}).items():
+        for code, response in paths.get(path, {}).get(method, {}).get("responses", {}).items():
             if code.startswith("2"):
-                for media in answer.setdefault("content", {"application/json": {}}).values():
+                for media in response.setdefault("content", {"application/json": {}}).values():
                     media.setdefault("example", example)

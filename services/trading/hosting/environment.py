@@ -1,5 +1,6 @@
-"""Where settings come from: the environment, a ``.env`` file, or, for secrets, files that
-``*_FILE`` names. A setting that is wrong stops the start and says which it is.
+"""Reads settings from the environment, from a ``.env`` file, and secrets from ``*_FILE`` files.
+
+A wrong setting ends the start with a message that names it.
 """
 
 import os
@@ -14,17 +15,22 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 from pydantic_settings import (
-    SettingsError as Unreadable,
+    SettingsError as SourceError,
 )
 
 Model = TypeVar("Model", bound="FromEnvironment")
 
 
 class SettingsError(ValueError):
-    """One line for each wrong setting, with its name in the environment."""
+    """A setting is wrong; the text has one line for each, with its name in the environment."""
 
 
 class FromEnvironment(BaseSettings):
+    """Base of all settings.
+
+    Arguments take precedence, then the environment, files of secrets, and the ``.env`` file.
+    """
+
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     @classmethod
@@ -36,13 +42,15 @@ class FromEnvironment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources of settings; earlier ones take precedence."""
         return init_settings, env_settings, _FromFiles(settings_cls), dotenv_settings
 
 
 class _FromFiles(PydanticBaseSettingsSource):
-    """``CHAOS_TOKEN_FILE=/run/secrets/chaos`` is ``CHAOS_TOKEN`` with that file's content."""
+    """Reads secrets from files: CHAOS_TOKEN is the content of the file CHAOS_TOKEN_FILE."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Return the content of the field's file, if one is set. Raises SettingsError."""
         path = os.environ.get(f"{field_name.upper()}_FILE")
         if not path:
             return None, field_name, False
@@ -53,20 +61,23 @@ class _FromFiles(PydanticBaseSettingsSource):
             raise SettingsError(f"{field_name.upper()}_FILE: {path}: {why}") from error
 
     def __call__(self) -> dict[str, Any]:
-        found = {}
+        values = {}
         for name, field in self.settings_cls.model_fields.items():
             value, _, _ = self.get_field_value(field, name)
             if value is not None:
-                found[name] = value
-        return found
+                values[name] = value
+        return values
 
 
 def read(model: type[Model], overrides: Mapping[str, Any] | None = None) -> Model:
-    """Raises SettingsError, naming every wrong setting."""
+    """Return the settings of ``model``; ``overrides`` take precedence over the environment.
+
+    Raises SettingsError with the problems of all wrong settings.
+    """
     try:
         return model(**dict(overrides or {}))
     except ValidationError as error:
         lines = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
         raise SettingsError("\n".join(lines)) from error
-    except Unreadable as error:
+    except SourceError as error:
         raise SettingsError(str(error)) from error

@@ -1,4 +1,7 @@
-"""What every service's HTTP does around a request: ids, limits, security headers, log line."""
+"""Surrounds every HTTP request with what all services share.
+
+It assigns ids, enforces limits of size and time, adds security headers, and writes a log line.
+"""
 
 import asyncio
 import logging
@@ -16,23 +19,23 @@ from trading.hosting.logs import request_id, trace_id
 
 log = logging.getLogger("trading.http")
 
-#: Largest request body, bytes.
+#: Largest request body, bytes; and how much of a refused one is read before the connection closes.
 MAX_BODY = 256 * 1024
-_DISCARDED = 16 * MAX_BODY
-#: Request headers: how many, and bytes of all names and values together.
+_MAX_DISCARDED = 16 * MAX_BODY
+#: Request headers: greatest number, and bytes of all names and values together.
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
-#: Largest WebSocket message that is taken, bytes.
+#: Largest WebSocket message that is accepted, bytes.
 MAX_MESSAGE = 64 * 1024
 #: Wall seconds until a request's body must have arrived, and until its answer must have begun.
 BODY_TIME = 10.0
 ANSWER_TIME = 30.0
 
-#: Nothing depends on an id that nobody could have guessed.
+#: No security depends on these ids, so a fast generator will do.
 _ids = random.Random()
 
-#: Asked every second or so by machines.
-_QUIET = frozenset({"/health", "/ready", "/metrics", "/journal/head"})
+#: Paths that machines request every second or so; these requests are not logged.
+_UNLOGGED_PATHS = frozenset({"/health", "/ready", "/metrics", "/journal/head"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _HEADERS = (
@@ -50,11 +53,11 @@ _HEADERS = (
     ),
 )
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
-#: A page's files may be kept and asked after; an answer is true only now.
+#: Static files may be cached and revalidated; all other answers must not be stored.
 _NOT_STORED = (b"cache-control", b"no-store")
-_ASKED_AFTER = (b"cache-control", b"no-cache")
+_REVALIDATED = (b"cache-control", b"no-cache")
 
-#: In a scope's extensions: the connection is one that was kept back, for one urgent request.
+#: Key in a scope's extensions: the connection is reserved for one urgent request.
 URGENT_ONLY = "trading.urgent"
 
 _REFUSALS = {
@@ -66,17 +69,20 @@ _REFUSALS = {
 }
 
 
-#: What the log says of a request whose client went away, as other servers do.
-_GONE = 499
+#: Status, for logs only, of a request whose client closed the connection, as in other servers.
+_CLIENT_CLOSED_REQUEST = 499
 
-Seen = Callable[[Scope, int, float], None]
+#: Called for a request with its scope, its status and the wall seconds that it took.
+RequestObserver = Callable[[Scope, int, float], None]
 
 
 class Guard:
-    """ASGI middleware. A request that is too large or too slow is answered here: 408, 413, 431,
-    504; one that is not urgent, on a connection that was kept back: 503. ``body_time`` and
-    ``answer_time`` as BODY_TIME and ANSWER_TIME. ``seen`` gets every request but those of health
-    and metrics, with its status and how many seconds it took.
+    """ASGI middleware that applies limits to the requests of ``service``.
+
+    A request that is too large or too slow is answered 408, 413, 431 or 504; one that is not urgent
+    503 on a reserved connection. ``body_time`` and ``answer_time`` are in wall seconds, as
+    BODY_TIME and ANSWER_TIME. ``on_request`` is called for every request except those that are not
+    logged.
     """
 
     def __init__(
@@ -85,13 +91,13 @@ class Guard:
         service: str,
         body_time: float = BODY_TIME,
         answer_time: float = ANSWER_TIME,
-        seen: Seen | None = None,
+        on_request: RequestObserver | None = None,
     ) -> None:
         self._app = app
         self._service = service
         self._body_time = body_time
         self._answer_time = answer_time
-        self._seen = seen
+        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -106,13 +112,13 @@ class Guard:
         try:
             if kind == "websocket":
                 status = 101
-                await self._app(scope, _short_messages(receive, send), send)
+                await self._app(scope, _limit_messages(receive, send), send)
             else:
                 status = await self._http(scope, headers, request, receive, send)
         finally:
-            quiet = scope["path"] in _QUIET
-            if self._seen is not None and kind == "http" and not quiet:
-                self._seen(scope, status, time.perf_counter() - began)
+            quiet = scope["path"] in _UNLOGGED_PATHS
+            if self._on_request is not None and kind == "http" and not quiet:
+                self._on_request(scope, status, time.perf_counter() - began)
             if not quiet and log.isEnabledFor(logging.INFO):
                 log.info(
                     "%s %s",
@@ -135,19 +141,19 @@ class Guard:
         receive: Receive,
         send: Send,
     ) -> int:
-        """The status that was answered."""
+        """Serve a request within the limits, and return the status of the answer."""
         status = 500
-        seen = 0
+        received = 0
         urgent_only = URGENT_ONLY in scope.get("extensions", ())
         deadline = Deadline(self._body_time, self._answer_time)
 
         async def limited() -> Message:
-            nonlocal seen
+            nonlocal received
             deadline.reading = True
             message = await receive()
             deadline.reading = bool(message.get("more_body"))
-            seen += len(message.get("body", b""))
-            if seen > MAX_BODY:
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
                 raise _TooLarge
             return message
 
@@ -156,7 +162,9 @@ class Guard:
             if message["type"] == "http.response.start":
                 deadline.started = True
                 status = message["status"]
-                message["headers"] = _with_ours(message["headers"], request, scope["scheme"])
+                message["headers"] = _with_common_headers(
+                    message["headers"], request, scope["scheme"]
+                )
                 if urgent_only:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
@@ -164,17 +172,17 @@ class Guard:
         try:
             if urgent_only and not is_urgent(scope["path"]):
                 await _refuse(answer, 503)
-            elif refused := _refused(scope["headers"], headers):
+            elif refusal := _status_of_refusal(scope["headers"], headers):
                 await _discard(receive, deadline)
-                await _refuse(answer, refused)
+                await _refuse(answer, refusal)
             else:
                 await self._app(scope, limited, answer)
         except _TooLarge:
             if not deadline.started:
                 await _refuse(answer, 413)
         except ClientDisconnect:
-            # Nobody is there to be answered, and nothing is wrong here.
-            status = _GONE
+            # No client is left to be answered, and the service has made no mistake.
+            status = _CLIENT_CLOSED_REQUEST
         except asyncio.CancelledError:
             if not deadline.passed():
                 raise
@@ -189,49 +197,51 @@ class _TooLarge(Exception):
 
 
 def _request_id(headers: MutableMapping[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given.decode()
+    value = headers.get(b"x-request-id")
+    if value is not None and _REQUEST_ID.fullmatch(value):
+        return value.decode()
     return f"{_ids.getrandbits(64):016x}"
 
 
 def _trace_id(headers: MutableMapping[bytes, bytes]) -> str:
-    """W3C Trace Context's, empty where there is none that can be used."""
-    given = headers.get(b"traceparent")
-    found = _TRACEPARENT.fullmatch(given) if given is not None else None
-    if found is None or given is None or given.startswith(b"ff") or not found[1].strip(b"0"):
+    """Return the id in the W3C Trace Context header; empty if there is none, or it is invalid."""
+    value = headers.get(b"traceparent")
+    match = _TRACEPARENT.fullmatch(value) if value is not None else None
+    if match is None or value is None or value.startswith(b"ff") or not match[1].strip(b"0"):
         return ""
-    return found[1].decode()
+    return match[1].decode()
 
 
-def _refused(listed: list[tuple[bytes, bytes]], headers: MutableMapping[bytes, bytes]) -> int:
-    """The status that the headers alone earn, 0 if none."""
+def _status_of_refusal(
+    listed: list[tuple[bytes, bytes]], headers: MutableMapping[bytes, bytes]
+) -> int:
+    """Return the status with which the headers alone are refused; 0 if they are accepted."""
     if len(listed) > MAX_HEADERS:
         return 431
     if sum([len(name) + len(value) for name, value in listed]) > MAX_HEADER_BYTES:
         return 431
-    given = headers.get(b"content-length", b"0")
-    return 413 if given.isdigit() and (len(given) > 15 or int(given) > MAX_BODY) else 0
+    length = headers.get(b"content-length", b"0")
+    return 413 if length.isdigit() and (len(length) > 15 or int(length) > MAX_BODY) else 0
 
 
 async def _discard(receive: Receive, deadline: Deadline) -> None:
-    """A client that is still sending when the connection closes never sees the answer."""
-    seen = 0
+    """Read the body: a client that is still sending when we close never sees the answer."""
+    received = 0
     deadline.reading = True
-    while seen < _DISCARDED:
+    while received < _MAX_DISCARDED:
         message = await receive()
-        seen += len(message.get("body", b""))
+        received += len(message.get("body", b""))
         if not message.get("more_body"):
             return
 
 
-def _with_ours(
+def _with_common_headers(
     headers: list[tuple[bytes, bytes]], request: str, scheme: str
 ) -> list[tuple[bytes, bytes]]:
     names = {name for name, _ in headers}
     added = [*headers, (b"x-request-id", request.encode()), *_HEADERS]
     if b"cache-control" not in names:
-        added.append(_ASKED_AFTER if b"etag" in names else _NOT_STORED)
+        added.append(_REVALIDATED if b"etag" in names else _NOT_STORED)
     if scheme == "https":
         added.append(_HSTS)
     return added
@@ -245,10 +255,10 @@ async def _refuse(send: Send, status: int) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _short_messages(receive: Receive, send: Send) -> Receive:
-    """Whoever sends a longer one is disconnected with 1009."""
+def _limit_messages(receive: Receive, send: Send) -> Receive:
+    """Return ``receive`` with a limit: a longer message closes the connection with code 1009."""
 
-    async def short() -> Message:
+    async def receive_limited() -> Message:
         message = await receive()
         size = len(message.get("text") or message.get("bytes") or b"")
         if message["type"] == "websocket.receive" and size > MAX_MESSAGE:
@@ -256,4 +266,4 @@ def _short_messages(receive: Receive, send: Send) -> Receive:
             return {"type": "websocket.disconnect", "code": 1009}
         return message
 
-    return short
+    return receive_limited

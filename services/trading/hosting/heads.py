@@ -33,12 +33,12 @@ class Loss(NamedTuple):
     """Entries that were acknowledged and are lost.
 
     ``source`` is the journal, empty where the whole session is missing. ``acknowledged`` and
-    ``kept`` are the lengths that the journal had and has. ``text`` describes the loss.
+    ``remaining`` are the lengths that the journal had and has. ``text`` describes the loss.
     """
 
     source: str
     acknowledged: int
-    kept: int
+    remaining: int
     text: str
 
 

@@ -1,62 +1,64 @@
-"""What Redis does in one step for a lease: Lua, so that nobody else comes in between.
+"""Lua scripts that Redis runs as one step each, so that no other client's commands come between.
 
-Keys: ``members`` (sorted set: owner -> when its heartbeat ends), ``since`` (when leases began to be
-kept without a break), ``answers`` (hash: owner -> its last answer), and for each account ``lease:``
-("<fence> <owner>", ends by itself) and ``fence:`` (the last number, kept for good).
+Keys: ``members`` (sorted set: owner -> end of its heartbeat), ``since`` (time from which on leases
+have been kept without a break), ``answers`` (hash: owner -> its last answer), and for each account
+``lease:`` ("<fence> <owner>", which expires) and ``fence:`` (the last fencing number).
 
 Times are milliseconds of Redis' own clock; or, in a virtual session, of simulated time, which the
-owner gives. Then a lease ends with its owner's heartbeat, for the two are renewed together; and who
-comes back from its journal may ask again what it has asked before: the last question gets the same
-answer, and at an earlier moment nothing had changed, or it would be in the journal.
+owner sends. There a lease ends with its owner's heartbeat, since both are renewed together. An
+owner that recovers from its journal may repeat earlier calls: a call for the time of its last one
+gets the same answer; a call for an earlier time changes nothing, since any change would be in the
+journal.
 """
 
 from collections.abc import Iterable
 
-#: One slot of a cluster for all keys.
+#: Prefix that puts all keys into one slot of a Redis cluster.
 PREFIX = "{strategy-leases}:"
 
 
 def keys(prefix: str, accounts: Iterable[str]) -> list[str]:
-    """Return what the scripts get as KEYS."""
-    found = [prefix + "members", prefix + "since", prefix + "answers"]
+    """Return the KEYS of the scripts."""
+    names = [prefix + "members", prefix + "since", prefix + "answers"]
     for account in accounts:
-        found += [f"{prefix}lease:{account}", f"{prefix}fence:{account}"]
-    return found
+        names += [f"{prefix}lease:{account}", f"{prefix}fence:{account}"]
+    return names
 
 
-#: KEYS: members, since, answers, then lease and fence of each account. ARGV: owner, ttl in ms, the
-#: simulated time in ms (empty: by Redis' clock), for how many ms of Redis' clock keys are kept
-#: then, and for each account the number by which the owner holds it (0: it does not), and the
-#: largest that it knows. Returns the position of an account that is to be given back (0: none),
-#: then for each account the number by which the owner holds it now.
+#: Renews leases and acquires the owner's share. KEYS: members, since, answers, then lease and fence
+#: of each account. ARGV: owner, ttl in ms, the simulated time in ms (empty: use Redis' clock), the
+#: lifetime of keys in ms of Redis' clock in that case, and for each account the fencing number by
+#: which the owner holds it (0: it does not), and the largest number that it has seen. Returns the
+#: position of an account that is to be given back (0: none), then for each account the fencing
+#: number by which the owner holds it now.
 SYNC = """
 local owner, ttl, simulated = ARGV[1], tonumber(ARGV[2]), ARGV[3] ~= ''
 local function text(number) return string.format('%.0f', number) end
 local accounts = (#KEYS - 3) / 2
-local now, keep
+local now, lifetime
 if simulated then
-  now, keep = tonumber(ARGV[3]), tonumber(ARGV[4])
-  local asked_at, before = nil, redis.call('HGET', KEYS[3], owner)
-  local known = {}
-  for number in string.gmatch(before or '', '%d+') do known[#known + 1] = tonumber(number) end
-  asked_at = table.remove(known, 1)
-  if asked_at and now == asked_at then return known end
-  if asked_at and now < asked_at then
-    known = {0}
-    for i = 1, accounts do known[i + 1] = tonumber(ARGV[2 * i + 3]) end
-    return known
+  now, lifetime = tonumber(ARGV[3]), tonumber(ARGV[4])
+  local previous_at, stored = nil, redis.call('HGET', KEYS[3], owner)
+  local previous = {}
+  for number in string.gmatch(stored or '', '%d+') do previous[#previous + 1] = tonumber(number) end
+  previous_at = table.remove(previous, 1)
+  if previous_at and now == previous_at then return previous end
+  if previous_at and now < previous_at then
+    previous = {0}
+    for i = 1, accounts do previous[i + 1] = tonumber(ARGV[2 * i + 3]) end
+    return previous
   end
 else
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-  keep = ttl
+  lifetime = ttl
 end
 
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. text(now))
 redis.call('ZADD', KEYS[1], text(now + ttl), owner)
-redis.call('PEXPIRE', KEYS[1], text(keep))
+redis.call('PEXPIRE', KEYS[1], text(lifetime))
 local since = math.min(tonumber(redis.call('GET', KEYS[2]) or now), now)
-redis.call('SET', KEYS[2], text(since), 'PX', text(keep))
+redis.call('SET', KEYS[2], text(since), 'PX', text(lifetime))
 
 local held, members = {}, 0
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
@@ -69,8 +71,8 @@ local function acquire(i)
   local last = tonumber(redis.call('GET', KEYS[2 * i + 3]) or 0)
   local fence = math.max(now, last + 1, tonumber(ARGV[2 * i + 4]) + 1)
   redis.call('SET', KEYS[2 * i + 3], text(fence))
-  if simulated then redis.call('PEXPIRE', KEYS[2 * i + 3], text(keep)) end
-  redis.call('SET', KEYS[2 * i + 2], text(fence) .. ' ' .. owner, 'PX', text(keep))
+  if simulated then redis.call('PEXPIRE', KEYS[2 * i + 3], text(lifetime)) end
+  redis.call('SET', KEYS[2 * i + 2], text(fence) .. ' ' .. owner, 'PX', text(lifetime))
   fences[i] = fence
   held[owner] = held[owner] + 1
 end
@@ -78,17 +80,17 @@ end
 local free = {}
 for i = 1, accounts do
   fences[i] = 0
-  local asked, fence, holder = ARGV[2 * i + 3], nil, nil
+  local claimed, fence, holder = ARGV[2 * i + 3], nil, nil
   local value = redis.call('GET', KEYS[2 * i + 2])
   if value then fence, holder = string.match(value, '^(%d+) (.+)$') end
   if simulated and not held[holder or ''] then fence, holder = nil, nil end
   if holder and holder ~= owner then
     if held[holder] then held[holder] = held[holder] + 1 end
-  elseif asked ~= '0' and fence == asked then
-    redis.call('PEXPIRE', KEYS[2 * i + 2], text(keep))
+  elseif claimed ~= '0' and fence == claimed then
+    redis.call('PEXPIRE', KEYS[2 * i + 2], text(lifetime))
     fences[i] = tonumber(fence)
     held[owner] = held[owner] + 1
-  elseif asked ~= '0' then
+  elseif claimed ~= '0' then
     acquire(i)
   else
     redis.call('DEL', KEYS[2 * i + 2])
@@ -97,42 +99,42 @@ for i = 1, accounts do
 end
 
 local least, most = math.floor(accounts / members), math.ceil(accounts / members)
-local wanted = 0
+local shortfall = 0
 for member, count in pairs(held) do
-  if member ~= owner then wanted = wanted + math.max(0, least - count) end
+  if member ~= owner then shortfall = shortfall + math.max(0, least - count) end
 end
-local left = #free
+local remaining = #free
 if now - since >= ttl then
   for _, i in ipairs(free) do
-    if held[owner] < least or (held[owner] < most and left > wanted) then
+    if held[owner] < least or (held[owner] < most and remaining > shortfall) then
       acquire(i)
-      left = left - 1
+      remaining = remaining - 1
     end
   end
 end
 
-local gives = held[owner] > most
-if not gives and held[owner] > least and wanted > left then
-  gives = true
+local gives_back = held[owner] > most
+if not gives_back and held[owner] > least and shortfall > remaining then
+  gives_back = true
   for member, count in pairs(held) do
-    if count > held[owner] or (count == held[owner] and member > owner) then gives = false end
+    if count > held[owner] or (count == held[owner] and member > owner) then gives_back = false end
   end
 end
 local answer = {0}
 for i = 1, accounts do
   answer[i + 1] = fences[i]
-  if gives and fences[i] > 0 then answer[1] = i end
+  if gives_back and fences[i] > 0 then answer[1] = i end
 end
 if simulated then
-  local kept = text(now)
-  for i = 1, accounts + 1 do kept = kept .. ' ' .. text(answer[i]) end
-  redis.call('HSET', KEYS[3], owner, kept)
-  redis.call('PEXPIRE', KEYS[3], text(keep))
+  local record = text(now)
+  for i = 1, accounts + 1 do record = record .. ' ' .. text(answer[i]) end
+  redis.call('HSET', KEYS[3], owner, record)
+  redis.call('PEXPIRE', KEYS[3], text(lifetime))
 end
 return answer
 """
 
-#: KEYS as above, ARGV: owner. All that it holds is free at once.
+#: Gives back all leases of an owner at once. KEYS as above. ARGV: owner.
 RELEASE = """
 redis.call('ZREM', KEYS[1], ARGV[1])
 for i = 4, #KEYS, 2 do

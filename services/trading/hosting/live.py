@@ -138,7 +138,7 @@ class LiveSession:
                 state = snapshots.load(snapshots.verified(blob, key, self.number, stored.heads))
                 heads = stored.heads
             except snapshots.SnapshotUnusable as error:
-                log.warning("snapshot left aside, replaying from the start: %s", error)
+                log.warning("snapshot not usable, replaying from the start: %s", error)
                 unusable = f" that it can use ({error})"
         self.kernel = self._new_kernel(heads, started=True)
         if state is not None:
@@ -328,7 +328,7 @@ class LiveSession:
                 seq += len(page)
 
         streams = [received_by(index, name) for index, name in enumerate(names)]
-        for now, _, name, messages in merge(*streams, key=lambda found: found[:2]):
+        for now, _, name, messages in merge(*streams, key=lambda item: item[:2]):
             yield now, name, self._rehydrate(messages)
 
     def _rehydrate(self, messages: list[Message]) -> list[Message]:

@@ -53,7 +53,7 @@ class SessionFactory:
         self.published = frozenset(published)
         self.heads = heads
         self.losses: list[Loss] = []
-        self._make = make
+        self._build_components = make
         self._store = store
         self._projections = projections
         self._auditor = auditor
@@ -110,7 +110,7 @@ class SessionFactory:
             session,
             number,
             self._store,
-            self._make(session),
+            self._build_components(session),
             {name: build(session) for name, build in self._projections.items()},
             self.published,
             snapshot_key=self._snapshot_key,

@@ -1,4 +1,7 @@
-"""The settings of a process that hosts services."""
+"""The settings of a process that hosts services, and the rules that they must meet.
+
+Their descriptions are also the documentation of the settings.
+"""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +23,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Settings(FromEnvironment):
+    """The settings of one process, read from its environment."""
+
     bind_host: str = Field(
         default="127.0.0.1",
         max_length=1000,
@@ -167,32 +172,33 @@ class Settings(FromEnvironment):
 
     @property
     def retention(self) -> int | None:
-        """JOURNAL_RETENTION in bytes."""
+        """JOURNAL_RETENTION in bytes; None if everything is kept."""
         return None if self.journal_retention is None else self.journal_retention * 1_000_000
 
     @property
     def bind_hosts(self) -> tuple[str, ...]:
+        """The addresses and names in BIND_HOST."""
         return split(self.bind_host)
 
     @property
     def alone(self) -> bool:
-        """Can only this machine connect?"""
+        """Whether only this machine can connect to the services."""
         return all(is_loopback(host) for host in self.bind_hosts)
 
     @field_validator("bind_host")
     @classmethod
-    def _hosts(cls, hosts: str) -> str:
+    def _check_bind_host(cls, hosts: str) -> str:
         split(hosts)
         return hosts
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """ALLOWED_HOSTS, one by one."""
+        """The names in ALLOWED_HOSTS."""
         return split(self.allowed_hosts) if self.allowed_hosts.strip(" ,") else ()
 
     @field_validator("allowed_hosts")
     @classmethod
-    def _names(cls, hosts: str) -> str:
+    def _check_allowed_hosts(cls, hosts: str) -> str:
         if hosts.strip(" ,"):
             split(hosts)
         return hosts
@@ -201,29 +207,29 @@ class Settings(FromEnvironment):
         "chaos_token", "risk_token", "read_token", "api_key", "api_secret", "snapshot_key"
     )
     @classmethod
-    def _strong(cls, secret: SecretStr | None) -> SecretStr | None:
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None:
             check_strength(secret.get_secret_value())
         return secret
 
     @field_validator("chaos_token_sha256", "read_token_sha256")
     @classmethod
-    def _digest(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and not _SHA256.fullmatch(given.get_secret_value()):
+    def _check_digest(cls, digest: SecretStr | None) -> SecretStr | None:
+        if digest is not None and not _SHA256.fullmatch(digest.get_secret_value()):
             raise ValueError("must be 64 digits of hex: printf %s TOKEN | sha256sum")
-        return given
+        return digest
 
     @field_validator("otel_exporter_otlp_endpoint")
     @classmethod
-    def _collector(cls, url: str) -> str:
+    def _check_collector_url(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("must be an address like http://host:4318")
         return url
 
     @field_validator("coingecko_url", "coinmarketcap_url")
     @classmethod
-    def _private(cls, url: str) -> str:
-        """A key goes there with every question."""
+    def _check_price_url(cls, url: str) -> str:
+        """Refuse unencrypted addresses elsewhere: requests for prices contain a secret key."""
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname or "", parts.port
@@ -237,14 +243,14 @@ class Settings(FromEnvironment):
 
     @field_validator("signing_key")
     @classmethod
-    def _signs(cls, key: SecretStr | None) -> SecretStr | None:
+    def _check_signing_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None:
             private_key(key.get_secret_value())
         return key
 
     @field_validator("redis_url")
     @classmethod
-    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+    def _check_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             try:
                 parts = urlsplit(url.get_secret_value())
@@ -262,8 +268,10 @@ class Settings(FromEnvironment):
 def load_settings(
     overrides: Mapping[str, Any] | None = None, *, watches_risk: bool = True
 ) -> Settings:
-    """``watches_risk``: does the risk monitor run in this process? Raises SettingsError, naming
-    every wrong setting.
+    """Read the settings of the environment; ``overrides`` come first.
+
+    ``watches_risk`` says that the risk monitor runs in this process, which may then need
+    RISK_TOKEN. Raises SettingsError with the problems of all wrong settings.
     """
     settings = read(Settings, overrides)
     if watches_risk and not settings.alone and settings.risk_token is None:

@@ -22,12 +22,12 @@ URGENT_HEAD_TIME = 2.0
 class Wire(HttpToolsProtocol):
     """An HTTP protocol for uvicorn that answers 408 and 431 while a request's head arrives.
 
-    Use it as ``uvicorn.Config(http=Wire)``. A connection over the limits of ``open_now`` is only
+    Use it as ``uvicorn.Config(http=Wire)``. A connection over the limits of ``connection_limits`` is only
     served urgent requests. Times are in wall seconds.
     """
 
-    head_time = HEAD_TIME
-    open_now: Connections = OF_PROCESS
+    head_timeout = HEAD_TIME
+    connection_limits: Connections = OF_PROCESS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,16 +40,16 @@ class Wire(HttpToolsProtocol):
         """Count the connection, and start the timer for the head of its first request."""
         super().connection_made(transport)
         client = self.client[0] if self.client is not None else ""
-        if not self.open_now.enter(transport, client):
+        if not self.connection_limits.enter(transport, client):
             self._urgent_only = True
-            self.head_time = min(self.head_time, URGENT_HEAD_TIME)
-        self._timer = self.loop.call_later(self.head_time, self._check_deadline)
+            self.head_timeout = min(self.head_timeout, URGENT_HEAD_TIME)
+        self._timer = self.loop.call_later(self.head_timeout, self._check_deadline)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer, and stop counting the connection."""
         if self._timer is not None:
             self._timer.cancel()
-        self.open_now.leave(self.transport)
+        self.connection_limits.leave(self.transport)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +67,7 @@ class Wire(HttpToolsProtocol):
         self._waiting_since = 0.0
         self._head_bytes = 0
         if self._urgent_only:
-            self.open_now.asked(self.transport)
+            self.connection_limits.mark_requested(self.transport)
             self.scope["extensions"] = {URGENT_ONLY: {}}
         super().on_headers_complete()
 
@@ -82,7 +82,7 @@ class Wire(HttpToolsProtocol):
         """Refuse a head that is late. One timer serves a connection, not one for each request."""
         if self.transport.is_closing() or self.transport.get_protocol() is not self:
             return
-        wait = self.head_time
+        wait = self.head_timeout
         if self._waiting_since:
             wait -= self.loop.time() - self._waiting_since
             if wait <= 0:
@@ -104,9 +104,9 @@ class CountedSocket(WebSocketsSansIOProtocol):
     Use it as ``uvicorn.Config(ws=CountedSocket)``.
     """
 
-    open_now: Connections = OF_PROCESS
+    connection_limits: Connections = OF_PROCESS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop counting the connection."""
-        self.open_now.leave(self.transport)
+        self.connection_limits.leave(self.transport)
         super().connection_lost(exc)

@@ -1,7 +1,7 @@
-"""What is wrong with a request, said without repeating what was sent.
+"""Describes what is wrong with a request without repeating what was sent.
 
-What was sent need not be sayable: lists in each other deeper than any encoder goes, numbers that
-JSON has none for, half of a UTF-16 pair. An answer that repeats it would be a 500.
+Not everything that is sent can be encoded again: lists nested too deeply for any encoder, numbers
+that JSON does not have, half a UTF-16 pair. An answer that repeated it would become a status 500.
 """
 
 from typing import Any
@@ -10,12 +10,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-#: Mistakes that are told, and characters of each part of one.
-_MOST, _LONGEST = 20, 200
+#: Greatest number of mistakes in an answer, and of characters in each of their parts.
+_MAX_MISTAKES, _MAX_LENGTH = 20, 200
 
 
 def add_wrong_request(app: FastAPI) -> None:
-    """Answer 422 in the form that the OpenAPI document promises: place, message and type."""
+    """Let ``app`` answer 422 as its OpenAPI document says: with place, message and type."""
 
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -23,16 +23,18 @@ def add_wrong_request(app: FastAPI) -> None:
 
 
 def mistakes(error: RequestValidationError) -> list[dict[str, Any]]:
-    """Return ``loc``, ``msg`` and ``type`` of the first ones, safe to encode."""
+    """Return ``loc``, ``msg`` and ``type`` of the first mistakes, in a form that can be encoded."""
     return [
         {
-            "loc": [part if isinstance(part, int) else _plain(str(part)) for part in one["loc"]],
-            "msg": _plain(one["msg"]),
-            "type": one["type"],
+            "loc": [
+                part if isinstance(part, int) else _encodable(str(part)) for part in mistake["loc"]
+            ],
+            "msg": _encodable(mistake["msg"]),
+            "type": mistake["type"],
         }
-        for one in error.errors()[:_MOST]
+        for mistake in error.errors()[:_MAX_MISTAKES]
     ]
 
 
-def _plain(text: str) -> str:
-    return text[:_LONGEST].encode("utf-8", "replace").decode()
+def _encodable(text: str) -> str:
+    return text[:_MAX_LENGTH].encode("utf-8", "replace").decode()

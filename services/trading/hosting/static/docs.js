@@ -1,5 +1,5 @@
-// A service's OpenAPI as a page: operations, parameters, examples, and Send. Texts are set as text,
-// never as HTML.
+// Shows a service's OpenAPI document: operations, parameters, examples, and a button that sends
+// requests. All texts are inserted as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 const METHODS = ["get", "post", "put", "patch", "delete"];
@@ -197,7 +197,7 @@ async function show({ url, options }, result, signal) {
   pre.textContent = text;
   try {
     pre.textContent = JSON.stringify(JSON.parse(text), null, 2);
-  } catch { /* it is shown as it came */ }
+  } catch { /* Not JSON: show the text as it was received. */ }
 }
 
 // ---- the page ----------------------------------------------------------------------------------
