@@ -17,8 +17,8 @@ from trading.hosting import archive, segments
 from trading.hosting.archive import create
 from trading.hosting.archived import ArchiveUnusable, check, load, read
 from trading.hosting.postgres import PostgresStore
-from trading.hosting.records import Needed
-from trading.hosting.retention import drop, keep_needed
+from trading.hosting.records import RecoveryNeeds
+from trading.hosting.retention import drop, record_needed
 from trading.hosting.session import Session, encode_session
 from trading.hosting.sqlite import SqliteStore
 from trading.hosting.store import EntriesDamaged, EntriesDropped, JournalStore, Written
@@ -81,7 +81,7 @@ def filled(store: JournalStore) -> list[int]:
         session(store, "2026-01-06T12:00:00+00:00", "r1"),
         session(store, "2026-01-07T00:00:00+00:00"),
     ]
-    keep_needed(store, numbers[-1], Needed({EXCHANGE: 2 * SMALL, CUSTODIAN: SMALL + 1}))
+    record_needed(store, numbers[-1], RecoveryNeeds({EXCHANGE: 2 * SMALL, CUSTODIAN: SMALL + 1}))
     return numbers
 
 

@@ -16,8 +16,8 @@ from fastapi import FastAPI, WebSocket
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from trading.hosting.connections import Connections, is_urgent, most
-from trading.hosting.guard import Guard
+from trading.hosting.connections import Connections, is_urgent, max_connections
+from trading.hosting.guard import RequestGuard
 from trading.hosting.wire import CountedSocket, Wire
 
 LIMITS = Connections(total=20, reserved=4)
@@ -33,7 +33,7 @@ class CountedWebSocket(CountedSocket):
 
 def make_app() -> FastAPI:
     app = FastAPI()
-    app.add_middleware(Guard, service="tested")
+    app.add_middleware(RequestGuard, service="tested")
 
     @app.get("/look")
     @app.post("/api/breaker/trip")
@@ -141,7 +141,7 @@ def test_the_limit_follows_the_descriptors_that_the_process_may_have() -> None:
     try:
         for soft, expected in ((1024, 832), (256, 64), (64, 16)):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
-            assert most() == expected
+            assert max_connections() == expected
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.api.running import wait_for
 from trading.hosting import guard
-from trading.hosting.guard import Guard
+from trading.hosting.guard import RequestGuard
 from trading.hosting.logs import JsonFormatter, request_id, secrets_of, trace_id
 from trading.hosting.wire import Wire
 
@@ -32,7 +32,7 @@ class ShortWire(Wire):
 
 def make_app() -> FastAPI:
     app = FastAPI()
-    app.add_middleware(Guard, service="tested", body_time=0.5, answer_time=1.0)
+    app.add_middleware(RequestGuard, service="tested", body_time=0.5, answer_time=1.0)
 
     @app.post("/echo")
     async def echo(request: Request) -> dict[str, int]:

@@ -80,14 +80,14 @@ def test_a_newer_session_is_no_loss(path: Path, store: JournalStore) -> None:
     ],
 )
 def test_what_is_gone_is_missed(path: Path, store: SqliteStore, statement: str, text: str) -> None:
-    with store.together() as execute:
+    with store.transaction() as execute:
         execute(statement, ())
     assert losses(path, store) == [text]
 
 
 def test_a_different_entry_below_newer_ones_is_missed(path: Path, store: SqliteStore) -> None:
     """The newer entries follow another entry than the acknowledged one."""
-    with store.together() as execute:
+    with store.transaction() as execute:
         execute("UPDATE entry SET hash=zeroblob(32) WHERE source='exchange' AND seq=3", ())
     store.write(1, written("exchange", 5)[3:])
     assert losses(path, store) == [
@@ -123,14 +123,14 @@ def test_two_damaged_copies_are_missed(path: Path, store: JournalStore) -> None:
 
 def test_it_goes_on_from_what_was_recovered(path: Path, store: SqliteStore) -> None:
     """After an accepted loss the remaining entries are what must be there next time."""
-    with store.together() as execute:
+    with store.transaction() as execute:
         execute("DELETE FROM entry WHERE source='exchange' AND seq=3", ())
     heads = HeadsFile(path, lasts=True)
     assert heads.losses(store)
     heads.begin(store, 1, {name: store.head(1, name) for name in NAMES})
     heads.close()
     assert losses(path, store) == []
-    with store.together() as execute:
+    with store.transaction() as execute:
         execute("DELETE FROM entry WHERE source='exchange' AND seq=2", ())
     assert losses(path, store) == [
         "journal of exchange, session 1: 2 entries were acknowledged, 1 are there"

@@ -189,7 +189,7 @@ def test_what_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
             running.deliver("custodian", [])
         # If the pump did not wait, each of these wake-ups would process something.
         for _ in range(100):
-            running._pump.look()
+            running._pump.wake()
             await asyncio.sleep(0)
         assert running.kernel.now == before
         store.broken = None
@@ -272,10 +272,10 @@ def test_simulated_time_waits_for_a_machine_that_cannot_keep_up() -> None:
     clock = SimClock(1000 * SECOND, 60, monotonic_ns=lambda: wall)
     wall = 2_000_000_000
     assert clock.now() == 1120 * SECOND
-    clock.hold(1010 * SECOND, 0.25)
+    clock.limit_lead(1010 * SECOND, 0.25)
     assert clock.now() == 1025 * SECOND
     assert clock.slipped == 95 * SECOND
-    clock.hold(1024 * SECOND, 0.25)
+    clock.limit_lead(1024 * SECOND, 0.25)
     assert clock.now() == 1025 * SECOND
     wall += 1_000_000_000
     assert clock.now() == 1085 * SECOND

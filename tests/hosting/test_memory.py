@@ -88,7 +88,7 @@ def after(live: LiveSession, minutes: int) -> dict[str, int]:
     until = live.session.plan.start + minutes * MINUTE
     for at in range(until - 2 * MINUTE, until, 10 * SECOND):
         live.kernel.run(at)
-        live.take()
+        live.drain()
         roots = {c.name: c for c in live.kernel.hosted} | live.projections
         most |= Counter({name: held(root).total() for name, root in roots.items()})
     return dict(most)

@@ -12,8 +12,8 @@ from trading.hosting import store as stores
 from trading.hosting.host import Host
 from trading.hosting.keeping import Keeper
 from trading.hosting.live import CannotRecover, LiveSession
-from trading.hosting.records import Needed
-from trading.hosting.retention import keep_needed, last_addressed, retain
+from trading.hosting.records import RecoveryNeeds
+from trading.hosting.retention import last_addressed, record_needed, retain
 from trading.hosting.session import Session, encode_session
 from trading.hosting.sqlite import SqliteStore
 from trading.hosting.store import EntriesDropped, MemoryStore, Snapshot, Written
@@ -62,7 +62,7 @@ def test_the_oldest_from_between_runs_go_and_runs_stay() -> None:
     while store.seal(newest, 1):
         pass
     sizes = [s.size for n in (first, newest) for s in store.segments(n)]
-    keep_needed(store, newest, Needed({EXCHANGE: 2 * SMALL}))
+    record_needed(store, newest, RecoveryNeeds({EXCHANGE: 2 * SMALL}))
     retain(store, newest, sum(sizes[2:]))
     assert held(store, first, EXCHANGE) == [2 * SMALL + 1]
     retain(store, newest, sum(sizes[5:]))
@@ -78,8 +78,8 @@ def test_without_a_limit_everything_stays_but_copies() -> None:
     newest = filled(store, "", {AUDIT_CORRELATOR: 4, EXCHANGE: 4})
     store.seal(newest, 100)
     retain(store, newest, None)
-    keep_needed(
-        store, newest, Needed({EXCHANGE: 2 * SMALL, AUDIT_CORRELATOR: 4 * SMALL}, [EXCHANGE])
+    record_needed(
+        store, newest, RecoveryNeeds({EXCHANGE: 2 * SMALL, AUDIT_CORRELATOR: 4 * SMALL}, [EXCHANGE])
     )
     retain(store, newest, None)
     assert held(store, newest, AUDIT_CORRELATOR) == [1, SMALL + 1, 2 * SMALL + 1]
@@ -136,7 +136,7 @@ def traded(path: Path) -> Host:
         await running.start()
         for minutes in (10, 15, 20):
             await running.settled(IDLE.start + minutes * 60 * SECOND)
-            running.live.snapshot_wanted = True
+            running.live.snapshot_requested = True
             await running.settled(running.kernel.now)
         await running.stop()
         return running
@@ -242,7 +242,7 @@ def test_a_note_of_whom_goes_before_what_is_dropped() -> None:
     store = MemoryStore()
     newest = filled(store, "", {EXCHANGE: 4})
     store.seal(newest, 100)
-    keep_needed(store, newest, Needed({EXCHANGE: 2 * SMALL}))
+    record_needed(store, newest, RecoveryNeeds({EXCHANGE: 2 * SMALL}))
     assert last_addressed(store, newest, EXCHANGE, CUSTODIAN) > 4 * SMALL
     retain(store, newest, 0, everything)
     assert len(held(store, newest, EXCHANGE)) == 1
@@ -259,7 +259,7 @@ def test_what_the_keeper_does_ends_with_the_host(tmp_path: Path) -> None:
         keeper = Keeper(store, None)
         session = filled(store, "", {EXCHANGE: 4})
         keeper.wrote(session, 1, None)
-        keeper.wrote(session, 1, Snapshot({}, b"", Needed({EXCHANGE: 7})))
+        keeper.wrote(session, 1, Snapshot({}, b"", RecoveryNeeds({EXCHANGE: 7})))
         await keeper.stop()
         after: dict[str, int] = stores_needed(store, session)
         return after

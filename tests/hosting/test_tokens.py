@@ -3,7 +3,14 @@
 import pytest
 
 from trading.hosting import tokens
-from trading.hosting.tokens import WINDOW, WRONG, Token, WrongTokens, check_strength, digest
+from trading.hosting.tokens import (
+    MAX_WRONG_TOKENS,
+    WINDOW,
+    Token,
+    WrongTokens,
+    check_strength,
+    digest,
+)
 
 
 class Clock:
@@ -16,7 +23,7 @@ class Clock:
 def test_after_so_many_wrong_ones_an_address_waits_until_the_window_ends() -> None:
     clock = Clock()
     wrong = WrongTokens(clock)
-    for _ in range(WRONG):
+    for _ in range(MAX_WRONG_TOKENS):
         assert wrong.wait("10.0.0.7") == 0
         wrong.add("10.0.0.7")
     assert 0 < wrong.wait("10.0.0.7") <= WINDOW + 1
@@ -31,11 +38,11 @@ def test_after_so_many_wrong_ones_an_address_waits_until_the_window_ends() -> No
 
 def test_addresses_of_one_ipv6_network_are_one_client_s() -> None:
     wrong = WrongTokens(Clock())
-    for number in range(WRONG):
+    for number in range(MAX_WRONG_TOKENS):
         wrong.add(f"2001:db8::{number}")
     assert wrong.wait("2001:db8::ffff")
     assert not wrong.wait("2001:db8:0:1::1")
-    for number in range(WRONG):
+    for number in range(MAX_WRONG_TOKENS):
         wrong.add(f"::ffff:10.0.0.{number}")
     assert not wrong.wait("::ffff:10.0.0.1")
 

@@ -1,7 +1,7 @@
 """Decides who may read what a service shows, and who may change it.
 
 Clients need a token, and browsers a login (:mod:`trading.hosting.login`). Where only this machine
-can connect, everybody may read.
+can connect, no token is needed to read.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ class Access:
     """The rights that tokens and logins give in one service.
 
     The token ``act`` gives all rights; ``read`` allows reading journals, balances and positions.
-    With ``public`` everybody may read. ``logins`` holds the logins of browsers.
+    With ``public`` no token is needed to read. ``logins`` holds the logins of browsers.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from trading.hosting.access import Access
 from trading.hosting.docs import add_docs
-from trading.hosting.guard import Guard
+from trading.hosting.guard import RequestGuard
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
 from trading.hosting.origins import Origins, names
@@ -61,7 +61,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
 
     # The last is the outermost, so that requests refused for their origin are logged and counted.
     app.add_middleware(Origins)
-    app.add_middleware(Guard, service=service, on_request=on_request)
+    app.add_middleware(RequestGuard, service=service, on_request=on_request)
     app.state.hosts = names(service, ())
     app.state.access = Access()
     app.state.wrong_tokens = WrongTokens()

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from trading.hosting.archived import MANIFEST, Archived, ArchiveUnusable, Manifest, load, read
-from trading.hosting.records import Label, Segment, decode_label
+from trading.hosting.records import Segment, SessionLabel, decode_label
 from trading.hosting.retention import Addressed, drop, droppable, needed_of
 from trading.hosting.store import JournalStore
 from trading.runtime.journal import GENESIS, to_ndjson
@@ -85,7 +85,7 @@ def _session(number: int, spec: bytes) -> _Session:
     try:
         label = decode_label(spec)
     except msgspec.DecodeError:
-        label = Label()
+        label = SessionLabel()
     return _Session(number, label.run_id, label.opened)
 
 

@@ -25,7 +25,7 @@ class SimClock:
     """A clock that shows ``sim`` microseconds at its creation.
 
     ``speed`` is the number of simulated seconds per wall second; ``slipped`` sums up the simulated
-    microseconds that :meth:`hold` has cut off.
+    microseconds that :meth:`limit_lead` has cut off.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SimClock:
         """Return the wall seconds until the simulated time ``sim``; 0 if it has passed."""
         return max(0.0, (sim - self.now()) / self.speed / 1e6)
 
-    def hold(self, sim: int, slack: float) -> None:
+    def limit_lead(self, sim: int, slack: float) -> None:
         """Keep the clock at most ``slack`` wall seconds ahead of the simulated time ``sim``.
 
         It is called where the machine cannot keep up, so that simulated time waits for it. What is

@@ -42,7 +42,7 @@ def is_urgent(path: str) -> bool:
     return _URGENT.fullmatch(path) is not None
 
 
-def most() -> int:
+def max_connections() -> int:
     """Return how many connections the process's limit of descriptors (RLIMIT_NOFILE) allows."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
@@ -53,8 +53,8 @@ def most() -> int:
 class Connections:
     """Counts the open connections of a process by client.
 
-    ``total`` is the number of ordinary connections that are accepted; 0 stands for :func:`most`.
-    ``reserved`` is the number of reserved connections. ``clock`` returns wall seconds.
+    ``total`` is the number of ordinary connections that are accepted, ``reserved`` that of reserved
+    ones. A ``total`` of 0 stands for :func:`max_connections`. ``clock`` returns wall seconds.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Connections:
         reserved: int = RESERVED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.total = total or most()
+        self.total = total or max_connections()
         self.share = max(int(self.total * _SHARE), 1)
         self._reserved = reserved
         self._clock = clock
@@ -134,4 +134,4 @@ def _abort(transport: asyncio.BaseTransport) -> None:
 
 
 #: The connections of this process; its servers share them, as they share its descriptors.
-OF_PROCESS = Connections()
+PROCESS_CONNECTIONS = Connections()

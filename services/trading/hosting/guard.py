@@ -76,7 +76,7 @@ _CLIENT_CLOSED_REQUEST = 499
 RequestObserver = Callable[[Scope, int, float], None]
 
 
-class Guard:
+class RequestGuard:
     """ASGI middleware that applies limits to the requests of ``service``.
 
     A request that is too large or too slow is answered 408, 413, 431 or 504; one that is not urgent

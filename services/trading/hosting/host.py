@@ -28,7 +28,7 @@ from trading.hosting.live import LiveSession
 from trading.hosting.patience import stored
 from trading.hosting.pump import Pump
 from trading.hosting.session import Session, encode_session
-from trading.hosting.session_factory import Make, Projection, SessionFactory
+from trading.hosting.session_factory import ComponentFactory, Projection, SessionFactory
 from trading.hosting.store import JournalStore, StoreUnavailable
 from trading.hosting.writer import Listener, Sender, Writer
 from trading.messages import Message
@@ -57,17 +57,16 @@ class Host:
     fresh ones. Listeners receive the message types in ``published``, once the messages are
     durable. ``auditor`` names the hosted component that reads the journals, if there is one.
 
-    ``sender`` is given where the other components run in other processes: it receives the messages
-    for them, once these are durable. ``network`` builds the component that simulates partitions.
-    For ``retention`` (bytes) and ``addressed`` see :class:`~trading.hosting.keeping.Keeper`, for
+    ``sender`` is given where the other components run in other processes: it receives the durable
+    messages for them. ``network`` builds the component that simulates partitions. For
+    ``retention`` (bytes) and ``addressed`` see :class:`~trading.hosting.keeping.Keeper`, for
     ``heads`` and ``accept_loss`` :class:`~trading.hosting.session_factory.SessionFactory`.
-    ``snapshot_key`` authenticates snapshots; without it the process uses a random key, so that only
-    this process can use its snapshots.
+    ``snapshot_key`` authenticates snapshots; without it only this process can use them.
     """
 
     def __init__(
         self,
-        make: Make,
+        make: ComponentFactory,
         store: JournalStore,
         *,
         idle: Callable[[], Session],
@@ -91,7 +90,7 @@ class Host:
             projections=projections or {},
             published=published,
             auditor=auditor,
-            alone=sender is not None,
+            distributed=sender is not None,
             network=network,
             snapshot_key=snapshot_key or secrets.token_bytes(32),
             heads=heads,
@@ -113,8 +112,7 @@ class Host:
         self._inputs: list[Ticket] = []
         #: Called when an input of a lockstep session waits for its arrival time.
         self.on_input: Callable[[], None] = lambda: None
-        #: Returns whether everything before a simulated time has been processed again after a
-        #: restart; set in lockstep sessions.
+        #: In lockstep: whether everything before a time was processed again after a restart.
         self.caught_up: Callable[[int], bool] = lambda before: True
         self.clock = SimClock(0)
         #: The shared clock that the host follows; None where it has a clock of its own.
@@ -169,9 +167,7 @@ class Host:
         )
 
     def _clock_lag_problem(self) -> str:
-        """Return a message if the clock shows much less than the journal, which stops simulated
-        time; an empty text otherwise.
-        """
+        """Return a problem if the clock is far behind the journal, so that time stands still."""
         lag = (self.kernel.now - self.now) / self.clock.speed / 1e6
         if lag < _MAX_CLOCK_LAG:
             return ""
@@ -179,9 +175,7 @@ class Host:
 
     @property
     def virtual(self) -> bool:
-        """Whether simulated time waits for all participants now, instead of following the wall
-        clock.
-        """
+        """Whether simulated time is independent of the wall clock now."""
         return self._live is not None and self.live.session.virtual and not self._follows_wall_clock
 
     @property
@@ -206,10 +200,9 @@ class Host:
         return self.live.projections[name]
 
     async def start(self) -> None:
-        """Recover the newest session, or open the first one, and start the kernel and the writer.
+        """Recover the newest session, or open the first one, and start processing.
 
-        A loss of entries that was accepted is recorded in the session's journal. Raises
-        StoreUnavailable, CannotRecover.
+        Accepted losses are journaled in the session. Raises StoreUnavailable, CannotRecover.
         """
         live = await asyncio.to_thread(self.sessions.newest)
         if live is None:
@@ -235,10 +228,7 @@ class Host:
         self.tasks.start("the watch over the store", self._writer.watch(), vital=True)
 
     async def stop(self) -> None:
-        """Write the remaining entries with a snapshot, then end all tasks and close the store.
-
-        What could not be written is in :attr:`lost`.
-        """
+        """Write the remaining entries and a snapshot, end all tasks, and close the store."""
         self._stopping = True
         self._pump.stop()
         self._writer.stop()
@@ -261,18 +251,15 @@ class Host:
         return len(self.live.pending) + self._writer.in_flight > BACKLOG
 
     def command(self, to: str, message: Message) -> Ticket:
-        """Send a client's command as :meth:`send` does. Raises Refused while the backlog of
-        unwritten entries is full.
-        """
+        """Send a client's command. Raises Refused while too many entries are unwritten."""
         if self.full:
             raise Refused(self._writer.unavailable or "the journal is behind")
         return self.send(to, message)
 
     def send(self, to: str, message: Message) -> Ticket:
-        """Send a message from outside the ecosystem to the component ``to``.
+        """Send a message from outside; return a ticket that :meth:`settled` waits for.
 
-        Returns a ticket that :meth:`settled` waits for. In a lockstep session the coordinator
-        decides when the message arrives.
+        In a lockstep session the coordinator decides when the message arrives.
         """
         if self.virtual and self.live.in_lockstep:
             ticket = Ticket(to, message)
@@ -281,7 +268,7 @@ class Host:
             return ticket
         at = self._arrival_time()
         self.live.kernel.send(to, message, at)
-        self._pump.look()
+        self._pump.wake()
         return Ticket(to, message, at)
 
     @property
@@ -304,7 +291,7 @@ class Host:
     def advance(self, until: int) -> None:
         """Process everything that is due up to and including the simulated time ``until``."""
         self.live.kernel.run(until)
-        self._writer.note()
+        self._writer.wake()
 
     def deliver(self, peer: str, arrived: Sequence[Arrived]) -> None:
         """Accept the messages that arrived over the link from ``peer``, in the order of sending.
@@ -315,7 +302,7 @@ class Host:
         if self.full:
             raise StoreUnavailable(self._writer.unavailable or "the journal is behind")
         self.live.deliver(peer, arrived, self._arrival_time())
-        self._pump.look()
+        self._pump.wake()
 
     def _arrival_time(self) -> int:
         """Return the arrival time of an input: now, but after everything already processed."""
@@ -335,7 +322,7 @@ class Host:
             if what.at is None:
                 raise Unavailable("another session was opened")
             what = what.at
-        await self._writer.settled(what)
+        await self._writer.wait_durable_until(what)
 
     async def durable(self) -> None:
         """Wait until everything decided so far is durable."""
@@ -361,14 +348,14 @@ class Host:
         self.anchor = anchor
         self._switch_to_wall_clock()
         self.clock.follow(anchor)
-        self._pump.look()
+        self._pump.wake()
 
     def pace(self, speed: float) -> None:
         """Let simulated time follow the wall clock from now on, at ``speed``."""
         now = self.kernel.now if self.virtual else max(self.kernel.now, self.clock.now())
         self._switch_to_wall_clock()
         self.clock.set(now, speed)
-        self._pump.look()
+        self._pump.wake()
 
     def _switch_to_wall_clock(self) -> None:
         """End virtual time in this session for good."""
@@ -384,17 +371,12 @@ class Host:
         self._writer.close(Unavailable(problem))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` with published messages, in order, once they are durable.
-
-        Returns a function that removes the listener.
-        """
+        """Call ``listener`` with durable published messages; return a function to remove it."""
         self._writer.listeners.append(listener)
         return lambda: self._writer.listeners.remove(listener)
 
     def count(self, kinds: Iterable[type[Message]], listener: Listener) -> None:
-        """Publish further message types and add a listener for all published messages. Has to be
-        called before :meth:`start`.
-        """
+        """Before :meth:`start`: publish further types, and listen to all published messages."""
         self.sessions.published |= frozenset(kinds)
         self.listen(listener)
 
@@ -403,7 +385,7 @@ class Host:
         self._session_listeners.append(hook)
 
     def on_wall_clock(self, hook: Callable[[], None]) -> None:
-        """Call ``hook`` when a session in lockstep changes over to the wall clock."""
+        """Call ``hook`` when a session in lockstep switches to the wall clock."""
         self._clock_listeners.append(hook)
 
     async def _open(self, session: Session) -> None:
@@ -420,7 +402,7 @@ class Host:
         self._set_clock(session, session.plan.start)
         self._writer.fail(Unavailable("another session was opened"))
         self._notify_session_started()
-        self._pump.look()
+        self._pump.wake()
 
     def _set_clock(self, session: Session, now: int) -> None:
         self.anchor = session.anchor

@@ -18,8 +18,8 @@ class Arrived(NamedTuple):
     """A message from another process for the component ``to``.
 
     ``arrival`` is in simulated microseconds. ``seq`` is the number of the message's entry in the
-    sender's journal, 0 where it has none. ``message`` is None where it is for nobody here, and only
-    ``seq`` counts.
+    sender's journal, 0 where it has none. ``message`` is None where no component here is the
+    receiver; then only ``seq`` counts.
     """
 
     to: str

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 
-from trading.hosting.records import EntriesLost, Needed
-from trading.hosting.retention import Addressed, keep_needed, retain
+from trading.hosting.records import EntriesLost, RecoveryNeeds
+from trading.hosting.retention import Addressed, record_needed, retain
 from trading.hosting.segments import SEGMENT_ENTRIES
 from trading.hosting.store import JournalStore, Snapshot, StoreUnavailable
 
@@ -37,7 +37,7 @@ class Keeper:
         self._addressed = addressed
         self._unsealed = SEGMENT_ENTRIES
         self._newest = 0
-        self._needed: Needed | None = None
+        self._needed: RecoveryNeeds | None = None
         self._not_before = 0.0
         self._task: asyncio.Future[bool] | None = None
 
@@ -59,14 +59,14 @@ class Keeper:
         self._task = loop.run_in_executor(None, self.work, session, needed)
         self._task.add_done_callback(self._on_finished)
 
-    def work(self, newest: int, needed: Needed | None) -> bool:
+    def work(self, newest: int, needed: RecoveryNeeds | None) -> bool:
         """Seal and drop entries once, and return whether there is more to seal.
 
         ``needed`` is that of a snapshot that has become durable. Raises StoreUnavailable,
         EntriesLost.
         """
         if needed is not None:
-            keep_needed(self._store, newest, needed)
+            record_needed(self._store, newest, needed)
         sealed = self._store.seal(newest, AT_ONCE)
         if sealed or needed is not None:
             retain(self._store, newest, self._retention, self._addressed)
@@ -80,7 +80,7 @@ class Keeper:
         needed, self._needed = self._needed, None
         if needed is not None:
             with contextlib.suppress(StoreUnavailable):
-                await asyncio.to_thread(keep_needed, self._store, self._newest, needed)
+                await asyncio.to_thread(record_needed, self._store, self._newest, needed)
 
     def _on_finished(self, task: asyncio.Future[bool]) -> None:
         self._task = None

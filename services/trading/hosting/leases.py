@@ -34,11 +34,11 @@ class StrategyLeases:
     and after one was acquired. ``ttl`` is the number of wall seconds that a lease is valid after
     its last renewal. ``problem`` says why Redis cannot be used; empty if it can.
 
-    While Redis cannot be reached all leases are kept: nobody else can acquire them then, and where
-    only this instance is cut off, the fencing number protects the next owner. In a Redis that has
-    only just begun to keep leases, nobody acquires a lease that it did not hold before one ``ttl``
-    has passed, so that previous owners come first. Raises ValueError where ``redis_url`` is not a
-    URL of Redis, or the length of ``instance`` is out of range.
+    While Redis cannot be reached all leases are kept: no other instance can acquire them then, and
+    where only this instance is cut off, the fencing number protects the next owner. In a Redis
+    that has only just begun to keep leases, no instance acquires a lease that it did not hold
+    before one ``ttl`` has passed, so that previous owners come first. Raises ValueError where
+    ``redis_url`` is not a URL of Redis, or the length of ``instance`` is out of range.
     """
 
     def __init__(

@@ -67,7 +67,8 @@ class LiveSession:
     ``pending`` holds entries that are decided but not durable yet, ``outbox`` the messages for
     listeners that become visible with them, and ``outward`` the messages for other processes.
     ``heard`` maps each peer to the sequence number up to which its journal has arrived here, and
-    ``marked`` to the simulated time at which that is recorded.
+    ``receipt_times`` to the simulated time at which that is recorded. With ``snapshot_requested`` the
+    writer adds a snapshot to its next write.
 
     ``number`` is the session's number in the store. ``auditor`` names the hosted component that
     reads journals; empty if there is none. ``alone`` says that the other components run in other
@@ -104,16 +105,16 @@ class LiveSession:
             hosted = {component.name for component in components}
             self.streams = {name: Stream() for name in SERVICES if name not in hosted}
         self.heard: dict[str, int] = {}
-        self.marked: dict[str, int] = {}
+        self.receipt_times: dict[str, int] = {}
         self.writing = False
-        self.snapshot_wanted = False
+        self.snapshot_requested = False
         self.entries_since_snapshot = 0
         self._store = store
         self._components = components
         self._published = published
         self._snapshot_key = snapshot_key
         self._auditor = auditor
-        self._alone = alone
+        self._distributed = alone
         self._network = network
         self._replaying = False
         self.kernel: Kernel
@@ -182,7 +183,7 @@ class LiveSession:
         hosted = (c for c in self.kernel.hosted if c.name == TEST_COORDINATOR)
         return any(getattr(coordinator, "done", False) for coordinator in hosted)
 
-    def take(self) -> tuple[list[Written], list[Published], list[Outward]]:
+    def drain(self) -> tuple[list[Written], list[Published], list[Outward]]:
         """Remove and return the pending entries, the messages for listeners, and those for other
         processes.
         """
@@ -199,7 +200,7 @@ class LiveSession:
         After the last message of an instant it is recorded how far the peer's journal has been
         received, so that both become durable together.
         """
-        latest = max(soonest, self.marked.get(peer, 0))
+        latest = max(soonest, self.receipt_times.get(peer, 0))
         seq = 0
         for item in arrived:
             at = max(soonest, item.arrival)
@@ -215,12 +216,12 @@ class LiveSession:
         """Record at the simulated time ``at`` that a peer's journal was received up to ``seq``."""
         if seq > self.heard.get(peer, 0):
             self.heard[peer] = seq
-            self.marked[peer] = at
+            self.receipt_times[peer] = at
             self.kernel.send(self.kernel.hosted[0].name, Delivered(peer, seq), at)
 
     def freeze(self) -> Snapshot:
         """Return a snapshot of the present state, which belongs to the entries decided so far."""
-        self.snapshot_wanted = False
+        self.snapshot_requested = False
         self.entries_since_snapshot = 0
         state = {
             "kernel": self.kernel.frozen(),
@@ -258,8 +259,8 @@ class LiveSession:
         among them that of the network in the coordinator's process; its own network's journal
         therefore needs another name.
         """
-        beside = self._alone and self._auditor and name == Network.name
-        return f"{name} here" if beside else name
+        is_own_copy = self._distributed and self._auditor and name == Network.name
+        return f"{name} here" if is_own_copy else name
 
     def _new_kernel(self, heads: Mapping[str, Head], *, started: bool) -> Kernel:
         def journal(name: str) -> StoredJournal:
@@ -274,7 +275,7 @@ class LiveSession:
             auditor=self._auditor,
             taps=self._taps(),
             journal=journal,
-            outbound=self._send_remote if self._alone else None,
+            outbound=self._send_remote if self._distributed else None,
             network=self._network,
             started=started,
             sorted_inboxes=self.in_lockstep,
@@ -286,7 +287,7 @@ class LiveSession:
         self.left_lockstep = True
         self.streams = {}
         self.kernel.follow_arrivals()
-        self.snapshot_wanted = True
+        self.snapshot_requested = True
 
     def _send_remote(self, source: str, to: str, message: Any, arrival: int) -> None:
         if self.in_lockstep:
@@ -337,7 +338,7 @@ class LiveSession:
         """
         restored: list[Message] = []
         for message in messages:
-            if isinstance(message, AuditQuery) and self._alone:
+            if isinstance(message, AuditQuery) and self._distributed:
                 self._feed_auditor(message.heads)
             if isinstance(message, BatchRead):
                 self._feed_auditor({message.source: message.after})

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
-from trading.hosting.tokens import client_of, is_right
+from trading.hosting.tokens import client_of, is_accepted_token
 
 #: The rights of a login: ACT includes READ.
 ACT, READ = "act", "read"
@@ -123,7 +123,7 @@ def add_login(app: FastAPI) -> None:
         fields = parse_qs((await request.body()).decode("utf-8", "replace"))
         candidate = fields.get("token", [""])[0].strip()
         try:
-            if not is_right(request, candidate, access.reading):
+            if not is_accepted_token(request, candidate, access.reading):
                 return _form("That token is not accepted." if candidate else "A token is needed.")
         except HTTPException as error:
             return _form(f"{error.detail}.", error.status_code, dict(error.headers or {}))

@@ -124,7 +124,7 @@ class PostgresStore:
             return 0 if self._closed else self._segments.seal(newest, at_most)
 
     def segments(self, session: int, *, held: bool = False) -> list[Segment]:
-        return self._segments.of(session, held)
+        return self._segments.segments(session, held)
 
     def drop(self, session: int, source: str, until: int) -> int:
         with self._sealing:
@@ -166,7 +166,7 @@ class PostgresStore:
         return self._rows(query.replace("?", "%s"), values)
 
     @contextmanager
-    def together(self) -> Iterator[Execute]:
+    def transaction(self) -> Iterator[Execute]:
         """Run what is executed in the context as one transaction. Raises StoreUnavailable."""
         with self._connection() as db:
             yield lambda query, values: db.execute(query.replace("?", "%s"), values)

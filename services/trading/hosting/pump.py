@@ -47,7 +47,7 @@ class Pump:
         self._input = asyncio.Event()
         self._stopping = False
 
-    def look(self) -> None:
+    def wake(self) -> None:
         """Check at once whether something is due: an input has arrived, or the clock changed."""
         self._input.set()
 
@@ -64,7 +64,7 @@ class Pump:
             kernel = live.kernel
             self._input.clear()
             if source.full:
-                self._writer.note()
+                self._writer.wake()
                 await self._writer.more_written()
                 continue
             until, turn = self._time_limit(live), clock() + _TURN_SECONDS
@@ -74,10 +74,10 @@ class Pump:
                 due = kernel.next_at
                 if source.virtual and live.run_over:
                     until = kernel.now
-            self._writer.note()
+            self._writer.wake()
             if due is not None and due <= until:
                 if source.anchor is None and until != _UNLIMITED:
-                    source.clock.hold(kernel.now, _MAX_LAG)
+                    source.clock.limit_lead(kernel.now, _MAX_LAG)
                 await asyncio.sleep(0)
                 continue
             timeout = _IDLE_TIMEOUT

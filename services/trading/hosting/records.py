@@ -14,7 +14,7 @@ class Head(NamedTuple):
     hash: bytes = GENESIS
 
 
-class Label(msgspec.Struct, frozen=True):
+class SessionLabel(msgspec.Struct, frozen=True):
     """The part of a session's specification that readers of its journals need.
 
     ``run_id`` is empty between runs. ``opened`` is the wall time of the opening, ISO 8601.
@@ -24,10 +24,10 @@ class Label(msgspec.Struct, frozen=True):
     opened: str = ""
 
 
-decode_label = msgspec.json.Decoder(Label).decode
+decode_label = msgspec.json.Decoder(SessionLabel).decode
 
 
-class Needed(msgspec.Struct, frozen=True):
+class RecoveryNeeds(msgspec.Struct, frozen=True):
     """The part of a session's journals that its process reads when it recovers from a snapshot.
 
     ``after`` maps each stored journal to the sequence number after which entries are read.

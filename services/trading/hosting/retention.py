@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from trading.hosting.records import EntriesLost, Needed, Segment, decode_label
+from trading.hosting.records import EntriesLost, RecoveryNeeds, Segment, decode_label
 from trading.hosting.store import JournalStore
 from trading.messages.audit import JournalEntry
 
@@ -27,10 +27,10 @@ Addressed = Callable[[str, Sequence[JournalEntry]], Mapping[str, int]]
 #: Stands for all services where the addressees are unknown.
 _ANY_SERVICE = "*"
 
-_decode_needed = msgspec.json.Decoder(Needed).decode
+_decode_needed = msgspec.json.Decoder(RecoveryNeeds).decode
 
 
-def needed_from(after: Mapping[str, int], auditor: Any | None) -> Needed:
+def needed_from(after: Mapping[str, int], auditor: Any | None) -> RecoveryNeeds:
     """Return which entries are needed to recover a session from a snapshot.
 
     These are the entries ``after`` the snapshot in the journals of the process's own components,
@@ -40,16 +40,16 @@ def needed_from(after: Mapping[str, int], auditor: Any | None) -> Needed:
     positions: dict[str, int] = auditor.chains.lengths() if auditor is not None else {}
     for source, length in positions.items():
         needed[source] = min(length, after.get(source, length))
-    return Needed(needed, sorted(positions.keys() - after.keys()))
+    return RecoveryNeeds(needed, sorted(positions.keys() - after.keys()))
 
 
-def needed_of(store: JournalStore, session: int) -> Needed:
+def needed_of(store: JournalStore, session: int) -> RecoveryNeeds:
     """Return which entries the process of a session needs for its recovery; all if not recorded."""
     document = store.document(NEEDED, str(session))
-    return _decode_needed(document) if document is not None else Needed({})
+    return _decode_needed(document) if document is not None else RecoveryNeeds({})
 
 
-def keep_needed(store: JournalStore, session: int, needed: Needed) -> None:
+def record_needed(store: JournalStore, session: int, needed: RecoveryNeeds) -> None:
     """Record which entries the session's process needs, after its snapshot became durable."""
     store.put(NEEDED, str(session), msgspec.json.encode(needed))
 
@@ -64,7 +64,7 @@ def is_run(spec: bytes) -> bool:
         return True
 
 
-def droppable(segment: Segment, session: int, newest: int, needed: Needed) -> bool:
+def droppable(segment: Segment, session: int, newest: int, needed: RecoveryNeeds) -> bool:
     """Return whether the entries of a segment may be dropped; ``needed`` is that of ``newest``."""
     return session < newest or segment.last <= needed.after.get(segment.source, 0)
 

@@ -38,7 +38,7 @@ class Sql(Protocol):
         """Return all rows of a query. Raises StoreUnavailable."""
         ...
 
-    def together(self) -> AbstractContextManager[Execute]:
+    def transaction(self) -> AbstractContextManager[Execute]:
         """Run what is executed in the context as one transaction. Raises StoreUnavailable."""
         ...
 
@@ -110,7 +110,7 @@ class SegmentTable:
         )
         return Head(rows[0][0], bytes(rows[0][1])) if rows else Head()
 
-    def of(self, session: int, held: bool) -> list[Segment]:
+    def segments(self, session: int, held: bool) -> list[Segment]:
         """Return the segments of a session in the order in which they were sealed.
 
         With ``held`` only those whose entries have not been dropped.
@@ -173,7 +173,7 @@ class SegmentTable:
         )
         freed = int(rows[0][0] or 0)
         if freed:
-            with self._sql.together() as execute:
+            with self._sql.transaction() as execute:
                 execute(
                     "UPDATE segment SET body=NULL WHERE session=? AND source=? AND last<=?"
                     " AND body IS NOT NULL",
@@ -262,7 +262,7 @@ class SegmentTable:
         except ChainBroken as error:
             raise EntriesDamaged(source, first, last, str(error)) from error
         body = pack(entries)
-        with self._sql.together() as execute:
+        with self._sql.transaction() as execute:
             execute(
                 "INSERT INTO segment (session, source, first, last, head, sealed, body)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -15,7 +15,7 @@ from trading.runtime.network import Network
 log = logging.getLogger(__name__)
 
 #: Builds the components of a session, in their order on the kernel.
-Make = Callable[[Session], Sequence[Component]]
+ComponentFactory = Callable[[Session], Sequence[Component]]
 
 
 class Projection(Protocol):
@@ -30,21 +30,21 @@ class SessionFactory:
     """Opens and recovers the sessions of a process.
 
     ``make``, ``projections``, ``published``, ``auditor``, ``network`` and ``snapshot_key`` are
-    those of :class:`~trading.hosting.host.Host`. ``alone`` says that the other components run in
-    other processes. ``heads`` is the file beside the store that records the heads of the journals;
-    None if there is none. With ``accept_loss`` a session is continued although acknowledged
-    entries are lost; ``losses`` then holds them.
+    those of :class:`~trading.hosting.host.Host`. ``distributed`` says that the other components run
+    in other processes. ``heads`` is the file beside the store that records the heads of the
+    journals; None if there is none. With ``accept_loss`` a session is continued although
+    acknowledged entries are lost; ``losses`` then holds them.
     """
 
     def __init__(
         self,
-        make: Make,
+        make: ComponentFactory,
         store: JournalStore,
         *,
         projections: Mapping[str, Callable[[Session], Projection]],
         published: Iterable[type[Message]],
         auditor: str,
-        alone: bool,
+        distributed: bool,
         network: Callable[[Session], Network],
         snapshot_key: bytes,
         heads: HeadsFile | None,
@@ -57,7 +57,7 @@ class SessionFactory:
         self._store = store
         self._projections = projections
         self._auditor = auditor
-        self._alone = alone
+        self._distributed = distributed
         self._network = network
         self._snapshot_key = snapshot_key
         self._accept_loss = accept_loss
@@ -115,7 +115,7 @@ class SessionFactory:
             self.published,
             snapshot_key=self._snapshot_key,
             auditor=self._auditor,
-            alone=self._alone,
+            alone=self._distributed,
             network=self._network(session),
         )
 

@@ -117,7 +117,7 @@ class SqliteStore:
             return 0 if self._closed else self._sealer.seal(newest, at_most)
 
     def segments(self, session: int, *, held: bool = False) -> list[Segment]:
-        return self._segments.of(session, held)
+        return self._segments.segments(session, held)
 
     def drop(self, session: int, source: str, until: int) -> int:
         with self._sealing:
@@ -160,7 +160,7 @@ class SqliteStore:
             return self._reader.execute(query, values).fetchall()
 
     @contextmanager
-    def together(self) -> Iterator[Execute]:
+    def transaction(self) -> Iterator[Execute]:
         """Run what is executed in the context as one transaction. Raises StoreUnavailable."""
         with _errors_translated(), self._writing, _transaction(self._writer) as db:
             yield db.execute
@@ -179,7 +179,7 @@ class _ReadConnection:
 
     def __init__(self, store: SqliteStore, reader: sqlite3.Connection) -> None:
         self._reader = reader
-        self.together = store.together
+        self.transaction = store.transaction
         self.unpack = store.unpack
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:

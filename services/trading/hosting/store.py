@@ -12,7 +12,7 @@ from trading.hosting.records import (
     EntriesDropped,
     EntriesLost,
     Head,
-    Needed,
+    RecoveryNeeds,
     Segment,
 )
 from trading.hosting.segments import SEGMENT_ENTRIES, pack, unpack
@@ -25,7 +25,7 @@ __all__ = [
     "Head",
     "JournalStore",
     "MemoryStore",
-    "Needed",
+    "RecoveryNeeds",
     "Segment",
     "Snapshot",
     "StoreTaken",
@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
 
     heads: Mapping[str, Head]
     blob: bytes
-    needed: Needed | None = None
+    needed: RecoveryNeeds | None = None
 
 
 class StoreUnavailable(Exception):

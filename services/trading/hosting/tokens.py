@@ -18,7 +18,7 @@ MIN_LENGTH = 16
 _VISIBLE = re.compile(r"[!-~]+")
 
 #: Wrong tokens that a client may present within so many wall seconds; after that it has to wait.
-WRONG, WINDOW = 10, 60.0
+MAX_WRONG_TOKENS, WINDOW = 10, 60.0
 #: Client addresses that are remembered; the one with the oldest wrong token is forgotten first.
 _MAX_ADDRESSES = 10_000
 _IPV6_NETWORK = 64
@@ -72,7 +72,7 @@ class WrongTokens:
         """Return for how many wall seconds tokens of ``client`` are rejected unread; 0: none."""
         count, until = self._wrong.get(client_key(client), (0, 0.0))
         remaining = until - self._clock()
-        return int(remaining) + 1 if count >= WRONG and remaining > 0 else 0
+        return int(remaining) + 1 if count >= MAX_WRONG_TOKENS and remaining > 0 else 0
 
     def add(self, client: str) -> None:
         """Count a wrong token of ``client``."""
@@ -110,13 +110,13 @@ def require_token(request: Request, *accepted: Token) -> None:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():
         token = ""
-    if not is_right(request, token.strip(), accepted):
+    if not is_accepted_token(request, token.strip(), accepted):
         raise HTTPException(
             401, f"needs 'Authorization: Bearer' with {settings}", {"WWW-Authenticate": "Bearer"}
         )
 
 
-def is_right(request: Request, candidate: str, accepted: tuple[Token, ...]) -> bool:
+def is_accepted_token(request: Request, candidate: str, accepted: tuple[Token, ...]) -> bool:
     """Return whether ``candidate`` is one of the tokens, and count it if it is wrong.
 
     An empty one is not counted. Raises HTTPException 429 where the client has to wait.

@@ -10,7 +10,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from trading.hosting.connections import OF_PROCESS, Connections, is_urgent
+from trading.hosting.connections import PROCESS_CONNECTIONS, Connections, is_urgent
 from trading.hosting.guard import MAX_HEADER_BYTES, URGENT_ONLY
 
 #: Wall seconds in which a request's head must arrive; the first one counts from the connection.
@@ -22,12 +22,12 @@ URGENT_HEAD_TIME = 2.0
 class Wire(HttpToolsProtocol):
     """An HTTP protocol for uvicorn that answers 408 and 431 while a request's head arrives.
 
-    Use it as ``uvicorn.Config(http=Wire)``. A connection over the limits of ``connection_limits`` is only
-    served urgent requests. Times are in wall seconds.
+    Use it as ``uvicorn.Config(http=Wire)``. A connection beyond ``connection_limits`` is
+    served urgent requests only. Times are in wall seconds.
     """
 
     head_timeout = HEAD_TIME
-    connection_limits: Connections = OF_PROCESS
+    connection_limits: Connections = PROCESS_CONNECTIONS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,7 +104,7 @@ class CountedSocket(WebSocketsSansIOProtocol):
     Use it as ``uvicorn.Config(ws=CountedSocket)``.
     """
 
-    connection_limits: Connections = OF_PROCESS
+    connection_limits: Connections = PROCESS_CONNECTIONS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop counting the connection."""

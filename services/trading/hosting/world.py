@@ -1,4 +1,4 @@
-"""Opens sessions and sets the speed of simulated time, for whoever conducts scenario runs.
+"""Opens sessions and sets the speed of simulated time, for the conductor of scenario runs.
 
 The interface has two implementations: one for a process that hosts all components, here, and one
 for services that are processes of their own, in :mod:`trading.links.world`.
@@ -21,7 +21,7 @@ DISMISSED = "dismissed"
 
 #: Kind of the documents, by session, that record when the session's run was over; only used where
 #: one process hosts all components.
-OVER = "run-over"
+RUN_OVER = "run-over"
 
 
 class CannotOpen(Exception):
@@ -68,7 +68,7 @@ def run_over_at(host: Host) -> int | None:
     """
     if host.anchor is not None and host.anchor != host.session.anchor:
         return host.anchor.sim
-    document = host.store.document(OVER, str(host.live.number))
+    document = host.store.document(RUN_OVER, str(host.live.number))
     return int(document) if document is not None else None
 
 
@@ -94,7 +94,7 @@ class LocalWorld:
             now = str(host.now).encode()
             # If this cannot be stored, a later halt counts as one of the run, nothing worse.
             with contextlib.suppress(StoreUnavailable):
-                await asyncio.to_thread(host.store.put, OVER, str(host.live.number), now)
+                await asyncio.to_thread(host.store.put, RUN_OVER, str(host.live.number), now)
         host.pace(speed)
 
     async def heads(self) -> dict[str, JournalHead]:

@@ -1,7 +1,7 @@
 """Writes what a host has decided, in groups, and then publishes it and wakes those who wait.
 
 In virtual time, what follows from a journal can be computed again. There entries are written with a
-short delay, unless somebody waits for them.
+short delay, unless a caller waits for them.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 #: Journal entries between two snapshots.
 SNAPSHOT_EVERY = 100_000
-#: In virtual time: wall seconds for which entries gather while nobody waits for them.
+#: In virtual time: wall seconds for which entries gather while no caller waits for them.
 WRITE_BEHIND = 0.2
 #: Wall seconds until the next attempt to write: the first delay, and the longest.
 _RETRY_DELAY, _MAX_RETRY_DELAY = 0.2, 5.0
@@ -31,7 +31,9 @@ _PROBE = ("probe", "writable")
 #: While stopping: the writer gives up when the delay between two attempts exceeds this.
 _MAX_STOP_RETRY_DELAY = 1.0
 
+#: Receives published messages once they are durable, in order.
 Listener = Callable[[Sequence[Published]], None]
+#: Receives messages for other processes once they are durable.
 Sender = Callable[[Sequence[Outward]], None]
 
 
@@ -84,13 +86,13 @@ class Writer:
         self._stopping = False
         self._closed: Exception | None = None
 
-    def note(self) -> None:
+    def wake(self) -> None:
         """Wake :meth:`run` if there is something to write or to publish."""
         live = self._source.live
         if live.pending or live.outbox or live.outward or self._waiting:
             self._work.set()
-        if live.entries_since_snapshot >= SNAPSHOT_EVERY and not live.snapshot_wanted:
-            live.snapshot_wanted = True
+        if live.entries_since_snapshot >= SNAPSHOT_EVERY and not live.snapshot_requested:
+            live.snapshot_requested = True
             self._work.set()
 
     def hurry(self) -> None:
@@ -103,7 +105,7 @@ class Writer:
         self._stopping = True
         self.hurry()
 
-    async def settled(self, at: int) -> None:
+    async def wait_durable_until(self, at: int) -> None:
         """Wait until everything up to the simulated time ``at`` is decided and durable.
 
         Raises Unavailable when that cannot be achieved.
@@ -123,14 +125,14 @@ class Writer:
         await self._written.wait()
 
     def fail(self, error: Exception) -> None:
-        """Raise ``error`` in all calls of :meth:`settled` that wait now."""
+        """Raise ``error`` in all calls of :meth:`wait_durable_until` that wait now."""
         waiting, self._waiting = self._waiting, []
         for _, _, future in waiting:
             if not future.done():
                 future.set_exception(error)
 
     def close(self, error: Exception) -> None:
-        """Raise ``error`` in all calls of :meth:`settled`, present and future ones."""
+        """Raise ``error`` in all calls of :meth:`wait_durable_until`, present and future ones."""
         self._closed = error
         self.fail(error)
 
@@ -146,8 +148,8 @@ class Writer:
             live = self._source.live
             stopping = self._stopping
             processed = live.kernel.now
-            entries, outbox, outward = live.take()
-            snapshot = live.freeze() if live.snapshot_wanted or stopping else None
+            entries, outbox, outward = live.drain()
+            snapshot = live.freeze() if live.snapshot_requested or stopping else None
             if entries or snapshot is not None:
                 await self._write(live, entries, snapshot)
                 self._on_write(live.number, len(entries), snapshot)
