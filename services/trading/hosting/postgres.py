@@ -92,6 +92,7 @@ class PostgresStore:
     def write(
         self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
     ) -> None:
+        """Write the entries that are not there yet, and the snapshot, in one transaction."""
         with self._connection() as db:
             fresh = self._without_written(db, session, entries)
             with db.cursor() as cursor:
@@ -110,6 +111,7 @@ class PostgresStore:
                     )
 
     def head(self, session: int, source: str) -> Head:
+        """Return the head of a journal, from its unsealed entries if there are any."""
         rows = self._rows(
             "SELECT seq, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq DESC LIMIT 1",
             (session, source),
@@ -120,6 +122,7 @@ class PostgresStore:
         return self._segments.read(session, source, after, limit)
 
     def seal(self, newest: int, at_most: int = 1) -> int:
+        """Seal segments, one caller at a time; a closed store seals nothing."""
         with self._sealing:
             return 0 if self._closed else self._segments.seal(newest, at_most)
 

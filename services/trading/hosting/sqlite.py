@@ -90,6 +90,7 @@ class SqliteStore:
     def write(
         self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
     ) -> None:
+        """Write entries and snapshot in one transaction, which is on the disk on return."""
         with _errors_translated(), self._writing, _transaction(self._writer) as db:
             db.executemany(
                 "INSERT INTO entry VALUES (?, ?, ?, ?, ?)",
@@ -103,6 +104,7 @@ class SqliteStore:
                 )
 
     def head(self, session: int, source: str) -> Head:
+        """Return the head of a journal, from its unsealed entries if there are any."""
         rows = self.rows(
             "SELECT seq, hash FROM entry WHERE session=? AND source=? ORDER BY seq DESC LIMIT 1",
             (session, source),
@@ -113,6 +115,7 @@ class SqliteStore:
         return self._segments.read(session, source, after, limit)
 
     def seal(self, newest: int, at_most: int = 1) -> int:
+        """Seal segments over a connection of its own; a closed store seals nothing."""
         with self._sealing:
             return 0 if self._closed else self._sealer.seal(newest, at_most)
 

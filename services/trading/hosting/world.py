@@ -84,11 +84,13 @@ class LocalWorld:
         self.failed: Callable[[str], None] = lambda why: None
 
     async def open(self, session: Session) -> None:
+        """Open ``session`` on the host. Raises Halted while a halt is in force."""
         if why := self._halted_by():
             raise Halted(why)
         await self._host.open(session)
 
     async def pace(self, speed: float) -> None:
+        """Follow the wall clock at ``speed``, and store when the session's run ended, if it did."""
         host = self._host
         if host.session.run_id and run_over_at(host) is None:
             now = str(host.now).encode()
@@ -98,11 +100,14 @@ class LocalWorld:
         host.pace(speed)
 
     async def heads(self) -> dict[str, JournalHead]:
+        """Return the length and last hash of every journal of the process, by component."""
         journals = self._host.kernel.journals
         return {name: JournalHead(j.length, j.head.hex()) for name, j in journals.items()}
 
     def waiting_for(self) -> list[str]:
+        """Return an empty list: one process does not wait for others."""
         return []
 
     def waited(self) -> dict[str, float]:
+        """Return an empty mapping: one process does not wait for others."""
         return {}
