@@ -39,7 +39,7 @@ def test_a_port_that_is_taken_is_named_and_nothing_stays_open() -> None:
 
 
 def test_a_name_that_stays_unknown_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "_NAME_PATIENCE", 0.0)
+    monkeypatch.setattr(listening, "_NAME_TIMEOUT", 0.0)
     with pytest.raises(PortTaken, match=r"no-such-host\.invalid:.*unknown name"):
         listen(["no-such-host.invalid"], free_port(), "exchange")
 
