@@ -102,7 +102,7 @@ def _token(setting: str, value: str, sha256: SecretStr | None) -> Token:
 def make(session: Session) -> list[Component]:
     """Return all components of a session, in the order of the kernel.
 
-    Between runs, the test coordinator is replaced by a component that does nothing.
+    Between runs, the test coordinator is replaced by a :class:`Standby`, which does nothing.
     """
     session_components = components(session.plan)
     if session.run_id:
