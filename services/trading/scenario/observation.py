@@ -55,7 +55,7 @@ class SeenFault(msgspec.Struct, gc=False):
 
 
 class Observation(msgspec.Struct, gc=False, kw_only=True):
-    """Everything that the coordinator observed in one run, filled in while the run goes on.
+    """Everything that the coordinator observed in one run, filled in during the run.
 
     All times are simulated microseconds, 0 where the event has not happened.
 
