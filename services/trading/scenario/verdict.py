@@ -1,7 +1,7 @@
 """Judges a run: a pure function of its plan, the coordinator's observation and the audit report.
 
-The verdict is computed after the run from recorded data alone, so that the evidence of
-a run is enough to compute it again. It follows these rules, each of which has a test:
+The verdict is computed after the run from recorded data alone, so that the evidence of a run is
+enough to compute it again. It follows these rules, each of which has a test:
 
 - Without evidence of the injection, or without a steady state before it, a run is Inconclusive.
 - An alert that fired before the injection, or that also fires without the fault, is no detection.

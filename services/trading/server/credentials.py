@@ -78,8 +78,8 @@ def snapshot_key(settings: Settings, secret: str) -> bytes:
     """Return the key that authenticates snapshots.
 
     It is derived from SNAPSHOT_KEY, or from ``secret`` if that is not set. The key must not come
-    from the database, so that write access to it does not allow forging snapshots. After a change of the
-    key, the next start ignores the snapshots and replays the journals.
+    from the database, so that write access to it does not allow forging snapshots. After a change
+    of the key, the next start ignores the snapshots and replays the journals.
     """
     configured = settings.snapshot_key
     text = configured.get_secret_value() if configured is not None else secret
