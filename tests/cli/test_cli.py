@@ -1,4 +1,4 @@
-"""The command as people and CI run it: a process, its output, its exit code."""
+"""Tests the command line as people and CI use it: a process with its output and exit code."""
 
 import json
 import os
@@ -18,41 +18,41 @@ from tests.forked import command
 def trading(
     *args: str, cwd: Path | None = None, forked: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    done = command(*args, cwd=cwd, forked=forked)
-    assert "Traceback" not in done.stderr
-    assert "\x1b[" not in done.stdout, "colours where there is no terminal"
-    return done
+    result = command(*args, cwd=cwd, forked=forked)
+    assert "Traceback" not in result.stderr
+    assert "\x1b[" not in result.stdout, "colours where there is no terminal"
+    return result
 
 
 def test_pass_is_0_and_progress_comes_as_plain_lines() -> None:
-    done = trading("run", "strategy-malfunction", forked=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = trading("run", "strategy-malfunction", forked=False)
+    assert result.returncode == 0, result.stdout + result.stderr
     for text in ("phase SteadyState", "verified", "alert runaway-orders", "Pass", "recovery"):
-        assert text in done.stdout
-    lines = [line.split() for line in done.stdout.splitlines()]
+        assert text in result.stdout
+    lines = [line.split() for line in result.stdout.splitlines()]
     assert ["beside", "order-rate", "on", "firm-momentum", "0:07:06"] in [x[:5] for x in lines]
     assert ["expected", "runaway-orders", "on", "firm-momentum"] in [x[:4] for x in lines]
     assert ["again", "trading", "run", "strategy-malfunction", "--seed", "9"] in lines
 
 
 def test_fail_is_1_and_says_why() -> None:
-    done = trading(
+    result = trading(
         "run", "strategy-malfunction", "--quiet", "--set", "controls.disable=[runaway-orders]"
     )
-    assert done.returncode == 1
-    assert "MISSED" in done.stdout and "switched off" in done.stdout
-    assert "changed   controls.disable=[runaway-orders]" in done.stdout
-    again = "again     trading run strategy-malfunction --seed 9 --set "
-    assert f"{again}'controls.disable=[runaway-orders]'" in done.stdout
-    assert "phase" not in done.stdout
+    assert result.returncode == 1
+    assert "MISSED" in result.stdout and "switched off" in result.stdout
+    assert "changed   controls.disable=[runaway-orders]" in result.stdout
+    repeat_line = "again     trading run strategy-malfunction --seed 9 --set "
+    assert f"{repeat_line}'controls.disable=[runaway-orders]'" in result.stdout
+    assert "phase" not in result.stdout
 
 
 def test_inconclusive_is_3() -> None:
-    """A limit that the quiet market breaks: the steady state never comes."""
+    """The limit is so low that the quiet market exceeds it, so there is no steady state."""
     limit = "controls.limits.price-move=0.001%"
-    done = trading("run", "strategy-malfunction", "--json", "--set", limit)
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert json.loads(done.stdout)["outcome"] == "Inconclusive"
+    result = trading("run", "strategy-malfunction", "--json", "--set", limit)
+    assert result.returncode == 3, result.stdout + result.stderr
+    assert json.loads(result.stdout)["outcome"] == "Inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_inconclusive_is_3() -> None:
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )
 def test_wrong_input_is_2_and_says_what(args: list[str], says: str) -> None:
-    done = trading(*args)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert says in done.stderr
+    result = trading(*args)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert says in result.stderr
 
 
 def test_new_does_not_overwrite(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_new_does_not_overwrite(tmp_path: Path) -> None:
     assert trading("scenario", "new", "mine", cwd=tmp_path).returncode == 2
     assert (tmp_path / "mine.yaml").read_text(encoding="utf-8") == "# precious"
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
-    done = trading("run", "mine.yaml", "--quiet", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout
+    result = trading("run", "mine.yaml", "--quiet", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout
 
 
 def test_every_shipped_scenario_is_valid_and_listed() -> None:
@@ -103,8 +103,8 @@ def test_every_shipped_scenario_is_valid_and_listed() -> None:
 
 def test_help_teaches() -> None:
     for words in ([], ["run"], ["scenario"], ["audit", "verify"], ["schema"]):
-        done = trading(*words, "--help")
-        assert done.returncode == 0 and len(done.stdout) > 100
+        result = trading(*words, "--help")
+        assert result.returncode == 0 and len(result.stdout) > 100
     assert "Exit code" in trading("run", "--help").stdout
 
 
@@ -117,11 +117,11 @@ def test_schema_is_a_json_schema() -> None:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a run that is over in a moment."""
+    """Return the report of a short run."""
     directory = tmp_path_factory.mktemp("run")
     (directory / "dark.yaml").write_text(TEXT, encoding="utf-8")
-    done = trading("run", "dark.yaml", "--quiet", "--report", "report", cwd=directory)
-    assert done.returncode == 0, done.stdout
+    result = trading("run", "dark.yaml", "--quiet", "--report", "report", cwd=directory)
+    assert result.returncode == 0, result.stdout
     return directory / "report"
 
 
@@ -135,27 +135,27 @@ def test_report_has_everything(report: Path) -> None:
 
 
 def test_audit_verify_accepts_what_was_written(report: Path) -> None:
-    done = trading("audit", "verify", str(report))
-    assert done.returncode == 0 and "every chain holds" in done.stdout
+    result = trading("audit", "verify", str(report))
+    assert result.returncode == 0 and "every chain holds" in result.stdout
     root = json.loads((report / "verdict.json").read_text())["audit"]["root"]
-    assert f"root {root}" in done.stdout
+    assert f"root {root}" in result.stdout
     assert trading("audit", "verify", str(report), "--root", root).returncode == 0
-    done = trading("audit", "verify", str(report), "--root", "0" * 64)
-    assert done.returncode == 1 and "root: the copy says 0000" in done.stdout
+    result = trading("audit", "verify", str(report), "--root", "0" * 64)
+    assert result.returncode == 1 and "root: the copy says 0000" in result.stdout
 
 
 def test_a_forged_verdict_is_named(report: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(report, tmp_path / "copy"))
     text = (copy / "verdict.json").read_text()
     (copy / "verdict.json").write_text(text.replace('"outcome": "Pass"', '"outcome": "Fail"', 1))
-    done = trading("audit", "verify", str(copy))
-    assert done.returncode == 1
-    assert 'verdict.json: outcome: the file says "Fail", computed "Pass"' in done.stdout
+    result = trading("audit", "verify", str(copy))
+    assert result.returncode == 1
+    assert 'verdict.json: outcome: the file says "Fail", computed "Pass"' in result.stdout
 
 
 def test_a_pair_of_keys_signs_and_checks(tmp_path: Path) -> None:
-    made = trading("keys", "new", cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
+    created = trading("keys", "new", cwd=tmp_path)
+    assert created.returncode == 0, created.stderr
     key = tmp_path / "evidence.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert "PUBLIC" in (tmp_path / "evidence.key.pub").read_text()
@@ -163,21 +163,21 @@ def test_a_pair_of_keys_signs_and_checks(tmp_path: Path) -> None:
     run = ("run", "dark.yaml", "--quiet", "--report", "out", "--sign", "evidence.key")
     assert trading(*run, cwd=tmp_path).returncode == 0
     check = ("audit", "verify", "out", "--public-key", "evidence.key.pub")
-    done = trading(*check, cwd=tmp_path)
-    assert done.returncode == 0 and "not checked" not in done.stdout, done.stdout
+    result = trading(*check, cwd=tmp_path)
+    assert result.returncode == 0 and "not checked" not in result.stdout, result.stdout
     assert "was not checked" in trading(*check[:3], cwd=tmp_path).stdout
     assert trading("keys", "new", "other", cwd=tmp_path).returncode == 0
-    done = trading(*check[:-1], "other.pub", cwd=tmp_path)
-    assert done.returncode == 1 and "statement.sig: is no signature" in done.stdout
+    result = trading(*check[:-1], "other.pub", cwd=tmp_path)
+    assert result.returncode == 1 and "statement.sig: is no signature" in result.stdout
 
 
 def test_keys_are_never_overwritten(tmp_path: Path) -> None:
-    for there in ("mine", "mine.pub"):
-        (tmp_path / there).write_text("precious")
-        done = trading("keys", "new", str(tmp_path / "mine"))
-        assert done.returncode == 2 and f"{there} exists already" in done.stderr
-        assert (tmp_path / there).read_text() == "precious"
-        (tmp_path / there).unlink()
+    for existing in ("mine", "mine.pub"):
+        (tmp_path / existing).write_text("precious")
+        result = trading("keys", "new", str(tmp_path / "mine"))
+        assert result.returncode == 2 and f"{existing} exists already" in result.stderr
+        assert (tmp_path / existing).read_text() == "precious"
+        (tmp_path / existing).unlink()
         assert not list(tmp_path.iterdir())
     assert trading("keys", "new", str(tmp_path)).returncode == 0
     assert {p.name for p in tmp_path.iterdir()} == {"evidence.key", "evidence.key.pub"}
@@ -218,22 +218,22 @@ def test_audit_verify_finds_damage(
     copy = tmp_path / "copy"
     shutil.copytree(report, copy)
     damage(copy / "journals" / f"{service}.ndjson")  # type: ignore[operator]
-    done = trading("audit", "verify", str(copy))
-    assert done.returncode == 1, done.stdout
-    assert service in done.stdout
+    result = trading("audit", "verify", str(copy))
+    assert result.returncode == 1, result.stdout
+    assert service in result.stdout
 
 
 @pytest.mark.parametrize("text", ["[/foo]", "\\e]0;owned\\a", "one\\nPass  two", "\\x9b31m"])
 def test_a_description_is_text_whatever_is_in_it(tmp_path: Path, text: str) -> None:
-    """It was a traceback, and exit code 1 says that what was tested has failed."""
+    """Such a description used to cause a traceback with exit code 1, which means Fail."""
     file = tmp_path / "hostile.yaml"
     shipped = Path("scenarios/strategy-malfunction.yaml").read_text(encoding="utf-8")
     written = shipped.replace("  description:", f'  description: "{text}" #', 1)
     assert written != shipped
     file.write_text(written, encoding="utf-8")
-    done = trading("run", str(file))
-    assert done.returncode == 0, done.stdout + done.stderr
-    head = done.stdout.splitlines()[0]
+    result = trading("run", str(file))
+    assert result.returncode == 0, result.stdout + result.stderr
+    head = result.stdout.splitlines()[0]
     assert head.split(" · ")[2] == text.replace("\\e", "\\x1b").replace("\\a", "\\x07").replace(
         "\\n", " "
     )
@@ -242,13 +242,13 @@ def test_a_description_is_text_whatever_is_in_it(tmp_path: Path, text: str) -> N
 
 
 def test_a_command_that_breaks_is_no_verdict(tmp_path: Path) -> None:
-    """Python's own exit code for a traceback is 1, and so is that of a Fail."""
+    """The exit code is not 1, which Python uses for a traceback and ``trading`` for a Fail."""
     broken = "import trading.embedded.run as r; r.run_plan = lambda *_, **__: 1 / 0;"
     code = f"{broken} from trading.cli.__main__ import main; main()"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, "run", "strategy-malfunction", "--quiet"],
         env={**os.environ, "PYTHONPATH": str(Path("services").resolve())},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 5 and "ZeroDivisionError" in done.stderr
+    assert result.returncode == 5 and "ZeroDivisionError" in result.stderr

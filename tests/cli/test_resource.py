@@ -1,4 +1,4 @@
-"""``trading scenario run --on kubernetes``, with a kubectl that keeps what it is given."""
+"""Tests ``trading scenario run --on kubernetes`` with a kubectl that stores what is applied."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.chart.test_crd import check, schema, unknown
 from trading.embedded.api import load_sent
 from trading_operator.resource import scenario
 
-#: Writes down what is applied; from then on its run has ended.
+#: Stores the resource that is applied, and reports from then on that its run has ended.
 KUBECTL = """\
 #!/bin/sh
 for word; do case "$word" in
@@ -28,21 +28,21 @@ CHANGES = {"faults.crash.marketShock.change": "-6%", "expect.0.within": "9m"}
 
 
 def applied(directory: Path, *words: str) -> tuple[dict[str, Any], str]:
-    """What reaches the cluster, and what is said."""
+    """Run the command; return the resource that reached the cluster, and the output."""
     kubectl = directory / "kubectl"
     kubectl.write_text(KUBECTL)
     kubectl.chmod(0o755)
-    kept = directory / "kept.json"
-    done = subprocess.run(
+    stored = directory / "kept.json"
+    result = subprocess.run(
         [sys.executable, "-m", "trading.cli", "scenario", "run", *words, "--on", "kubernetes"],
-        env={**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "KEPT": str(kept)},
+        env={**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "KEPT": str(stored)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == (0 if "--detach" in words else 1), done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(kept.read_text())
-    return found, done.stdout
+    assert result.returncode == (0 if "--detach" in words else 1), result.stdout + result.stderr
+    resource: dict[str, Any] = json.loads(stored.read_text())
+    return resource, result.stdout
 
 
 @pytest.mark.parametrize("more", [(), ("--detach",)])
@@ -50,20 +50,20 @@ def test_a_resource_says_what_was_changed_for_its_run(
     tmp_path: Path, more: tuple[str, ...]
 ) -> None:
     sets = [word for key, value in CHANGES.items() for word in ("--set", f"{key}={value}")]
-    found, said = applied(tmp_path, "market-crash", "--seed", "8", *sets, *more)
-    check(found)
-    assert unknown(schema(), found) == []
-    spec = found["spec"]
+    resource, output = applied(tmp_path, "market-crash", "--seed", "8", *sets, *more)
+    check(resource)
+    assert unknown(schema(), resource) == []
+    spec = resource["spec"]
     assert spec["seed"] == 8 and spec["faults"][0]["marketShock"]["change"] == "-6%"
-    wanted = {**CHANGES, "seed": "8"}
-    assert spec["overrides"] == [f"{key}={value}" for key, value in wanted.items()]
-    assert f", changed: {', '.join(spec['overrides'])}\n" in said
-    # What the operator makes of it is a run that is labelled.
+    expected = {**CHANGES, "seed": "8"}
+    assert spec["overrides"] == [f"{key}={value}" for key, value in expected.items()]
+    assert f", changed: {', '.join(spec['overrides'])}\n" in output
+    # The run that the operator starts has the same overrides.
     meta = {"name": "market-crash", "namespace": "trading-dev", "uid": "0a1b2c3d"}
-    assert load_sent(scenario({**found, "metadata": meta}).text).plan.overrides == wanted
+    assert load_sent(scenario({**resource, "metadata": meta}).text).plan.overrides == expected
 
 
 def test_one_that_was_not_changed_does_not(tmp_path: Path) -> None:
-    found, said = applied(tmp_path, "market-crash")
-    assert "overrides" not in found["spec"]
-    assert "changed" not in said and "chaosscenario market-crash in trading-dev\n" in said
+    resource, output = applied(tmp_path, "market-crash")
+    assert "overrides" not in resource["spec"]
+    assert "changed" not in output and "chaosscenario market-crash in trading-dev\n" in output

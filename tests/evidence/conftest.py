@@ -1,4 +1,4 @@
-"""The reports of two runs, and copies to tamper with."""
+"""Fixtures: a run, its report, and copies of the report to change."""
 
 import shutil
 from pathlib import Path
@@ -12,14 +12,14 @@ from trading.embedded.run import RunResult, run_plan
 
 @pytest.fixture(scope="session")
 def run() -> RunResult:
-    """A run with orders from outside."""
-    wanted = plan()
-    return run_plan(wanted, outside=outside(wanted.start))
+    """Return a run with orders of a client."""
+    small_plan = plan()
+    return run_plan(small_plan, outside=outside(small_plan.start))
 
 
 @pytest.fixture(scope="session")
 def report(run: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its report; not to be changed."""
+    """Return the report of the run; tests must not change it."""
     directory = tmp_path_factory.mktemp("report") / "out"
     write_report(run, directory)
     return directory
@@ -27,5 +27,5 @@ def report(run: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(report: Path, tmp_path: Path) -> Path:
-    """A copy of the report, to be changed."""
+    """Return a copy of the report that a test may change."""
     return Path(shutil.copytree(report, tmp_path / "copy"))

@@ -1,4 +1,4 @@
-"""Tools to tamper with the report of a run."""
+"""Functions that change the report of a run, for tests that such changes are noticed."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +16,11 @@ from trading.runtime.journal import verify as verify_chain
 def leaves(value: Any, path: str = "") -> Iterator[str]:
     """Yield the path of every value in JSON that is not a container, and of every empty one."""
     if isinstance(value, dict) and value:
-        for name, one in value.items():
-            yield from leaves(one, f"{path}.{name}" if path else name)
+        for name, item in value.items():
+            yield from leaves(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:
-        for index, one in enumerate(value):
-            yield from leaves(one, f"{path}[{index}]")
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
     else:
         yield path
 
@@ -43,16 +43,19 @@ def other(value: Any) -> Any:
 def changed(value: Any, path: str, change: Callable[[Any], Any]) -> Any:
     """Return JSON ``value`` with that at ``path`` changed."""
     copy = json.loads(json.dumps(value))
-    at, *rest = _steps(copy, path)
-    holder: Any = copy
+    key, *rest = _steps(copy, path)
+    container: Any = copy
     for step in rest:
-        holder, at = holder[at], step
-    holder[at] = change(holder[at])
+        container, key = container[key], step
+    container[key] = change(container[key])
     return copy
 
 
 def _steps(value: Any, path: str) -> list[Any]:
-    """Names may have dots in them, as those of overrides: the longest that is there is meant."""
+    """Return the keys and indexes of ``path``.
+
+    Keys may contain dots, like those of overrides; the longest existing key is taken.
+    """
     steps: list[Any] = []
     while path:
         if path[0] == "[":
@@ -68,11 +71,12 @@ def _steps(value: Any, path: str) -> list[Any]:
 
 
 def read(path: Path) -> Any:
+    """Return the content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write(path: Path, value: Any) -> None:
-    """As trading run writes verdict.json."""
+    """Write JSON in the same format as ``trading run`` writes verdict.json."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -83,7 +87,7 @@ def bodies(path: Path) -> list[list[Any]]:
 
 
 def seal(path: Path, entries: Iterable[list[Any]]) -> None:
-    """Write a journal whose chain holds: numbered and hashed again, and nothing else."""
+    """Write ``entries`` as a journal with new sequence numbers and a valid hash chain."""
     head, sealed = GENESIS, []
     for seq, (_, *rest) in enumerate(entries, start=1):
         body = msgspec.json.encode([seq, *rest])
@@ -94,7 +98,7 @@ def seal(path: Path, entries: Iterable[list[Any]]) -> None:
 
 
 def adjust_heads(directory: Path) -> None:
-    """Let verdict.json say the lengths and heads that the journals have now."""
+    """Write the present lengths and heads of the journals into verdict.json."""
     verdict = read(directory / "verdict.json")
     for name in verdict["audit"]["journals"]:
         path = directory / "journals" / f"{name}.ndjson"

@@ -1,4 +1,4 @@
-"""A run that is over in a moment, and has something of everything."""
+"""A short run with some of everything: faults, expected and other alerts, overrides, clients."""
 
 from trading.embedded.api import load_sent
 from trading.embedded.run import Arrival
@@ -34,7 +34,7 @@ OVERRIDES = {"controls.limits.price-move": "3 %", "faults.dark.duration": "32s"}
 
 
 def plan() -> RunPlan:
-    """Return the plan of the small run, two of whose fields were changed."""
+    """Return the plan of the small run, with two overrides."""
     return load_sent(TEXT, seed=6, overrides=OVERRIDES).plan
 
 

@@ -1,4 +1,4 @@
-"""No journal can be changed without the entry being named, whoever hashes the chain again."""
+"""Tests that every change of a journal is found, even if its hash chain was computed again."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def deleted(path: Path) -> None:
 
 
 def forgotten(path: Path) -> None:
-    """Neither the journal nor its head is there."""
+    """Delete the journal, and its head in the verdict."""
     path.unlink()
     file = path.parents[1] / "verdict.json"
     verdict = read(file)
@@ -50,9 +50,11 @@ def forgotten(path: Path) -> None:
 
 
 def swapped(path: Path) -> None:
-    """In place of the journal another one, whose chain holds."""
-    beside = path.with_name("custodian.ndjson" if path.stem == "exchange" else "exchange.ndjson")
-    path.write_bytes(beside.read_bytes())
+    """Replace the journal by another one, whose chain is valid."""
+    other_journal = path.with_name(
+        "custodian.ndjson" if path.stem == "exchange" else "exchange.ndjson"
+    )
+    path.write_bytes(other_journal.read_bytes())
 
 
 def half_a_line(path: Path) -> None:
@@ -60,13 +62,13 @@ def half_a_line(path: Path) -> None:
 
 
 def spaced(path: Path) -> None:
-    """The same JSON, written otherwise."""
+    """Change only the white space of the JSON."""
     first, *more = lines(path)
     path.write_bytes(first.replace(b'"entry":', b'"entry": ') + b"".join(more))
 
 
 def hash_alone(path: Path) -> None:
-    """An entry's content is right, its hash is not."""
+    """Change the hash of an entry, not its content."""
     first, *more = lines(path)
     path.write_bytes(first.replace(first[9:73], b"0" * 64) + b"".join(more))
 
@@ -83,7 +85,7 @@ def entry_twice(path: Path) -> None:
 
 
 def entry_altered(path: Path) -> None:
-    """One field of one message: the first number or text in it, apart from its type."""
+    """Change the first number or text in one message, other than its type."""
     entries = bodies(path)
     entry = entries[len(entries) // 2]
     message = entry[3][0] if isinstance(entry[3], list) else entry[3]
@@ -99,14 +101,14 @@ def later(path: Path) -> None:
 
 
 def test_a_journal_that_is_sealed_as_it_was_holds(copy: Path) -> None:
-    """What the tests below find is what they change, not how they write it."""
+    """Writing a journal with seal() changes nothing, so the tests below find what they change."""
     for path in (copy / "journals").iterdir():
         seal(path, bodies(path))
     adjust_heads(copy)
     assert verify_directory(copy).problems == []
 
 
-#: What may be done to a journal; and again with verdict.json after it.
+#: Changes of a journal. The forgeries are tested once more with a matching verdict.json.
 DAMAGES = (deleted, forgotten, emptied, half_a_line, spaced, hash_alone, entry_twice)
 FORGERIES = (truncated, swapped, entry_removed, entry_altered, later)
 
@@ -119,7 +121,7 @@ FORGERIES = (truncated, swapped, entry_removed, entry_altered, later)
 def test_a_changed_journal_is_named(
     copy: Path, name: str, tamper: Callable[[Path], None], adjust: bool
 ) -> None:
-    """Also where verdict.json says what the journal's length and head are now."""
+    """The change is found even if verdict.json has the new length and head of the journal."""
     path = copy / "journals" / f"{name}.ndjson"
     tamper(path)
     if adjust:
@@ -135,7 +137,7 @@ def test_a_changed_journal_is_named(
 
 
 def test_entries_of_the_monitor_are_named_by_number(copy: Path) -> None:
-    """One in seven is taken out, and the first that is not in its place is named."""
+    """Every seventh entry is removed in turn; each time, the first wrong entry is named."""
     path = copy / "journals" / "risk-monitor.ndjson"
     entries = bodies(path)
     about = "journals/risk-monitor.ndjson: entry "
@@ -170,11 +172,11 @@ def test_the_first_field_that_differs_is_named(copy: Path) -> None:
 
 
 def test_alerts_cannot_be_taken_out_of_the_monitor_s_journal(copy: Path) -> None:
-    """The chain is hashed again, and verdict.json knows of no alert."""
+    """The chain is computed again, and the alerts are removed from verdict.json as well."""
     path = copy / "journals" / "risk-monitor.ndjson"
-    kept = [e for e in bodies(path) if e[2] not in ("AlertFired", "AlertResolved")]
-    assert len(kept) < len(bodies(path))
-    seal(path, kept)
+    remaining = [e for e in bodies(path) if e[2] not in ("AlertFired", "AlertResolved")]
+    assert len(remaining) < len(bodies(path))
+    seal(path, remaining)
     adjust_heads(copy)
     write(copy / "verdict.json", {**read(copy / "verdict.json"), "alerts": []})
     problems = verify_directory(copy).problems
@@ -182,8 +184,8 @@ def test_alerts_cannot_be_taken_out_of_the_monitor_s_journal(copy: Path) -> None
     assert any(p.startswith("verdict.json: alerts: ") for p in problems)
 
 
-class Discreet:
-    """A risk monitor that keeps some of what it should tell to itself."""
+class SilencedMonitor:
+    """A risk monitor that suppresses all alerts but one."""
 
     name = RISK_MONITOR
 
@@ -191,23 +193,21 @@ class Discreet:
         self._monitor = monitor
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
-        told = self._monitor.on(message, now)
-        quiet = (AlertFired, AlertResolved)
-        return [m for m in told if not (isinstance(m, quiet) and m.rule != "venue-down")]
+        messages = self._monitor.on(message, now)
+        suppressed = (AlertFired, AlertResolved)
+        return [m for m in messages if not (isinstance(m, suppressed) and m.rule != "venue-down")]
 
     def state(self) -> Any:
         return self._monitor.state()
 
 
 def test_a_run_of_another_monitor_is_found(tmp_path: Path) -> None:
-    """Everything agrees with everything: journals, heads, root and verdict are those of a run in
-    which the monitor was another one.
-    """
-    wanted = plan()
+    """Journals, heads, root and verdict are consistent, but the run had another risk monitor."""
+    small_plan = plan()
     parts: list[Component] = [
-        Discreet(c) if c.name == RISK_MONITOR else c for c in components(wanted)
+        SilencedMonitor(c) if c.name == RISK_MONITOR else c for c in components(small_plan)
     ]
-    result = run_plan(wanted, parts=parts, control=False)
+    result = run_plan(small_plan, parts=parts, control=False)
     assert result.verdict.outcome == "Pass" and result.verdict.audit.complete
     write_report(result, tmp_path)
     problems = verify_directory(tmp_path).problems
@@ -216,12 +216,12 @@ def test_a_run_of_another_monitor_is_found(tmp_path: Path) -> None:
 
 
 def test_an_alert_that_nobody_sent_is_found(tmp_path: Path) -> None:
-    """The coordinator has received it; the monitor's journal knows nothing of it."""
+    """The coordinator received the alert, but the monitor's journal does not contain it."""
     limits = {"venue-down": "1h"}
-    wanted = msgspec.structs.replace(plan(), limits=limits)
-    at = wanted.start + 30 * SECOND
+    small_plan = msgspec.structs.replace(plan(), limits=limits)
+    at = small_plan.start + 30 * SECOND
     invented = AlertFired("made-up", "venue-down", "exchange", "critical", "", "", at, at)
-    result = run_plan(wanted, outside=[Arrival(at, TEST_COORDINATOR, [invented])])
+    result = run_plan(small_plan, outside=[Arrival(at, TEST_COORDINATOR, [invented])])
     assert result.verdict.expectations[0].met
     write_report(result, tmp_path)
     problems = verify_directory(tmp_path).problems
@@ -230,7 +230,7 @@ def test_an_alert_that_nobody_sent_is_found(tmp_path: Path) -> None:
 
 
 def test_an_order_that_came_from_outside_is_part_of_the_run(copy: Path) -> None:
-    """It is in the exchange's journal alone: without it, everything that followed is wrong."""
+    """Only the exchange's journal has the order; without it, all later entries differ."""
     path = copy / "journals" / "exchange.ndjson"
     entries = bodies(path)
     for entry in entries:
@@ -242,14 +242,16 @@ def test_an_order_that_came_from_outside_is_part_of_the_run(copy: Path) -> None:
 
 
 def test_clients_and_the_ecosystem_at_one_instant(tmp_path: Path) -> None:
-    """An order among messages that the exchange gets anyway, at every moment of two seconds."""
-    wanted = plan()
-    moments = [wanted.start + 4 * SECOND + n * 100_000 + m for n in range(20) for m in (0, 1000)]
+    """Orders arrive at the same instants as other messages of the exchange, for two seconds."""
+    small_plan = plan()
+    moments = [
+        small_plan.start + 4 * SECOND + n * 100_000 + m for n in range(20) for m in (0, 1000)
+    ]
     orders = [
         Arrival(at, "exchange", [PlaceOrder("firm-api", f"o{at}", "BTCUSDT", *LIMIT)])
         for at in moments
     ]
-    write_report(run_plan(wanted, outside=orders), tmp_path)
+    write_report(run_plan(small_plan, outside=orders), tmp_path)
     assert verify_directory(tmp_path).problems == []
 
 

@@ -1,4 +1,4 @@
-"""Signed evidence: who has the public key knows who said it, and that nothing was changed."""
+"""Tests signed evidence: a holder of the public key notices every change and every other signer."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ KEY = public_key(PUBLIC)
 
 @pytest.fixture
 def signed(run: RunResult, tmp_path: Path) -> Path:
-    """A signed report, to be changed."""
+    """Return a signed report that a test may change."""
     write_report(run, tmp_path / "signed", private_key(PRIVATE))
     return tmp_path / "signed"
 
@@ -65,15 +65,17 @@ def test_somebody_else_s_signature_is_a_failure(signed: Path, run: RunResult) ->
 
 def test_no_bit_of_the_signature_can_be_changed(signed: Path) -> None:
     good = (signed / "statement.sig").read_bytes()
-    for at in range(0, 64, 7):
-        (signed / "statement.sig").write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    for index in range(0, 64, 7):
+        (signed / "statement.sig").write_bytes(
+            good[:index] + bytes([good[index] ^ 1]) + good[index + 1 :]
+        )
         assert verify_directory(signed, public_key=KEY).problems
     (signed / "statement.sig").write_bytes(b"")
     assert verify_directory(signed, public_key=KEY).problems
 
 
 def test_every_field_of_the_statement_is_compared_and_signed(signed: Path) -> None:
-    """Both by who has the key and by who has not."""
+    """Every change is found, with the public key and without it."""
     statement = read(signed / "statement.json")
     for path in list(leaves(statement))[::9]:
         write(signed / "statement.json", changed(statement, path, other))
@@ -83,7 +85,7 @@ def test_every_field_of_the_statement_is_compared_and_signed(signed: Path) -> No
 
 
 def test_evidence_of_another_run_has_another_signature(signed: Path, tmp_path: Path) -> None:
-    """All in it agrees, and was never signed: the signature is that of the first run."""
+    """The report is consistent, but statement and signature are those of another run."""
     write_report(run_plan(plan()), tmp_path / "other", private_key(PRIVATE))
     for name in ("statement.json", "statement.sig"):
         shutil.copy(signed / name, tmp_path / "other" / name)
@@ -110,13 +112,13 @@ def test_openssl_checks_it_as_well(signed: Path) -> None:
 
 
 def pem(key: Any, *, password: bytes = b"") -> str:
-    hidden = (
+    encryption = (
         serialization.BestAvailableEncryption(password)
         if password
         else serialization.NoEncryption()
     )
-    form = serialization.PrivateFormat.PKCS8
-    text: bytes = key.private_bytes(serialization.Encoding.PEM, form, hidden)
+    key_format = serialization.PrivateFormat.PKCS8
+    text: bytes = key.private_bytes(serialization.Encoding.PEM, key_format, encryption)
     return text.decode()
 
 

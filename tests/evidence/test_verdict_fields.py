@@ -1,4 +1,4 @@
-"""No field of verdict.json or plan.json can be changed without being named."""
+"""Tests that every changed field of verdict.json and plan.json is named."""
 
 import json
 from pathlib import Path
@@ -28,16 +28,16 @@ def test_a_run_with_nothing_from_outside_holds(tmp_path: Path) -> None:
 
 
 def test_a_run_that_failed_holds(tmp_path: Path) -> None:
-    """And says so: the evidence is good, the controls are not."""
+    """The evidence of a failed run is valid, and its verdict is Fail."""
     failing = {**OVERRIDES, "controls.disable": "[venue-down]"}
-    wanted = load_sent(TEXT, overrides=failing).plan
-    write_report(run_plan(wanted), tmp_path)
+    failing_plan = load_sent(TEXT, overrides=failing).plan
+    write_report(run_plan(failing_plan), tmp_path)
     checked = verify_directory(tmp_path)
     assert checked.problems == [] and checked.lines()[-1] == "verdict Fail"
 
 
 def test_every_field_of_the_verdict_is_compared(copy: Path) -> None:
-    """Each is changed alone, and named."""
+    """Each field is changed by itself, and has to be named."""
     verdict = read(copy / "verdict.json")
     missed = []
     paths = list(leaves(verdict))
@@ -77,7 +77,7 @@ def test_no_item_can_be_left_out(copy: Path, name: str) -> None:
 
 
 def better(verdict: dict[str, Any]) -> dict[str, Any]:
-    """All that was expected came at once."""
+    """Return a verdict in which all expectations were met at once."""
     expected = [{**e, "met": True, "latency": 1, "reason": ""} for e in verdict["expectations"]]
     return {**verdict, "outcome": "Pass", "reasons": [], "expectations": expected}
 
@@ -89,7 +89,7 @@ def test_expectations_cannot_be_met_afterwards(copy: Path) -> None:
 
 
 def test_a_field_that_stands_there_twice_is_found(copy: Path) -> None:
-    """One reader takes the first, another the last."""
+    """JSON parsers differ in which of two equal keys they take."""
     text = (copy / "verdict.json").read_text(encoding="utf-8")
     twice = text.replace('"outcome": ', '"outcome": "Fail",\n  "outcome": ', 1)
     assert json.loads(twice) == json.loads(text) and twice != text
@@ -99,8 +99,9 @@ def test_a_field_that_stands_there_twice_is_found(copy: Path) -> None:
 
 
 def test_every_field_of_the_plan_is_compared(copy: Path) -> None:
-    """With another plan there is nothing to compare; what its digest leaves out is in the journal
-    or in the verdict.
+    """A change of most fields changes the digest of the plan; the digest is compared first.
+
+    The fields that the digest leaves out are compared with the journal and the verdict.
     """
     record = read(copy / "plan.json")
     missed = []

@@ -1,4 +1,4 @@
-"""The two clocks of a scenario, and that a run is the same run by either."""
+"""Tests the two clocks of a scenario: a run is the same whichever clock it uses."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ CRASH = load_scenario("market-crash").plan
 
 
 def clock(**overrides: str) -> tuple[ClockMode, float | None]:
-    changed = {f"clock.{name}": value for name, value in overrides.items()}
-    plan = load_scenario("market-crash", overrides=changed).plan
+    settings = {f"clock.{name}": value for name, value in overrides.items()}
+    plan = load_scenario("market-crash", overrides=settings).plan
     return plan.clock_mode, plan.speed
 
 
@@ -44,7 +44,7 @@ def test_a_wall_clock_that_is_too_slow_is_refused_where_it_was_said() -> None:
 
 
 def test_an_embedded_run_is_the_same_by_either_clock() -> None:
-    """To the heads of its journals."""
+    """The results are equal, including the heads of all journals."""
     wall = changed(clock_mode=ClockMode.WALL, speed=60.0)
     assert run(wall, control=False) == run(CRASH, control=False)
 
@@ -108,9 +108,9 @@ def test_the_same_run_has_the_same_digest(plan: RunPlan) -> None:
 
 def test_the_order_in_which_limits_are_written_changes_nothing() -> None:
     limits = {"drawdown": "3 %", "price-move": "4 %"}
-    one, other = changed(limits=limits), changed(limits=dict(reversed(limits.items())))
-    assert list(one.limits) != list(other.limits)
-    assert plan_digest(one) == plan_digest(other)
+    forward, backward = changed(limits=limits), changed(limits=dict(reversed(limits.items())))
+    assert list(forward.limits) != list(backward.limits)
+    assert plan_digest(forward) == plan_digest(backward)
 
 
 def test_journals_are_named_by_the_digest() -> None:

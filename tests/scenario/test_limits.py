@@ -1,4 +1,4 @@
-"""What may come from anybody is read within limits, and says nothing of files that it names."""
+"""Tests that an untrusted scenario is read within limits and cannot reveal the content of files."""
 
 import time
 from collections.abc import Mapping
@@ -44,12 +44,16 @@ def refused(overrides: Mapping[str, str]) -> str:
     ids=lambda value: repr(value[:12]),
 )
 def test_what_is_too_much_ends_the_reading(text: str, says: str) -> None:
-    """In processor time, so that a busy machine changes nothing: 100 kB of brackets took 39 s."""
-    began = time.process_time()
-    said = mistakes(text)
-    assert time.process_time() - began < 5
-    assert any(says in one for one in said), said[:3]
-    assert len(said) <= 110 and all(len(one) < 1000 for one in said)
+    """Reading takes a bounded time.
+
+    This measures processor time, so that a busy machine does not matter. Without limits, 100 kB of
+    brackets took 39 s.
+    """
+    started = time.process_time()
+    messages = mistakes(text)
+    assert time.process_time() - started < 5
+    assert any(says in message for message in messages), messages[:3]
+    assert len(messages) <= 110 and all(len(message) < 1000 for message in messages)
 
 
 def test_as_deep_as_it_may_be_it_is_read() -> None:
@@ -74,8 +78,8 @@ def test_as_deep_as_it_may_be_it_is_read() -> None:
     ],
 )
 def test_an_override_has_the_same_limits(key: str, value: str, says: str) -> None:
-    said = refused({key: value})
-    assert says in said and len(said) < 1000
+    message = refused({key: value})
+    assert says in message and len(message) < 1000
 
 
 @pytest.mark.parametrize(
@@ -95,12 +99,12 @@ def test_an_override_has_the_same_limits(key: str, value: str, says: str) -> Non
 )
 def test_quantities_have_bounds(right: str, wrong: str, says: str) -> None:
     assert right in GOOD
-    said = mistakes(GOOD.replace(right, wrong, 1))
-    assert any(says in one for one in said), said
+    messages = mistakes(GOOD.replace(right, wrong, 1))
+    assert any(says in message for message in messages), messages
 
 
 def recording(directory: Path) -> Path:
-    """A shipped scenario that names a recorded file, with a secret beside it."""
+    """Write a scenario that names a recorded file, with a secret beside it; return its path."""
     (directory / "prices.csv").write_text("time,price\n2024-01-01T00:00:00Z,100\n", "utf-8")
     (directory / "secret").write_text(f"{LEAK}\n", "utf-8")
     path = directory / "recorded.yaml"
@@ -132,8 +136,8 @@ def test_a_shipped_scenario_reads_its_own_file_and_no_override_adds_one(tmp_path
 
 
 def test_a_scenario_that_was_sent_reads_none() -> None:
-    said = refused({"market": "{source: replay, replay: {file: /etc/shadow, asset: BTC}}"})
-    assert "cannot read files" in said
+    message = refused({"market": "{source: replay, replay: {file: /etc/shadow, asset: BTC}}"})
+    assert "cannot read files" in message
 
 
 @pytest.mark.parametrize(

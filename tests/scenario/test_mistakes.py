@@ -1,4 +1,8 @@
-"""Every mistake in a file at once, each with file, line, path and how to mend it; never worse."""
+"""Tests the messages for invalid scenarios.
+
+All mistakes of a file are reported at once, each with file, line, path and a hint. No file can
+cause any other exception than ScenarioError.
+"""
 
 from pathlib import Path
 
@@ -33,8 +37,8 @@ spec:
 
 
 def read(text: str) -> Loaded:
-    known = {name: rule.parse for name, rule in RULES.items()}
-    return load_text(text, Path("drop.yaml"), known_rules=known)
+    rules = {name: rule.parse for name, rule in RULES.items()}
+    return load_text(text, Path("drop.yaml"), known_rules=rules)
 
 
 def mistakes(text: str) -> list[str]:
@@ -92,8 +96,8 @@ def test_the_good_one_is_good() -> None:
 )
 def test_each_mistake_has_its_line_and_a_hint(right: str, wrong: str, line: int, says: str) -> None:
     assert right in GOOD
-    said = mistakes(GOOD.replace(right, wrong, 1))
-    assert any(s.startswith(f"drop.yaml:{line}:") and says in s for s in said), said
+    messages = mistakes(GOOD.replace(right, wrong, 1))
+    assert any(s.startswith(f"drop.yaml:{line}:") and says in s for s in messages), messages
 
 
 def test_all_mistakes_come_at_once() -> None:
@@ -104,8 +108,8 @@ def test_all_mistakes_come_at_once() -> None:
         .replace("seed: 1", "sead: 1")
         .replace("recovery: {within: 10m}", "recovery: {within: 10 parsecs}")
     )
-    said = mistakes(text)
-    assert [int(s.split(":")[1]) for s in said] == [7, 8, 13, 15, 17]
+    messages = mistakes(text)
+    assert [int(s.split(":")[1]) for s in messages] == [7, 8, 13, 15, 17]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a resource that was changed says of it, and that it says nothing that is not so."""
+"""Tests the record of overrides in a resource: it is complete, and false entries are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,22 @@ from trading_operator.resource import scenario
 CHANGE = "faults.crash.marketShock.change"
 
 
-def kept(resource: Any) -> Any:
-    """A resource as an API server gives it back: keys sorted, nulls left out."""
+def as_stored(resource: Any) -> Any:
+    """Return a resource as the Kubernetes API server returns it: keys sorted, nulls left out."""
     if isinstance(resource, dict):
-        return {key: kept(resource[key]) for key in sorted(resource) if resource[key] is not None}
-    return [kept(one) for one in resource] if isinstance(resource, list) else resource
+        return {
+            key: as_stored(resource[key]) for key in sorted(resource) if resource[key] is not None
+        }
+    return [as_stored(item) for item in resource] if isinstance(resource, list) else resource
 
 
-def again(resource: dict[str, Any], **changed: Any) -> str:
-    """The text that the operator sends of a resource; ``changed``: in its spec since."""
+def sent_by_operator(resource: dict[str, Any], **changed: Any) -> str:
+    """Return the text that the operator sends for a resource.
+
+    ``changed`` are fields of its spec that were changed since it was loaded.
+    """
     meta = {"name": resource["metadata"]["name"], "namespace": "chaos", "uid": "0a1b2c3d"}
-    return scenario({"metadata": meta, "spec": kept(resource)["spec"] | changed}).text
+    return scenario({"metadata": meta, "spec": as_stored(resource)["spec"] | changed}).text
 
 
 @pytest.mark.parametrize(
@@ -33,7 +38,7 @@ def again(resource: dict[str, Any], **changed: Any) -> str:
         {CHANGE: "-6%"},
         {"spec.seed": "9", CHANGE: "-6%", "expect.0.within": "9m"},
         {"market.initialPrices": "{BTC: 5e4}", "controls.limits.drawdown": "3%"},
-        # A later one has the last word on a part of an earlier one, and the other way round.
+        # A later override changes a part of an earlier one, or replaces it.
         {"clock": "{mode: wall}", "clock.speed": "60"},
         {"clock.speed": "60", "clock": "{mode: wall, speed: 30}"},
         {"faults.0.at": "90s", "faults.crash.at": "2m"},
@@ -45,37 +50,39 @@ def again(resource: dict[str, Any], **changed: Any) -> str:
 def test_a_resource_names_what_it_was_made_with_to_whoever_gets_it(
     overrides: dict[str, str],
 ) -> None:
-    made = load_scenario("market-crash", seed=9, overrides=overrides)
-    assert [one.partition("=")[::2] for one in made.resource["spec"]["overrides"]] == [
-        *made.plan.overrides.items()
+    loaded = load_scenario("market-crash", seed=9, overrides=overrides)
+    assert [entry.partition("=")[::2] for entry in loaded.resource["spec"]["overrides"]] == [
+        *loaded.plan.overrides.items()
     ]
-    got = load_sent(again(made.resource))
-    assert got.plan.overrides == made.plan.overrides
-    assert list(got.plan.overrides) == list(made.plan.overrides)
-    assert plan_digest(got.plan) == plan_digest(made.plan)
+    received = load_sent(sent_by_operator(loaded.resource))
+    assert received.plan.overrides == loaded.plan.overrides
+    assert list(received.plan.overrides) == list(loaded.plan.overrides)
+    assert plan_digest(received.plan) == plan_digest(loaded.plan)
     assert (
-        reproduction(got.plan).partition(" --seed")[2]
-        == (reproduction(made.plan).partition(" --seed")[2])
+        reproduction(received.plan).partition(" --seed")[2]
+        == (reproduction(loaded.plan).partition(" --seed")[2])
     )
 
 
 def test_one_that_was_not_changed_names_nothing() -> None:
-    made = load_scenario("market-crash")
-    assert made.plan.overrides == {} and "overrides" not in made.resource["spec"]
+    loaded = load_scenario("market-crash")
+    assert loaded.plan.overrides == {} and "overrides" not in loaded.resource["spec"]
 
 
 def test_one_can_be_changed_further() -> None:
-    """As one that was exported from a cluster, by ``trading run``."""
-    made = load_scenario("market-crash", seed=9, overrides={CHANGE: "-6%", "clock.speed": "60"})
-    further = load_sent(again(made.resource), seed=4, overrides={f"spec.{CHANGE}": "-7%"})
+    """For example by ``trading run``, after it was exported from a cluster."""
+    loaded = load_scenario("market-crash", seed=9, overrides={CHANGE: "-6%", "clock.speed": "60"})
+    further = load_sent(
+        sent_by_operator(loaded.resource), seed=4, overrides={f"spec.{CHANGE}": "-7%"}
+    )
     assert further.plan.overrides == {"clock.speed": "60", CHANGE: "-7%", "seed": "4"}
-    once_more = load_sent(again(further.resource))
-    assert once_more.plan.overrides == further.plan.overrides
-    assert once_more.plan.seed == 4
+    resent = load_sent(sent_by_operator(further.resource))
+    assert resent.plan.overrides == further.plan.overrides
+    assert resent.plan.seed == 4
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "message"),
     [
         (["seed=8"], "spec.overrides[0]: spec has something else there than '8'"),
         (
@@ -95,11 +102,11 @@ def test_one_can_be_changed_further() -> None:
         (["seed=9"] * 101, "at most 100"),
     ],
 )
-def test_what_it_is_not_changed_to_is_refused(record: Any, said: str) -> None:
-    made = load_scenario("market-crash", seed=9, overrides={CHANGE: "-6%"})
+def test_what_it_is_not_changed_to_is_refused(record: Any, message: str) -> None:
+    loaded = load_scenario("market-crash", seed=9, overrides={CHANGE: "-6%"})
     with pytest.raises(ScenarioError) as caught:
-        load_sent(again(made.resource, overrides=record))
-    assert said in str(caught.value)
+        load_sent(sent_by_operator(loaded.resource, overrides=record))
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("spec", [[], "text", 5, None])

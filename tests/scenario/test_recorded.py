@@ -1,4 +1,4 @@
-"""Recorded prices run through replay and through a depeg's path."""
+"""Tests recorded prices, as the market of a run and as the path of a depeg."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from trading.units import DAY, HOUR, SCALE
 USDC = Path(__file__).resolve().parents[3] / "shared" / "data" / "usdc-2023-03.csv"
 
 
-def recorded() -> Path:
+def recorded_market() -> Path:
     if not USDC.exists():
         pytest.skip(f"the recorded market is not here: {USDC}")
     return USDC
@@ -30,11 +30,11 @@ def write(tmp_path: Path, changes: dict[str, object], fault: dict[str, Any]) -> 
 
 
 def test_real_depeg_replays_and_is_noticed(tmp_path: Path) -> None:
-    """Nothing is broken on purpose: the recorded market itself loses the peg."""
+    """The fault has no effect on prices: the recorded market itself loses the peg."""
     market = {
         "source": "replay",
         "tick": "60s",
-        "replay": {"file": str(recorded()), "asset": "USDC"},
+        "replay": {"file": str(recorded_market()), "asset": "USDC"},
     }
     fault = {"exchangeOutage": {"mode": "reset"}}
     plan = load_scenario(write(tmp_path, {"market": market}, fault)).plan
@@ -48,7 +48,7 @@ def test_real_depeg_replays_and_is_noticed(tmp_path: Path) -> None:
 
 
 def test_real_depeg_as_a_fault(tmp_path: Path) -> None:
-    fault = {"depeg": {"asset": "USDC", "series": {"file": str(recorded())}}}
+    fault = {"depeg": {"asset": "USDC", "series": {"file": str(recorded_market())}}}
     verdict = run_plan(
         load_scenario(
             write(tmp_path, {"market": {"tick": "60s"}}, fault),

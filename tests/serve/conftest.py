@@ -1,4 +1,4 @@
-"""Seven processes for the tests of a module."""
+"""Fixtures: the seven services as processes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from tests.serve.processes import Apart
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+    """Seven processes for all tests of a module."""
     with Apart(tmp_path_factory.mktemp("apart") / "data") as services:
         yield services
 

@@ -1,4 +1,4 @@
-"""Journal heads of runs, to compare."""
+"""Returns the journal heads of runs, to compare them."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,20 +12,20 @@ Heads = dict[str, tuple[int, str]]
 
 @cache
 def embedded_heads(scenario: str, seed: int | None = None) -> Heads:
-    """Each journal's length and last hash in the embedded run of a shipped scenario."""
+    """Return each journal's length and last hash in the embedded run of a shipped scenario."""
     journals = run_plan(load_scenario(scenario, seed=seed).plan, control=False).journals
     return {name: (journal.length, journal.head.hex()) for name, journal in journals.items()}
 
 
 @cache
 def heads_of_text(text: str) -> Heads:
-    """As :func:`embedded_heads`, of a scenario's text."""
+    """Return the same as :func:`embedded_heads` for the text of a scenario."""
     plan = load_sent(text).plan
     journals = run_plan(plan, control=False).journals
     return {name: (journal.length, journal.head.hex()) for name, journal in journals.items()}
 
 
 def heads_of(verdict: Mapping[str, Any]) -> Heads:
-    """Each journal's length and last hash, as a verdict says."""
+    """Return each journal's length and last hash according to a verdict."""
     journals = verdict["audit"]["journals"]
     return {name: (head["events"], head["head"]) for name, head in journals.items()}

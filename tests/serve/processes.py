@@ -1,4 +1,4 @@
-"""The seven services as processes of their own, as a user starts them with ``trading serve``."""
+"""Starts the seven services as processes, as a user does with ``trading serve``."""
 
 import json
 import os
@@ -16,8 +16,12 @@ from trading.topology import AUDIT_CORRELATOR, SERVICES, TEST_COORDINATOR
 
 
 class Apart:
-    """``url``: by service. ``environment``: of all; ``of``: of one service, by its name.
-    ``forked``: quicker, see tests.forked; otherwise each is started from nothing.
+    """The seven services, each in its own process, with a common data directory.
+
+    ``environment`` is added to the environment of all services, ``of`` to that of single services
+    by their names. ``url`` has the base URL of each service. ``forked`` processes start faster (see
+    tests.forked); others start a new Python interpreter. A context manager that starts all services
+    and stops them at the end.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class Apart:
         self._forked = forked
 
     def __enter__(self) -> "Apart":
-        """Start all of them."""
+        """Start all services."""
         try:
             self.start()
         except BaseException:
@@ -49,13 +53,14 @@ class Apart:
         self.stop()
 
     def start(self, *services: str) -> None:
-        """These, or all; returns once each is ready, with its links."""
+        """Start ``services``, or all; return when they are ready and all their links are open."""
         for name in services or SERVICES:
             self.begin(name)
         for name in services or SERVICES:
             wait_for(f"{name} to be ready", lambda name=name: self.linked(name))
 
     def begin(self, name: str, *arguments: str, label: str = "") -> None:
+        """Start one service without waiting; ``label`` names a second process of it."""
         label = label or name
         self.data.mkdir(parents=True, exist_ok=True)
         log = self.data / f"{label}.log"
@@ -66,20 +71,21 @@ class Apart:
             **self._environment,
             **self.of.get(label, {}),
         }
-        # What Python itself reads from there, a forked one has read already.
+        # A forked process does not evaluate PYTHONPATH again.
         forked = self._forked and "PYTHONPATH" not in self.of.get(label, {})
         self.process[label] = start(
             ["serve", name, *arguments], env, self.data, log, log, forked=forked
         )
 
     def linked(self, name: str) -> bool:
+        """Return whether the service is ready and all its links are open."""
         try:
-            found = httpx.get(self.url[name] + "/ready").json()
+            readiness = httpx.get(self.url[name] + "/ready").json()
         except (httpx.HTTPError, ValueError):
             if self.process[name].poll() is not None:
                 raise AssertionError(f"{name} ended: {self.log(name)}") from None
             return False
-        return bool(found["ready"]) and set(found["dependencies"].values()) == {"ok"}
+        return bool(readiness["ready"]) and set(readiness["dependencies"].values()) == {"ok"}
 
     def kill(self, *labels: str, number: int = signal.SIGKILL) -> None:
         for label in labels:
@@ -87,7 +93,7 @@ class Apart:
             self.process[label].wait(20)
 
     def stop(self) -> dict[str, int]:
-        """Ctrl-C for all; their exit codes."""
+        """Interrupt all processes as Ctrl-C does; return their exit codes."""
         for process in self.process.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -99,40 +105,41 @@ class Apart:
 
     @property
     def credentials(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.data / "credentials.json").read_text())
-        return found
+        content: dict[str, Any] = json.loads((self.data / "credentials.json").read_text())
+        return content
 
     @property
     def operator(self) -> dict[str, str]:
-        """Headers of who may act at the risk monitor."""
+        """The headers of a request that may act at the risk monitor."""
         return {"Authorization": f"Bearer {self.credentials['risk_token']}"}
 
     def exchange(self) -> Client:
-        known = self.credentials
-        return Client(self.url["exchange"], known["api_key"], known["api_secret"])
+        credentials = self.credentials
+        return Client(self.url["exchange"], credentials["api_key"], credentials["api_secret"])
 
     def coordinator(self) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.credentials['chaos_token']}"}
         return httpx.Client(base_url=self.url[TEST_COORDINATOR], headers=headers, timeout=30)
 
     def journal(self, service: str) -> list[Any]:
-        """Entries ``[seq, time, type, payload]`` of the session, as the auditor may read them."""
+        """Return the entries of the session, each ``[sequence number, time, type, payload]``."""
         token = json.loads((self.data / "links.json").read_text())[AUDIT_CORRELATOR]
         headers = {"Authorization": f"Bearer {token}", "X-Service": AUDIT_CORRELATOR}
-        answer = httpx.get(self.url[service] + "/journal", headers=headers, timeout=60)
-        assert answer.status_code == 200, answer.text
-        return [json.loads(line)["entry"] for line in answer.text.splitlines()]
+        response = httpx.get(self.url[service] + "/journal", headers=headers, timeout=60)
+        assert response.status_code == 200, response.text
+        return [json.loads(line)["entry"] for line in response.text.splitlines()]
 
     def run(self, scenario: str, seed: int | None = None, **options: Any) -> str:
-        """Begin a run; its id. ``scenario``: a name, or a text with line breaks. ``options``: of
-        the request.
+        """Start a run and return its id.
+
+        ``scenario`` is a name, or a text with line breaks; ``options`` are added to the request.
         """
         body: dict[str, Any] = {"seed": seed, **options}
         body["text" if "\n" in scenario else "scenario"] = scenario
         with self.coordinator() as coordinator:
-            answer = coordinator.post("/runs", json=body)
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["id"])
+            response = coordinator.post("/runs", json=body)
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
 
     def phase(self, run_id: str) -> str:
         try:
@@ -142,13 +149,13 @@ class Apart:
             return ""
 
     def waiting_for(self, run_id: str) -> list[str]:
-        """Those for whom simulated time waits."""
+        """Return the services for which simulated time waits."""
         with self.coordinator() as coordinator:
-            found: list[str] = coordinator.get(f"/runs/{run_id}").json()["waiting_for"]
-        return found
+            services: list[str] = coordinator.get(f"/runs/{run_id}").json()["waiting_for"]
+        return services
 
     def at(self, run_id: str) -> int:
-        """The simulated time of a run, microseconds; -1 while nobody can say."""
+        """Return the simulated time of a run in microseconds; -1 while it is unknown."""
         try:
             with self.coordinator() as coordinator:
                 return int(coordinator.get(f"/runs/{run_id}").json()["at"])
@@ -156,6 +163,8 @@ class Apart:
             return -1
 
     def verdict(self, run_id: str, seconds: float = 300) -> dict[str, Any]:
+        """Wait for the verdict on a run and return it."""
+
         def ended() -> Any:
             try:
                 with self.coordinator() as coordinator:
@@ -163,8 +172,8 @@ class Apart:
             except httpx.HTTPError:
                 return None
 
-        found: dict[str, Any] = wait_for("the verdict", ended, seconds, every=0.25)
-        return found
+        verdict: dict[str, Any] = wait_for("the verdict", ended, seconds, every=0.25)
+        return verdict
 
 
 def kinds(entries: Sequence[Any]) -> set[str]:

@@ -1,4 +1,4 @@
-"""A network between two services that a test can cut, and slow down: a TCP proxy."""
+"""A TCP proxy between two services, with which a test can cut or slow down their connection."""
 
 import asyncio
 import threading
@@ -6,8 +6,10 @@ from contextlib import suppress
 
 
 class Proxy:
-    """Passes connections to its own ``port`` on to a ``target`` port of this machine, each way
-    ``delay`` seconds later; ``ended``: those that one side has ended so far. A context.
+    """Forwards connections to its own ``port`` to the port ``target`` of this machine.
+
+    Data is delayed by ``delay`` seconds in each direction. ``ended`` counts the connections that
+    one of the two sides has closed so far. A context manager.
     """
 
     def __init__(self, target: int, delay: float = 0.0) -> None:
@@ -26,7 +28,7 @@ class Proxy:
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
-        self._do(self._listen())
+        self._run_in_loop(self._listen())
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -37,18 +39,18 @@ class Proxy:
         self._loop.close()
 
     def cut(self) -> None:
-        """From now on no connection is possible, and none goes on."""
-        self._do(self._cut())
+        """Close all connections, and refuse new ones."""
+        self._run_in_loop(self._cut())
 
     def connect(self) -> None:
-        """From now on connections are possible again."""
+        """Accept connections again."""
         self._open = True
 
-    def _do(self, work: object) -> None:
+    def _run_in_loop(self, work: object) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)  # type: ignore[arg-type]
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _cut(self) -> None:
@@ -57,20 +59,20 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
             writer.transport.abort()
             return
-        task = asyncio.ensure_future(self._pass(reader, writer))
+        task = asyncio.ensure_future(self._forward(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward: asyncio.StreamWriter | None = None
         with suppress(OSError, asyncio.CancelledError):
             back, onward = await asyncio.open_connection("127.0.0.1", self._target)
-            ways = [self._copy(reader, onward), self._copy(back, writer)]
-            tasks = [asyncio.ensure_future(way) for way in ways]
+            directions = [self._copy(reader, onward), self._copy(back, writer)]
+            tasks = [asyncio.ensure_future(direction) for direction in directions]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 self.ended += 1

@@ -1,4 +1,4 @@
-"""What services do not do for each other, nor for anybody else."""
+"""Tests what services refuse to each other and to other clients."""
 
 import json
 import socket
@@ -31,12 +31,12 @@ def dial(apart: Apart, service: str, target: str, token: str = "") -> ClientConn
 
 def greet(link: ClientConnection, service: str) -> dict[str, Any]:
     link.send(json.dumps({"service": service, "session": "idle", "instance": "x"}))
-    found: dict[str, Any] = json.loads(link.recv(5))
-    return found
+    greeting: dict[str, Any] = json.loads(link.recv(5))
+    return greeting
 
 
 def closed(link: ClientConnection) -> bool:
-    """Does the other side end it, without another word than market data?"""
+    """Return whether the peer closes the link; until then it may send market data."""
     try:
         for _ in range(1000):
             link.recv(10)
@@ -77,22 +77,22 @@ def test_the_monitor_s_link_takes_nothing_but_what_a_monitor_may_say(
 
 
 def test_journals_are_for_the_auditor(apart: Apart) -> None:
-    kept = json.loads((apart.data / "links.json").read_text())
+    tokens = json.loads((apart.data / "links.json").read_text())
     url = apart.url["exchange"] + "/journal"
     assert httpx.get(url).status_code == 401
     for service, status in (("risk-monitor", 401), ("audit-correlator", 200)):
-        headers = {"X-Service": service, "Authorization": f"Bearer {kept[service]}"}
+        headers = {"X-Service": service, "Authorization": f"Bearer {tokens[service]}"}
         assert httpx.get(url, headers=headers).status_code == status
-    headers = {"X-Service": "audit-correlator", "Authorization": f"Bearer {kept['risk-monitor']}"}
+    headers = {"X-Service": "audit-correlator", "Authorization": f"Bearer {tokens['risk-monitor']}"}
     assert httpx.get(url, headers=headers).status_code == 401
 
 
 def test_a_monitor_s_key_reads_and_does_not_trade(apart: Apart) -> None:
-    known = apart.credentials["read_only"]["firm-mm"]
-    client = Client(apart.url["exchange"], known["api_key"], known["api_secret"])
+    key = apart.credentials["read_only"]["firm-mm"]
+    client = Client(apart.url["exchange"], key["api_key"], key["api_secret"])
     try:
-        held = client.signed("GET", "account").json()["balances"]
-        assert {b["asset"] for b in held if float(b["free"])} >= {"BTC", "USDT"}
+        balances = client.signed("GET", "account").json()["balances"]
+        assert {b["asset"] for b in balances if float(b["free"])} >= {"BTC", "USDT"}
         refused = client.order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
         assert refused.json()["code"] == -2015
     finally:
@@ -100,19 +100,19 @@ def test_a_monitor_s_key_reads_and_does_not_trade(apart: Apart) -> None:
 
 
 def test_whoever_has_the_read_token_may_read_journals(apart: Apart) -> None:
-    known = apart.credentials
+    credentials = apart.credentials
     for token, status in (("read_token", 200), ("chaos_token", 401)):
-        headers = {"Authorization": f"Bearer {known[token]}"}
+        headers = {"Authorization": f"Bearer {credentials[token]}"}
         for path in ("/journal", "/journal/head"):
-            answer = httpx.get(apart.url["exchange"] + path, headers=headers)
-            assert answer.status_code == status
+            response = httpx.get(apart.url["exchange"] + path, headers=headers)
+            assert response.status_code == status
 
 
 def test_a_session_needs_the_token(apart: Apart) -> None:
     url = apart.url["exchange"] + "/chaos/session"
     assert httpx.put(url, content=b"{}").status_code == 401
-    known = {"Authorization": f"Bearer {apart.credentials['chaos_token']}"}
-    assert httpx.put(url, content=b"{}", headers=known).status_code == 422
+    headers = {"Authorization": f"Bearer {apart.credentials['chaos_token']}"}
+    assert httpx.put(url, content=b"{}", headers=headers).status_code == 422
 
 
 def test_the_hash_of_the_chaos_token_is_enough_to_check_it(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_the_hash_of_the_chaos_token_is_enough_to_check_it(tmp_path: Path) -> No
             exchange.begin(name)
         wait_for("the exchange", lambda: exchange.linked("exchange"))
         url = exchange.url["exchange"] + "/chaos/session"
-        for given, status in ((token, 422), (hashed["CHAOS_TOKEN_SHA256"], 401)):
-            headers = {"Authorization": f"Bearer {given}"}
+        for bearer, status in ((token, 422), (hashed["CHAOS_TOKEN_SHA256"], 401)):
+            headers = {"Authorization": f"Bearer {bearer}"}
             assert httpx.put(url, content=b"{}", headers=headers).status_code == status
     finally:
         exchange.stop()
@@ -160,7 +160,7 @@ def test_no_secret_is_in_the_logs(apart: Apart) -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """By service its own URL, after ``trading database setup``."""
+    """Return the database URL of each service, after ``trading database setup``."""
     from click.testing import CliRunner
 
     from trading.cli.database import database as command
@@ -171,16 +171,16 @@ def database(tmp_path: Path) -> Iterator[dict[str, str]]:
         for name in SERVICES:
             (passwords / name).write_text(f"secret of {name}\n")
         for _ in range(2):
-            done = CliRunner().invoke(
+            result = CliRunner().invoke(
                 command,
                 ["setup", "--passwords", str(passwords)],
                 env={"ADMIN_DATABASE_URL": server.get_uri()},
             )
-            assert done.exit_code == 0, done.output
-        known = psycopg.conninfo.conninfo_to_dict(server.get_uri())
+            assert result.exit_code == 0, result.output
+        admin = psycopg.conninfo.conninfo_to_dict(server.get_uri())
         yield {
             name: psycopg.conninfo.make_conninfo(
-                "", **{**known, "user": schema_of(name), "password": f"secret of {name}"}
+                "", **{**admin, "user": schema_of(name), "password": f"secret of {name}"}
             )
             for name in SERVICES
         }

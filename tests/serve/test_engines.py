@@ -1,5 +1,7 @@
-"""Two trading engines share the strategies; a killed one's are taken over, none runs twice: between
-runs by the wall clock, and in virtual runs in simulated time.
+"""Tests two trading engines that share the strategies.
+
+The strategies of a killed engine move to the other one, and no strategy runs twice. Between runs
+this goes by the wall clock, in virtual runs by simulated time.
 """
 
 import signal
@@ -22,11 +24,11 @@ pytestmark = pytest.mark.timeout(600)
 
 ACCOUNTS = {"firm-mm", "firm-momentum", "firm-meanrev", "firm-index"}
 ENGINES = ("trading-engine", "trading-engine-2")
-#: Simulated seconds within which a lost engine's strategies go on elsewhere.
+#: Simulated seconds within which another engine takes over the strategies of a lost one.
 TAKEOVER = 5
-#: Wall seconds for which an engine stands still: longer than its links last.
+#: Wall-clock seconds for which an engine is stopped: longer than its links stay open.
 PAUSE = 15
-#: Nothing that is broken here concerns the engines.
+#: The fault does not concern the engines.
 SCENARIO = """\
 apiVersion: chaos.trading/v1alpha1
 kind: ChaosScenario
@@ -54,7 +56,7 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def engines(tmp_path: Path, redis: RedisServer) -> Iterator[Apart]:
-    """Eight processes, two of them trading engines; the second is called ``second`` here."""
+    """Eight processes, two of them trading engines; the second has the label ``second``."""
     services = Apart(tmp_path / "data", REDIS_URL=redis.url)
     first = services.url["trading-engine"]
     with socket.socket() as free:
@@ -77,41 +79,48 @@ def engines(tmp_path: Path, redis: RedisServer) -> Iterator[Apart]:
 
 
 def running(services: Apart, engine: str) -> set[str]:
-    found: list[dict[str, Any]] = httpx.get(services.url[engine] + "/api/v1/strategies").json()
-    return {s["account"] for s in found if s["state"] == "RUNNING"}
+    strategies: list[dict[str, Any]] = httpx.get(services.url[engine] + "/api/v1/strategies").json()
+    return {s["account"] for s in strategies if s["state"] == "RUNNING"}
 
 
 def split(services: Apart) -> bool:
-    one, two = running(services, "trading-engine"), running(services, "second")
-    return len(one) == len(two) == 2 and one | two == ACCOUNTS
+    first, second = running(services, "trading-engine"), running(services, "second")
+    return len(first) == len(second) == 2 and first | second == ACCOUNTS
 
 
 def owners(entries: Sequence[Any]) -> dict[str, list[str]]:
-    """By account: the prefix with fencing number of every order that the venue took, in order."""
-    found: dict[str, list[str]] = {}
+    """Return the owners of all orders that the exchange accepted, in their order, by account.
+
+    An owner is the prefix of the client order id, which includes the fencing number.
+    """
+    owners_by_account: dict[str, list[str]] = {}
     for entry in entries:
         if entry[2] == "ExecutionReport" and entry[3]["execution_type"] == "NEW":
             report = entry[3]
             if report["account"] in ACCOUNTS:
                 owner = report["client_order_id"].rpartition("-")[0]
-                found.setdefault(report["account"], []).append(owner)
-    return found
+                owners_by_account.setdefault(report["account"], []).append(owner)
+    return owners_by_account
 
 
 def never_in_turns(services: Apart) -> None:
-    for account, seen in owners(services.journal("exchange")).items():
-        changes = [b for a, b in pairwise(seen) if a != b]
+    """Check that no account was traded by two engines alternately."""
+    for account, order_owners in owners(services.journal("exchange")).items():
+        changes = [b for a, b in pairwise(order_owners) if a != b]
         assert len(changes) == len(set(changes)), f"{account} was traded by two: {changes}"
 
 
 def run_of(services: Apart, run_id: str) -> dict[str, Any]:
     with services.coordinator() as coordinator:
-        found: dict[str, Any] = coordinator.get(f"/runs/{run_id}").json()
-    return found
+        run: dict[str, Any] = coordinator.get(f"/runs/{run_id}").json()
+    return run
 
 
 def begin(services: Apart, duration: str, speed: int = 0) -> str:
-    """Begin a run; ``speed``: simulated seconds in a second at most, so that it lasts."""
+    """Start a run and return its id.
+
+    ``speed`` limits the simulated seconds per second, so that the run takes long enough.
+    """
     text = SCENARIO.replace("DURATION", duration)
     if speed:
         text = text.replace("steadyState", f"clock: {{speed: {speed}}}\n  steadyState")
@@ -119,12 +128,12 @@ def begin(services: Apart, duration: str, speed: int = 0) -> str:
 
 
 def in_run(services: Apart, service: str, verdict: dict[str, Any]) -> list[Any]:
-    """The journal of a service from the run: afterwards time goes on by the wall clock."""
+    """Return the entries of a service's journal up to the end of the run."""
     return [e for e in services.journal(service) if e[1] <= verdict["ended_at"]]
 
 
 def assignments(entries: Sequence[Any]) -> list[tuple[int, dict[str, int]]]:
-    """When an engine was told what it holds, simulated microseconds, and what: account -> fence."""
+    """Return the assignments that an engine received: (simulated time, fence by account)."""
     return [
         (entry[1], message["accounts"])
         for entry in entries
@@ -135,7 +144,7 @@ def assignments(entries: Sequence[Any]) -> list[tuple[int, dict[str, int]]]:
 
 
 def fires_for_the_fault_alone(services: Apart, verdict: dict[str, Any]) -> None:
-    """However slow the machine is: nothing else may have looked broken."""
+    """Check that only the alert for the fault fired, even on a slow machine."""
     assert verdict["outcome"] == "Pass", verdict["reasons"]
     assert verdict["audit"]["complete"], verdict["audit"]
     assert verdict["audit"]["false_alarms"] == 0
@@ -147,8 +156,10 @@ def fires_for_the_fault_alone(services: Apart, verdict: dict[str, Any]) -> None:
 def taken_over_in_time(
     services: Apart, run_id: str, verdict: dict[str, Any], lost: str, survivor: str
 ) -> None:
-    """The survivor holds everything within five simulated seconds, and no order of the lost one
-    has reached the venue after that. ``survivor``: its label.
+    """Check that the surviving engine took over all strategies within TAKEOVER.
+
+    No later order of the lost engine may have reached the exchange. ``lost`` is the name of that
+    engine in the run, ``survivor`` the label of the other's process.
     """
     dismissed = run_of(services, run_id)["dismissed"]
     assert list(dismissed) == [lost]
@@ -160,13 +171,13 @@ def taken_over_in_time(
     assert half.items() < all_of_them.items() and all_of_them.keys() == ACCOUNTS
     assert first < second < dismissed[lost] < third <= dismissed[lost] + TAKEOVER * 1_000_000
     exchange = in_run(services, "exchange", verdict)
-    new = {str(fence) for account, fence in all_of_them.items() if account not in half}
+    new_fences = {str(fence) for account, fence in all_of_them.items() if account not in half}
     for account in ACCOUNTS - half.keys():
         at: dict[bool, list[int]] = {False: [], True: []}
         for _, moment, kind, report in exchange:
-            taken = kind == "ExecutionReport" and report["execution_type"] == "NEW"
-            if taken and report["account"] == account:
-                at[report["client_order_id"].split("-")[1] in new].append(moment)
+            is_new_order = kind == "ExecutionReport" and report["execution_type"] == "NEW"
+            if is_new_order and report["account"] == account:
+                at[report["client_order_id"].split("-")[1] in new_fences].append(moment)
         assert max(at[False], default=0) <= dismissed[lost] + 1000
         assert min(at[True], default=third) >= third
     running = {
@@ -203,11 +214,11 @@ def test_without_redis_everybody_keeps_what_it_has_and_says_so(
     before = running(engines, "second")
     redis.kill()
 
-    def told() -> bool:
-        found = httpx.get(engines.url["second"] + "/ready").json()
-        return bool(found["ready"]) and found["dependencies"]["redis"] != "ok"
+    def reports_redis() -> bool:
+        readiness = httpx.get(engines.url["second"] + "/ready").json()
+        return bool(readiness["ready"]) and readiness["dependencies"]["redis"] != "ok"
 
-    wait_for("the engine to say so", told)
+    wait_for("the engine to say so", reports_redis)
     assert running(engines, "second") == before
     redis.start()
     wait_for("redis to be well", lambda: engines.linked("second"))
@@ -224,16 +235,16 @@ def test_a_virtual_run_is_shared_and_the_same_every_time(engines: Apart) -> None
     assert verdicts[0]["audit"]["root"] == verdicts[1]["audit"]["root"]
     held = []
     for label in ("trading-engine", "second"):
-        told = assignments(in_run(engines, label, verdicts[1]))
-        assert [len(accounts) for _, accounts in told] == [0, 2]
-        held.append(told[1][1])
+        received = assignments(in_run(engines, label, verdicts[1]))
+        assert [len(accounts) for _, accounts in received] == [0, 2]
+        held.append(received[1][1])
     assert held[0].keys() | held[1].keys() == ACCOUNTS
     entries = in_run(engines, "exchange", verdicts[1])
     fences = {a: str(fence) for accounts in held for a, fence in accounts.items()}
     traded = owners(entries)
     assert "firm-mm" in traded
-    for account, seen in traded.items():
-        assert {owner.split("-")[1] for owner in seen} == {fences[account]}
+    for account, order_owners in traded.items():
+        assert {owner.split("-")[1] for owner in order_owners} == {fences[account]}
     never_in_turns(engines)
 
 
@@ -247,7 +258,7 @@ def test_in_a_virtual_run_a_killed_engine_s_strategies_go_on_elsewhere(engines: 
         "trading-engine"
     }
     taken_over_in_time(engines, run_id, verdict, "trading-engine", "second")
-    # The next run has it again.
+    # The restarted engine takes part in the next run.
     engines.start("trading-engine")
     verdict = engines.verdict(begin(engines, "1m"))
     fires_for_the_fault_alone(engines, verdict)
@@ -257,7 +268,7 @@ def test_in_a_virtual_run_a_killed_engine_s_strategies_go_on_elsewhere(engines: 
 def test_in_a_virtual_run_a_paused_engine_comes_back_to_nobody_who_listens(
     engines: Apart,
 ) -> None:
-    # The fault lasts for 40 seconds or more, however fast the machine is.
+    # At this speed the fault lasts at least 40 seconds.
     run_id = begin(engines, "10m", speed=15)
     wait_for("the fault", lambda: engines.phase(run_id) == "Active")
     paused = engines.process["second"]

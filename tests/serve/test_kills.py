@@ -1,4 +1,4 @@
-"""Services killed between runs: nothing acknowledged is lost or made twice."""
+"""Tests services that are killed between runs: no acknowledged order is lost or duplicated."""
 
 import signal
 from pathlib import Path
@@ -30,20 +30,20 @@ def test_orders_and_settlements_survive_kills_of_the_venue_and_the_custodian(
         client = fresh.exchange()
         client.signed("DELETE", "openOrders", symbol="BTCUSDT")
         client.http.close()
-    made: dict[str, set[int]] = {}
+    order_ids: dict[str, set[int]] = {}
     for entry in fresh.journal("exchange"):
         if entry[2] == "ExecutionReport" and entry[3]["order_id"]:
-            made.setdefault(entry[3]["client_order_id"], set()).add(entry[3]["order_id"])
-    assert {n: made.get(n) for n in acknowledged} == {n: {i} for n, i in acknowledged.items()}
+            order_ids.setdefault(entry[3]["client_order_id"], set()).add(entry[3]["order_id"])
+    assert {n: order_ids.get(n) for n in acknowledged} == {n: {i} for n, i in acknowledged.items()}
     trades = [e[3]["trade_id"] for e in fresh.journal("exchange") if e[2] == "Trade"]
     assert trades == list(range(1, len(trades) + 1))
 
-    def learnt() -> Any:
+    def received_trades() -> Any:
         received = [e[3] for e in fresh.journal("custodian") if e[2] == "Received"]
         ids = [m["trade_id"] for batch in received for m in batch if m["msg"] == "Trade"]
         return ids if len(ids) >= len(trades) else None
 
-    ids = wait_for("the custodian to learn every trade", learnt)
+    ids = wait_for("the custodian to learn every trade", received_trades)
     assert ids == list(range(1, len(ids) + 1))
 
 

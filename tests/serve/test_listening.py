@@ -1,4 +1,4 @@
-"""BIND_HOST: addresses, and names of this machine."""
+"""Tests BIND_HOST: addresses and names of this machine."""
 
 import socket
 
@@ -10,22 +10,22 @@ from trading.server.listening import PortTaken, listen
 
 
 def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        port: int = made.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
-def addresses(found: list[socket.socket]) -> set[str]:
-    with_port = {made.getsockname()[0] for made in found}
-    for made in found:
-        made.close()
-    return with_port
+def addresses(listeners: list[socket.socket]) -> set[str]:
+    hosts = {listener.getsockname()[0] for listener in listeners}
+    for listener in listeners:
+        listener.close()
+    return hosts
 
 
 def test_each_address_and_each_name_is_listened_on() -> None:
-    found = listen(["127.0.0.2", "localhost"], free_port(), "exchange")
-    assert {"127.0.0.2", "127.0.0.1"} <= addresses(found)
+    listeners = listen(["127.0.0.2", "localhost"], free_port(), "exchange")
+    assert {"127.0.0.2", "127.0.0.1"} <= addresses(listeners)
 
 
 def test_a_port_that_is_taken_is_named_and_nothing_stays_open() -> None:
@@ -39,7 +39,7 @@ def test_a_port_that_is_taken_is_named_and_nothing_stays_open() -> None:
 
 
 def test_a_name_that_stays_unknown_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "_NAME_PATIENCE", 0.0)
+    monkeypatch.setattr(listening, "_NAME_TIMEOUT", 0.0)
     with pytest.raises(PortTaken, match=r"no-such-host\.invalid:.*unknown name"):
         listen(["no-such-host.invalid"], free_port(), "exchange")
 

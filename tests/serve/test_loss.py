@@ -1,4 +1,4 @@
-"""A service whose journal has less than the others have heard of it."""
+"""Tests a service whose journal has fewer entries than other services received from it."""
 
 import sqlite3
 from pathlib import Path
@@ -13,7 +13,7 @@ from trading.topology import EXCHANGE, SERVICES
 
 
 def cut(services: Apart, after: int) -> None:
-    """Take the exchange's newest entries away, and with them the snapshot that is newer."""
+    """Delete the exchange's entries after number ``after``, and its snapshots."""
     with sqlite3.connect(services.data / "exchange.sqlite") as database:
         sql = "DELETE FROM entry WHERE source = 'exchange' AND seq > ?"
         assert database.execute(sql, (after,)).rowcount > 0
@@ -21,23 +21,26 @@ def cut(services: Apart, after: int) -> None:
 
 
 def boundary(services: Apart) -> int:
-    """Wait for some trading; an entry in the middle after which the exchange received something."""
+    """Wait for some trading, and return the number of an entry in the middle of the journal.
+
+    The next entry is one that the exchange received.
+    """
     wait_for("some trading", lambda: len(services.journal(EXCHANGE)) > 200)
     entries = services.journal(EXCHANGE)
     return int(next(e[0] for e in entries[len(entries) // 2 :] if e[2] == "Received") - 1)
 
 
 def problems(services: Apart, name: str) -> str:
-    """What keeps a service from being ready; empty while it does not answer."""
+    """Return why a service is not ready; empty while it does not answer."""
     try:
-        found = httpx.get(services.url[name] + "/ready").json()["dependencies"]
+        dependencies = httpx.get(services.url[name] + "/ready").json()["dependencies"]
     except (httpx.HTTPError, ValueError):
         return ""
-    return " ".join(found.values())
+    return " ".join(dependencies.values())
 
 
 def drop_copies(data: Path) -> None:
-    """As retention does with what the auditor has read of the exchange's journal."""
+    """Drop the auditor's copies of the exchange's journal, as retention does."""
     store = SqliteStore(data / "audit-correlator.sqlite")
     while store.seal(2, 100):
         pass
@@ -59,24 +62,29 @@ def test_a_shorter_journal_is_noticed_in_three_ways(tmp_path: Path) -> None:
         middle = boundary(services)
         services.stop()
         drop_copies(services.data)
-        held = verified("--data", services.data)
-        assert held.returncode == 0, held.stdout
-        assert "audit-correlator, session 1: note: journal of exchange, entries 1 to" in held.stdout
+        result = verified("--data", services.data)
+        assert result.returncode == 0, result.stdout
+        assert (
+            "audit-correlator, session 1: note: journal of exchange, entries 1 to" in result.stdout
+        )
 
         cut(services, middle)
-        # By the second place.
+        # First, by the heads file.
         services.begin(EXCHANGE)
         assert services.process[EXCHANGE].wait(60) == 2
         last = services.log(EXCHANGE).splitlines()[-1]
         assert "journal of exchange, session 1" in last and "--accept-loss" in last
-        # By what the others have heard, where that was made to agree.
+        # Second, without the recorded heads, by what other services received.
         (services.data / "exchange.heads").unlink()
         with sqlite3.connect(services.data / "exchange.sqlite") as database:
             assert database.execute("DELETE FROM document WHERE kind='second place'").rowcount
-        found = verified("--data", services.data)
-        assert found.returncode == 1
-        assert "has heard" in found.stdout and "exchange, session idle: " in found.stdout
-        # And by those, when they meet it again.
+        second_result = verified("--data", services.data)
+        assert second_result.returncode == 1
+        assert (
+            "has heard" in second_result.stdout
+            and "exchange, session idle: " in second_result.stdout
+        )
+        # Third, by the other services when their links open again.
         for name in SERVICES:
             services.begin(name)
         wait_for("the exchange", lambda: "entries were lost" in problems(services, EXCHANGE))
@@ -100,12 +108,12 @@ def test_an_accepted_loss_of_one_service_is_in_the_audit(tmp_path: Path) -> None
             services.begin(name)
         audit = services.url["audit-correlator"] + "/api/v1/findings"
 
-        def said() -> bool:
+        def is_reported() -> bool:
             try:
-                return "LOST" in {found["kind"] for found in httpx.get(audit).json()}
+                return "LOST" in {finding["kind"] for finding in httpx.get(audit).json()}
             except (httpx.HTTPError, ValueError):
                 return False
 
-        wait_for("the audit to say so", said)
+        wait_for("the audit to say so", is_reported)
     finally:
         services.stop()

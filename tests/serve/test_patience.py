@@ -1,4 +1,4 @@
-"""A service that starts before its database is there, or before its role is."""
+"""Tests a service that starts before its database or its role exists."""
 
 import os
 import signal

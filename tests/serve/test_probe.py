@@ -1,4 +1,4 @@
-"""``python -m trading.server.probe``: what a container is asked with."""
+"""Tests ``python -m trading.server.probe``, the health check of the containers."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"no exchange yet")
 
-    def log_message(self, *given: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         return
 
 
@@ -37,8 +37,8 @@ def test_the_bad_one_is_named_with_what_it_said(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([url + "/good", url + "/bad"]) == 1
-    said = capsys.readouterr().err
-    assert f"{url}/bad: 503 no exchange yet" in said and "/good" not in said
+    errors = capsys.readouterr().err
+    assert f"{url}/bad: 503 no exchange yet" in errors and "/good" not in errors
 
 
 def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Seven services on a PostgreSQL that stops taking anything, as after a failover."""
+"""Tests seven services on a PostgreSQL that becomes read-only, as after a failover."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def statuses(services: Apart) -> dict[str, int]:
 
 
 def test_all_say_so_whether_they_have_something_to_write_or_not(tmp_path: Path) -> None:
-    """Between runs the coordinator writes nothing for hours."""
+    """Services that do not write, such as the coordinator between runs, report it as well."""
     with get_server(tmp_path / "postgres") as server:
         url = server.get_uri()
         services = Apart(tmp_path / "data", JOURNAL="postgres", DATABASE_URL=url)

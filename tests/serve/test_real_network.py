@@ -1,4 +1,4 @@
-"""Virtual time and the real network: it waits for what the platform does, and for slow links."""
+"""Tests virtual time with a real network: time waits for the platform and for slow links."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ spec:
 
 
 def between(path: Path, caller: str, callee: str, delay: float = 0.0) -> tuple[Apart, Proxy]:
-    """Seven services of which ``caller`` reaches ``callee`` by a network of the test's."""
+    """Return seven services, and a proxy through which ``caller`` connects to ``callee``."""
     services = Apart(path / "data", NETWORK_PATIENCE="5")
     proxy = Proxy(SERVICES[callee].port + services.offset, delay)
     proxy.__enter__()
@@ -57,8 +57,9 @@ def separable(tmp_path: Path) -> Iterator[tuple[Apart, Proxy]]:
 def played(
     services: Apart, run_id: str, platform: Mapping[str, Callable[[], None]]
 ) -> dict[str, Any]:
-    """Follow a run as a platform does: ``platform`` says what it does when it hears of a step of
-    the fault. Returns the verdict.
+    """Follow a run as a platform does, and return its verdict.
+
+    ``platform`` maps a step of the fault to the action that is called when its event arrives.
     """
     kind = ""
     with (
@@ -70,15 +71,15 @@ def played(
             if name == "event":
                 kind = value
             elif name == "data" and kind == "fault":
-                platform.get(json.loads(value)["step"], _nothing)()
+                platform.get(json.loads(value)["step"], _no_action)()
             elif name == "data" and kind == "verdict":
                 verdict: dict[str, Any] = json.loads(value)
                 return verdict
     raise AssertionError("no verdict")
 
 
-def _nothing() -> None:
-    """What a platform does at most steps."""
+def _no_action() -> None:
+    """Do nothing, as a platform does at most steps."""
 
 
 def test_a_real_partition_has_the_simulated_one_s_timeline(
@@ -119,7 +120,7 @@ def test_a_partition_that_does_not_hold_is_none(separable: tuple[Apart, Proxy]) 
 
 
 def test_a_gap_in_a_partition_is_none_of_its_ends(separable: tuple[Apart, Proxy]) -> None:
-    """As when a cluster's rules are written again, because some other pod has come or gone."""
+    """Such a gap occurs when a cluster rewrites its network rules because of another pod."""
     services, proxy = separable
 
     def gap() -> None:
@@ -139,7 +140,7 @@ def test_a_gap_in_a_partition_is_none_of_its_ends(separable: tuple[Apart, Proxy]
 def test_a_platform_that_does_not_connect_again_is_no_failure(
     separable: tuple[Apart, Proxy],
 ) -> None:
-    """By the wall's clock, which does not stand still until it does."""
+    """This run goes by the wall clock, which does not wait for the platform."""
     services, proxy = separable
     text = SCENARIO.replace("steadyState", "clock: {mode: wall, speed: 10}\n  steadyState")
     text = text.replace("recovery: {within: 5m}", "recovery: {within: 90s}")

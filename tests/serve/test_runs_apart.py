@@ -1,4 +1,4 @@
-"""Scenario runs over seven processes: who sees what, and how they are ended."""
+"""Tests scenario runs over seven processes: what each service receives, and aborts."""
 
 import json
 import os
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def test_the_monitor_knows_production_and_nothing_else(apart: Apart) -> None:
-    """By its sockets, and by every message that it has received: after a whole run."""
+    """Checks the connections and all received messages of the monitor after a whole run."""
     assert apart.verdict(apart.run("market-crash"))["outcome"] == "Pass"
     ports = {SERVICES[n].port + apart.offset: n for n in SERVICES}
     called = {
@@ -44,7 +44,7 @@ def test_the_monitor_knows_production_and_nothing_else(apart: Apart) -> None:
 
 
 def connections(pid: int) -> set[tuple[int, int]]:
-    """(local port, remote port) of a process's established TCP connections."""
+    """Return (local port, remote port) of the established TCP connections of a process."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -53,13 +53,13 @@ def connections(pid: int) -> set[tuple[int, int]]:
             continue
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
-    found = set()
+    ports = set()
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[9] in inodes and fields[3] == "01":
             local, remote = (int(f.split(":")[1], 16) for f in fields[1:3])
-            found.add((local, remote))
-    return found
+            ports.add((local, remote))
+    return ports
 
 
 def test_an_aborted_run_takes_its_fault_back(apart: Apart) -> None:

@@ -1,7 +1,7 @@
-"""Runs in virtual time over seven processes: the embedded run's journals, byte for byte, whatever
-the machine and the processes do.
+"""Tests that runs in virtual time over seven processes have the journals of the embedded run.
 
-All shipped scenarios with five seeds each, which takes most of an hour on two cores:
+They are equal byte for byte, whatever happens to the machine and the processes. To run all shipped
+scenarios with five seeds each, which takes most of an hour on two cores:
 
     SCENARIOS=all .venv/bin/pytest tests/serve/test_virtual_time.py -k journals
 """
@@ -30,7 +30,7 @@ from trading.topology import EXCHANGE, RISK_MONITOR, SERVICES, TEST_COORDINATOR
 
 pytestmark = pytest.mark.timeout(900)
 
-#: Short, and with two faults of a venue that goes dark.
+#: A short scenario with two outages of the exchange.
 SCENARIO = "exchange-downtime"
 RUNNING = ("SteadyState", "Injecting", "Active", "Recovering")
 _SHORT = ("exchange-downtime", "feed-disruption", "market-crash", "strategy-malfunction")
@@ -44,13 +44,13 @@ RUNS = (
 
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
-    """Each process with hash values of its own: the order of a set's items must not matter."""
+    """Start a new interpreter for each process, so that the order of sets differs between them."""
     with Apart(tmp_path_factory.mktemp("apart") / "data", forked=False) as services:
         yield services
 
 
 def equal_to_embedded(apart: Apart, scenario: str, **options: Any) -> dict[str, Any]:
-    """Run it, and compare every journal's length and last hash."""
+    """Run ``scenario`` and compare the length and last hash of every journal."""
     verdict = apart.verdict(apart.run(scenario, **options), 1500)
     assert heads_of(verdict) == embedded_heads(scenario, options.get("seed")), verdict["reasons"]
     return verdict
@@ -58,7 +58,7 @@ def equal_to_embedded(apart: Apart, scenario: str, **options: Any) -> dict[str, 
 
 @contextmanager
 def busy(number: int) -> Iterator[None]:
-    """So many processes that do nothing but compute."""
+    """Run ``number`` processes that keep the processors busy."""
     code = "while True: sum(range(10_000))"
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(number)]
     try:
@@ -99,15 +99,13 @@ def test_while_a_service_stands_still(apart: Apart, victim: str) -> None:
 
 
 def test_a_client_s_orders_are_part_of_the_run(apart: Apart) -> None:
-    """They arrive at the current simulated time, and the run goes on with them; a replay of the
-    exchange's journal leads to the same entries again.
-    """
+    """They arrive at the current simulated time, and a replay reproduces them."""
     run_id = apart.run("market-crash")
     wait_for("the fault", lambda: apart.phase(run_id) == "Active")
     client = apart.exchange()
     try:
-        done = client.order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
-        assert done.status_code == 200, done.text
+        response = client.order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
+        assert response.status_code == 200, response.text
     finally:
         client.http.close()
     verdict = apart.verdict(run_id)
@@ -130,7 +128,7 @@ def test_a_client_s_orders_are_part_of_the_run(apart: Apart) -> None:
 
 @pytest.mark.parametrize("count", [1, len(SERVICES)])
 def test_killed_services_change_nothing(fresh: Apart, count: int) -> None:
-    """kill -9 again and again, of one service or of all at once."""
+    """One service, or all at once, are killed with SIGKILL several times."""
     decide = random.Random(count)
     run_id = fresh.run(SCENARIO)
     wait_for("the run", lambda: fresh.phase(run_id) in RUNNING)
@@ -145,7 +143,7 @@ def test_killed_services_change_nothing(fresh: Apart, count: int) -> None:
 
 
 def test_a_killed_database_changes_nothing(tmp_path: Path) -> None:
-    """PostgreSQL is away for a while in the middle: what is decided meanwhile is written later."""
+    """PostgreSQL is unavailable for a while; decisions of that time are written later."""
     with get_server(tmp_path / "postgres") as server:
         services = Apart(tmp_path / "data", JOURNAL="postgres", DATABASE_URL=server.get_uri())
         try:
@@ -159,8 +157,9 @@ def test_a_killed_database_changes_nothing(tmp_path: Path) -> None:
 
 
 def backend(url: str) -> int:
-    """The process behind one of the services' connections: when it is killed, PostgreSQL ends all
-    of them, and recovers.
+    """Return the id of the PostgreSQL process that serves one connection of a service.
+
+    When it is killed, PostgreSQL closes all connections and recovers.
     """
     with psycopg.connect(url) as database:
         row = database.execute(
@@ -185,7 +184,7 @@ def test_time_waits_no_longer_than_its_patience(tmp_path: Path) -> None:
 
 
 def test_a_fault_ends_though_the_coordinator_does_not_come_back(tmp_path: Path) -> None:
-    """Time stands still for a while; then it goes on, and the exchange's lease runs out."""
+    """Time stands still, then continues by the wall clock until the fault's lease expires."""
     services = Apart(tmp_path / "data", RUN_PATIENCE="3", SIM_SPEED="60")
     try:
         services.start()

@@ -1,4 +1,4 @@
-"""A service whose machine has another time of day says so, and is not ready."""
+"""Tests a service whose machine has a wrong time of day: it reports that and is not ready."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from trading.topology import EXCHANGE, RISK_MONITOR
 
 pytestmark = pytest.mark.timeout(300)
 
-#: Shifts the time of day of a Python process that finds it.
+#: A sitecustomize module that shifts the time of day of a Python process.
 SHIFT = """
 import os, time
 _shift = int(os.environ["CLOCK_SHIFT"])
@@ -21,29 +21,33 @@ time.time_ns = lambda: _time_ns() + _shift * 10**9
 """
 
 
-@pytest.mark.parametrize(("shift", "said"), [(-600, "behind those of"), (600, "ahead of those of")])
-def test_a_wrong_clock_is_noticed(fresh: Apart, tmp_path: Path, shift: int, said: str) -> None:
-    """It would stand still, or trade in its peers' future."""
+@pytest.mark.parametrize(
+    ("shift", "problem_text"), [(-600, "behind those of"), (600, "ahead of those of")]
+)
+def test_a_wrong_clock_is_noticed(
+    fresh: Apart, tmp_path: Path, shift: int, problem_text: str
+) -> None:
+    """Such a service would stop, or trade in the future of its peers."""
     (tmp_path / "sitecustomize.py").write_text(SHIFT)
     wrong = {"PYTHONPATH": str(tmp_path), "CLOCK_SHIFT": str(shift)}
 
     def problem() -> str:
         try:
-            answer = httpx.get(fresh.url[EXCHANGE] + "/ready")
+            response = httpx.get(fresh.url[EXCHANGE] + "/ready")
         except httpx.HTTPError:
             return ""
-        assert answer.status_code == (503 if answer.json()["problem"] else 200)
-        return str(answer.json()["problem"] or "")
+        assert response.status_code == (503 if response.json()["problem"] else 200)
+        return str(response.json()["problem"] or "")
 
     fresh.kill(EXCHANGE)
     fresh.of[EXCHANGE] = wrong
     fresh.begin(EXCHANGE)
-    wait_for(f"the exchange to say {said}", lambda: said in problem())
+    wait_for(f"the exchange to say {problem_text}", lambda: problem_text in problem())
 
     def noticed() -> str:
-        there = httpx.get(fresh.url[RISK_MONITOR] + "/ready").json()
-        assert there["ready"]
-        return str(there["dependencies"].get("clock of exchange", ""))
+        readiness = httpx.get(fresh.url[RISK_MONITOR] + "/ready").json()
+        assert readiness["ready"]
+        return str(readiness["dependencies"].get("clock of exchange", ""))
 
     side = "behind ours" if shift < 0 else "ahead of ours"
     assert wait_for("its peer to notice", noticed).endswith(side)
@@ -54,5 +58,5 @@ def test_a_wrong_clock_is_noticed(fresh: Apart, tmp_path: Path, shift: int, said
     if shift < 0:
         wait_for("the exchange to be ready", lambda: fresh.linked(EXCHANGE))
     else:
-        # What it has done in the future stays in its journal.
+        # Its journal has entries from the future, so it waits.
         wait_for("the exchange to stand still", lambda: "behind the journal" in problem())

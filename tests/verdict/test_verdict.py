@@ -1,4 +1,4 @@
-"""The rules of the verdict, each with a run that breaks it."""
+"""Tests the rules of the verdict, each with an observation that breaks it."""
 
 from typing import Any
 
@@ -36,12 +36,12 @@ def alert(rule: str, at: int, subject: str = "portfolio") -> SeenAlert:
 
 
 def report(**changes: Any) -> AuditReport:
-    made = AuditReport("test-coordinator", "r", True, 10, "ab", 1_000_000, (), (), 0, 1)
-    return msgspec.structs.replace(made, **changes)
+    whole = AuditReport("test-coordinator", "r", True, 10, "ab", 1_000_000, (), (), 0, 1)
+    return msgspec.structs.replace(whole, **changes)
 
 
 def good() -> Observation:
-    """A run in which everything was as it should be."""
+    """Return the observation of a run in which everything went as expected."""
     return Observation(
         started_at=1,
         ended_at=T0 + 50 * MINUTE,
@@ -85,31 +85,31 @@ def test_a_good_run_passes_with_latencies_from_the_evidence() -> None:
 
 
 def test_no_injection_evidence_is_inconclusive() -> None:
-    seen = good()
-    seen.faults[0].injected_at = 0
-    verdict = judge(PLAN, seen)
+    observation = good()
+    observation.faults[0].injected_at = 0
+    verdict = judge(PLAN, observation)
     assert verdict.outcome == INCONCLUSIVE
     assert verdict.reasons[0] == "no evidence that crash was injected"
 
 
 def test_the_services_word_is_no_evidence() -> None:
-    seen = good()
-    seen.faults[0] = SeenFault("crash", "marketShock", requested_at=T0, applied_at=T0 + 1)
-    assert judge(PLAN, seen).outcome == INCONCLUSIVE
+    observation = good()
+    observation.faults[0] = SeenFault("crash", "marketShock", requested_at=T0, applied_at=T0 + 1)
+    assert judge(PLAN, observation).outcome == INCONCLUSIVE
 
 
 def test_no_steady_state_is_inconclusive_and_says_why() -> None:
-    seen = good()
-    seen.steady_at, seen.unsteady = 0, "exchange does not answer"
-    verdict = judge(PLAN, seen)
+    observation = good()
+    observation.steady_at, observation.unsteady = 0, "exchange does not answer"
+    verdict = judge(PLAN, observation)
     assert verdict.outcome == INCONCLUSIVE
     assert verdict.reasons == ("no steady state within 30m: exchange does not answer",)
 
 
 def test_an_alert_before_the_injection_is_no_detection() -> None:
-    seen = good()
-    seen.alerts = [alert("drawdown", T0 - SECOND)]
-    verdict = judge(PLAN, seen)
+    observation = good()
+    observation.alerts = [alert("drawdown", T0 - SECOND)]
+    verdict = judge(PLAN, observation)
     assert verdict.outcome == FAIL
     assert "before the injection" in verdict.expectations[0].reason
 
@@ -123,73 +123,75 @@ def test_an_alert_that_also_fires_without_the_fault_is_no_detection() -> None:
 
 
 def test_detection_after_the_limit_fails_with_its_latency() -> None:
-    seen = good()
-    seen.alerts = [alert("drawdown", T0 + 63 * SECOND + 1)]
-    verdict = judge(PLAN, seen)
+    observation = good()
+    observation.alerts = [alert("drawdown", T0 + 63 * SECOND + 1)]
+    verdict = judge(PLAN, observation)
     assert verdict.outcome == FAIL
     assert verdict.expectations[0].latency == 60 * SECOND + 1
-    seen.alerts = [alert("drawdown", T0 + 63 * SECOND)]
-    assert judge(PLAN, seen).outcome == PASS
+    observation.alerts = [alert("drawdown", T0 + 63 * SECOND)]
+    assert judge(PLAN, observation).outcome == PASS
 
 
 def test_a_silent_monitor_fails_even_when_only_silence_is_expected() -> None:
-    seen = good()
-    seen.alerts, seen.breaker, seen.monitor_silence = [], [], 40 * MINUTE
+    observation = good()
+    observation.alerts, observation.breaker, observation.monitor_silence = [], [], 40 * MINUTE
     quiet = msgspec.structs.replace(PLAN, expectations=(Expectation("noAlert", "*"),))
-    verdict = judge(quiet, seen)
+    verdict = judge(quiet, observation)
     assert verdict.outcome == FAIL
     assert not verdict.expectations[0].met
-    assert judge(PLAN, seen).outcome == FAIL
-    seen.monitor_silence = 2 * SECOND
-    assert judge(quiet, seen).outcome == PASS
+    assert judge(PLAN, observation).outcome == FAIL
+    observation.monitor_silence = 2 * SECOND
+    assert judge(quiet, observation).outcome == PASS
 
 
 def test_an_alert_that_must_not_come_fails() -> None:
-    seen = good()
-    seen.alerts.append(alert("settlement-overdue", T0 - MINUTE, "custodian"))
-    assert judge(PLAN, seen).outcome == FAIL
+    observation = good()
+    observation.alerts.append(alert("settlement-overdue", T0 - MINUTE, "custodian"))
+    assert judge(PLAN, observation).outcome == FAIL
 
 
 def test_the_subject_narrows_an_alert() -> None:
-    seen = good()
+    observation = good()
     expected = Expectation("alert", "drawdown", "crash", MINUTE, "BTC")
-    verdict = judge(msgspec.structs.replace(PLAN, expectations=(expected,)), seen)
+    verdict = judge(msgspec.structs.replace(PLAN, expectations=(expected,)), observation)
     assert verdict.outcome == FAIL
 
 
 def test_a_tampered_or_truncated_journal_never_passes() -> None:
     for kind in ("CHAIN_BROKEN", "TRUNCATED"):
-        seen = good()
+        observation = good()
         broken = Discrepancy(kind, "exchange", 10, 9, "entry 10")
-        seen.audit = report(complete=False, discrepancies=(broken,))
-        verdict = judge(PLAN, seen)
+        observation.audit = report(complete=False, discrepancies=(broken,))
+        verdict = judge(PLAN, observation)
         assert verdict.outcome == INCONCLUSIVE
         assert any(kind in reason for reason in verdict.reasons)
-    seen = good()
-    seen.audit = None
-    assert judge(PLAN, seen).outcome == INCONCLUSIVE
+    observation = good()
+    observation.audit = None
+    assert judge(PLAN, observation).outcome == INCONCLUSIVE
 
 
 def test_books_that_do_not_reconcile_fail() -> None:
-    seen = good()
-    seen.audit = report(discrepancies=(Discrepancy("CASH", "firm-mm USDT", 5, 6, "custodian"),))
-    verdict = judge(PLAN, seen)
+    observation = good()
+    observation.audit = report(
+        discrepancies=(Discrepancy("CASH", "firm-mm USDT", 5, 6, "custodian"),)
+    )
+    verdict = judge(PLAN, observation)
     assert verdict.outcome == FAIL
     assert "CASH at firm-mm USDT" in verdict.reasons[-1]
 
 
 def test_no_recovery_fails() -> None:
-    seen = good()
-    seen.recovered_at, seen.unrecovered = 0, "book of BTCUSDT is silent"
-    verdict = judge(PLAN, seen)
+    observation = good()
+    observation.recovered_at, observation.unrecovered = 0, "book of BTCUSDT is silent"
+    verdict = judge(PLAN, observation)
     assert verdict.outcome == FAIL
     assert verdict.reasons == ("no recovery: book of BTCUSDT is silent",)
 
 
 def test_a_fault_whose_lease_ran_out_is_inconclusive() -> None:
-    seen = good()
-    seen.faults[0].end_reason = "LEASE_EXPIRED"
-    assert judge(PLAN, seen).outcome == INCONCLUSIVE
+    observation = good()
+    observation.faults[0].end_reason = "LEASE_EXPIRED"
+    assert judge(PLAN, observation).outcome == INCONCLUSIVE
 
 
 def test_promql_is_never_met_without_a_prometheus() -> None:
@@ -205,18 +207,22 @@ CUT = PlannedFault(
 
 
 def separated(cut_for: int, recovered_after: int | None, **changes: Any) -> Observation:
-    """The good run with a partition of the platform's, which cut for so long after its end."""
+    """Return the good run with a partition that the platform injected.
+
+    New connections still failed ``cut_for`` microseconds after the end of the partition, and the
+    recovery came ``recovered_after`` microseconds after it, or never.
+    """
     ended = T0 + 30 * MINUTE
-    seen = good()
-    (fault,) = seen.faults
+    observation = good()
+    (fault,) = observation.faults
     fault.name, fault.kind, fault.cut_until = "cut", "networkPartition", ended + cut_for
-    seen.platform_cuts = True
-    seen.recovered_at = 0 if recovered_after is None else ended + recovered_after
-    seen.unrecovered = "cut: risk-monitor does not reach exchange"
-    return msgspec.structs.replace(seen, **changes)
+    observation.platform_cuts = True
+    observation.recovered_at = 0 if recovered_after is None else ended + recovered_after
+    observation.unrecovered = "cut: risk-monitor does not reach exchange"
+    return msgspec.structs.replace(observation, **changes)
 
 
-def judged_as(seen: Observation, **plan: Any) -> tuple[str, str]:
+def judged_as(observation: Observation, **plan: Any) -> tuple[str, str]:
     changed = msgspec.structs.replace(
         PLAN,
         faults=(CUT,),
@@ -226,7 +232,7 @@ def judged_as(seen: Observation, **plan: Any) -> tuple[str, str]:
         recovery_within=10 * MINUTE,
         **plan,
     )
-    verdict = judge(changed, seen)
+    verdict = judge(changed, observation)
     return verdict.outcome, "; ".join(verdict.reasons)
 
 
@@ -243,13 +249,13 @@ def test_no_recovery_while_the_platform_still_separates_proves_nothing(
 
 
 def test_no_recovery_after_the_platform_has_connected_them_fails() -> None:
-    """The services' own connections did not come back, or something else did not."""
-    for seen in (
+    """The services did not reconnect, although they could, or something else did not recover."""
+    for observation in (
         separated(SECOND, None),
         separated(SECOND, 25 * MINUTE),
         separated(20 * MINUTE, None, platform_cuts=False),
     ):
-        outcome, why = judged_as(seen)
+        outcome, why = judged_as(observation)
         assert outcome == FAIL and why.startswith("no recovery: ")
 
 
@@ -273,9 +279,11 @@ def test_an_alert_because_the_platform_still_separates_is_no_failure_of_silence(
 
 
 def test_only_a_fresh_connection_that_fails_is_the_platform_s() -> None:
-    """One that was held and is not made again is the service's."""
-    found = watcher(CUT, View(PLAN.universe, tuple(SERVICES), SECOND), T0)
+    """A connection that was open before and is not made again is the service's failure."""
+    partition_watcher = watcher(CUT, View(PLAN.universe, tuple(SERVICES), SECOND), T0)
     pair = ("risk-monitor", "exchange")
-    found.on(ProbeResult(*pair, 1, False, False, T0 + 1), T0 + 1)
-    found.on(ProbeResult(*pair, 2, True, False, T0 + 2), T0 + 2)
-    assert found.cut_until == T0 + 1 and "does not reach" in found.problem(T0 + 2)
+    partition_watcher.on(ProbeResult(*pair, 1, False, False, T0 + 1), T0 + 1)
+    partition_watcher.on(ProbeResult(*pair, 2, True, False, T0 + 2), T0 + 2)
+    assert partition_watcher.cut_until == T0 + 1 and "does not reach" in partition_watcher.problem(
+        T0 + 2
+    )

@@ -1,1 +1,4 @@
-"""The ``trading`` command. Modules of the services are imported only when a command needs them."""
+"""The ``trading`` command.
+
+Commands import the modules of the services only when they run, so that ``trading --help`` is fast.
+"""

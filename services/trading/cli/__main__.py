@@ -1,4 +1,4 @@
-"""Entry point of the ``trading`` command."""
+"""The entry point of the ``trading`` command: the group of all commands, and its exit codes."""
 
 import json
 import sys
@@ -64,9 +64,13 @@ for command in (deploy, health, logs, cleanup):
 
 
 def main() -> None:
-    """Run the command line; an interrupt ends it with 130, as shells expect."""
+    """Run the command line and exit.
+
+    Exit codes beyond those of the commands: 130 after an interrupt, 141 if the output was closed,
+    both as shells expect, and that of Error for an unexpected exception.
+    """
     try:
-        # Without standalone mode click returns what a command exits with.
+        # Without standalone mode, click returns the exit code of a command.
         sys.exit(cli(standalone_mode=False))
     except click.ClickException as error:
         error.show()
@@ -78,7 +82,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(141)
     except Exception:
-        # Python's own exit code for it is 1, which says that what was tested has failed.
+        # Python would exit with 1, which would mean that a scenario failed.
         say(traceback.format_exc(), err=True)
         sys.exit(EXIT_CODES["Error"])
 

@@ -1,4 +1,4 @@
-"""``trading archive``: journals as files that need no database."""
+"""The commands ``trading archive ...``: journals as files that need no database."""
 
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -69,28 +69,28 @@ def create(
     from trading.hosting.archived import ArchiveUnusable
     from trading.hosting.store import EntriesLost, StoreUnavailable
     from trading.links.frames import addressed
-    from trading.server.stopped import NothingThere
+    from trading.server.stopped_stores import NoJournals
 
     if data is not None and database is not None:
         raise WrongInput("--data and --database: give one of them")
-    since = before.replace(tzinfo=UTC).isoformat(timespec="seconds") if before else ""
+    opened_before = before.replace(tzinfo=UTC).isoformat(timespec="seconds") if before else ""
     total = Done()
     try:
-        with _stores(data, database) as stores:
+        with _open_stores(data, database) as stores:
             for name, store in stores.items():
-                done = create_archive(
+                result = create_archive(
                     store,
                     name,
                     directory,
-                    before=since,
+                    before=opened_before,
                     keep_newest=keep_newest,
                     drop_entries=drop,
                     addressed=addressed,
                     tell=lambda line: say(line, err=True),
                 )
-                total.written += done.written
-                total.freed += done.freed
-    except (ArchiveUnusable, NothingThere, StoreUnavailable) as error:
+                total.written += result.written
+                total.freed += result.freed
+    except (ArchiveUnusable, NoJournals, StoreUnavailable) as error:
         raise WrongInput(str(error)) from error
     except OSError as error:
         raise WrongInput(f"{error.filename or directory}: {error.strerror}") from error
@@ -127,20 +127,21 @@ def verify(directory: Path) -> None:
     say(f"{directory}: {journals} journals, every chain holds")
 
 
-def _stores(
+def _open_stores(
     data: Path | None, database: str | None
 ) -> "AbstractContextManager[dict[str, JournalStore]]":
+    """Open the stores that the options name, or else those of the settings. Raises WrongInput."""
     from trading.hosting.settings import SettingsError, load_settings
-    from trading.server.stopped import in_database, in_directory
+    from trading.server.stopped_stores import stores_in_database, stores_in_directory
 
     if data is not None:
-        return in_directory(data)
+        return stores_in_directory(data)
     if database is not None:
-        return in_database(database)
+        return stores_in_database(database)
     try:
         settings = load_settings(watches_risk=False)
     except SettingsError as error:
         raise WrongInput(str(error)) from error
     if settings.journal == "postgres" and settings.database_url is not None:
-        return in_database(settings.database_url.get_secret_value())
-    return in_directory(settings.data_dir)
+        return stores_in_database(settings.database_url.get_secret_value())
+    return stores_in_directory(settings.data_dir)

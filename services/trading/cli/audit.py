@@ -1,4 +1,4 @@
-"""``trading audit``: check the evidence of a run."""
+"""The command ``trading audit verify``: checks the evidence of a run, or stored journals."""
 
 import re
 from pathlib import Path
@@ -58,12 +58,12 @@ def verify(
     \b
     Exit code: 0 as computed, 1 tampered or incomplete, 2 no such report, or still running.
     """
-    if sum(given is not None for given in (directory, data, database)) != 1:
+    if sum(option is not None for option in (directory, data, database)) != 1:
         raise WrongInput("give one of: DIR of a report, --data DIR, --database URL")
     if directory is None:
         if root is not None or public_key is not None:
             raise WrongInput("--root and --public-key are for the report of one run")
-        _verify_kept(data, database)
+        _verify_stores(data, database)
         return
     from trading.cli.keys import read_public_key
     from trading.embedded.verification import verify_directory
@@ -81,33 +81,36 @@ def verify(
         raise click.exceptions.Exit(1)
 
 
-def _verify_kept(data: Path | None, database: str | None) -> None:
+def _verify_stores(data: Path | None, database: str | None) -> None:
+    """Check the journals of a stopped ecosystem; exit with 1 if they were changed or lost."""
     from trading.hosting.heads import HeadsFile
     from trading.hosting.store import StoreUnavailable
-    from trading.server.kept import Heard, Kept
-    from trading.server.stopped import NothingThere, in_database, in_directory
+    from trading.server.journal_check import LengthCheck, StoreCheck
+    from trading.server.stopped_stores import NoJournals, stores_in_database, stores_in_directory
     from trading.server.stores import heads_path
 
-    sessions = entries = serious = 0
-    heard = Heard()
+    sessions = entries = serious_count = 0
+    lengths = LengthCheck()
     try:
-        opened = in_directory(data) if data is not None else in_database(database or "")
-        with opened as stores:
+        opener = (
+            stores_in_directory(data) if data is not None else stores_in_database(database or "")
+        )
+        with opener as stores:
             for name, store in stores.items():
                 heads = HeadsFile(heads_path(data, name), lasts=True) if data is not None else None
-                kept = Kept(name, store, heard, heads)
-                for found in kept.check():
-                    serious += found.serious
-                    say(f"{found.where}: {'' if found.serious else 'note: '}{found.text}")
-                sessions += kept.sessions
-                entries += kept.entries
-            for found in heard.missing():
-                serious += 1
-                say(f"{found.where}: {found.text}")
-    except (NothingThere, StoreUnavailable) as error:
+                check = StoreCheck(name, store, lengths, heads)
+                for finding in check.check():
+                    serious_count += finding.serious
+                    say(f"{finding.where}: {'' if finding.serious else 'note: '}{finding.text}")
+                sessions += check.sessions
+                entries += check.entries
+            for finding in lengths.findings():
+                serious_count += 1
+                say(f"{finding.where}: {finding.text}")
+    except (NoJournals, StoreUnavailable) as error:
         raise WrongInput(str(error)) from error
-    said = f"{entries} entries in {sessions} sessions"
-    if serious:
-        say(f"{said}: the journals do not hold")
+    checked = f"{entries} entries in {sessions} sessions"
+    if serious_count:
+        say(f"{checked}: the journals do not hold")
         raise click.exceptions.Exit(1)
-    say(f"{said}: every chain holds, and every entry follows from what was received")
+    say(f"{checked}: every chain holds, and every entry follows from what was received")

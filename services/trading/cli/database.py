@@ -1,4 +1,4 @@
-"""``trading database setup``: roles and schemas in PostgreSQL."""
+"""The command ``trading database setup``: roles and schemas in PostgreSQL."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def setup(passwords: Path) -> None:
     try:
         if path := os.environ.get("ADMIN_DATABASE_URL_FILE"):
             url = Path(path).read_text(encoding="utf-8").strip()
-        known = {
+        passwords_by_service = {
             name: (passwords / name).read_text(encoding="utf-8").strip()
             for name in SERVICES
             if (passwords / name).exists()
@@ -48,11 +48,11 @@ def setup(passwords: Path) -> None:
         raise WrongInput(str(error)) from error
     if not url:
         raise WrongInput("ADMIN_DATABASE_URL: must be set")
-    missing = [name for name in SERVICES if not known.get(name)]
+    missing = [name for name in SERVICES if not passwords_by_service.get(name)]
     if missing:
         raise WrongInput(f"{passwords}: no password for {', '.join(missing)}")
     try:
-        schemas = set_up(url, known)
+        schemas = set_up(url, passwords_by_service)
     except psycopg.Error as error:
         raise WrongInput(f"ADMIN_DATABASE_URL: {first_line(error)}") from error
     for schema in schemas:

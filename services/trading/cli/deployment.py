@@ -1,4 +1,4 @@
-"""``trading deploy|health|logs|cleanup``: the whole ecosystem on Compose or Kubernetes."""
+"""The commands ``trading deploy|health|logs|cleanup``: the ecosystem on Compose or Kubernetes."""
 
 import json
 import sys
@@ -17,11 +17,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class DeployFailed(click.ClickException):
-    """Exit code 1: said in words, without a traceback."""
+    """Ends a command with exit code 1 and its message, without a traceback."""
 
 
-def _where(command: _F) -> _F:
-    """The options that say which deployment is meant."""
+def _target_options(command: _F) -> _F:
+    """Add the options that select a deployment."""
     for option in (
         click.option(
             "--directory",
@@ -48,32 +48,37 @@ def _where(command: _F) -> _F:
     return command
 
 
-_without = click.option(
+_without_option = click.option(
     "--without", multiple=True, metavar="COMPONENT", help="Leave one out. Repeatable."
 )
 
 
 def _platform(env: str, on: str, directory: Path, values: tuple[Path, ...] = ()) -> "Platform":
+    """Return the deployment of ``env`` on a platform that is ready for use.
+
+    ``values`` are additional files of values for the chart. Raises DeploymentError, and
+    click.BadParameter for ``values`` on Compose.
+    """
     from trading.deploy.environments import COMPOSE, ENVIRONMENTS, project_directory
     from trading.deploy.on_compose import OnCompose
     from trading.deploy.on_kubernetes import OnKubernetes
 
-    found = project_directory(directory.resolve())
+    project = project_directory(directory.resolve())
     environment = ENVIRONMENTS[env]
     if values:
         if on == COMPOSE:
             raise click.BadParameter(
                 "what a Compose file says is changed by variables, in .env", param_hint="--values"
             )
-        own = tuple(path.resolve() for path in values)
-        environment = environment._replace(values=(*environment.values, *own))
-    platform = (OnCompose if on == COMPOSE else OnKubernetes)(environment, found)
+        extra_values = tuple(path.resolve() for path in values)
+        environment = environment._replace(values=(*environment.values, *extra_values))
+    platform = (OnCompose if on == COMPOSE else OnKubernetes)(environment, project)
     platform.check()
     return platform
 
 
-def _told(command: _F) -> _F:
-    """A DeploymentError ends a command with its text and exit code 1."""
+def _report_deployment_errors(command: _F) -> _F:
+    """Turn a DeploymentError of ``command`` into :class:`DeployFailed`."""
     from functools import wraps
 
     @wraps(command)
@@ -89,8 +94,8 @@ def _told(command: _F) -> _F:
 
 
 @click.command()
-@_where
-@_without
+@_target_options
+@_without_option
 @click.option(
     "--values",
     multiple=True,
@@ -99,7 +104,7 @@ def _told(command: _F) -> _F:
     help="More of the chart's values, on Kubernetes. Repeatable.",
 )
 @click.option("--timeout", type=click.IntRange(10), default=180, show_default=True)
-@_told
+@_report_deployment_errors
 def deploy(
     env: str,
     on: str,
@@ -117,32 +122,35 @@ def deploy(
 
     Exit code 1: something is not healthy; its last lines of log say why.
     """
-    _deployed(env, on, directory, _left_out(without), values, timeout)
+    _roll_out(env, on, directory, _excluded_components(without), values, timeout)
 
 
-def _left_out(names: tuple[str, ...]) -> frozenset[str]:
+def _excluded_components(names: tuple[str, ...]) -> frozenset[str]:
     from trading.topology import INFRASTRUCTURE
 
     for name in names:
         if name not in INFRASTRUCTURE:
-            known = ", ".join(INFRASTRUCTURE)
-            raise click.BadParameter(f"{name} is none of {known}", param_hint="--without")
+            choices = ", ".join(INFRASTRUCTURE)
+            raise click.BadParameter(f"{name} is none of {choices}", param_hint="--without")
     return frozenset(names)
 
 
-@_told
+@_report_deployment_errors
 def up_on_kind(without: tuple[str, ...]) -> None:
-    """``trading up --on kind``: cluster, images, chart, ready."""
+    """Bring the ecosystem up in a kind cluster, for ``trading up --on kind``.
+
+    Creates the cluster if there is none, loads the images and installs the chart.
+    """
     from trading.deploy.environments import project_directory
     from trading.deploy.kind import Kind
 
-    left_out = _left_out(without)
+    left_out = _excluded_components(without)
     directory = project_directory(Path.cwd())
     Kind(directory, say).bring_up(left_out)
-    _deployed("dev", "kubernetes", directory, left_out, (), 300)
+    _roll_out("dev", "kubernetes", directory, left_out, (), 300)
 
 
-def _deployed(
+def _roll_out(
     env: str,
     on: str,
     directory: Path,
@@ -156,7 +164,7 @@ def _deployed(
     platform.prepare(left_out, say)
     say(f"deploying {env} on {on}")
     roll_out(platform, left_out, timeout, say)
-    say(_PAGES_OF_PRODUCTION[on] if env == "prod" else _PAGES)
+    say(_PRODUCTION_PAGES[on] if env == "prod" else _PAGES)
 
 
 _PAGES = """ready
@@ -166,8 +174,8 @@ _PAGES = """ready
   Prometheus         http://127.0.0.1:9090
   Jaeger             http://127.0.0.1:16686
 next: trading scenario run market-crash"""
-#: Production opens these alone, and runs no scenario.
-_PAGES_OF_PRODUCTION = {
+#: The only pages that a production deployment opens; it runs no scenarios.
+_PRODUCTION_PAGES = {
     "compose": """ready
   risk dashboard     http://127.0.0.1:8084
   Grafana            http://127.0.0.1:3000
@@ -179,10 +187,10 @@ Others reach them through a proxy on this host that ends TLS and knows its users
 
 
 @click.command()
-@_where
-@_without
+@_target_options
+@_without_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-@_told
+@_report_deployment_errors
 def health(env: str, on: str, directory: Path, without: tuple[str, ...], as_json: bool) -> None:
     """How every component is, and what each service depends on.
 
@@ -192,47 +200,49 @@ def health(env: str, on: str, directory: Path, without: tuple[str, ...], as_json
     from trading.deploy.state import DONE, HEALTHY, MISSING
     from trading.topology import SERVICES
 
-    left_out = _left_out(without)
+    left_out = _excluded_components(without)
     platform = _platform(env, on, directory)
     rows = []
     for state in platform.states():
         if state.status == DONE or state.component in left_out:
             continue
-        broken = {}
+        failed_dependencies = {}
         if state.component in SERVICES and state.status != MISSING:
-            found = platform.dependencies(state.component)
-            broken = {name: why for name, why in found.items() if why}
-        good = state.status == HEALTHY and not broken
-        rows.append((state, broken, good))
+            dependencies = platform.dependencies(state.component)
+            failed_dependencies = {
+                name: problem for name, problem in dependencies.items() if problem
+            }
+        is_healthy = state.status == HEALTHY and not failed_dependencies
+        rows.append((state, failed_dependencies, is_healthy))
     if as_json:
-        made = [
+        documents = [
             {
                 "component": state.component,
                 "status": state.status,
                 "problem": state.problem,
-                "broken": broken,
+                "broken": failed_dependencies,
             }
-            for state, broken, _ in rows
+            for state, failed_dependencies, _ in rows
         ]
-        say_json(json.dumps(made, indent=2))
+        say_json(json.dumps(documents, indent=2))
     else:
-        for state, broken, good in rows:
-            status = "degraded" if broken and state.status == HEALTHY else state.status
-            said = status + (f": {state.problem}" if state.problem else "")
-            say(f"{'✅' if good else '❌'} {title(state.component)}: {said.capitalize()}")
-            for name, why in broken.items():
-                say(f"   ❌ {name}: {why}")
-    if not all(good for _, _, good in rows):
+        for state, failed_dependencies, is_healthy in rows:
+            status = "degraded" if failed_dependencies and state.status == HEALTHY else state.status
+            text = status + (f": {state.problem}" if state.problem else "")
+            say(f"{'✅' if is_healthy else '❌'} {title(state.component)}: {text.capitalize()}")
+            for name, problem in failed_dependencies.items():
+                say(f"   ❌ {name}: {problem}")
+    if not all(is_healthy for _, _, is_healthy in rows):
         sys.exit(1)
 
 
 @click.command()
-@_where
+@_target_options
 @click.option("--tail", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--follow", "-f", is_flag=True, help="Stay, and show what is to come.")
 @click.option("--raw", is_flag=True, help="As it was written, not made readable.")
 @click.argument("components", nargs=-1)
-@_told
+@_report_deployment_errors
 def logs(
     env: str,
     on: str,
@@ -253,25 +263,25 @@ def logs(
 
 
 def _readable(line: "Line") -> str:
-    """The services write JSON; all others what they like."""
+    """Format a log line; the services write JSON, all other components plain text."""
     head = f"{line.time[11:23]} {line.component:<17}"
     try:
-        said = json.loads(line.text)
-        level, message = said.pop("level"), said.pop("message")
+        record = json.loads(line.text)
+        level, message = record.pop("level"), record.pop("message")
     except (ValueError, KeyError, AttributeError):
         return f"{head} {line.text}"
-    for known in ("time", "logger", "service", "request_id"):
-        said.pop(known, None)
-    more = " ".join(f"{name}={value}" for name, value in said.items())
-    # Of a traceback, every line.
-    return f"{head} {level:<7} {message} {more}".rstrip().replace("\n", "\n    ")
+    for field in ("time", "logger", "service", "request_id"):
+        record.pop(field, None)
+    extras = " ".join(f"{name}={value}" for name, value in record.items())
+    # Indent the further lines of a traceback.
+    return f"{head} {level:<7} {message} {extras}".rstrip().replace("\n", "\n    ")
 
 
 @click.command()
-@_where
+@_target_options
 @click.option("--volumes", is_flag=True, help="The data, too: journals, verdicts, secrets.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_told
+@_report_deployment_errors
 def cleanup(env: str, on: str, directory: Path, volumes: bool, yes: bool) -> None:
     """Take the ecosystem down. Data stays, unless --volumes says otherwise.
 
@@ -281,8 +291,8 @@ def cleanup(env: str, on: str, directory: Path, volumes: bool, yes: bool) -> Non
 
     platform = _platform(env, on, directory)
     name = f"{project_of(ENVIRONMENTS[env])} on {on}"
-    what = "and ALL its data" if volumes else "its data stays"
-    if not yes and not click.confirm(f"Take {name} down, {what}?"):
+    data_notice = "and ALL its data" if volumes else "its data stays"
+    if not yes and not click.confirm(f"Take {name} down, {data_notice}?"):
         raise DeployFailed("nothing was touched")
     platform.remove(volumes)
-    say(f"{name} is down, {'with its data' if volumes else what}")
+    say(f"{name} is down, {'with its data' if volumes else data_notice}")

@@ -1,4 +1,4 @@
-"""What ``trading up`` and ``trading serve`` share: their settings, and how they end."""
+"""Shared by ``trading up`` and ``trading serve``: their options, and the messages at their end."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ accept_loss_option = click.option(
 def overrides(
     data: Path | None, memory: bool, accept_loss: bool, speed: float | None = None
 ) -> dict[str, object]:
-    """Return the settings that options name, instead of the environment."""
-    found: dict[str, object] = {}
+    """Return the settings that the options override."""
+    settings: dict[str, object] = {}
     if data is not None:
-        found["data_dir"] = data
+        settings["data_dir"] = data
     if speed is not None:
-        found["sim_speed"] = speed
+        settings["sim_speed"] = speed
     if memory:
-        found["journal"] = "memory"
+        settings["journal"] = "memory"
     if accept_loss:
-        found["accept_loss"] = True
-    return found
+        settings["accept_loss"] = True
+    return settings
 
 
 @contextmanager
 def settings_errors() -> Iterator[None]:
-    """Raise WrongInput, in one line, where settings or the data directory cannot be read."""
+    """Turn errors of the settings and of the data directory into WrongInput."""
     from trading.hosting.settings import SettingsError
 
     try:
@@ -52,21 +52,22 @@ def settings_errors() -> Iterator[None]:
 
 
 @contextmanager
-def announced_end(settings: Settings) -> Iterator[None]:
-    """Run until the process is stopped, and say whether everything is kept. Raises WrongInput
-    where it could not start, and ClickException where something is lost.
+def report_end(settings: Settings) -> Iterator[None]:
+    """Report, after the process has stopped, whether everything was saved.
+
+    Raises WrongInput if the process could not start, and ClickException if something was lost.
     """
     from trading.hosting.live import CannotRecover
     from trading.hosting.store import StoreUnavailable
-    from trading.server.listening import NotKept, PortTaken
+    from trading.server.listening import JournalIncomplete, PortTaken
 
     try:
         yield
     except PortTaken as error:
         raise WrongInput(f"cannot listen on {error}; is it running already?") from error
     except (CannotRecover, StoreUnavailable) as error:
-        kept = "DATABASE_URL" if settings.journal == "postgres" else settings.data_dir
-        raise WrongInput(f"{kept}: {error}") from error
-    except NotKept as error:
+        store_name = "DATABASE_URL" if settings.journal == "postgres" else settings.data_dir
+        raise WrongInput(f"{store_name}: {error}") from error
+    except JournalIncomplete as error:
         raise click.ClickException(f"stopped; not everything is kept: {error}") from error
     say("stopped; everything is kept" if settings.journal != "memory" else "stopped")

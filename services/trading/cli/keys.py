@@ -1,4 +1,4 @@
-"""``trading keys``: the keys that evidence is signed with; and how options name them."""
+"""The command ``trading keys new``, and the options that name a key to sign or to check with."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
-_NAME = "evidence.key"
+_DEFAULT_NAME = "evidence.key"
 
 
 @click.group()
@@ -23,7 +23,9 @@ def keys() -> None:
 
 
 @keys.command()
-@click.argument("path", type=click.Path(path_type=Path), default=Path(_NAME), metavar="[PATH]")
+@click.argument(
+    "path", type=click.Path(path_type=Path), default=Path(_DEFAULT_NAME), metavar="[PATH]"
+)
 def new(path: Path) -> None:
     """Make an Ed25519 key pair: PATH, which its owner alone can read, and PATH.pub beside it.
 
@@ -37,43 +39,46 @@ def new(path: Path) -> None:
     from trading.scenario.signing import new_key_pair
 
     private, public = new_key_pair()
-    path = path / _NAME if path.is_dir() else path
-    beside = path.with_name(f"{path.name}.pub")
-    if beside.exists():
-        raise WrongInput(f"{beside} exists already; give another name")
-    _write(path, private, 0o600)
-    _write(beside, public, 0o644)
-    click.echo(f"{path}: private, keep it\n{beside}: public, for who checks")
+    path = path / _DEFAULT_NAME if path.is_dir() else path
+    public_path = path.with_name(f"{path.name}.pub")
+    if public_path.exists():
+        raise WrongInput(f"{public_path} exists already; give another name")
+    _write_new_file(path, private, 0o600)
+    _write_new_file(public_path, public, 0o644)
+    click.echo(f"{path}: private, keep it\n{public_path}: public, for who checks")
 
 
 def read_private_key(path: Path) -> "Ed25519PrivateKey":
-    """Raises WrongInput, naming ``--sign``."""
+    """Read the private key that ``--sign`` names. Raises WrongInput."""
     from trading.scenario.signing import private_key
 
     try:
         return private_key(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WrongInput(f"--sign {path}: {_why(error)}") from error
+        raise WrongInput(f"--sign {path}: {_error_text(error)}") from error
 
 
 def read_public_key(path: Path) -> "Ed25519PublicKey":
-    """Raises WrongInput, naming ``--public-key``."""
+    """Read the public key that ``--public-key`` names. Raises WrongInput."""
     from trading.scenario.signing import public_key
 
     try:
         return public_key(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WrongInput(f"--public-key {path}: {_why(error)}") from error
+        raise WrongInput(f"--public-key {path}: {_error_text(error)}") from error
 
 
-def _why(error: OSError | ValueError) -> str:
+def _error_text(error: OSError | ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "is no key in PEM"
     return getattr(error, "strerror", None) or str(error)
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """Into a new file, which has its mode from the first moment on."""
+def _write_new_file(path: Path, text: str, mode: int) -> None:
+    """Create a file with the permissions ``mode`` and write ``text``; never overwrite a file.
+
+    Raises WrongInput.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -1,4 +1,4 @@
-"""``trading login``: a link that logs a browser in at the dashboard."""
+"""The command ``trading login``: a link that logs a browser in at the dashboard."""
 
 import os
 from pathlib import Path
@@ -45,11 +45,11 @@ def login(target: str, data: Path) -> None:
     url = target.rstrip("/")
     headers = {"Authorization": f"Bearer {token}"}
     try:
-        answer = httpx.post(f"{url}/login/links", headers=headers, timeout=10)
+        response = httpx.post(f"{url}/login/links", headers=headers, timeout=10)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise WrongInput(
             f"no risk monitor at {url} ({error}); start one with: trading up"
         ) from error
-    if answer.status_code != 201:
-        raise WrongInput(f"{url}: {answer.status_code} {answer.text[:200]}")
-    click.echo(f"{url}{answer.json()['path']}")
+    if response.status_code != 201:
+        raise WrongInput(f"{url}: {response.status_code} {response.text[:200]}")
+    click.echo(f"{url}{response.json()['path']}")

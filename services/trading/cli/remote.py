@@ -1,4 +1,4 @@
-"""``trading scenario run|runs|watch|abort``: against a running ecosystem."""
+"""The commands ``trading scenario run|runs|watch|abort``, which use a running ecosystem."""
 
 import json
 import os
@@ -18,42 +18,51 @@ DEFAULT_URL = "http://127.0.0.1:8085"
 
 
 class Coordinator:
-    """A test coordinator's API. Raises WrongInput with what it says."""
+    """A client of the test coordinator's API at ``url``.
+
+    The token is CHAOS_TOKEN, or else the one stored in the directory ``data``, or else that of a
+    Compose deployment in the current directory. Methods raise WrongInput with the error that the
+    coordinator returned.
+    """
 
     def __init__(self, url: str, data: Path) -> None:
         import httpx
 
         headers = {}
-        if token := os.environ.get("CHAOS_TOKEN") or _kept_token(data):
+        if token := os.environ.get("CHAOS_TOKEN") or _stored_token(data):
             headers["Authorization"] = f"Bearer {token}"
         self.url = url
         self._client = httpx.Client(base_url=url, headers=headers, timeout=30)
 
     def get(self, path: str) -> Any:
-        return self._ask("GET", path)
+        """Return the decoded response to a GET request."""
+        return self._request("GET", path)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._ask("POST", path, body)
+        """Return the decoded response to a POST request with ``body`` as JSON."""
+        return self._request("POST", path, body)
 
     def events(self, run_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """``(kind, data)`` of every event up to the verdict; a lost connection is taken up
-        again where it broke.
+        """Yield ``(kind, data)`` of every event of a run up to its verdict.
+
+        After a lost connection it reconnects and continues after the last event; after 30 failures
+        in a row it raises WrongInput.
         """
         import time
 
         import httpx
 
-        last, failures = "0", 0
+        last_id, failures = "0", 0
         while True:
             try:
-                headers = {"Last-Event-ID": last}
+                headers = {"Last-Event-ID": last_id}
                 path = f"/runs/{run_id}/events"
-                with self._client.stream("GET", path, headers=headers, timeout=60) as answer:
-                    if answer.status_code != 200:
+                with self._client.stream("GET", path, headers=headers, timeout=60) as response:
+                    if response.status_code != 200:
                         raise WrongInput(f"no run {run_id} at {self.url}")
-                    for event, kind, data in _parse(answer.iter_lines()):
+                    for event_id, kind, data in _parse_events(response.iter_lines()):
                         failures = 0
-                        last = event or last
+                        last_id = event_id or last_id
                         yield kind, json.loads(data)
                         if kind == "verdict":
                             return
@@ -63,37 +72,37 @@ class Coordinator:
                     raise WrongInput(f"{self.url}: connection lost: {error}") from error
             time.sleep(1)
 
-    def _deployed(self) -> str:
-        """The token of a Compose deployment here, where nobody has named another."""
+    def _deployment_token(self) -> str:
+        """Return the token of a Compose deployment here; empty if another token is in use."""
         from trading.deploy.token import chaos_token
 
         return "" if "Authorization" in self._client.headers else chaos_token(Path.cwd())
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         import httpx
 
         try:
-            answer = self._client.request(method, path, json=body)
-            if answer.status_code == 401 and (token := self._deployed()):
+            response = self._client.request(method, path, json=body)
+            if response.status_code == 401 and (token := self._deployment_token()):
                 self._client.headers["Authorization"] = f"Bearer {token}"
-                answer = self._client.request(method, path, json=body)
+                response = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise WrongInput(
                 f"no test coordinator at {self.url} ({error}); start one with: trading up"
             ) from error
-        if answer.is_success:
-            return answer.json()
+        if response.is_success:
+            return response.json()
         try:
-            detail = answer.json()["detail"]
+            detail = response.json()["detail"]
         except (ValueError, KeyError):
-            detail = answer.text[:200]
-        if answer.status_code == 401:
+            detail = response.text[:200]
+        if response.status_code == 401:
             detail = f"{detail}; set CHAOS_TOKEN, or --data to where trading up keeps its data"
         raise WrongInput(detail if isinstance(detail, str) else json.dumps(detail))
 
 
 def coordinator_options(command: Any) -> Any:
-    """``--target`` and ``--data``."""
+    """Add the options ``--target`` and ``--data`` to a command."""
     command = click.option(
         "--target",
         envvar="COORDINATOR_URL",
@@ -112,8 +121,8 @@ def coordinator_options(command: Any) -> Any:
     )(command)
 
 
-#: Seconds after which it is told that time stands still.
-_TELL_WAITING = 3
+#: Waiting events in a row, one for each second, after which a notice is printed.
+_WAITING_NOTICE_AFTER = 3
 
 
 @click.command("run")
@@ -173,12 +182,12 @@ def run_remote(
         body["scenario"] = scenario
     if seed is not None:
         body["seed"] = seed
-    if not detach and _plays_networks(target):
+    if not detach and _can_cut_networks(target):
         body["network"] = "platform"
     run = coordinator.post("/runs", body)
     say(f"run {run['id']}")
     if not detach:
-        sys.exit(_followed(coordinator, run["id"]))
+        sys.exit(_follow_or_fail(coordinator, run["id"]))
 
 
 @click.command("runs")
@@ -198,7 +207,7 @@ def list_runs(target: str, data: Path) -> None:
 @coordinator_options
 def watch(run_id: str, target: str, data: Path) -> None:
     """Follow a run to its verdict; exit codes as of run."""
-    sys.exit(_followed(Coordinator(target, data), run_id))
+    sys.exit(_follow_or_fail(Coordinator(target, data), run_id))
 
 
 @click.command()
@@ -212,14 +221,17 @@ def abort(run_id: str, reason: str, target: str, data: Path) -> None:
     say(f"run {run_id} takes its faults back; its recovery: trading scenario watch {run_id}")
 
 
-def _plays_networks(target: str) -> bool:
-    """Is the coordinator that of a Compose deployment here, whose networks follow() can cut?"""
+def _can_cut_networks(target: str) -> bool:
+    """Return whether this machine can inject network faults for the coordinator at ``target``.
+
+    It can if the coordinator belongs to a Compose deployment here, whose networks follow() cuts.
+    """
     from trading.deploy.network_faults import deployment_here
 
     return deployment_here(target, Path.cwd()) is not None
 
 
-def _followed(coordinator: Coordinator, run_id: str) -> int:
+def _follow_or_fail(coordinator: Coordinator, run_id: str) -> int:
     from trading.deploy.environments import DeploymentError
 
     try:
@@ -229,7 +241,11 @@ def _followed(coordinator: Coordinator, run_id: str) -> int:
 
 
 def follow(coordinator: Coordinator, run_id: str) -> int:
-    """Print a run's events, then its verdict; the exit code."""
+    """Print a run's events, then its verdict, and return the exit code.
+
+    If the run has network faults for this machine, they are applied as their events arrive. Raises
+    WrongInput if the run ends without a verdict.
+    """
     import msgspec
 
     from trading.deploy.network_faults import NetworkFaults
@@ -240,55 +256,55 @@ def follow(coordinator: Coordinator, run_id: str) -> int:
     events = coordinator.events(run_id)
     verdict: Verdict | None = None
     partitions = coordinator.get(f"/runs/{run_id}").get("partitions", {})
-    first = next(events, None)
-    if first is not None:
+    first_event = next(events, None)
+    if first_event is not None:
         with (
             NetworkFaults(coordinator.url, partitions, Path.cwd()) as network,
-            LiveProgress(console, start=first[1].get("at", 0)) as progress,
+            LiveProgress(console, start=first_event[1].get("at", 0)) as progress,
         ):
-            waited = 0
-            for kind, found in chain([first], events):
-                waited = waited + 1 if kind == "waiting" else 0
+            waiting_count = 0
+            for kind, event in chain([first_event], events):
+                waiting_count = waiting_count + 1 if kind == "waiting" else 0
                 if kind == "waiting":
-                    if waited == _TELL_WAITING:
-                        names = ", ".join(found["for"]) or "its evidence"
-                        progress.event(found["at"], f"time waits for {names}", "warning")
+                    if waiting_count == _WAITING_NOTICE_AFTER:
+                        names = ", ".join(event["for"]) or "its evidence"
+                        progress.event(event["at"], f"time waits for {names}", "warning")
                     continue
-                if done := network.see(found):
-                    progress.event(found["at"], f"network {done}", "fault")
+                if change := network.see(event):
+                    progress.event(event["at"], f"network {change}", "fault")
                 if kind == "verdict":
-                    verdict = msgspec.convert(found, Verdict)
+                    verdict = msgspec.convert(event, Verdict)
                 elif kind == "pnl":
-                    progress.tick(found["at"], found["pnl"], found["firing"])
+                    progress.tick(event["at"], event["pnl"], event["firing"])
                 elif kind == "phase":
-                    progress.phase(found["text"], found["at"])
+                    progress.phase(event["text"], event["at"])
                 else:
-                    progress.event(found["at"], f"{kind} {found['text']}", found["severity"])
+                    progress.event(event["at"], f"{kind} {event['text']}", event["severity"])
     if verdict is None:
         raise WrongInput(f"run {run_id} ended without a verdict: another session was opened")
     print_verdict(verdict, console)
     return EXIT_CODES[verdict.outcome]
 
 
-def _parse(lines: Iterator[str]) -> Iterator[tuple[str, str, str]]:
-    """``(id, event, data)`` of a stream of server-sent events."""
-    event, kind, data = "", "message", ""
+def _parse_events(lines: Iterator[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield ``(id, kind, data)`` of each event in the lines of a stream of server-sent events."""
+    event_id, kind, data = "", "message", ""
     for line in lines:
         if not line:
             if data:
-                yield event, kind, data
-            event, kind, data = "", "message", ""
+                yield event_id, kind, data
+            event_id, kind, data = "", "message", ""
             continue
         name, _, value = line.partition(": ")
         if name == "id":
-            event = value
+            event_id = value
         elif name == "event":
             kind = value
         elif name == "data":
             data += value
 
 
-def _kept_token(data: Path) -> str:
+def _stored_token(data: Path) -> str:
     from trading.server.credentials import read_credentials
 
     return str(read_credentials(data).get("chaos_token", ""))

@@ -1,4 +1,4 @@
-"""``trading scenario run --on kubernetes``: through the Kubernetes API."""
+"""Runs a scenario through the Kubernetes API, for ``trading scenario run --on kubernetes``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +11,10 @@ from trading.cli.wrong_input import WrongInput, wrong_input
 def run_resource(
     scenario: str, seed: int | None, overrides: Mapping[str, str], env: str, *, detach: bool
 ) -> int:
-    """Apply it, follow it to its verdict; the exit code. What is wrong with the scenario is said
-    before anything is applied.
+    """Apply a ChaosScenario, follow it to its verdict, and return the exit code.
+
+    With ``detach`` return 0 once it is applied. The scenario is checked before anything is applied;
+    raises WrongInput for problems of the scenario or of the cluster.
     """
     from trading.deploy.environments import ENVIRONMENTS, DeploymentError
     from trading.deploy.scenario_resource import ScenarioResource, Story, summary
@@ -21,13 +23,13 @@ def run_resource(
 
     with wrong_input():
         loaded = load_scenario(scenario, seed=seed, overrides=overrides)
-    document, made_with = loaded.resource, loaded.plan.overrides
+    document, effective_overrides = loaded.resource, loaded.plan.overrides
     name = document["metadata"]["name"]
     resource = ScenarioResource(ENVIRONMENTS[env], Path.cwd(), name)
     story = Story(say)
     try:
         resource.apply(document)
-        changed = f", changed: {changes(made_with)}" if made_with else ""
+        changed = f", changed: {changes(effective_overrides)}" if effective_overrides else ""
         say(f"chaosscenario {name} in {resource.namespace}{changed}")
         if detach:
             return 0

@@ -1,4 +1,4 @@
-"""``trading run``: one scenario to its verdict."""
+"""The command ``trading run``: runs one scenario in this process and prints its verdict."""
 
 import sys
 from pathlib import Path
@@ -72,7 +72,7 @@ def run(
     with wrong_input():
         plan = load_scenario(scenario, seed=seed, overrides=parse_sets(sets)).plan
     if report is not None:
-        _make(report)
+        _ensure_directory(report)
     console = make_console()
     if quiet or as_json:
         result = run_plan(plan, control=control)
@@ -93,8 +93,11 @@ def run(
     sys.exit(EXIT_CODES[result.verdict.outcome])
 
 
-def _make(directory: Path) -> None:
-    """Before the run: a report that cannot be written shall not cost a run."""
+def _ensure_directory(directory: Path) -> None:
+    """Create the report's directory, so that an unusable one fails before the run, not after.
+
+    Raises WrongInput.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,8 @@
-"""How the command line says something: as text, whatever somebody has written into it."""
+"""Prints text and JSON with control characters escaped.
+
+Much of what the command line prints comes from files and services, and a terminal must not execute
+escape sequences in it.
+"""
 
 import json
 
@@ -8,11 +12,11 @@ from trading.units import printable
 
 
 def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a text. What a terminal would obey in it is shown instead."""
+    """Print a text with its control characters escaped; to standard error if ``err`` is set."""
     click.echo(printable(str(text)), err=err, nl=nl)
 
 
 def say_json(text: str) -> None:
-    """Print JSON: it stays JSON, and a terminal obeys nothing of it."""
+    """Print JSON with its control characters as JSON escapes, so that it remains valid JSON."""
     safe = (c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
     click.echo("".join(safe))

@@ -1,4 +1,4 @@
-"""``trading scenario``: list, show, validate, new; and the commands of :mod:`.remote`."""
+"""The commands ``trading scenario list|show|validate|new``, and those of :mod:`.remote`."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def list_scenarios() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print the file of a shipped scenario."""
-    say(_known(name).read_text(encoding="utf-8"), nl=False)
+    say(_shipped_file(name).read_text(encoding="utf-8"), nl=False)
 
 
 @scenario.command()
@@ -44,17 +44,17 @@ def validate(files: tuple[str, ...], sets: tuple[str, ...]) -> None:
     from trading.scenario.errors import ScenarioError
 
     overrides = parse_sets(sets)
-    wrong = []
+    problems = []
     for file in files:
         try:
             plan = load_scenario(file, overrides=overrides).plan
         except ScenarioError as error:
-            wrong.append(str(error))
+            problems.append(str(error))
         else:
-            faults, expected = len(plan.faults), len(plan.expectations)
-            say(f"{file}: valid, {faults} faults, {expected} expectations")
-    if wrong:
-        raise WrongInput("\n".join(wrong))
+            faults, expectations = len(plan.faults), len(plan.expectations)
+            say(f"{file}: valid, {faults} faults, {expectations} expectations")
+    if problems:
+        raise WrongInput("\n".join(problems))
 
 
 @scenario.command()
@@ -81,16 +81,16 @@ def new(name: str, output: Path | None) -> None:
     say(f"wrote {path}; run it with: trading run {path}")
 
 
-def _known(name: str) -> Path:
+def _shipped_file(name: str) -> Path:
     from difflib import get_close_matches
 
     from trading.embedded.library import shipped
 
-    known = shipped()
-    if name in known:
-        return known[name]
-    close = get_close_matches(name, known, n=1)
-    hint = f", did you mean '{close[0]}'?" if close else f"; there are {', '.join(known)}"
+    files = shipped()
+    if name in files:
+        return files[name]
+    close = get_close_matches(name, files, n=1)
+    hint = f", did you mean '{close[0]}'?" if close else f"; there are {', '.join(files)}"
     raise WrongInput(f"no shipped scenario '{name}'{hint}")
 
 

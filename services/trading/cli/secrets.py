@@ -1,4 +1,4 @@
-"""``trading secrets``: what the components of a deployment keep from each other."""
+"""The command ``trading secrets``: generates the secrets of a deployment."""
 
 from pathlib import Path
 

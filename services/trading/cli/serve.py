@@ -1,10 +1,10 @@
-"""``trading serve``: one service in a process of its own."""
+"""The command ``trading serve``: one service in a process of its own."""
 
 from pathlib import Path
 
 import click
 
-from trading.cli.hosting import accept_loss_option, announced_end, overrides, settings_errors
+from trading.cli.hosting import accept_loss_option, overrides, report_end, settings_errors
 from trading.cli.said import say
 from trading.topology import RISK_MONITOR, SERVICES
 
@@ -46,20 +46,23 @@ def serve(
     from trading.hosting.settings import load_settings
     from trading.links.peers import peers
     from trading.server.credentials import credentials
-    from trading.server.serve import check
-    from trading.server.serve import serve as serve_one
+    from trading.server.serve import check_settings
+    from trading.server.serve import serve as serve_service
 
     with settings_errors():
         settings = load_settings(
             overrides(data, memory, accept_loss), watches_risk=service == RISK_MONITOR
         )
-        check(service, settings)
-        known = credentials(settings)
-        found = peers(service, settings)
-    configure(settings.log_level, [*secrets_of(settings), *known.secrets(), *found.secrets()])
+        check_settings(service, settings)
+        own_credentials = credentials(settings)
+        service_peers = peers(service, settings)
+    configure(
+        settings.log_level,
+        [*secrets_of(settings), *own_credentials.secrets(), *service_peers.secrets()],
+    )
 
     def ready(url: str) -> None:
         say(f"{service} {url}")
 
-    with announced_end(settings):
-        run(serve_one(service, settings, known, found, ready, port=port or 0))
+    with report_end(settings):
+        run(serve_service(service, settings, own_credentials, service_peers, ready, port=port or 0))

@@ -1,11 +1,11 @@
-"""``trading up``: the whole ecosystem on this machine."""
+"""The command ``trading up``: the whole ecosystem on this machine."""
 
 from pathlib import Path
 
 import click
 
 from trading.cli.deployment import up_on_kind
-from trading.cli.hosting import accept_loss_option, announced_end, overrides, settings_errors
+from trading.cli.hosting import accept_loss_option, overrides, report_end, settings_errors
 from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput
 
@@ -80,24 +80,25 @@ def up(
 
     with settings_errors():
         settings = load_settings(overrides(data, memory, accept_loss, speed))
-        known = credentials(settings)
-    configure(settings.log_level, [*secrets_of(settings), *known.secrets()])
+        own_credentials = credentials(settings)
+    configure(settings.log_level, [*secrets_of(settings), *own_credentials.secrets()])
 
     def ready(urls: dict[str, str], login: str) -> None:
         for name, url in urls.items():
             say(f"{name:<17} {url}")
         say(f"\ndashboard         {urls['risk-monitor']}/")
         say(f"act there, once   {urls['risk-monitor']}{login}")
-        kept = settings.data_dir / "credentials.json"
+        credentials_file = settings.data_dir / "credentials.json"
         if settings.journal == "memory":
-            say(f"API key           {known.api_key}\nAPI secret        {known.api_secret}")
-            say(f"chaos token       {known.chaos_token}")
-            say(f"risk token        {known.risk_token}")
+            say(f"API key           {own_credentials.api_key}")
+            say(f"API secret        {own_credentials.api_secret}")
+            say(f"chaos token       {own_credentials.chaos_token}")
+            say(f"risk token        {own_credentials.risk_token}")
         else:
-            say(f"API key, tokens   {kept}")
+            say(f"API key, tokens   {credentials_file}")
         if chaos_allowed(settings):
             say("break something   trading scenario run market-crash")
         say("ready; Ctrl-C ends it")
 
-    with announced_end(settings):
-        run(serve(settings, known, ready))
+    with report_end(settings):
+        run(serve(settings, own_credentials, ready))

@@ -1,4 +1,4 @@
-"""How the command line says that its input is wrong: every problem, exit code 2, no traceback."""
+"""Reports wrong input on the command line: every problem, exit code 2, and no traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +9,12 @@ from trading.cli.said import say
 
 
 class WrongInput(click.ClickException):
-    """Ends the command with exit code 2."""
+    """Ends the command with its message and exit code 2."""
 
     exit_code = 2
 
     def show(self, file: object = None) -> None:
+        """Print the message to standard error."""
         say(self.message, err=True)
 
 
@@ -31,7 +32,10 @@ def wrong_input() -> Iterator[None]:
 
 
 def parse_sets(pairs: tuple[str, ...]) -> dict[str, str]:
-    """``("seed=9",)`` -> ``{"seed": "9"}``."""
+    """Return the values of ``--set``: ``("seed=9",)`` becomes ``{"seed": "9"}``.
+
+    Raises WrongInput.
+    """
     overrides: dict[str, str] = {}
     for pair in pairs:
         path, equals, value = pair.partition("=")

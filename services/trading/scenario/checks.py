@@ -1,4 +1,9 @@
-"""What a schema cannot say: names that must exist, parameters that belong together."""
+"""Checks what a JSON Schema cannot express: names that must exist, fields that belong together.
+
+Each check takes a section that is valid by itself and yields its findings: the path of the field
+and a message for the author of the scenario. :mod:`trading.scenario.load` calls them all, so that
+every mistake is reported at once.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -24,13 +29,14 @@ from trading.universe import Universe
 
 Finding = tuple[Path, str]
 
-#: Rule name -> what reads its limit, raising ValueError.
+#: Maps the name of a risk rule to the function that parses its limit and raises ValueError.
 Rules = Mapping[str, Callable[[str], object]]
 
 _MIN_TICK, _MAX_TICK = 100 * MILLISECOND, MINUTE
 
 
 def check_fault(index: int, fault: Fault, universe: Universe) -> Iterator[Finding]:
+    """Check that a fault has exactly one kind, and the parameters of that kind."""
     path: Path = ("spec", "faults", index)
     kinds = [k for k in FAULT_KINDS if getattr(fault, k) is not None]
     if not kinds:
@@ -43,54 +49,63 @@ def check_fault(index: int, fault: Fault, universe: Universe) -> Iterator[Findin
 
 
 def check_names(names: Sequence[str]) -> Iterator[Finding]:
+    """Check that the names of faults are unique."""
     for index, name in enumerate(names):
         if name and name in names[:index]:
             yield ("spec", "faults", index, "name"), f"two faults are named '{name}'"
 
 
 def check_expectation(
-    index: int, expected: Expectation, fault_names: Sequence[str], rules: Rules
+    index: int, expectation: Expectation, fault_names: Sequence[str], rules: Rules
 ) -> Iterator[Finding]:
+    """Check that an expectation has exactly one kind and refers to faults and rules that exist."""
     path: Path = ("spec", "expect", index)
-    kinds = [k for k in EXPECTATION_KINDS if getattr(expected, k) is not None]
+    kinds = [k for k in EXPECTATION_KINDS if getattr(expectation, k) is not None]
     if not kinds:
         yield path, f"nothing is expected: write one of {', '.join(EXPECTATION_KINDS)}"
         return
     if len(kinds) > 1:
         yield (*path, kinds[1]), f"expect one thing, not {' and '.join(kinds)}: write two lines"
     kind = kinds[0]
-    rule = expected.alert or expected.noAlert
-    if rule and rules and rule not in rules and not (rule == "*" and expected.noAlert):
+    rule = expectation.alert or expectation.noAlert
+    if rule and rules and rule not in rules and not (rule == "*" and expectation.noAlert):
         yield (*path, kind), f"unknown rule '{rule}'{suggestion(rule, rules)}"
     if kind == "noAlert":
         for field in ("of", "within"):
-            if getattr(expected, field) is not None:
+            if getattr(expectation, field) is not None:
                 yield (*path, field), f"noAlert holds for the whole run and takes no '{field}'"
         return
-    if expected.of is None:
+    if expectation.of is None:
         yield path, "'of' is missing: the name of the fault that must be noticed"
-    elif expected.of not in fault_names:
-        hint = suggestion(expected.of, fault_names)
-        yield (*path, "of"), f"no fault is named '{expected.of}'{hint}"
-    if expected.within is None:
+    elif expectation.of not in fault_names:
+        hint = suggestion(expectation.of, fault_names)
+        yield (*path, "of"), f"no fault is named '{expectation.of}'{hint}"
+    if expectation.within is None:
         yield path, "'within' is missing: the time limit after the injection, such as 30s"
-    if expected.subject is not None and kind != "alert":
+    if expectation.subject is not None and kind != "alert":
         yield (*path, "subject"), f"'subject' narrows an alert, not a {kind}"
 
 
-def check_contradictions(expected: Sequence[tuple[int, Expectation]]) -> Iterator[Finding]:
-    wanted = {e.alert: i for i, e in expected if e.alert and e.subject is None}
-    for index, e in expected:
-        if e.noAlert == "*" and wanted:
-            other = min(wanted.values())
+def check_contradictions(expectations: Sequence[tuple[int, Expectation]]) -> Iterator[Finding]:
+    """Check that no alert is both expected and forbidden; items are (index, expectation)."""
+    expected_alerts = {
+        expectation.alert: i
+        for i, expectation in expectations
+        if expectation.alert and expectation.subject is None
+    }
+    for index, expectation in expectations:
+        if expectation.noAlert == "*" and expected_alerts:
+            other = min(expected_alerts.values())
             message = f"no alert at all contradicts expect[{other}], which wants one"
             yield ("spec", "expect", index, "noAlert"), message
-        elif e.noAlert in wanted and e.subject is None:
-            message = f"contradicts expect[{wanted[e.noAlert]}], which wants this alert"
+        elif expectation.noAlert in expected_alerts and expectation.subject is None:
+            other = expected_alerts[expectation.noAlert]
+            message = f"contradicts expect[{other}], which wants this alert"
             yield ("spec", "expect", index, "noAlert"), message
 
 
 def check_clock(clock: Clock) -> Iterator[Finding]:
+    """Check the speed of a wall clock and the start time."""
     if clock.mode == "wall" and clock.speed is not None and clock.speed < 1:
         message = f"a wall clock goes at 1 or faster, got {clock.speed}; slower is mode: virtual"
         yield ("spec", "clock", "speed"), message
@@ -102,25 +117,27 @@ def check_clock(clock: Clock) -> Iterator[Finding]:
 
 
 def check_market(market: Market, universe: Universe) -> Iterator[Finding]:
+    """Check the tick, the names of assets, and that a replay belongs to source: replay."""
     path: Path = ("spec", "market")
     if not _MIN_TICK <= parse_duration(market.tick) <= _MAX_TICK:
         yield (*path, "tick"), f"expected 100ms to 1m, got {market.tick}"
-    known = [a.name for a in universe.assets]
+    assets = [a.name for a in universe.assets]
     for asset in market.initialPrices:
-        if asset not in known:
-            message = f"unknown asset '{asset}'{suggestion(asset, known)}"
+        if asset not in assets:
+            message = f"unknown asset '{asset}'{suggestion(asset, assets)}"
             yield (*path, "initialPrices", asset), message
     if market.source == "replay" and market.replay is None:
         yield path, "source: replay needs 'replay' with a file"
     if market.source != "replay" and market.replay is not None:
         yield (*path, "replay"), "write source: replay to use it"
-    whose = market.replay.asset if market.replay is not None else None
-    if whose is not None and whose not in known:
-        message = f"unknown asset '{whose}'{suggestion(whose, known)}"
+    replay_asset = market.replay.asset if market.replay is not None else None
+    if replay_asset is not None and replay_asset not in assets:
+        message = f"unknown asset '{replay_asset}'{suggestion(replay_asset, assets)}"
         yield (*path, "replay", "asset"), message
 
 
 def check_settlement(settlement: Settlement) -> Iterator[Finding]:
+    """Check that the settlement cycle is at least a minute and fits its calendar."""
     cycle = parse_duration(settlement.cycle)
     try:
         SettlementTerms(settlement.calendar, settlement.lag, cycle)
@@ -132,6 +149,7 @@ def check_settlement(settlement: Settlement) -> Iterator[Finding]:
 
 
 def check_controls(controls: Controls, rules: Rules) -> Iterator[Finding]:
+    """Check the names of risk rules and the syntax of their limits, if ``rules`` are known."""
     if not rules:
         return
     path: Path = ("spec", "controls")
@@ -149,6 +167,7 @@ def check_controls(controls: Controls, rules: Rules) -> Iterator[Finding]:
 
 
 def check_steady_state(steady: SteadyState) -> Iterator[Finding]:
+    """Check that the steady state can be reached within its time limit."""
     if parse_duration(steady.hold) >= parse_duration(steady.within):
         message = f"has to be shorter than within: {steady.within}"
         yield ("spec", "steadyState", "for"), message
@@ -157,22 +176,25 @@ def check_steady_state(steady: SteadyState) -> Iterator[Finding]:
 def check_length(
     clock: Clock, steady: SteadyState, faults: Sequence[tuple[int, Fault]], recovery: Recovery
 ) -> Iterator[Finding]:
-    """How long the run may have the ecosystem for itself, by its clock and by the wall's."""
+    """Check that the run lasts at most MAX_DURATION, in simulated and in wall-clock time.
+
+    A run has the ecosystem for itself, so its length is limited. ``faults`` are (index, fault).
+    """
     ends = {i: parse_duration(f.at) + parse_duration(f.duration) for i, f in faults}
-    last = max(ends, key=lambda i: ends[i])
-    whole = parse_duration(steady.within) + ends[last] + parse_duration(recovery.within)
+    last_fault = max(ends, key=lambda i: ends[i])
+    max_length = parse_duration(steady.within) + ends[last_fault] + parse_duration(recovery.within)
     limit = f"{MAX_DURATION // DAY}d"
-    if whole > MAX_DURATION:
+    if max_length > MAX_DURATION:
         message = (
             f"with steadyState.within and recovery.within a run could last"
-            f" {format_duration(whole)}, limit {limit}"
+            f" {format_duration(max_length)}, limit {limit}"
         )
-        yield ("spec", "faults", last), message
+        yield ("spec", "faults", last_fault), message
         return
     speed = clock.speed or (1 if clock.mode == "wall" else 0)
-    if speed and whole / speed > MAX_DURATION:
-        least = f"{whole / MAX_DURATION:.2g}"
+    if speed and max_length / speed > MAX_DURATION:
+        min_speed = f"{max_length / MAX_DURATION:.2g}"
         message = (
-            f"a run could last longer than {limit} on the wall clock, expected {least} or more"
+            f"a run could last longer than {limit} on the wall clock, expected {min_speed} or more"
         )
         yield ("spec", "clock", "speed"), message

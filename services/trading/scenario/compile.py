@@ -1,4 +1,4 @@
-"""From the scenario that people write to the plan that the coordinator runs."""
+"""Compiles the scenario that people write to the plan that the test coordinator runs."""
 
 from trading.messages import chaos
 from trading.scenario import faults, names
@@ -16,7 +16,10 @@ from trading.universe import Universe
 
 
 class CompileError(ValueError):
-    """A file that the scenario names cannot be used; ``place`` in the scenario names it."""
+    """Raised if a file that the scenario names cannot be used.
+
+    ``place`` is the path of the field in the scenario that names the file.
+    """
 
     def __init__(self, place: Place, message: str) -> None:
         super().__init__(message)
@@ -24,19 +27,21 @@ class CompileError(ValueError):
 
 
 def compile_plan(model: ChaosScenario, universe: Universe, files: Recordings) -> RunPlan:
-    """``files``: those that the scenario may open. Raises CompileError for one that it may not, or
-    that cannot be read; everything else has been checked before.
+    """Return the plan of a scenario that passed all checks.
+
+    ``files`` are those that the scenario may open. Raises CompileError for a file that it may not
+    open, or that cannot be read.
     """
     spec = model.spec
     market = spec.market
     prices = {asset: parse_price(text) for asset, text in market.initialPrices.items()}
-    recorded: dict[str, Points] = {}
+    replay_prices: dict[str, Points] = {}
     start = DEFAULT_START
     if market.replay is not None:
         series = _replay(market.replay, universe, files)
         start = min(points[0][0] for points in series.values())
-        recorded = {a: _shift(points, start) for a, points in series.items()}
-        prices |= {asset: points[0][1] for asset, points in recorded.items()}
+        replay_prices = {a: _shift(points, start) for a, points in series.items()}
+        prices |= {asset: points[0][1] for asset, points in replay_prices.items()}
     if spec.clock.start is not None:
         start = parse_instant(spec.clock.start)
     universe = universe.with_prices(prices)
@@ -51,7 +56,7 @@ def compile_plan(model: ChaosScenario, universe: Universe, files: Recordings) ->
         start=start,
         tick=parse_duration(market.tick),
         universe=universe,
-        replay=recorded,
+        replay=replay_prices,
         settlement=SettlementTerms(
             settlement.calendar, settlement.lag, parse_duration(settlement.cycle)
         ),
@@ -59,23 +64,23 @@ def compile_plan(model: ChaosScenario, universe: Universe, files: Recordings) ->
         limits=dict(spec.controls.limits),
         steady_for=parse_duration(spec.steadyState.hold),
         steady_within=parse_duration(spec.steadyState.within),
-        faults=tuple(_planned(i, f, universe, files) for i, f in enumerate(spec.faults)),
-        expectations=tuple(_expectation(e) for e in spec.expect),
+        faults=tuple(_planned_fault(i, f, universe, files) for i, f in enumerate(spec.faults)),
+        expectations=tuple(_planned_expectation(e) for e in spec.expect),
         recovery_within=parse_duration(spec.recovery.within),
     )
 
 
-def _expectation(expected: Expectation) -> PlannedExpectation:
+def _planned_expectation(expectation: Expectation) -> PlannedExpectation:
     kind, name = next(
         (kind, value)
         for kind in ("alert", "breaker", "noAlert", "promql")
-        if (value := getattr(expected, kind)) is not None
+        if (value := getattr(expectation, kind)) is not None
     )
-    within = parse_duration(expected.within) if expected.within is not None else 0
-    return PlannedExpectation(kind, name, expected.of or "", within, expected.subject or "")
+    within = parse_duration(expectation.within) if expectation.within is not None else 0
+    return PlannedExpectation(kind, name, expectation.of or "", within, expectation.subject or "")
 
 
-def _planned(index: int, fault: Fault, universe: Universe, files: Recordings) -> PlannedFault:
+def _planned_fault(index: int, fault: Fault, universe: Universe, files: Recordings) -> PlannedFault:
     place: Place = ("spec", "faults", index)
     return PlannedFault(
         fault.name,
@@ -135,22 +140,26 @@ def _depeg(depeg: faults.Depeg, universe: Universe, files: Recordings, place: Pl
         points = [(parse_duration(depeg.over), parse_price(depeg.to))]
     elif depeg.series is not None:
         name, column = depeg.series.file, depeg.series.column
-        series = _read(files, name, universe, depeg.asset, column, place)[depeg.asset]
+        series = _read_recording(files, name, universe, depeg.asset, column, place)[depeg.asset]
         points = list(_shift(series, series[0][0]))
     if depeg.step:
-        points = _stairs(points)
+        points = _as_steps(points)
     path = tuple(chaos.PathPoint(offset, value) for offset, value in points)
     return chaos.Depeg(depeg.asset, path, depeg.scope, parse_duration(depeg.rebound))
 
 
-def _stairs(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Each value holds until the next point: one more point just before every step."""
-    stairs: list[tuple[int, int]] = []
+def _as_steps(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return points between which the value stays constant.
+
+    Values between points are interpolated linearly, so one more point is added a microsecond before
+    every step.
+    """
+    steps: list[tuple[int, int]] = []
     for offset, value in points:
-        if stairs and offset - 1 > stairs[-1][0]:
-            stairs.append((offset - 1, stairs[-1][1]))
-        stairs.append((offset, value))
-    return stairs
+        if steps and offset - 1 > steps[-1][0]:
+            steps.append((offset - 1, steps[-1][1]))
+        steps.append((offset, value))
+    return steps
 
 
 def _outage(outage: faults.ExchangeOutage, universe: Universe) -> chaos.ExchangeOutage:
@@ -168,13 +177,16 @@ def _outage(outage: faults.ExchangeOutage, universe: Universe) -> chaos.Exchange
 
 def _replay(replay: ReplayModel, universe: Universe, files: Recordings) -> dict[str, Points]:
     place: Place = ("spec", "market", "replay", "file")
-    return _read(files, replay.file, universe, replay.asset or "", replay.column, place)
+    return _read_recording(files, replay.file, universe, replay.asset or "", replay.column, place)
 
 
-def _read(
+def _read_recording(
     files: Recordings, name: str, universe: Universe, asset: str, column: str, place: Place
 ) -> dict[str, Points]:
-    """The only place where a scenario opens a file."""
+    """Read the prices of a file that the scenario names.
+
+    No other function opens a file for a scenario.
+    """
     if not files.allow(name):
         message = "a scenario that came over the network cannot read files; write a path of points"
         raise CompileError(place, message)

@@ -1,4 +1,4 @@
-"""What is wrong with a scenario file: all of it, with place and hint."""
+"""Describes the problems of a scenario: each with its location and a hint for its correction."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -8,7 +8,11 @@ Path = tuple[str | int, ...]
 
 
 class Problem(NamedTuple):
-    """``line`` and ``column`` from 1, 0 where unknown. ``path``: e.g. ``spec.faults[0].name``."""
+    """One problem in a scenario.
+
+    ``line`` and ``column`` count from 1 and are 0 where they are unknown. ``path`` is the place in
+    the resource, such as ``spec.faults[0].name``; empty for the file as a whole.
+    """
 
     file: str
     line: int
@@ -22,7 +26,7 @@ class Problem(NamedTuple):
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be run. ``str()`` gives one line for each problem."""
+    """Raised for a scenario that cannot be run; its text has one line for each problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems, key=lambda p: (p.line, p.path))
@@ -30,16 +34,20 @@ class ScenarioError(ValueError):
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """``("spec", "faults", 0)`` -> ``spec.faults[0]``."""
+    """Return a path as text: ``("spec", "faults", 0)`` becomes ``spec.faults[0]``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
 
-def suggestion(name: object, known: Iterable[str]) -> str:
-    """``", did you mean 'depeg'?"``, or the known names where none is near."""
-    names = sorted(known)
+def suggestion(name: object, valid_names: Iterable[str]) -> str:
+    """Return a hint to append to a message about an unknown name.
+
+    The hint is ``", did you mean 'depeg'?"`` if a valid name is similar, and otherwise the list of
+    valid names; it is empty if there are none, or more than 30.
+    """
+    names = sorted(valid_names)
     close = get_close_matches(str(name)[:100], names, n=1, cutoff=0.6)
     if close:
         return f", did you mean '{close[0]}'?"

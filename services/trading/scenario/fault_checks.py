@@ -1,4 +1,7 @@
-"""The parameters of each fault kind: which belong together, and what they may name."""
+"""Checks the parameters of each kind of fault: which belong together, and what they may name.
+
+A check yields (path within the fault, message). CHECKS has one for each kind.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -22,16 +25,16 @@ from trading.universe import Universe
 
 Findings = Iterator[tuple[Path, str]]
 
-MAKING = "market-making"
+_MARKET_MAKING = "market-making"
 
 
 def _market_shock(fault: MarketShock, universe: Universe) -> Findings:
-    yield from _assets("symbols", fault.symbols, universe, stable=False)
-    yield from _one_of(fault, ("change", "path"))
+    yield from _check_assets("symbols", fault.symbols, universe, stable=False)
+    yield from _check_alternatives(fault, ("change", "path"))
     if fault.path is not None:
         if fault.over != "0s":
             yield ("over",), "'over' belongs to 'change'; a path has its own times"
-        yield from _ascending(fault.path)
+        yield from _check_ascending(fault.path)
     changes = [(("change",), fault.change)] if fault.change is not None else []
     points = enumerate(fault.path or [])
     for path, change in [*changes, *((("path", i, "change"), p.change) for i, p in points)]:
@@ -42,20 +45,23 @@ def _market_shock(fault: MarketShock, universe: Universe) -> Findings:
 
 
 def _depeg(fault: Depeg, universe: Universe) -> Findings:
-    known = names.stablecoins(universe)
-    if fault.asset not in known:
-        yield ("asset",), f"unknown stablecoin '{fault.asset}'{suggestion(fault.asset, known)}"
-    yield from _one_of(fault, ("to", "path", "series"))
+    stablecoins = names.stablecoins(universe)
+    if fault.asset not in stablecoins:
+        yield (
+            ("asset",),
+            f"unknown stablecoin '{fault.asset}'{suggestion(fault.asset, stablecoins)}",
+        )
+    yield from _check_alternatives(fault, ("to", "path", "series"))
     if fault.to is None and fault.over != "0s":
         yield ("over",), "'over' belongs to 'to'; a path has its own times"
     if fault.to is not None and fault.step:
         yield ("step",), "'step' belongs to 'path' or 'series'"
     if fault.path is not None:
-        yield from _ascending(fault.path)
+        yield from _check_ascending(fault.path)
 
 
 def _exchange_outage(fault: ExchangeOutage, universe: Universe) -> Findings:
-    yield from _parameters(
+    yield from _check_parameters(
         fault,
         fault.mode,
         {"slow": ("delay",), "liquidity": ("factor", "symbols"), "halt": ("symbols",)}
@@ -63,12 +69,14 @@ def _exchange_outage(fault: ExchangeOutage, universe: Universe) -> Findings:
         required=("delay", "factor"),
     )
     if fault.symbols is not None:
-        yield from _named("symbols", fault.symbols, lambda p: names.match_symbols([p], universe))
-    yield from _share(fault.probability, "probability")
+        yield from _check_patterns(
+            "symbols", fault.symbols, lambda p: names.match_symbols([p], universe)
+        )
+    yield from _check_share(fault.probability, "probability")
 
 
 def _settlement_failure(fault: SettlementFailure, universe: Universe) -> Findings:
-    yield from _parameters(
+    yield from _check_parameters(
         fault,
         fault.mode,
         {"delay": ("delay",), "partial": ("fraction",)},
@@ -76,38 +84,47 @@ def _settlement_failure(fault: SettlementFailure, universe: Universe) -> Finding
         free=("assets",),
     )
     if fault.assets is not None:
-        yield from _assets("assets", fault.assets, universe, stable=True)
+        yield from _check_assets("assets", fault.assets, universe, stable=True)
     if fault.fraction is not None and not 0 <= parse_percent(fault.fraction) < PPM:
         yield ("fraction",), f"expected 0% to below 100%, got {fault.fraction}"
 
 
 def _strategy_malfunction(fault: StrategyMalfunction, universe: Universe) -> Findings:
-    known = names.strategies(universe)
-    if fault.strategy not in known:
-        hint = suggestion(fault.strategy, known)
+    strategies = names.strategies(universe)
+    if fault.strategy not in strategies:
+        hint = suggestion(fault.strategy, strategies)
         yield ("strategy",), f"unknown strategy '{fault.strategy}'{hint}"
-    yield from _parameters(
+    yield from _check_parameters(
         fault,
         fault.mode,
         {"runaway-repeat": ("rate",), "fat-finger": ("factor",)},
         required=("rate", "factor"),
         free=("strategy",),
     )
-    makers = {n for a in universe.accounts if a.strategy == MAKING for n in (MAKING, a.name)}
-    if fault.mode == "stale-quotes" and fault.strategy in known and fault.strategy not in makers:
-        yield ("strategy",), f"{fault.strategy} does not quote: stale-quotes needs {MAKING}"
+    makers = {
+        n
+        for a in universe.accounts
+        if a.strategy == _MARKET_MAKING
+        for n in (_MARKET_MAKING, a.name)
+    }
+    if (
+        fault.mode == "stale-quotes"
+        and fault.strategy in strategies
+        and fault.strategy not in makers
+    ):
+        yield ("strategy",), f"{fault.strategy} does not quote: stale-quotes needs {_MARKET_MAKING}"
 
 
 def _feed_disruption(fault: FeedDisruption, universe: Universe) -> Findings:
-    yield from _assets("assets", fault.assets, universe, stable=False)
-    yield from _parameters(
+    yield from _check_assets("assets", fault.assets, universe, stable=False)
+    yield from _check_parameters(
         fault,
         fault.mode,
         {"latency": ("delay",), "spike": ("magnitude",)},
         required=("delay", "magnitude"),
         free=("assets", "probability"),
     )
-    yield from _share(fault.probability, "probability")
+    yield from _check_share(fault.probability, "probability")
     if fault.magnitude is not None:
         ppm = parse_percent(fault.magnitude)
         if ppm == 0 or ppm <= -PPM:
@@ -126,9 +143,9 @@ def _network_partition(fault: NetworkPartition, universe: Universe) -> Findings:
         if unknown:
             continue
         first, second = pair
-        untouchable = {TEST_COORDINATOR, AUDIT_CORRELATOR}.intersection(pair)
-        if untouchable:
-            yield path, f"{min(untouchable)} watches the run and cannot be cut off"
+        protected = {TEST_COORDINATOR, AUDIT_CORRELATOR}.intersection(pair)
+        if protected:
+            yield path, f"{min(protected)} watches the run and cannot be cut off"
         elif not (may_connect(first, second) or may_connect(second, first)):
             yield path, f"{first} and {second} never talk to each other: nothing to cut"
 
@@ -144,11 +161,17 @@ CHECKS: Mapping[str, Callable[[Any, Universe], Findings]] = {
 }
 
 
-def _assets(field: str, patterns: Sequence[str], universe: Universe, *, stable: bool) -> Findings:
-    yield from _named(field, patterns, lambda p: names.match_assets([p], universe, stable=stable))
+def _check_assets(
+    field: str, patterns: Sequence[str], universe: Universe, *, stable: bool
+) -> Findings:
+    yield from _check_patterns(
+        field, patterns, lambda p: names.match_assets([p], universe, stable=stable)
+    )
 
 
-def _named(field: str, patterns: Sequence[str], match: Callable[[str], object]) -> Findings:
+def _check_patterns(
+    field: str, patterns: Sequence[str], match: Callable[[str], object]
+) -> Findings:
     for index, pattern in enumerate(patterns):
         try:
             match(pattern)
@@ -156,28 +179,28 @@ def _named(field: str, patterns: Sequence[str], match: Callable[[str], object]) 
             yield (field, index), str(error)
 
 
-def _one_of(fault: Any, fields: tuple[str, ...]) -> Findings:
-    given = [f for f in fields if getattr(fault, f) is not None]
+def _check_alternatives(fault: Any, fields: tuple[str, ...]) -> Findings:
+    present = [f for f in fields if getattr(fault, f) is not None]
     choices = " or ".join(f"'{f}'" for f in fields)
-    if not given:
+    if not present:
         yield (), f"{choices} is missing"
-    elif len(given) > 1:
-        yield (given[1],), f"expected either {choices}, not both {' and '.join(given)}"
+    elif len(present) > 1:
+        yield (present[1],), f"expected either {choices}, not both {' and '.join(present)}"
 
 
-def _ascending(points: Sequence[Any]) -> Findings:
+def _check_ascending(points: Sequence[Any]) -> Findings:
     for index, (before, point) in enumerate(pairwise(points), start=1):
         if parse_duration(point.after) <= parse_duration(before.after):
             message = f"times must increase: {point.after} comes after {before.after}"
             yield ("path", index, "after"), message
 
 
-def _share(text: str | None, field: str) -> Findings:
+def _check_share(text: str | None, field: str) -> Findings:
     if text is not None and not 0 < parse_percent(text) <= PPM:
         yield (field,), f"expected above 0% and at most 100%, got {text}"
 
 
-def _parameters(
+def _check_parameters(
     fault: Any,
     mode: str,
     belongs: Mapping[str, tuple[str, ...]],
@@ -185,12 +208,16 @@ def _parameters(
     required: tuple[str, ...],
     free: tuple[str, ...] = (),
 ) -> Findings:
-    """``belongs``: mode -> its parameters; those in ``required`` have to be there with it."""
+    """Check that the fields of ``fault`` belong to its mode, and that none is missing.
+
+    ``belongs`` maps a mode to its fields; those that are in ``required``, too, must be present.
+    ``free`` are the fields that every mode may have.
+    """
     for field in belongs.get(mode, ()):
         if field in required and getattr(fault, field) is None:
             yield (), f"mode {mode} needs '{field}'"
     for field in type(fault).model_fields:
-        mine = field in ("mode", *free, *belongs.get(mode, ()))
-        if not mine and getattr(fault, field) is not None:
+        allowed = field in ("mode", *free, *belongs.get(mode, ()))
+        if not allowed and getattr(fault, field) is not None:
             modes = ", ".join(m for m, fields in belongs.items() if field in fields)
             yield (field,), f"'{field}' belongs to mode {modes}, not {mode}"

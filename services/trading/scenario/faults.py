@@ -1,4 +1,8 @@
-"""The seven kinds of faults, as people write them."""
+"""The seven kinds of faults as people write them in a scenario.
+
+The docstrings and descriptions of these models are published: they are part of the JSON Schema and
+of the CustomResourceDefinition.
+"""
 
 from typing import Annotated, Literal
 
@@ -8,12 +12,12 @@ from trading.scenario.quantities import Duration, Percent, PositiveDuration, Pri
 
 
 class Model(BaseModel):
-    """Nothing unknown is let through, and field names are the file's."""
+    """Base class of all models: unknown fields are refused, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-#: Of an asset, a symbol, a strategy, a service, a rule, or a pattern for several.
+#: The name of an asset, symbol, strategy, service or rule, or a pattern that matches several.
 Name = Annotated[str, Field(max_length=100)]
 Names = Annotated[list[Name], Field(max_length=64)]
 

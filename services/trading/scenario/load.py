@@ -1,4 +1,9 @@
-"""Read a scenario file: all of its mistakes at once, each with its place and how to mend it."""
+"""Reads, checks and compiles a scenario.
+
+All mistakes of a file are collected and reported at once, each with its line and with a hint how to
+correct it. The text may come from an untrusted client, so its size is limited, and
+:class:`~trading.scenario.recordings.FilesOf` restricts which files it may name.
+"""
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
@@ -12,8 +17,7 @@ from pydantic import BaseModel, ValidationError
 from trading.scenario import checks
 from trading.scenario.checks import Finding, Rules
 from trading.scenario.compile import CompileError, compile_plan
-from trading.scenario.complaints import finding
-from trading.scenario.document import MAX_COMPLAINTS, Document
+from trading.scenario.document import MAX_ERRORS, Document
 from trading.scenario.errors import Path as Place
 from trading.scenario.errors import Problem, ScenarioError, dotted
 from trading.scenario.model import (
@@ -28,14 +32,21 @@ from trading.scenario.model import (
     Settlement,
     SteadyState,
 )
-from trading.scenario.overrides import apply_override, as_record, canonical, recorded, untrue
+from trading.scenario.overrides import (
+    apply_override,
+    canonical,
+    false_records,
+    overrides_in,
+    record_entries,
+)
 from trading.scenario.plan import RunPlan
 from trading.scenario.recordings import FilesOf, recordings
+from trading.scenario.schema_errors import finding_of
 from trading.universe import default_universe
 
 MAX_BYTES = 1_000_000
-#: Characters of an override in a message.
-_LONGEST_SETTING = 120
+#: Characters of an override that a message quotes.
+_MAX_OVERRIDE_TEXT = 120
 
 _NO_RULES: Rules = {}
 _NO_OVERRIDES: Mapping[str, str] = {}
@@ -44,7 +55,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Loaded(NamedTuple):
-    """``resource``: the file's content after the overrides, which are named in it."""
+    """A scenario that was read: as a model, as a plan and as a resource.
+
+    ``path`` is the file that was read. ``resource`` is the content of the file after the overrides,
+    which it lists in ``spec.overrides``.
+    """
 
     model: ChaosScenario
     plan: RunPlan
@@ -60,9 +75,12 @@ def load(
     seed: int | None = None,
     files: FilesOf = FilesOf.ANYBODY,
 ) -> Loaded:
-    """Read, check and compile a scenario. ``known_rules``: rule name -> what reads its limit;
-    without them rule names are not checked. ``files``: which may be opened beside it. Raises
-    ScenarioError with every mistake.
+    """Read, check and compile the scenario file at ``path``.
+
+    ``known_rules`` maps the name of a risk rule to the function that parses its limit; without it
+    rule names are not checked. ``overrides`` maps dotted paths in ``spec`` to YAML values, and
+    ``seed`` overrides ``spec.seed``. ``files`` says which files the scenario may open. Raises
+    ScenarioError with all mistakes.
     """
     path = Path(path)
     return load_text(
@@ -79,45 +97,50 @@ def load_text(
     seed: int | None = None,
     files: FilesOf = FilesOf.ANYBODY,
 ) -> Loaded:
-    """As :func:`load`, from text; ``path`` names it, and files in it are relative to that."""
+    """Check and compile a scenario from its text; see :func:`load`.
+
+    ``path`` names the scenario in messages, and files that the text names are relative to it.
+    """
     file = str(path)
     document = _parse(text, file)
     data = document.data
-    may_open = recordings(files, path.parent, data)
-    changed: dict[Place, str] = {}
+    readable_files = recordings(files, path.parent, data)
+    changed_paths: dict[Place, str] = {}
     problems: list[Problem] = []
-    problems += [_located(file, document, {}, {}, *found) for found in untrue(data)]
-    before = recorded(data)
-    wanted = dict(overrides)
+    problems += [_problem_at(file, document, {}, {}, *finding) for finding in false_records(data)]
+    recorded_overrides = overrides_in(data)
+    all_overrides = dict(overrides)
     if seed is not None:
-        wanted["spec.seed"] = str(seed)
-    for key, value in wanted.items():
+        all_overrides["spec.seed"] = str(seed)
+    for key, value in all_overrides.items():
         try:
-            changed[apply_override(data, key, value)] = key
+            changed_paths[apply_override(data, key, value)] = key
         except ValueError as error:
-            problems.append(Problem(_setting(key, value), 0, 0, "", str(error)))
+            problems.append(Problem(_override_text(key, value), 0, 0, "", str(error)))
     model, findings = _validate(data, known_rules)
     for place, message in findings:
-        problems.append(_located(file, document, changed, wanted, place, message))
+        problems.append(_problem_at(file, document, changed_paths, all_overrides, place, message))
     if problems or model is None:
         raise ScenarioError(problems)
     try:
-        plan = compile_plan(model, default_universe(), may_open)
+        plan = compile_plan(model, default_universe(), readable_files)
     except CompileError as error:
         place, message = error.place, str(error)
-        problem = _located(file, document, changed, wanted, place, message)
+        problem = _problem_at(file, document, changed_paths, all_overrides, place, message)
         raise ScenarioError([problem]) from error
     source = file if files is FilesOf.ANYBODY else f"{plan.name}.yaml"
-    now = canonical(wanted)
-    made_with = {key: value for key, value in before.items() if key not in now} | now
-    if made_with:
-        data["spec"]["overrides"] = as_record(made_with)
-    plan = msgspec.structs.replace(plan, overrides=made_with, source=source)
+    current_overrides = canonical(all_overrides)
+    effective_overrides = {
+        key: value for key, value in recorded_overrides.items() if key not in current_overrides
+    } | current_overrides
+    if effective_overrides:
+        data["spec"]["overrides"] = record_entries(effective_overrides)
+    plan = msgspec.structs.replace(plan, overrides=effective_overrides, source=source)
     return Loaded(model, plan, path, data)
 
 
 def _read(path: Path) -> str:
-    def wrong(message: str) -> ScenarioError:
+    def scenario_error(message: str) -> ScenarioError:
         return ScenarioError([Problem(str(path), 0, 0, "", message)])
 
     try:
@@ -125,80 +148,83 @@ def _read(path: Path) -> str:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         hint = "; trading scenario list shows the shipped ones"
-        raise wrong(f"no such file{hint}") from error
+        raise scenario_error(f"no such file{hint}") from error
     except IsADirectoryError as error:
-        raise wrong("a directory, expected a file") from error
+        raise scenario_error("a directory, expected a file") from error
     except (OSError, ValueError) as error:
-        raise wrong(getattr(error, "strerror", None) or str(error)) from error
+        raise scenario_error(getattr(error, "strerror", None) or str(error)) from error
     if len(raw) > MAX_BYTES:
-        raise wrong(f"larger than {MAX_BYTES // 1_000_000} MB, that is no scenario")
+        raise scenario_error(f"larger than {MAX_BYTES // 1_000_000} MB, that is no scenario")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise wrong("not a text file in UTF-8") from error
+        raise scenario_error("not a text file in UTF-8") from error
 
 
 def _parse(text: str, file: str) -> Document:
-    def wrong(line: int, column: int, message: str) -> ScenarioError:
+    def scenario_error(line: int, column: int, message: str) -> ScenarioError:
         return ScenarioError([Problem(file, line, column, "", message)])
 
     if len(text) > MAX_BYTES:
-        raise wrong(0, 0, f"larger than {MAX_BYTES // 1_000_000} MB, that is no scenario")
+        raise scenario_error(0, 0, f"larger than {MAX_BYTES // 1_000_000} MB, that is no scenario")
     try:
         document = Document(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-        raise wrong(line, column, f"not valid YAML: {error.problem or error}") from error
+        raise scenario_error(line, column, f"not valid YAML: {error.problem or error}") from error
     except yaml.YAMLError as error:
-        raise wrong(0, 0, f"not valid YAML: {str(error).splitlines()[0]}") from error
-    if document.complaints:
+        raise scenario_error(0, 0, f"not valid YAML: {str(error).splitlines()[0]}") from error
+    if document.errors:
         raise ScenarioError(
             Problem(file, line, column, dotted(place), message)
-            for place, line, column, message in document.complaints
+            for place, line, column, message in document.errors
         )
     if document.data is None:
-        raise wrong(1, 1, "empty; trading scenario new NAME writes one to start from")
+        raise scenario_error(1, 1, "empty; trading scenario new NAME writes one to start from")
     if not isinstance(document.data, dict):
-        raise wrong(1, 1, f"expected a {KIND} with apiVersion, kind, metadata and spec")
+        raise scenario_error(1, 1, f"expected a {KIND} with apiVersion, kind, metadata and spec")
     return document
 
 
-def _located(
+def _problem_at(
     file: str,
     document: Document,
-    changed: Mapping[Place, str],
+    changed_paths: Mapping[Place, str],
     overrides: Mapping[str, str],
     place: Place,
     message: str,
 ) -> Problem:
     for end in range(len(place), 0, -1):
-        key = changed.get(place[:end])
+        key = changed_paths.get(place[:end])
         if key is not None:
-            return Problem(_setting(key, overrides[key]), 0, 0, dotted(place), message)
+            return Problem(_override_text(key, overrides[key]), 0, 0, dotted(place), message)
     line, column = document.place(place)
     return Problem(file, line, column, dotted(place), message)
 
 
-def _setting(key: str, value: str) -> str:
-    """An override as it was given, shortened."""
+def _override_text(key: str, value: str) -> str:
+    """Return an override as it stands on the command line, shortened."""
     text = f"--set {key}={value}"
-    return text if len(text) <= _LONGEST_SETTING else f"{text[:_LONGEST_SETTING]}..."
+    return text if len(text) <= _MAX_OVERRIDE_TEXT else f"{text[:_MAX_OVERRIDE_TEXT]}..."
 
 
 def _validate(data: dict[str, Any], rules: Rules) -> tuple[ChaosScenario | None, list[Finding]]:
-    """The model, if it is whole; and everything that is wrong, also in the parts that are."""
+    """Return the model, or None if the schema rejects the data, and all findings.
+
+    Sections that are valid by themselves are cross-checked even if the rest is not valid.
+    """
     model = None
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
         model = ChaosScenario.model_validate(data)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
-        found = [finding(detail, data) for detail in details[:MAX_COMPLAINTS]]
+        findings = [finding_of(detail, data) for detail in details[:MAX_ERRORS]]
     spec = data.get("spec")
     if isinstance(spec, dict):
-        found += _cross_check(spec, rules)
-    return (model if not found else None), list(dict.fromkeys(found))
+        findings += _cross_check(spec, rules)
+    return (model if not findings else None), list(dict.fromkeys(findings))
 
 
 def _cross_check(spec: dict[str, Any], rules: Rules) -> Iterator[Finding]:
@@ -208,26 +234,26 @@ def _cross_check(spec: dict[str, Any], rules: Rules) -> Iterator[Finding]:
     yield from checks.check_names(names)
     faults = []
     for index, raw in enumerate(raw_faults):
-        if (fault := _valid(Fault, raw)) is not None:
+        if (fault := _model_or_none(Fault, raw)) is not None:
             faults.append((index, fault))
             yield from checks.check_fault(index, fault, universe)
-    expected = []
+    expectations = []
     for index, raw in enumerate(_items(spec.get("expect"))):
-        if (expectation := _valid(Expectation, raw)) is not None:
-            expected.append((index, expectation))
+        if (expectation := _model_or_none(Expectation, raw)) is not None:
+            expectations.append((index, expectation))
             yield from checks.check_expectation(index, expectation, names, rules)
-    yield from checks.check_contradictions(expected)
-    if (clock := _part(Clock, spec, "clock")) is not None:
+    yield from checks.check_contradictions(expectations)
+    if (clock := _valid_section(Clock, spec, "clock")) is not None:
         yield from checks.check_clock(clock)
-    if (market := _part(Market, spec, "market")) is not None:
+    if (market := _valid_section(Market, spec, "market")) is not None:
         yield from checks.check_market(market, universe)
-    if (settlement := _part(Settlement, spec, "settlement")) is not None:
+    if (settlement := _valid_section(Settlement, spec, "settlement")) is not None:
         yield from checks.check_settlement(settlement)
-    if (controls := _part(Controls, spec, "controls")) is not None:
+    if (controls := _valid_section(Controls, spec, "controls")) is not None:
         yield from checks.check_controls(controls, rules)
-    if (steady := _part(SteadyState, spec, "steadyState")) is not None:
+    if (steady := _valid_section(SteadyState, spec, "steadyState")) is not None:
         yield from checks.check_steady_state(steady)
-    recovery = _part(Recovery, spec, "recovery")
+    recovery = _valid_section(Recovery, spec, "recovery")
     if clock is not None and steady is not None and recovery is not None and faults:
         yield from checks.check_length(clock, steady, faults, recovery)
 
@@ -236,12 +262,12 @@ def _items(raw: Any) -> list[Any]:
     return raw[:64] if isinstance(raw, list) else []
 
 
-def _part(model: type[M], spec: dict[str, Any], name: str) -> M | None:
-    return _valid(model, spec.get(name, {}))
+def _valid_section(model: type[M], spec: dict[str, Any], name: str) -> M | None:
+    return _model_or_none(model, spec.get(name, {}))
 
 
-def _valid(model: type[M], raw: Any) -> M | None:
-    """None for what the schema has complained about already."""
+def _model_or_none(model: type[M], raw: Any) -> M | None:
+    """Return ``raw`` as a model, or None if it is invalid, which _validate reports already."""
     try:
         return model.model_validate(raw)
     except ValidationError:

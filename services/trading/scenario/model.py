@@ -1,4 +1,8 @@
-"""The ``ChaosScenario`` resource, as people write it. Its compiled form is the RunPlan."""
+"""The ``ChaosScenario`` resource as people write it. Its compiled form is the RunPlan.
+
+The docstrings and descriptions of these models are published: they are part of the JSON Schema and
+of the CustomResourceDefinition.
+"""
 
 from typing import Annotated, Literal
 
@@ -135,7 +139,7 @@ class Recovery(Model):
     )
 
 
-#: Characters of an override's key and value, and how many overrides one run has.
+#: Maximum number of characters in the key and in the value of an override.
 MAX_KEY, MAX_VALUE = 300, 20_000
 MOST_OVERRIDES = 100
 Override = Annotated[str, Field(min_length=1, max_length=MAX_KEY + len("=") + MAX_VALUE)]

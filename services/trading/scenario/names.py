@@ -1,4 +1,4 @@
-"""What a scenario may name: assets, symbols, strategies; and the patterns for several at once."""
+"""Resolves the names in a scenario: assets, symbols and strategies, and patterns of them."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -8,52 +8,61 @@ from trading.universe import MANUAL, Universe
 
 
 def coins(universe: Universe) -> tuple[str, ...]:
+    """Return the assets that are not stablecoins."""
     return tuple(a.name for a in universe.assets if not a.stable)
 
 
 def stablecoins(universe: Universe) -> tuple[str, ...]:
+    """Return the assets that are stablecoins."""
     return tuple(a.name for a in universe.assets if a.stable)
 
 
 def strategies(universe: Universe) -> tuple[str, ...]:
-    """Kinds and accounts."""
+    """Return the names of automated strategies: their kinds and their accounts."""
     automated = [a for a in universe.accounts if a.strategy != MANUAL]
     return tuple(dict.fromkeys(n for a in automated for n in (a.strategy, a.name)))
 
 
 def by_symbol(universe: Universe) -> dict[str, str]:
-    """Asset by its own name and by its symbols: BTC and BTCUSDT are both BTC."""
-    known = {a.name: a.name for a in universe.assets}
-    return known | {i.symbol: i.base for i in universe.instruments}
+    """Return the assets by their own names and by their symbols: BTC and BTCUSDT are both BTC."""
+    by_own_name = {a.name: a.name for a in universe.assets}
+    return by_own_name | {i.symbol: i.base for i in universe.instruments}
 
 
 def match_assets(patterns: Iterable[str], universe: Universe, *, stable: bool) -> tuple[str, ...]:
-    """``*`` is every coin; ``BTC``, ``BTCUSDT`` and ``BTC*`` are BTC. ``stable``: stablecoins by
-    ``*`` too. In the universe's order. ValueError for what matches nothing.
+    """Return the assets that match any of ``patterns``, in the order of the universe.
+
+    ``BTC``, ``BTCUSDT`` and ``BTC*`` all match BTC. ``*`` matches every coin, and stablecoins as
+    well if ``stable`` is true. Raises ValueError for a pattern that matches nothing.
     """
-    known = by_symbol(universe)
-    chosen: set[str] = set()
+    assets_by_name = by_symbol(universe)
+    selected: set[str] = set()
     for pattern in patterns:
         if pattern == "*":
-            chosen |= {a.name for a in universe.assets if stable or not a.stable}
+            selected |= {a.name for a in universe.assets if stable or not a.stable}
             continue
-        found = {asset for name, asset in known.items() if fnmatchcase(name, pattern)}
-        if not found:
-            raise ValueError(f"unknown asset or symbol '{pattern}'{suggestion(pattern, known)}")
-        chosen |= found
-    return tuple(a.name for a in universe.assets if a.name in chosen)
+        matches = {asset for name, asset in assets_by_name.items() if fnmatchcase(name, pattern)}
+        if not matches:
+            raise ValueError(
+                f"unknown asset or symbol '{pattern}'{suggestion(pattern, assets_by_name)}"
+            )
+        selected |= matches
+    return tuple(a.name for a in universe.assets if a.name in selected)
 
 
 def match_symbols(patterns: Iterable[str], universe: Universe) -> tuple[str, ...]:
-    """``*`` is every symbol; otherwise as :func:`match_assets`. ValueError."""
-    chosen: set[str] = set()
+    """Return the symbols that match any of ``patterns``, in the order of the universe.
+
+    A pattern matches symbols and their base assets. Raises ValueError for one without a match.
+    """
+    selected: set[str] = set()
     for pattern in patterns:
-        found = {
+        matches = {
             i.symbol
             for i in universe.instruments
             if fnmatchcase(i.symbol, pattern) or fnmatchcase(i.base, pattern)
         }
-        if not found:
+        if not matches:
             raise ValueError(f"unknown symbol '{pattern}'{suggestion(pattern, universe.symbols)}")
-        chosen |= found
-    return tuple(s for s in universe.symbols if s in chosen)
+        selected |= matches
+    return tuple(s for s in universe.symbols if s in selected)

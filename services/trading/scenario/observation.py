@@ -1,4 +1,7 @@
-"""What the coordinator saw of a run: all that the verdict may stand on, beside the audit."""
+"""The test coordinator's observation of a run.
+
+The verdict depends on the plan, on this observation and on the audit report, and on nothing else.
+"""
 
 import msgspec
 
@@ -7,7 +10,10 @@ from trading.messages.chaos import RunSetup
 
 
 class SeenAlert(msgspec.Struct, gc=False):
-    """Times in microseconds; ``resolved_at`` 0 while it fires."""
+    """An alert of the risk monitor, as the coordinator received it.
+
+    All times are simulated microseconds; ``resolved_at`` is 0 while the alert still fires.
+    """
 
     alert_id: str
     rule: str
@@ -21,14 +27,19 @@ class SeenAlert(msgspec.Struct, gc=False):
 
 
 class SeenBreaker(msgspec.Struct, gc=False):
+    """A change of the circuit breaker to ``state`` at the simulated microsecond ``at``."""
+
     state: str
     reason: str
     at: int
 
 
 class SeenFault(msgspec.Struct, gc=False):
-    """As :class:`trading.scenario.result.FaultOutcome`. ``cut_until``: of a partition, when a fresh
-    connection failed last.
+    """The progress of one fault; its fields are those of
+    :class:`trading.scenario.result.FaultOutcome`, and ``cut_until``.
+
+    ``cut_until`` belongs to partitions: it is the simulated time at which a new connection between
+    the separated services failed last.
     """
 
     name: str
@@ -44,11 +55,20 @@ class SeenFault(msgspec.Struct, gc=False):
 
 
 class Observation(msgspec.Struct, gc=False, kw_only=True):
-    """``steady_at``: when the steady state had held long enough, 0 if never; ``unsteady``: what
-    stood against it last. ``aborted``: why the run was ended early; ``halted``: why it could not go
-    on. ``monitor_silence``: longest time without a sign of the risk monitor. ``platform_cuts``:
-    partitions were the platform's, and so was their end. ``setup``: what the coordinator was told
-    to run.
+    """Everything that the coordinator observed in one run, filled in during the run.
+
+    All times are simulated microseconds, 0 where the event has not happened.
+
+    - ``setup`` is what the coordinator was asked to run.
+    - ``phases`` lists the phases of the run, each with its start.
+    - ``steady_at`` is when the steady state had held long enough, and ``unsteady`` is the last
+      reason why it did not hold.
+    - ``monitor_silence`` is the longest time without a message of the risk monitor.
+    - ``faults_ended_at`` is the end of the last fault. ``recovered_at`` is when the recovery was
+      verified, and ``unrecovered`` is the last reason why it was not.
+    - ``aborted`` says why the run was ended early, ``halted`` why it could not continue.
+    - ``platform_cuts`` says that the platform injected the partitions and had to end them.
+    - ``audit`` is the report of the audit correlator, None if there is none.
     """
 
     setup: RunSetup = msgspec.field(default_factory=RunSetup)
@@ -70,4 +90,5 @@ class Observation(msgspec.Struct, gc=False, kw_only=True):
     audit: AuditReport | None = None
 
     def fault(self, name: str) -> SeenFault | None:
+        """Return the fault of that name, or None."""
         return next((f for f in self.faults if f.name == name), None)

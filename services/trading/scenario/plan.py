@@ -1,6 +1,7 @@
-"""A scenario compiled for the machines: names resolved, times in microseconds, ratios in ppm.
+"""The compiled form of a scenario: names resolved, times in microseconds, ratios in ppm.
 
-:mod:`trading.scenario.model` is what people write; a :class:`RunPlan` is what the coordinator runs.
+People write the resource in :mod:`trading.scenario.model`; :mod:`trading.scenario.compile` turns it
+into a :class:`RunPlan`, which is what the test coordinator runs.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from trading.topology import CUSTODIAN, EXCHANGE, MARKET_DATA, TRADING_ENGINE
 from trading.units import MINUTE, SECOND
 from trading.universe import Universe, default_universe
 
-#: The addressee of network faults: whatever runtime moves the messages.
+#: The target of network faults: the runtime, which moves the messages between the services.
 NETWORK = "network"
 
 #: 2026-01-05T00:00:00Z, a Monday.
@@ -37,26 +38,31 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 @cache
 def installed_version() -> str:
-    """Return the version of this program, as its package's metadata have it."""
+    """Return the version of this program from the metadata of its package."""
     return version("trading-ecosystem")
 
 
 class ClockMode(StrEnum):
-    """How simulated time goes on in a run. VIRTUAL: when every service has done what was due, as
-    fast as the machine allows. WALL: with the time of day.
+    """How simulated time advances during a run.
+
+    VIRTUAL: it advances as soon as every service has finished the current instant, as fast as the
+    machine allows. WALL: it follows the time of day.
     """
 
     VIRTUAL = "virtual"
     WALL = "wall"
 
 
-#: Fields of a plan that its digest leaves out.
-_APART = frozenset({"clock_mode", "description", "overrides", "source", "speed", "version"})
+#: Fields of a plan that do not change what happens in the run.
+_NOT_IN_DIGEST = frozenset({"clock_mode", "description", "overrides", "source", "speed", "version"})
 
 
 class PlannedFault(msgspec.Struct, frozen=True):
-    """``at``: after the steady state held. ``duration``: from the verified injection; without
-    evidence of the injection the fault is ended ``duration`` after it was asked for.
+    """A fault with its schedule, in simulated microseconds.
+
+    The fault is requested ``at`` after the steady state was reached, and ended ``duration`` after
+    the verified injection. Without evidence of an injection it is ended ``duration`` after the
+    request.
     """
 
     name: str
@@ -66,12 +72,12 @@ class PlannedFault(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """As in the scenario file: ``marketShock``, ``depeg``, ..."""
+        """The kind as in the scenario file: ``marketShock``, ``depeg`` and so on."""
         return str(type(self.fault).__struct_config__.tag)
 
     @property
     def target(self) -> str:
-        """The service that plays the fault."""
+        """The service that plays the fault, or NETWORK."""
         fault = self.fault
         if isinstance(fault, Depeg):
             return EXCHANGE if fault.scope == "venue" else MARKET_DATA
@@ -89,10 +95,13 @@ _TARGETS: dict[type, str] = {
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """What must be noticed. ``kind``: alert (``name``: rule), breaker (``name``: state), noAlert
-    (``name``: rule, or "*": any) or promql (``name``: the query). ``subject`` narrows an alert,
-    empty: any. ``of``: fault name; ``within``: microseconds after its verified injection; both
-    empty for noAlert, which holds for the whole run.
+    """What must be detected, or must not be.
+
+    ``kind`` decides what ``name`` is: the rule of an alert (``alert``), the state of the circuit
+    breaker (``breaker``), the rule that must not fire or "*" for every rule (``noAlert``), or a
+    query (``promql``). ``subject`` narrows an alert; empty means any subject. ``of`` is the name of
+    the fault, and ``within`` the limit in simulated microseconds after its verified injection. Both
+    are empty for ``noAlert``, which holds for the whole run.
     """
 
     kind: str
@@ -103,18 +112,23 @@ class Expectation(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """One line for people: ``alert drawdown``."""
+        """One line for people, such as ``alert drawdown``."""
         return f"{self.kind} {self.name}" + (f" on {self.subject}" if self.subject else "")
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """``replay``: recorded prices by asset, (offset since the start, price). ``limits``: rule ->
-    limit as people write it. ``tick``: of the market, and the beat of everything periodic.
-    ``speed``: simulated seconds per wall second; of a virtual clock the ceiling, None: as fast as
-    the machine allows. A wall clock always has one. ``overrides``: dotted path in ``spec`` -> value
-    as YAML, of what was changed for this run; they are in effect in the other fields already.
-    ``source``: how the scenario was named, a file or a shipped name. ``version``: of the program
-    that made the plan.
+    """Everything that determines a run. Times and durations are simulated microseconds.
+
+    - ``speed`` is in simulated seconds per wall-clock second. For a virtual clock it is the upper
+      limit, and None means none; a wall clock always has a speed.
+    - ``start`` is the simulated time at which the run starts, in microseconds since 1970.
+    - ``tick`` is the time between two prices of the market, and the period of everything periodic.
+    - ``replay`` maps an asset to its recorded prices as (offset from the start, price in 1e-8).
+    - ``limits`` maps a risk rule to its limit as people write it.
+    - ``overrides`` maps dotted paths in ``spec`` to YAML values and records what was changed for
+      this run. The other fields have these changes already.
+    - ``source`` is what the user named: a file, or a shipped scenario.
+    - ``version`` is that of the program that made the plan.
     """
 
     name: str
@@ -140,23 +154,29 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def journal_id(self) -> str:
-        """Names this run in the first entry of every journal."""
+        """The identifier of this run in the first entry of every journal."""
         return plan_digest(self)[:16]
 
 
 def plan_digest(plan: RunPlan) -> str:
-    """Return what identifies a run: hex SHA-256 of its plan. Left out is what changes nothing that
-    happens in it: the clock, the description, and where the plan comes from.
+    """Return the SHA-256 of a plan in hexadecimal, which identifies the run.
+
+    Fields that do not change what happens in the run are left out: the clock, the description, and
+    where the plan comes from.
     """
-    same = {field: getattr(plan, field) for field in plan.__struct_fields__ if field not in _APART}
-    return hashlib.sha256(_encode(same)).hexdigest()
+    digest_fields = {
+        field: getattr(plan, field)
+        for field in plan.__struct_fields__
+        if field not in _NOT_IN_DIGEST
+    }
+    return hashlib.sha256(_encode(digest_fields)).hexdigest()
 
 
 def reproduction(plan: RunPlan, *, control: bool = True) -> str:
-    """Return the command that makes the same run embedded, quoted for a shell."""
+    """Return the command that repeats the run in one process (embedded), quoted for a shell."""
     words = ["trading", "run", plan.source or f"{plan.name}.yaml", "--seed", str(plan.seed)]
     for path, value in plan.overrides.items():
-        # --seed has the last word, whatever was said of it before.
+        # --seed takes precedence over every override of the seed.
         if path != "seed":
             words += ["--set", f"{path}={value}"]
     return shlex.join(words if control else [*words, "--no-control"])

@@ -1,4 +1,9 @@
-"""Durations, percentages and prices as people write them in a scenario, and their exact units."""
+"""Parses the durations, percentages and prices that people write in a scenario.
+
+The results are exact integers: simulated microseconds, parts per million, and units of 1e-8. The
+types at the end of the module are for fields of pydantic models; these keep the text as it is, and
+only check that it can be parsed.
+"""
 
 import re
 from contextlib import suppress
@@ -13,24 +18,25 @@ _UNITS = {"ms": MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
-#: A run has the ecosystem for itself, so that one that never ends keeps it from everybody.
+#: Microseconds. A run has the ecosystem for itself, so one without an end would block all others.
 MAX_DURATION = 7 * DAY
 _MAX_DURATION_TEXT = 32
-#: Of a percentage: a price that rises a hundredfold. More cannot be computed with in 64 bits.
+#: The largest percentage in ppm, at which a price rises a hundredfold. Larger ones could overflow
+#: 64 bits in later computations.
 _MAX_PPM = 10_000 * 10_000
-_MAX_NUMBER = 32
-#: Characters of a wrong value in a message.
-_SHOWN = 40
+_MAX_NUMBER_TEXT = 32
+#: Characters of an invalid value that a message quotes.
+_MAX_QUOTED = 40
 
 
 def parse_duration(text: str) -> int:
-    """``"1h30m"`` -> microseconds. ValueError says what was expected."""
+    """Return a duration such as ``"1h30m"`` in microseconds. Raises ValueError with a message."""
     if (
         not isinstance(text, str)
         or len(text) > _MAX_DURATION_TEXT
         or not _DURATION.fullmatch(text.strip())
     ):
-        raise ValueError(f"expected a duration such as 30s, 5m or 1h30m, got {shown(text)}")
+        raise ValueError(f"expected a duration such as 30s, 5m or 1h30m, got {quoted(text)}")
     total = sum(Decimal(n) * _UNITS[unit] for n, unit in _PART.findall(text))
     if total > MAX_DURATION:
         raise ValueError(f"expected a duration of at most {MAX_DURATION // DAY}d, got {text}")
@@ -38,11 +44,14 @@ def parse_duration(text: str) -> int:
 
 
 def parse_percent(text: str) -> int:
-    """``"-15%"`` -> -150000 ppm. ValueError says what was expected."""
-    short = isinstance(text, str) and len(text) <= _MAX_NUMBER
+    """Return a percentage in parts per million: ``"-15%"`` is -150000.
+
+    Raises ValueError with a message.
+    """
+    short = isinstance(text, str) and len(text) <= _MAX_NUMBER_TEXT
     match = _PERCENT.fullmatch(text.strip()) if short else None
     if match is None:
-        raise ValueError(f"expected a percentage such as -15%, got {shown(text)}")
+        raise ValueError(f"expected a percentage such as -15%, got {quoted(text)}")
     ppm = Decimal(match[1]) * 10_000
     if ppm != int(ppm):
         raise ValueError(f"expected a percentage with at most 4 decimals, got {text}")
@@ -52,21 +61,24 @@ def parse_percent(text: str) -> int:
 
 
 def parse_price(text: str) -> int:
-    """``"0.95"`` -> 95000000 units of 1e-8. ValueError says what was expected."""
+    """Return a price in units of 1e-8: ``"0.95"`` is 95000000.
+
+    Raises ValueError with a message.
+    """
     units = Decimal(0)
-    if len(text) <= _MAX_NUMBER:
+    if len(text) <= _MAX_NUMBER_TEXT:
         with suppress(ArithmeticError, TypeError, ValueError):
-            # Of 1e999999999 the exponent alone would not fit.
+            # The exponent of 1e999999999 would overflow.
             units = Decimal(text).scaleb(8)
     if not (units.is_finite() and 0 < units < 10**18) or units != int(units):
-        raise ValueError(f"expected a price above 0 such as 0.95, got {shown(text)}")
+        raise ValueError(f"expected a price above 0 such as 0.95, got {quoted(text)}")
     return int(units)
 
 
-def shown(value: Any) -> str:
-    """A wrong value in a message: short, and as it was written."""
-    text = repr(value[:_SHOWN]) if isinstance(value, str) else str(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+def quoted(value: Any) -> str:
+    """Return an invalid value for a message: as it was written, but shortened."""
+    text = repr(value[:_MAX_QUOTED]) if isinstance(value, str) else str(value)
+    return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 3] + "..."
 
 
 def _duration(value: Any) -> Any:
@@ -93,19 +105,19 @@ def _price(value: Any) -> Any:
     return text
 
 
-def _text(pattern: str, example: str, longest: int) -> WithJsonSchema:
+def _text_schema(pattern: str, example: str, max_length: int) -> WithJsonSchema:
     return WithJsonSchema(
-        {"type": "string", "pattern": pattern, "maxLength": longest, "examples": [example]}
+        {"type": "string", "pattern": pattern, "maxLength": max_length, "examples": [example]}
     )
 
 
-#: As near to MAX_DURATION as digits come; what is longer all the same is refused by the parser.
-_DURATION_SCHEMA = _text(
+#: The pattern allows somewhat longer durations than MAX_DURATION; the parser refuses these.
+_DURATION_SCHEMA = _text_schema(
     r"^(\d{1,9}(\.\d+)?ms|\d{1,6}(\.\d+)?s|\d{1,5}(\.\d+)?m|\d{1,3}(\.\d+)?h|[0-7](\.\d+)?d)+$",
     "5m",
     _MAX_DURATION_TEXT,
 )
-_PERCENT_SCHEMA = _text(r"^[+-]?\d+(\.\d+)?\s*%$", "-15%", _MAX_NUMBER)
+_PERCENT_SCHEMA = _text_schema(r"^[+-]?\d+(\.\d+)?\s*%$", "-15%", _MAX_NUMBER_TEXT)
 
 Duration = Annotated[str, BeforeValidator(_duration), _DURATION_SCHEMA]
 PositiveDuration = Annotated[str, BeforeValidator(_positive_duration), _DURATION_SCHEMA]

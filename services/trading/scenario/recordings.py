@@ -1,4 +1,8 @@
-"""Which recorded files a scenario may open: that depends on who has named them."""
+"""Decides which files with recorded prices a scenario may open.
+
+A scenario names such files. One that came over the network must not read arbitrary files of the
+server, so the decision depends on where the name comes from.
+"""
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -7,9 +11,11 @@ from typing import Any, NamedTuple
 
 
 class FilesOf(Enum):
-    """Whose files may be opened. ANYBODY: those of the text and of overrides, for whoever has a
-    shell here. TEXT: those that the text itself names, for shipped scenarios with overrides from
-    the network. NOBODY: none, for a text from the network.
+    """Who may name the files that a scenario opens.
+
+    ANYBODY: the text and the overrides, for users who have a shell on this machine. TEXT: the text
+    only, for shipped scenarios with overrides from the network. NOBODY: no file can be opened, for
+    a text from the network.
     """
 
     ANYBODY = "anybody"
@@ -18,8 +24,10 @@ class FilesOf(Enum):
 
 
 class Recordings(NamedTuple):
-    """``directory``: what their names are relative to; ``named``: those that may be opened, None:
-    all.
+    """The files that a scenario may open.
+
+    Their names are relative to ``directory``. ``named`` holds the names that are allowed; None
+    allows all.
     """
 
     directory: Path
@@ -30,21 +38,27 @@ class Recordings(NamedTuple):
         return self.named is None or name in self.named
 
 
-def recordings(whose: FilesOf, directory: Path, resource: Mapping[str, Any]) -> Recordings:
-    """Return what may be opened; ``resource``: the scenario as its text has it, unchanged."""
-    if whose is FilesOf.ANYBODY:
+def recordings(access: FilesOf, directory: Path, resource: Mapping[str, Any]) -> Recordings:
+    """Return the files that a scenario may open.
+
+    ``resource`` is the scenario before overrides, so that TEXT allows only what the text names.
+    """
+    if access is FilesOf.ANYBODY:
         return Recordings(directory, None)
-    named = frozenset(_named(resource)) if whose is FilesOf.TEXT else frozenset[str]()
+    named = frozenset(_file_names(resource)) if access is FilesOf.TEXT else frozenset[str]()
     return Recordings(directory, named)
 
 
-def _named(part: Any) -> Iterator[str]:
-    """Every text under a key ``file``, wherever: the model allows it for recordings alone."""
+def _file_names(part: Any) -> Iterator[str]:
+    """Yield every text under a key ``file`` at any level.
+
+    The model allows fields of this name for recordings only.
+    """
     if isinstance(part, dict):
         for key, value in part.items():
             if key == "file" and isinstance(value, str):
                 yield value
-            yield from _named(value)
+            yield from _file_names(value)
     elif isinstance(part, list):
         for value in part:
-            yield from _named(value)
+            yield from _file_names(value)

@@ -1,4 +1,8 @@
-"""What a run ends in: the verdict with its evidence. Plain data, JSON by msgspec."""
+"""The result of a run: the verdict with its evidence.
+
+These are plain records. msgspec writes them as JSON into verdict.json, into the statement that is
+signed, and into HTTP responses.
+"""
 
 import msgspec
 
@@ -25,14 +29,19 @@ PHASES = (
 
 
 class PhaseStart(msgspec.Struct, frozen=True):
+    """A phase of the run and the simulated microsecond at which it began."""
+
     phase: str
     at: int
 
 
 class FaultOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """Times in microseconds of simulated time, 0 where it never came. ``injected_at``: event time
-    of the first evidence in the data plane, ``evidence`` says which. ``recovered_at``: the data
-    plane was seen to be right again.
+    """The life of one fault. Times are simulated microseconds, 0 for what never happened.
+
+    The coordinator requested the fault at ``requested_at``, and the service that plays it reported
+    at ``applied_at`` that it had begun. ``injected_at`` is the event time of the first evidence in
+    the data plane, and ``evidence`` describes that evidence. ``recovered_at`` is when the data
+    plane was observed to be normal again.
     """
 
     name: str
@@ -47,8 +56,12 @@ class FaultOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """``latency``: detected less injected, never below 0; -1 where there was no detection.
-    ``reason`` says why it was not met, for people; empty when it was.
+    """Whether one expectation of the scenario was met, and by what.
+
+    ``latency`` is the time from the verified injection to the detection in simulated microseconds,
+    at least 0, or -1 without a detection; ``within`` is its limit. ``reason`` tells people why the
+    expectation was not met; it is empty if it was. ``subject``, ``observed`` and ``limit`` are
+    copied from the alert.
     """
 
     label: str
@@ -66,7 +79,11 @@ class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecoveryOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """``took``: from the end of the last fault to the verified recovery, -1 if it never came."""
+    """Whether the system recovered in time.
+
+    ``took`` is the time from the end of the last fault to the verified recovery in simulated
+    microseconds, -1 if there was no recovery; ``within`` is its limit.
+    """
 
     recovered: bool
     within: int
@@ -75,14 +92,14 @@ class RecoveryOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalHead(msgspec.Struct, frozen=True):
-    """``head``: hex of the chain's last hash."""
+    """The number of entries in a journal, and the last hash of its chain in hexadecimal."""
 
     events: int
     head: str
 
 
 class AuditOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The audit correlator's report, and the heads of every journal at the end of the run."""
+    """The audit correlator's report, and the heads of all journals at the end of the run."""
 
     complete: bool
     events: int = 0
@@ -95,8 +112,10 @@ class AuditOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """As in Kubernetes. ``type``: SteadyState, FaultVerified, Detected, Recovered, AuditVerified,
-    Complete. ``status``: True, False or Unknown. ``reason``: UpperCamel.
+    """A condition in the sense of Kubernetes.
+
+    ``type`` is SteadyState, FaultVerified, Detected, Recovered, AuditVerified or Complete;
+    ``status`` is True, False or Unknown; ``reason`` is one word in upper camel case.
     """
 
     type: str
@@ -107,8 +126,10 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert that fired. ``expected``: an expectation asks for it. Times in microseconds of
-    simulated time; ``resolved_at`` 0 while it still fires at the end.
+    """One alert that fired during the run, whether it was expected or not.
+
+    Times are simulated microseconds; ``resolved_at`` is 0 if the alert still fired at the end.
+    ``expected`` says whether an expectation of the scenario names this alert.
     """
 
     rule: str
@@ -123,8 +144,11 @@ class AlertOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The same market without the faults, up to the simulated time ``until`` in microseconds; 0: it
-    was not run. ``signals``: the (rule, subject) that fired in it, and ("breaker", state).
+    """The control run: the same market without the faults.
+
+    It went to the simulated time ``until`` in microseconds; 0 means that there was no control run.
+    ``signals`` are the alerts that fired in it as (rule, subject), and the states of the circuit
+    breaker as ("breaker", state).
     """
 
     until: int = 0
@@ -132,10 +156,12 @@ class ControlRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How simulated time went on. ``mode``: virtual or wall; ``speed``: simulated seconds per wall
-    second, of a virtual clock the ceiling, None: as fast as the machine could. ``waited``: for how
-    many wall seconds time waited for each service. It differs from run to run, and nothing else of
-    a verdict depends on it.
+    """How simulated time advanced.
+
+    ``mode`` is virtual or wall. ``speed`` is in simulated seconds per wall-clock second; for a
+    virtual clock it is the upper limit, and None means that there was none. ``waited`` tells for
+    each service how many wall-clock seconds simulated time waited for it. It differs from run to
+    run, and nothing else in a verdict depends on it.
     """
 
     mode: str = "virtual"
@@ -144,8 +170,11 @@ class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``outcome``: Pass, Fail, Inconclusive, Aborted or Error; ``reasons``: why not Pass.
-    ``alerts``: all that fired, expected or not. ``command``: makes the same run embedded.
+    """The verdict on a run, with everything that it is based on.
+
+    ``outcome`` is Pass, Fail, Inconclusive, Aborted or Error, and ``reasons`` says why it is not
+    Pass. ``alerts`` holds every alert that fired, expected or not. ``command`` is a shell command
+    that repeats the run in one process (embedded). Times are simulated microseconds.
     """
 
     scenario: str

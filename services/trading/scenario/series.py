@@ -1,7 +1,7 @@
-"""Recorded prices from CSV: ``time,symbol,price``, or the candles of one asset.
+"""Reads recorded prices from CSV: rows of ``time,symbol,price``, or candles of one asset.
 
-Messages say where something is wrong and what was expected, never what is there: a file that was
-named by mistake, or on purpose, may be nobody's business.
+Error messages name the line and what was expected, but never quote the content: a client may name
+a confidential file, by mistake or on purpose, and would otherwise see parts of it.
 """
 
 import csv
@@ -16,7 +16,7 @@ from trading.units import MILLISECOND, SECOND
 
 MAX_BYTES = 100_000_000
 EXAMPLE = "2026-01-05T00:00:00Z"
-#: 2100-01-01, in days since the epoch: later times, and sums of them, cannot all be written.
+#: 2100-01-01 in days since the epoch. Much later times could not be represented.
 _LAST_DAY = 47_482
 _TIME_COLUMNS = ("time", "timestamp", "date")
 _NAME_COLUMNS = ("symbol", "asset")
@@ -26,7 +26,10 @@ Points = tuple[tuple[int, int], ...]
 
 
 class SeriesError(ValueError):
-    """``line`` from 1, 0 where the file as a whole is wrong."""
+    """Raised for a file without usable prices.
+
+    ``line`` counts from 1; it is 0 if the problem concerns the file as a whole.
+    """
 
     def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(message)
@@ -36,18 +39,20 @@ class SeriesError(ValueError):
 def read_series(
     path: Path, names: Mapping[str, str], *, asset: str = "", column: str = ""
 ) -> dict[str, Points]:
-    """Asset -> (time, price) in microseconds since the epoch and units of 1e-8, ascending.
+    """Return the prices of each asset as (time, price), in ascending order of time.
 
-    ``names``: what the symbol column may say -> the asset that it means (other rows are skipped).
-    ``asset``: whose prices, where there is no such column; otherwise only this one is read.
-    ``column``: of the price; default ``price`` or ``close``. Times are ISO 8601 (UTC if they do
-    not say) or seconds or milliseconds since the epoch. Raises SeriesError.
+    Times are microseconds since the epoch, prices are in units of 1e-8. ``names`` maps the values
+    of the symbol column to assets; rows with other values are skipped. If the file has no symbol
+    column, ``asset`` says whose prices it has; otherwise ``asset`` selects the rows to read.
+    ``column`` is the name of the price column, by default ``price`` or ``close``. In the file,
+    times are ISO 8601 (UTC if they have no offset), or seconds or milliseconds since the epoch.
+    Raises SeriesError.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SeriesError(f"larger than {MAX_BYTES // 1_000_000} MB")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _read(csv.reader(file), names, asset, column)
+            return _read_rows(csv.reader(file), names, asset, column)
     except OSError as error:
         raise SeriesError(error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
@@ -56,26 +61,26 @@ def read_series(
         raise SeriesError(f"not CSV: {error}") from error
 
 
-def _read(
+def _read_rows(
     rows: Iterator[list[str]], names: Mapping[str, str], asset: str, column: str
 ) -> dict[str, Points]:
     header = [name.strip().lower() for name in next(rows, [])]
-    time_at = _column(header, _TIME_COLUMNS)
-    price_at = _column(header, (column.lower(),) if column else _PRICE_COLUMNS)
+    time_at = _column_index(header, _TIME_COLUMNS)
+    price_at = _column_index(header, (column.lower(),) if column else _PRICE_COLUMNS)
     name_at = next((header.index(n) for n in _NAME_COLUMNS if n in header), -1)
     if name_at < 0 and not asset:
         raise SeriesError("no column 'symbol': say whose prices these are with asset", 1)
-    found: dict[str, list[tuple[int, int]]] = {}
+    series: dict[str, list[tuple[int, int]]] = {}
     for number, row in enumerate(rows, start=2):
         if not any(row):
             continue
         if len(row) != len(header):
             raise SeriesError(f"expected {len(header)} fields, got {len(row)}", number)
-        owner = asset if name_at < 0 else names.get(row[name_at].strip().upper(), "")
-        if not owner or (asset and owner != asset):
+        row_asset = asset if name_at < 0 else names.get(row[name_at].strip().upper(), "")
+        if not row_asset or (asset and row_asset != asset):
             continue
         try:
-            at = _time(row[time_at])
+            time = _parse_time(row[time_at])
         except ValueError:
             expected = f"expected a time such as {EXAMPLE} in field {time_at + 1}"
             raise SeriesError(expected, number) from None
@@ -84,25 +89,25 @@ def _read(
         except ValueError:
             expected = f"expected a price above 0 such as 0.95 in field {price_at + 1}"
             raise SeriesError(expected, number) from None
-        points = found.setdefault(owner, [])
-        if points and at <= points[-1][0]:
+        points = series.setdefault(row_asset, [])
+        if points and time <= points[-1][0]:
             raise SeriesError("its time is not after the one before", number)
-        points.append((at, price))
-    if not found:
-        of = f" of {asset}" if asset else f": no row has a known symbol{suggestion('', names)}"
-        raise SeriesError(f"no prices{of}")
-    return {owner: tuple(points) for owner, points in found.items()}
+        points.append((time, price))
+    if not series:
+        detail = f" of {asset}" if asset else f": no row has a known symbol{suggestion('', names)}"
+        raise SeriesError(f"no prices{detail}")
+    return {row_asset: tuple(points) for row_asset, points in series.items()}
 
 
-def _column(header: list[str], wanted: Iterable[str]) -> int:
-    for name in wanted:
+def _column_index(header: list[str], names: Iterable[str]) -> int:
+    for name in names:
         if name in header:
             return header.index(name)
-    choices = " or ".join(f"'{name}'" for name in wanted)
+    choices = " or ".join(f"'{name}'" for name in names)
     raise SeriesError(f"expected a column {choices} in the first line, as one of {len(header)}", 1)
 
 
-def _time(text: str) -> int:
+def _parse_time(text: str) -> int:
     text = text.strip()
     try:
         number = Decimal(text)
@@ -114,14 +119,17 @@ def _time(text: str) -> int:
 
 
 def parse_instant(text: str) -> int:
-    """ISO 8601 -> microseconds since the epoch; UTC where it does not say. ValueError."""
+    """Return an ISO 8601 time in microseconds since the epoch; UTC if it has no offset.
+
+    Raises ValueError for other text, and for times outside 1970 to 2099.
+    """
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+        since_epoch = moment - datetime(1970, 1, 1, tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"expected a time such as {EXAMPLE}, got {text[:40]!r}") from error
-    if not 0 <= since.days < _LAST_DAY:
+    if not 0 <= since_epoch.days < _LAST_DAY:
         raise ValueError(f"expected a time from 1970 to 2099, got {text[:40]!r}")
-    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
+    return (since_epoch.days * 86_400 + since_epoch.seconds) * SECOND + since_epoch.microseconds

@@ -1,7 +1,7 @@
-"""When trades settle: T+N in cycles or days, as a pure function of time.
+"""Computes when trades settle: T+N in cycles or days, as a pure function of time.
 
-Days are UTC days. The settlement date of T+N days is over at the midnight that ends the day: that
-instant is the ``settlement_date`` of an instruction, the last moment at which it settles in time.
+Days are UTC days. With T+N days, an instruction settles in time until the midnight that ends the
+settlement day; this instant is its ``settlement_date``.
 """
 
 import msgspec
@@ -18,14 +18,17 @@ _SATURDAY = 5
 
 
 class SettlementTerms(msgspec.Struct, frozen=True):
-    """``calendar``: intraday, calendar-days or business-days (Monday to Friday, no holidays).
-    ``lag``: the N of T+N, in cycles or days. ``cycle``: distance of the custodian's settlement
-    runs in microseconds; they start at midnight, so with a calendar of days it divides the day.
+    """The settlement calendar of a run.
 
-    intraday nets the trades of one cycle; they settle at the end of the cycle that is ``lag``
-    later. The calendars of days net the trades of one day; T is the day of the trade, and N
-    business days after a weekend's trade count from the Monday that follows (T+0 and T+1 of a
-    Saturday are both the Monday). ValueError for anything else.
+    ``calendar`` is intraday, calendar-days or business-days (Monday to Friday, no holidays).
+    ``lag`` is the N of T+N, in cycles or days. ``cycle`` is the time between two settlement runs of
+    the custodian in microseconds; runs are counted from midnight, so with a calendar of days the
+    cycle has to divide the day. Other values raise ValueError.
+
+    The intraday calendar nets the trades of one cycle, which settle at the end of the cycle that is
+    ``lag`` later. The calendars of days net the trades of one day. T is the day of the trade; after
+    a trade on a weekend, N business days count from the following Monday, so that both T+0 and T+1
+    of a Saturday are that Monday.
     """
 
     calendar: str = INTRADAY
@@ -43,15 +46,15 @@ class SettlementTerms(msgspec.Struct, frozen=True):
             raise ValueError(f"settlement cycle of {self.cycle} us does not divide the day")
 
     def next_run(self, now: int) -> int:
-        """The first settlement run after ``now``."""
+        """Return the time of the first settlement run after ``now``."""
         return now - now % self.cycle + self.cycle
 
     def closes_netting(self, run: int) -> bool:
-        """Do the nets of trades close at this settlement run?"""
+        """Return whether the netting period of trades ends at the settlement run at ``run``."""
         return self.calendar == INTRADAY or run % DAY == 0
 
     def settlement_date(self, run: int) -> int:
-        """The intended settlement date of the nets that close at ``run``."""
+        """Return the settlement date of the trades whose netting period ends at ``run``."""
         if self.calendar == INTRADAY:
             return run + self.lag * self.cycle
         trade_day = run // DAY - 1
@@ -60,11 +63,11 @@ class SettlementTerms(msgspec.Struct, frozen=True):
         return (self._business_day(trade_day) + 1) * DAY
 
     def _business_day(self, trade_day: int) -> int:
-        day, left = trade_day, self.lag
-        while left or _is_weekend(day):
+        day, remaining = trade_day, self.lag
+        while remaining or _is_weekend(day):
             day += 1
-            if left and not _is_weekend(day):
-                left -= 1
+            if remaining and not _is_weekend(day):
+                remaining -= 1
         return day
 
 

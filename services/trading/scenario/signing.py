@@ -1,6 +1,7 @@
-"""Sign what a run ended in, so that nobody else can have said it: Ed25519, keys as PEM.
+"""Signs the result of a run with Ed25519, so that others can check who issued it.
 
-The signature is that of the statement's bytes, so that other programs can check it, too::
+Keys are in PEM. The signature covers the bytes of the statement, so that other programs can check
+it, too::
 
     openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in statement.json -sigfile statement.sig
 """
@@ -15,20 +16,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import Verdict
 
-#: What a signature of another kind of document can never begin with.
+#: Part of every statement, so that a signature of another kind of document cannot be mistaken for
+#: one of a verdict.
 _SUBJECT = "verdict of a chaos run"
 
 
 class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it was run. ``control``: was a run without the faults wanted?"""
+    """A plan as it was run; ``control`` says whether a control run was requested."""
 
     plan: RunPlan
     control: bool
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is signed. The plan has its limits, overrides and version in it; the verdict has the
-    root of the audit and the heads of all journals.
+    """The document that is signed.
+
+    The plan includes the limits, the overrides and the version of the program; the verdict includes
+    the root of the audit and the heads of all journals.
     """
 
     subject: str = _SUBJECT
@@ -37,8 +41,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignedStatement(msgspec.Struct, frozen=True, kw_only=True):
-    """``statement``: the bytes of a :class:`Statement` as text; ``signature``: of them, in base64;
-    ``public_key``: PEM, to see which key it was. Who checks has that key from elsewhere.
+    """A statement with its signature.
+
+    ``statement`` holds the bytes of a :class:`Statement` as text, and ``signature`` is the
+    signature of these bytes in base64. ``public_key`` (PEM) only tells which key was used; to check
+    the signature, obtain the key in another way.
     """
 
     statement: str
@@ -47,17 +54,17 @@ class SignedStatement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_plan(plan: PlanRecord) -> bytes:
-    """Return the one way in which a plan is written."""
+    """Return a plan as JSON, as it is written into the evidence."""
     return msgspec.json.encode(plan) + b"\n"
 
 
 def encode_statement(plan: PlanRecord, verdict: Verdict) -> bytes:
-    """Return the bytes to be signed: JSON of a :class:`Statement`."""
+    """Return the bytes to sign: a :class:`Statement` as JSON."""
     return msgspec.json.encode(Statement(plan=plan, verdict=verdict))
 
 
 def new_key_pair() -> tuple[str, str]:
-    """Make a private key, and return it and its public key as PEM."""
+    """Generate a key pair, and return the private and the public key as PEM."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -68,15 +75,15 @@ def new_key_pair() -> tuple[str, str]:
 
 
 def private_key(text: str) -> Ed25519PrivateKey:
-    """Read a private key from PEM. Raises ValueError, which says nothing of its content."""
+    """Read a private key from PEM. Raises ValueError, whose text reveals nothing of the content."""
     try:
         key = serialization.load_pem_private_key(text.encode(), None)
     except TypeError:
         raise ValueError("is protected by a password; give one without") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError(f"is no private key in PEM; {_HOW}") from None
+        raise ValueError(f"is no private key in PEM; {_KEY_HINT}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError(f"is no Ed25519 key; {_HOW}")
+        raise ValueError(f"is no Ed25519 key; {_KEY_HINT}")
     return key
 
 
@@ -85,13 +92,13 @@ def public_key(text: str) -> Ed25519PublicKey:
     try:
         key = serialization.load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError(f"is no public key in PEM; {_HOW}") from None
+        raise ValueError(f"is no public key in PEM; {_KEY_HINT}") from None
     if not isinstance(key, Ed25519PublicKey):
-        raise ValueError(f"is no Ed25519 key; {_HOW}")
+        raise ValueError(f"is no Ed25519 key; {_KEY_HINT}")
     return key
 
 
-_HOW = "make a pair with: trading keys new"
+_KEY_HINT = "make a pair with: trading keys new"
 
 
 def public_pem(key: Ed25519PublicKey) -> str:
@@ -111,7 +118,7 @@ def signed(key: Ed25519PrivateKey, statement: bytes) -> SignedStatement:
 
 
 def is_signed_by(key: Ed25519PublicKey, statement: bytes, signature: bytes) -> bool:
-    """Is this the signature of these bytes by this key?"""
+    """Return whether ``signature`` is that of the bytes ``statement`` by this key."""
     try:
         key.verify(signature, statement)
     except InvalidSignature:

@@ -1,4 +1,4 @@
-"""A scenario to start from."""
+"""The commented scenario that ``trading scenario new`` writes."""
 
 import re
 
@@ -43,7 +43,7 @@ spec:
 
 
 def new_scenario(name: str) -> str:
-    """The text of a scenario file that passes as it is. ScenarioError for a name that is none."""
+    """Return the text of a valid scenario file. Raises ScenarioError for an invalid ``name``."""
     if not re.fullmatch(NAME_PATTERN, name):
         message = "expected a name of lower-case letters, digits and '-', at most 63"
         raise ScenarioError([Problem(name, 0, 0, "", message)])

@@ -1,12 +1,14 @@
-"""The verdict: a pure function of the plan, what was seen, and what the audit says.
+"""Judges a run: a pure function of its plan, the coordinator's observation and the audit report.
 
-The rules that nothing may bend (each has a test that breaks it):
+The verdict is computed after the run from recorded data alone, so that the evidence of a run is
+enough to compute it again. It follows these rules, each of which has a test:
 
-- no evidence of an injection, or no steady state first: Inconclusive;
-- an alert before the injection, or one that also fires without the fault, is no detection;
-- a silent monitor: Fail;
-- what the platform did not do, such as the end of a partition: Inconclusive, never Fail;
-- an audit that is incomplete, or finds a broken chain: never Pass.
+- Without evidence of the injection, or without a steady state before it, a run is Inconclusive.
+- An alert that fired before the injection, or that also fires without the fault, is no detection.
+- A run in which the risk monitor was silent for too long is a Fail.
+- A failure of the platform, such as a partition that did not end, makes a run Inconclusive,
+  never a Fail.
+- A run whose audit is incomplete, or whose audit found a broken hash chain, is never a Pass.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +16,7 @@ from collections.abc import Collection, Mapping
 from trading.messages.audit import AuditReport
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
 from trading.scenario.plan import Expectation, RunPlan, reproduction
-from trading.scenario.platform import platform_doubts
+from trading.scenario.platform import platform_failures
 from trading.scenario.result import (
     ABORTED,
     ERROR,
@@ -35,15 +37,21 @@ from trading.scenario.result import (
 )
 from trading.units import MINUTE, format_duration
 
-#: A (rule, subject) that fired, or a breaker state ("breaker", state), in a run without faults.
+#: An alert (rule, subject), or a state of the circuit breaker ("breaker", state).
 Signal = tuple[str, str]
 
-#: The risk monitor reports every second or tick; quiet for this long, it was not there.
+#: Simulated microseconds without a message of the risk monitor, which reports every second or tick,
+#: after which it counts as silent.
 MONITOR_SILENCE = MINUTE
 
 
 class Detection:
-    """When, where and by which alert or breaker change something was noticed."""
+    """The first alert or change of the circuit breaker that met an expectation.
+
+    ``at`` is the simulated time of the detection in microseconds. ``subject``, ``observed`` and
+    ``limit`` are those of the alert; for the circuit breaker ``observed`` is the reason of the
+    change, and the other two are empty.
+    """
 
     __slots__ = ("at", "limit", "observed", "subject")
 
@@ -55,147 +63,157 @@ class Detection:
 
 
 def first_detection(
-    seen: Observation, expected: Expectation, also_without: Collection[Signal] = ()
+    observation: Observation, expectation: Expectation, baseline_signals: Collection[Signal] = ()
 ) -> Detection | None:
-    """The first signal that meets ``expected`` apart from its time limit, or None.
+    """Return the first detection that meets ``expectation`` regardless of its time limit, or None.
 
-    Counts from the moment when the service began to play the fault: what fired before cannot be
-    its detection, and what ``also_without`` the fault fires neither.
+    Signals that are older than the moment at which the service applied the fault do not count,
+    since the fault cannot have caused them. Nor do ``baseline_signals``, which also fire in a run
+    without faults.
     """
-    fault = seen.fault(expected.of)
+    fault = observation.fault(expectation.of)
     if fault is None or not fault.applied_at:
         return None
-    if expected.kind == "breaker":
-        if ("breaker", expected.name) in also_without:
+    if expectation.kind == "breaker":
+        if ("breaker", expectation.name) in baseline_signals:
             return None
-        for change in seen.breaker:
-            if change.state == expected.name and change.at >= fault.applied_at:
+        for change in observation.breaker:
+            if change.state == expectation.name and change.at >= fault.applied_at:
                 return Detection(change.at, "", change.reason)
-    elif expected.kind == "alert":
-        for alert in _alerts(seen, expected):
+    elif expectation.kind == "alert":
+        for alert in _matching_alerts(observation, expectation):
             fresh = alert.detected_at >= fault.applied_at
-            if fresh and (alert.rule, alert.subject) not in also_without:
+            if fresh and (alert.rule, alert.subject) not in baseline_signals:
                 return Detection(alert.detected_at, alert.subject, alert.observed, alert.limit)
     return None
 
 
 def judge(
     plan: RunPlan,
-    seen: Observation,
+    observation: Observation,
     *,
     also_without: Collection[Signal] = (),
     until: int = 0,
     journals: Mapping[str, JournalHead] | None = None,
     control: bool = True,
 ) -> Verdict:
-    """``also_without``: what fires in the same run without faults, up to the simulated time
-    ``until``, in microseconds; 0: there was none. ``journals``: heads at the end of the run, and
-    ``control``: was a run without faults wanted? Both for the record.
+    """Return the verdict on a run of ``plan``.
+
+    ``also_without`` holds the baseline signals: those that fire in the control run, which is the
+    same run without its faults. The control run went to the simulated time ``until`` in
+    microseconds; 0 means that there was none. ``journals`` maps the names of journals to their
+    heads at the end of the run, and ``control`` says whether a control run was requested; the
+    verdict only records these two.
     """
-    silent = seen.monitor_silence > max(MONITOR_SILENCE, 20 * plan.tick)
+    monitor_silent = observation.monitor_silence > max(MONITOR_SILENCE, 20 * plan.tick)
     expectations = tuple(
-        _expectation(plan, seen, e, also_without, silent) for e in plan.expectations
+        _judge_expectation(plan, observation, e, also_without, monitor_silent)
+        for e in plan.expectations
     )
-    recovery = _recovery(plan, seen)
-    audit = _audit(seen.audit, journals or {})
-    doubts = _doubts(plan, seen, audit)
+    recovery = _judge_recovery(plan, observation)
+    audit = _audit_outcome(observation.audit, journals or {})
+    inconclusive = _inconclusive_reasons(plan, observation, audit)
     failures = [f"{e.label}: {e.reason}" for e in expectations if not e.met]
-    if silent:
-        failures.append(f"risk monitor was silent for {format_duration(seen.monitor_silence)}")
-    platform = platform_doubts(plan, seen, recovery, expectations)
-    doubts += platform
-    if seen.steady_at and not recovery.recovered and not platform:
+    if monitor_silent:
+        failures.append(
+            f"risk monitor was silent for {format_duration(observation.monitor_silence)}"
+        )
+    platform_reasons = platform_failures(plan, observation, recovery, expectations)
+    inconclusive += platform_reasons
+    if observation.steady_at and not recovery.recovered and not platform_reasons:
         failures.append(f"no recovery: {recovery.reason}")
     failures += [f"audit: {d.kind} at {d.where}: {d.detail}" for d in audit.discrepancies]
-    if seen.aborted:
-        doubts = [f"aborted: {seen.aborted}"]
-    outcome = INCONCLUSIVE if doubts else FAIL if failures else PASS
-    if seen.aborted:
+    if observation.aborted:
+        inconclusive = [f"aborted: {observation.aborted}"]
+    outcome = INCONCLUSIVE if inconclusive else FAIL if failures else PASS
+    if observation.aborted:
         outcome = ABORTED
     if not plan.expectations:
-        outcome, doubts = ERROR, ["no expectation: nothing to judge"]
+        outcome, inconclusive = ERROR, ["no expectation: nothing to judge"]
     return Verdict(
         scenario=plan.name,
         description=plan.description,
         seed=plan.seed,
         outcome=outcome,
-        reasons=tuple(doubts + failures),
-        started_at=seen.started_at,
-        ended_at=seen.ended_at,
-        phases=tuple(PhaseStart(phase, at) for phase, at in seen.phases),
-        faults=tuple(_fault(f) for f in seen.faults),
+        reasons=tuple(inconclusive + failures),
+        started_at=observation.started_at,
+        ended_at=observation.ended_at,
+        phases=tuple(PhaseStart(phase, at) for phase, at in observation.phases),
+        faults=tuple(_fault_outcome(f) for f in observation.faults),
         expectations=expectations,
         recovery=recovery,
         audit=audit,
-        conditions=_conditions(seen, expectations, recovery, audit, outcome),
-        alerts=tuple(_alert(a, plan.expectations) for a in seen.alerts),
+        conditions=_conditions(observation, expectations, recovery, audit, outcome),
+        alerts=tuple(_alert_outcome(a, plan.expectations) for a in observation.alerts),
         control=ControlRun(until=until, signals=tuple(sorted(also_without))),
-        setup=seen.setup,
+        setup=observation.setup,
         command=reproduction(plan, control=control),
         clock=ClockRecord(mode=plan.clock_mode.value, speed=plan.speed),
     )
 
 
-def _alert(seen: SeenAlert, expectations: Collection[Expectation]) -> AlertOutcome:
+def _alert_outcome(alert: SeenAlert, expectations: Collection[Expectation]) -> AlertOutcome:
     return AlertOutcome(
-        rule=seen.rule,
-        subject=seen.subject,
-        severity=seen.severity,
-        observed=seen.observed,
-        limit=seen.limit,
-        event_time=seen.event_time,
-        detected_at=seen.detected_at,
-        resolved_at=seen.resolved_at,
-        expected=any(e.kind == "alert" and _is_about(e, seen) for e in expectations),
+        rule=alert.rule,
+        subject=alert.subject,
+        severity=alert.severity,
+        observed=alert.observed,
+        limit=alert.limit,
+        event_time=alert.event_time,
+        detected_at=alert.detected_at,
+        resolved_at=alert.resolved_at,
+        expected=any(e.kind == "alert" and _matches(e, alert) for e in expectations),
     )
 
 
-def _alerts(seen: Observation, expected: Expectation) -> list[SeenAlert]:
-    return [a for a in seen.alerts if _is_about(expected, a)]
+def _matching_alerts(observation: Observation, expectation: Expectation) -> list[SeenAlert]:
+    return [a for a in observation.alerts if _matches(expectation, a)]
 
 
-def _is_about(expected: Expectation, alert: SeenAlert) -> bool:
-    return expected.name in ("*", alert.rule) and expected.subject in ("", alert.subject)
+def _matches(expectation: Expectation, alert: SeenAlert) -> bool:
+    return expectation.name in ("*", alert.rule) and expectation.subject in ("", alert.subject)
 
 
-def _expectation(
+def _judge_expectation(
     plan: RunPlan,
-    seen: Observation,
-    expected: Expectation,
-    also_without: Collection[Signal],
-    silent: bool,
+    observation: Observation,
+    expectation: Expectation,
+    baseline_signals: Collection[Signal],
+    monitor_silent: bool,
 ) -> ExpectationOutcome:
-    if expected.kind == "noAlert":
-        return _no_alert(seen, expected, silent)
-    found = first_detection(seen, expected, also_without)
-    fault = seen.fault(expected.of)
+    if expectation.kind == "noAlert":
+        return _judge_no_alert(observation, expectation, monitor_silent)
+    detection = first_detection(observation, expectation, baseline_signals)
+    fault = observation.fault(expectation.of)
     injected_at = fault.injected_at if fault is not None else 0
-    if found is None or not injected_at:
-        reason = _why_not(plan, seen, expected, also_without)
-        return _outcome(expected, met=False, reason=reason)
-    latency = max(0, found.at - injected_at)
-    met = latency <= expected.within
-    return _outcome(
-        expected,
+    if detection is None or not injected_at:
+        reason = _missed_reason(plan, observation, expectation, baseline_signals)
+        return _expectation_outcome(expectation, met=False, reason=reason)
+    latency = max(0, detection.at - injected_at)
+    met = latency <= expectation.within
+    return _expectation_outcome(
+        expectation,
         met=met,
         latency=latency,
-        detected_at=found.at,
-        subject=found.subject,
-        observed=found.observed,
-        limit=found.limit,
+        detected_at=detection.at,
+        subject=detection.subject,
+        observed=detection.observed,
+        limit=detection.limit,
         reason=""
         if met
-        else f"came after {format_duration(latency)}, limit {format_duration(expected.within)}",
+        else f"came after {format_duration(latency)}, limit {format_duration(expectation.within)}",
     )
 
 
-def _no_alert(seen: Observation, expected: Expectation, silent: bool) -> ExpectationOutcome:
-    fired = _alerts(seen, expected)
+def _judge_no_alert(
+    observation: Observation, expectation: Expectation, monitor_silent: bool
+) -> ExpectationOutcome:
+    fired = _matching_alerts(observation, expectation)
     if fired:
         first = fired[0]
         reason = f"{first.rule} fired on {first.subject}: {first.observed}, limit {first.limit}"
-        return _outcome(
-            expected,
+        return _expectation_outcome(
+            expectation,
             met=False,
             detected_at=first.detected_at,
             subject=first.subject,
@@ -203,84 +221,89 @@ def _no_alert(seen: Observation, expected: Expectation, silent: bool) -> Expecta
             limit=first.limit,
             reason=reason,
         )
-    reason = "the risk monitor was not there to fire it" if silent else ""
-    return _outcome(expected, met=not silent, reason=reason)
+    reason = "the risk monitor was not there to fire it" if monitor_silent else ""
+    return _expectation_outcome(expectation, met=not monitor_silent, reason=reason)
 
 
-def _outcome(
-    expected: Expectation, *, met: bool, reason: str, **more: object
+def _expectation_outcome(
+    expectation: Expectation, *, met: bool, reason: str, **details: object
 ) -> ExpectationOutcome:
     return ExpectationOutcome(
-        label=expected.label,
-        kind=expected.kind,
-        name=expected.name,
-        of=expected.of,
-        within=expected.within,
+        label=expectation.label,
+        kind=expectation.kind,
+        name=expectation.name,
+        of=expectation.of,
+        within=expectation.within,
         met=met,
         reason=reason,
-        **more,  # type: ignore[arg-type]
+        **details,  # type: ignore[arg-type]
     )
 
 
-def _why_not(
-    plan: RunPlan, seen: Observation, expected: Expectation, also_without: Collection[Signal]
+def _missed_reason(
+    plan: RunPlan,
+    observation: Observation,
+    expectation: Expectation,
+    baseline_signals: Collection[Signal],
 ) -> str:
-    fault = seen.fault(expected.of)
+    fault = observation.fault(expectation.of)
     if fault is None or not fault.injected_at:
-        return f"the injection of {expected.of} was never seen"
-    if expected.kind == "promql":
+        return f"the injection of {expectation.of} was never seen"
+    if expectation.kind == "promql":
         return "promql needs a Prometheus, which this runtime does not have"
-    if expected.kind == "alert" and expected.name in plan.disabled_rules:
+    if expectation.kind == "alert" and expectation.name in plan.disabled_rules:
         return "the rule is switched off (controls.disable)"
-    if expected.kind == "alert":
-        for alert in _alerts(seen, expected):
-            if (alert.rule, alert.subject) in also_without:
+    if expectation.kind == "alert":
+        for alert in _matching_alerts(observation, expectation):
+            if (alert.rule, alert.subject) in baseline_signals:
                 return "it also fires without the fault, so it is no detection"
             if alert.detected_at < fault.applied_at:
                 early = fault.applied_at - alert.detected_at
                 return f"it fired {format_duration(early)} before the injection: no detection"
-    elif ("breaker", expected.name) in also_without:
+    elif ("breaker", expectation.name) in baseline_signals:
         return "it also trips without the fault, so it is no detection"
     return "never came"
 
 
-def _doubts(plan: RunPlan, seen: Observation, audit: AuditOutcome) -> list[str]:
-    """Why nothing can be concluded from this run."""
-    if seen.halted:
-        return [seen.halted]
-    if not seen.steady_at:
-        why = seen.unsteady or "it did not hold long enough"
-        return [f"no steady state within {format_duration(plan.steady_within)}: {why}"]
-    doubts = []
-    for fault in seen.faults:
+def _inconclusive_reasons(
+    plan: RunPlan, observation: Observation, audit: AuditOutcome
+) -> list[str]:
+    """Return the reasons why this run is Inconclusive, apart from failures of the platform."""
+    if observation.halted:
+        return [observation.halted]
+    if not observation.steady_at:
+        detail = observation.unsteady or "it did not hold long enough"
+        return [f"no steady state within {format_duration(plan.steady_within)}: {detail}"]
+    reasons = []
+    for fault in observation.faults:
         if not fault.injected_at:
-            ended = fault.end_reason
-            why = f" ({ended})" if ended.startswith("REFUSED") else ""
-            doubts.append(f"no evidence that {fault.name} was injected{why}")
+            end_reason = fault.end_reason
+            detail = f" ({end_reason})" if end_reason.startswith("REFUSED") else ""
+            reasons.append(f"no evidence that {fault.name} was injected{detail}")
         elif fault.end_reason not in ("RECOVERED", ""):
-            doubts.append(f"{fault.name} ended early: {fault.end_reason}")
+            reasons.append(f"{fault.name} ended early: {fault.end_reason}")
     if not audit.complete:
-        broken = [d for d in audit.discrepancies if d.kind in ("CHAIN_BROKEN", "TRUNCATED")]
-        detail = "; ".join(f"{d.kind} at {d.where}: {d.detail}" for d in broken)
-        doubts.append(f"audit is incomplete: {detail or 'no report'}")
-    lost = [d.detail for d in audit.discrepancies if d.kind == "LOST"]
-    doubts += [f"entries were lost, and their loss accepted: {detail}" for detail in lost]
-    return doubts
+        damage = [d for d in audit.discrepancies if d.kind in ("CHAIN_BROKEN", "TRUNCATED")]
+        detail = "; ".join(f"{d.kind} at {d.where}: {d.detail}" for d in damage)
+        reasons.append(f"audit is incomplete: {detail or 'no report'}")
+    losses = [d.detail for d in audit.discrepancies if d.kind == "LOST"]
+    reasons += [f"entries were lost, and their loss accepted: {detail}" for detail in losses]
+    return reasons
 
 
-def _recovery(plan: RunPlan, seen: Observation) -> RecoveryOutcome:
+def _judge_recovery(plan: RunPlan, observation: Observation) -> RecoveryOutcome:
     within = plan.recovery_within
-    if not seen.recovered_at:
+    if not observation.recovered_at:
         return RecoveryOutcome(
-            recovered=False, within=within, reason=seen.unrecovered or "never begun"
+            recovered=False, within=within, reason=observation.unrecovered or "never begun"
         )
-    took = max(0, seen.recovered_at - seen.faults_ended_at)
-    late = took > within
-    reason = f"took {format_duration(took)}, limit {format_duration(within)}" if late else ""
-    return RecoveryOutcome(recovered=not late, within=within, took=took, reason=reason)
+    duration = max(0, observation.recovered_at - observation.faults_ended_at)
+    late = duration > within
+    reason = f"took {format_duration(duration)}, limit {format_duration(within)}" if late else ""
+    return RecoveryOutcome(recovered=not late, within=within, took=duration, reason=reason)
 
 
-def _audit(report: AuditReport | None, journals: Mapping[str, JournalHead]) -> AuditOutcome:
+def _audit_outcome(report: AuditReport | None, journals: Mapping[str, JournalHead]) -> AuditOutcome:
     if report is None:
         return AuditOutcome(complete=False, journals=dict(journals))
     return AuditOutcome(
@@ -295,7 +318,7 @@ def _audit(report: AuditReport | None, journals: Mapping[str, JournalHead]) -> A
     )
 
 
-def _fault(fault: SeenFault) -> FaultOutcome:
+def _fault_outcome(fault: SeenFault) -> FaultOutcome:
     return FaultOutcome(
         name=fault.name,
         kind=fault.kind,
@@ -310,34 +333,39 @@ def _fault(fault: SeenFault) -> FaultOutcome:
 
 
 def _conditions(
-    seen: Observation,
+    observation: Observation,
     expectations: tuple[ExpectationOutcome, ...],
     recovery: RecoveryOutcome,
     audit: AuditOutcome,
     outcome: str,
 ) -> tuple[Condition, ...]:
-    verified = [f for f in seen.faults if f.injected_at]
-    met = sum(1 for e in expectations if e.met)
-    every = len(verified) == len(seen.faults)
-    clean = audit.complete and not audit.discrepancies
+    verified_faults = [f for f in observation.faults if f.injected_at]
+    met_count = sum(1 for e in expectations if e.met)
+    all_verified = len(verified_faults) == len(observation.faults)
+    audit_clean = audit.complete and not audit.discrepancies
     return (
         _condition(
-            "SteadyState", bool(seen.steady_at), "Held", "NotReached", seen.unsteady, seen.steady_at
+            "SteadyState",
+            bool(observation.steady_at),
+            "Held",
+            "NotReached",
+            observation.unsteady,
+            observation.steady_at,
         ),
         _condition(
             "FaultVerified",
-            every and bool(verified),
+            all_verified and bool(verified_faults),
             "SeenInDataPlane",
             "NoEvidence",
-            f"{len(verified)} of {len(seen.faults)} faults seen",
-            max((f.injected_at for f in verified), default=0),
+            f"{len(verified_faults)} of {len(observation.faults)} faults seen",
+            max((f.injected_at for f in verified_faults), default=0),
         ),
         _condition(
             "Detected",
-            met == len(expectations),
+            met_count == len(expectations),
             "AllMet",
             "ExpectationMissed",
-            f"{met} of {len(expectations)} expectations met",
+            f"{met_count} of {len(expectations)} expectations met",
             max((e.detected_at for e in expectations), default=0),
         ),
         _condition(
@@ -346,25 +374,32 @@ def _conditions(
             "Verified",
             "NotRecovered",
             recovery.reason,
-            seen.recovered_at,
+            observation.recovered_at,
         ),
         _condition(
             "AuditVerified",
-            clean,
+            audit_clean,
             "ChainsVerified",
             "Discrepancies" if audit.complete else "Incomplete",
             f"{audit.events} events, {len(audit.discrepancies)} discrepancies",
-            seen.ended_at,
+            observation.ended_at,
         ),
-        _condition("Complete", True, outcome, outcome, "", seen.ended_at),
+        _condition("Complete", True, outcome, outcome, "", observation.ended_at),
     )
 
 
-def _condition(kind: str, true: bool, yes: str, no: str, message: str, at: int) -> Condition:
+def _condition(
+    condition_type: str,
+    is_true: bool,
+    true_reason: str,
+    false_reason: str,
+    message: str,
+    last_transition: int,
+) -> Condition:
     return Condition(
-        type=kind,
-        status="True" if true else "False",
-        reason=yes if true else no,
+        type=condition_type,
+        status="True" if is_true else "False",
+        reason=true_reason if is_true else false_reason,
         message=message,
-        last_transition_time=at,
+        last_transition_time=last_transition,
     )

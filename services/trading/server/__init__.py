@@ -1,1 +1,1 @@
-"""Puts hosts and APIs together: ``trading up``."""
+"""Runs the services as processes: hosts, HTTP APIs and servers for ``trading up`` and ``serve``."""

@@ -1,4 +1,8 @@
-"""Keys and tokens of an ecosystem on one machine: from the settings, or made once and kept."""
+"""The keys and tokens of an ecosystem: from the settings, or generated once and stored.
+
+Processes on one machine share them through a file in the data directory, so that several services
+can be started there without any settings.
+"""
 
 import contextlib
 import fcntl
@@ -14,13 +18,16 @@ from typing import Any, NamedTuple
 from trading.hosting.settings import Settings
 from trading.universe import default_universe
 
-KEPT = "credentials.json"
-_PAIR = ("api_key", "api_secret")
+FILE_NAME = "credentials.json"
+_READER_FIELDS = ("api_key", "api_secret")
 _ACCOUNTS = default_universe().firm_accounts
 
 
 class Credentials(NamedTuple):
-    """What clients of this ecosystem need; kept in the data directory, for its owner only."""
+    """The secrets of one ecosystem: the exchange's API key and secret, and the bearer tokens.
+
+    They are stored in the data directory, in a file that only its owner can read.
+    """
 
     api_key: str
     api_secret: str
@@ -29,82 +36,103 @@ class Credentials(NamedTuple):
     read_token: str
 
     def secrets(self) -> list[str]:
-        """What no log may show; an API key is one, too, to who has the logs."""
+        """Return everything that must not appear in logs, including API keys."""
         return [*self, *(part for a in _ACCOUNTS for part in self.read_only(a))]
 
     def read_only(self, account: str) -> tuple[str, str]:
-        """Key and secret of an account, for a monitor of your own: they read, and do not trade."""
+        """Return API key and secret with which an external monitor can read ``account``.
+
+        They do not allow trading.
+        """
         return self._derived(f"key of {account}"), self._derived(f"secret of {account}")
 
     def login_key(self, service: str) -> bytes:
-        """Return what signs the cookies of the service's page."""
-        what = f"logins of {service}".encode()
-        return hmac.digest(self.risk_token.encode(), what, hashlib.sha256)
+        """Return the key that signs the login cookies of the service's page."""
+        purpose = f"logins of {service}".encode()
+        return hmac.digest(self.risk_token.encode(), purpose, hashlib.sha256)
 
-    def _derived(self, what: str) -> str:
-        return hmac.new(self.api_secret.encode(), what.encode(), hashlib.sha256).hexdigest()
+    def _derived(self, purpose: str) -> str:
+        return hmac.new(self.api_secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()
 
 
 def credentials(settings: Settings) -> Credentials:
-    """Return what the settings name, and of the rest what is kept; what is missing is made once,
-    so that processes which start together agree. What is kept stays as it is: another process may
-    be using it. Raises OSError.
+    """Return the credentials from the settings, completed from the file in the data directory.
+
+    What is missing in both is generated and stored, under a lock, so that processes that start
+    together agree. Stored values are not replaced here, since another process may be using them;
+    see :func:`save_credentials`. Raises OSError.
     """
     if settings.journal == "memory":
-        return Credentials(**_filled(settings, read_credentials(settings.data_dir)))
+        return Credentials(**_complete(settings, read_credentials(settings.data_dir)))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with _locked(settings.data_dir):
-        kept = read_credentials(settings.data_dir)
-        found = _filled(settings, kept)
-        _keep(settings.data_dir, {name: kept.get(name) or found[name] for name in found}, kept)
-    return Credentials(**found)
+        stored = read_credentials(settings.data_dir)
+        values = _complete(settings, stored)
+        _store(
+            settings.data_dir, {name: stored.get(name) or values[name] for name in values}, stored
+        )
+    return Credentials(**values)
 
 
 def snapshot_key(settings: Settings, secret: str) -> bytes:
-    """Return what authenticates snapshots: SNAPSHOT_KEY, or else derived from a ``secret`` that is
-    kept outside the database. Where that changes, the next start replays the journals.
+    """Return the key that authenticates snapshots.
+
+    It is derived from SNAPSHOT_KEY, or from ``secret`` if that is not set. The key must not come
+    from the database, so that write access to it does not allow forging snapshots. After a change
+    of the key, the next start ignores the snapshots and replays the journals.
     """
-    given = settings.snapshot_key
-    text = given.get_secret_value() if given is not None else secret
+    configured = settings.snapshot_key
+    text = configured.get_secret_value() if configured is not None else secret
     return hmac.digest(text.encode(), b"snapshots", hashlib.sha256)
 
 
-def keep_credentials(settings: Settings, known: Credentials) -> None:
-    """Keep also what the settings name, now that this process has the journal. Raises OSError."""
+def save_credentials(settings: Settings, credentials: Credentials) -> None:
+    """Store ``credentials``, replacing the stored ones, unless the journal is in memory.
+
+    Call this when the process has opened its journal, since no other process uses the stored values
+    then. Raises OSError.
+    """
     if settings.journal != "memory":
         with _locked(settings.data_dir):
-            _keep(settings.data_dir, known._asdict(), read_credentials(settings.data_dir))
+            _store(settings.data_dir, credentials._asdict(), read_credentials(settings.data_dir))
 
 
-def _keep(directory: Path, found: Mapping[str, str], kept: Mapping[str, Any]) -> None:
-    known = Credentials(**found)
-    readers = {a: dict(zip(_PAIR, known.read_only(a), strict=True)) for a in _ACCOUNTS}
-    wanted = {**found, "read_only": readers}
-    if wanted != kept:
-        _write(directory / KEPT, wanted)
+def _store(directory: Path, values: Mapping[str, str], stored: Mapping[str, Any]) -> None:
+    credentials = Credentials(**values)
+    readers = {
+        a: dict(zip(_READER_FIELDS, credentials.read_only(a), strict=True)) for a in _ACCOUNTS
+    }
+    content = {**values, "read_only": readers}
+    if content != stored:
+        _write_atomically(directory / FILE_NAME, content)
 
 
-def _filled(settings: Settings, kept: Mapping[str, Any]) -> dict[str, str]:
-    found = {}
+def _complete(settings: Settings, stored: Mapping[str, Any]) -> dict[str, str]:
+    values = {}
     for name in Credentials._fields:
-        given = getattr(settings, name)
-        found[name] = given.get_secret_value() if given is not None else kept.get(name, "")
-        found[name] = found[name] or secrets.token_hex(32)
-    return found
+        configured = getattr(settings, name)
+        values[name] = (
+            configured.get_secret_value() if configured is not None else stored.get(name, "")
+        )
+        values[name] = values[name] or secrets.token_hex(32)
+    return values
 
 
 def read_credentials(directory: Path) -> dict[str, Any]:
-    """What a running ecosystem with this data directory takes; empty if there is none."""
+    """Return the content of the credentials file in ``directory``.
+
+    The result is empty if the file does not exist or cannot be read.
+    """
     try:
-        found: dict[str, Any] = json.loads((directory / KEPT).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return content
 
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Only one process at a time is between its reading and its writing."""
+    """Hold a lock on ``directory``, so that one process at a time reads and changes the file."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -113,9 +141,9 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write(path: Path, found: Mapping[str, Any]) -> None:
-    """Whole or not at all, and at no moment readable for others."""
-    made = path.with_name(f"{path.name}.{os.getpid()}")
-    made.touch(mode=0o600)
-    made.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    made.replace(path)
+def _write_atomically(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace the file atomically; no other user can read it at any moment."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.touch(mode=0o600)
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,7 +1,9 @@
-"""A trading engine among others: its share of the strategies, and what the venue refuses it.
+"""Divides the strategies among several trading engines.
 
-Leases go by the wall clock between runs, and in runs by the wall clock. A virtual run has its own:
-see :mod:`trading.server.shared_run`.
+Each strategy is leased in Redis by one engine, and the exchange refuses orders from an engine whose
+lease has passed to another (fencing). The leases here are in wall-clock time: they hold between
+runs, and in runs by the wall clock. A run in virtual time has leases of its own; see
+:mod:`trading.server.shared_run`.
 """
 
 import asyncio
@@ -30,11 +32,15 @@ from trading.topology import EXCHANGE, TRADING_ENGINE
 from trading.trading_engine import TradingEngine
 from trading.universe import MANUAL
 
-_ORDERS = PlaceOrder | CancelOrder | ReplaceOrder | CancelAllOrders
+_ORDER_REQUESTS = PlaceOrder | CancelOrder | ReplaceOrder | CancelAllOrders
 
 
-class Engines:
-    """With Redis the strategies are shared by leases; without it this engine is alone."""
+class EngineSharing:
+    """Keeps this engine's share of the strategies up to date, and reports failed orders to it.
+
+    If ``settings`` name no Redis, this engine trades for all accounts. ``instance`` is that of the
+    process, empty for the first. Subscribes to the events of ``links`` when it is created.
+    """
 
     def __init__(self, links: Links, settings: Settings, instance: str) -> None:
         self._links = links
@@ -42,64 +48,69 @@ class Engines:
         self._name = f"{socket.gethostname()[:40]}-{os.getpid()}-{instance or '1'}"
         self._leases: StrategyLeases | None = None
         self._task: asyncio.Task[None] | None = None
-        #: In a virtual run with several engines, this one among them.
+        #: This engine's leases in a virtual run with several engines, None in all other sessions.
         self._shared: SharedRun | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        links.prepare = self._prepare
-        links.appointment = self._appointment
-        links.undelivered = self._undelivered
-        links.connected = self._connected
-        links.fenced = self._fenced
+        links.prepare = self._prepare_instant
+        links.appointment = self._next_appointment
+        links.undelivered = self._on_undelivered
+        links.connected = self._on_connected
+        links.fenced = self._on_fenced
 
     def problems(self) -> dict[str, str]:
-        """What is wrong with Redis; nothing where there is none."""
+        """Return what is wrong with Redis; an empty mapping if no Redis is used."""
         if self._leases is None:
             return {}
-        waits = self._shared.problem if self._shared is not None else ""
-        return {"redis": self._leases.problem or waits}
+        run_problem = self._shared.problem if self._shared is not None else ""
+        return {"redis": self._leases.problem or run_problem}
 
     def send(self, items: Sequence[Outward]) -> None:
-        """To the links, without orders that were decided under a lease that is another by now."""
+        """Send ``items`` over the links, except for orders whose lease is no longer held.
+
+        The engine decided such an order while it held the lease, and has lost it since.
+        """
         if self._leases is not None:
             held = self._leases.held
             engine: TradingEngine = self._links.host.component(TRADING_ENGINE)
             fences = engine.fences
 
-            def stale(message: Any) -> bool:
-                ordered = isinstance(message, _ORDERS)
-                return ordered and held.get(message.account) != fences.get(message.account)
+            def has_stale_lease(message: Any) -> bool:
+                is_order = isinstance(message, _ORDER_REQUESTS)
+                return is_order and held.get(message.account) != fences.get(message.account)
 
-            items = [item for item in items if not stale(item.message)]
+            items = [item for item in items if not has_stale_lease(item.message)]
         self._links.send(items)
 
     async def start(self, host: Host) -> None:
-        host.on_session(self._begun)
-        self._begun()
+        """Join the current session and begin to renew the leases. Raises ValueError."""
+        host.on_session(self._on_session)
+        self._on_session()
         if self._url is not None:
             accounts = [a for a in host.session.plan.universe.accounts if a.strategy != MANUAL]
             self._leases = StrategyLeases(
                 self._url.get_secret_value(),
                 self._name,
                 [a.name for a in accounts],
-                self._changed,
+                self._on_leases_changed,
             )
-            # Nothing is traded before it is leased.
-            self._assign()
+            # The engine must not trade before it has leases.
+            self._assign_held()
             self._task = host.tasks.start("the strategy leases", self._leases.run(), vital=True)
 
     async def stop(self) -> None:
+        """Release the leases, so that other engines can take over at once."""
         if self._leases is not None:
             await self._leases.release()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._end_shared()
+        self._close_shared_run()
         await asyncio.gather(*self._closing)
 
-    def _begun(self) -> None:
-        """A session has begun, or is gone on with."""
-        self._end_shared()
+    def _on_session(self) -> None:
+        """Set up the leases of a session that has begun or was resumed."""
+        self._close_shared_run()
         host, virtual = self._links.host, self._links.virtual
         if virtual is not None and self._links.name in virtual.participants:
             engines = [s for s in virtual.participants.values() if s == TRADING_ENGINE]
@@ -108,36 +119,43 @@ class Engines:
                 self._shared = SharedRun(host, self._links.name, url)
             elif len(engines) > 1:
                 virtual.follower.problem = "several trading engines share a run by REDIS_URL"
-        self._assign()
+        self._assign_held()
 
-    def _end_shared(self) -> None:
+    def _close_shared_run(self) -> None:
         shared, self._shared = self._shared, None
         if shared is not None:
             task = self._links.host.tasks.start("the end of a shared run", shared.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _prepare(self, due: int) -> Awaitable[Sequence[Message]] | None:
+    def _prepare_instant(self, due: int) -> Awaitable[Sequence[Message]] | None:
         return self._shared.prepare(due) if self._shared is not None else None
 
-    def _appointment(self) -> int | None:
-        return self._shared.appointment() if self._shared is not None else None
+    def _next_appointment(self) -> int | None:
+        return self._shared.next_comparison() if self._shared is not None else None
 
-    def _changed(self, held: Mapping[str, int]) -> None:
-        """The exchange hears of it before the first order."""
+    def _on_leases_changed(self, held: Mapping[str, int]) -> None:
+        """Announce the leases to the exchange, then to the engine.
+
+        This order ensures that the exchange knows the leases before it receives the first order.
+        """
         self._links.claim(held)
         if self._links.host.virtual:
-            # Its leases are others, or none.
+            # A run in virtual time has leases of its own, or none.
             return
         self._links.host.send(TRADING_ENGINE, StrategiesAssigned(dict(held)))
 
-    def _assign(self) -> None:
-        """A fresh component trades for every account until it is told."""
+    def _assign_held(self) -> None:
+        """Assign the leases to a new component, which would trade for every account otherwise."""
         if self._leases is not None and not self._links.host.virtual:
-            self._changed(self._leases.held)
+            self._on_leases_changed(self._leases.held)
 
-    def _connected(self, peer: str) -> None:
-        """What became of the orders that were under way is not known: start from nothing."""
+    def _on_connected(self, peer: str) -> None:
+        """Restart the strategies after a reconnection to the exchange.
+
+        The state of orders that were in flight is unknown, so all strategies are withdrawn, which
+        resets them, and assigned again.
+        """
         if peer != EXCHANGE:
             return
         self._links.host.send(TRADING_ENGINE, StrategiesAssigned({}))
@@ -148,13 +166,13 @@ class Engines:
             held = {a.name: 0 for a in accounts if a.strategy != MANUAL}
         self._links.host.send(TRADING_ENGINE, StrategiesAssigned(held))
 
-    def _fenced(self, refused: Mapping[str, int]) -> None:
+    def _on_fenced(self, refused: Mapping[str, int]) -> None:
         if self._leases is not None:
             for account, fence in refused.items():
                 self._leases.refuse(account, fence - 1, fence)
 
-    def _undelivered(self, peer: str, items: Sequence[Outward]) -> None:
-        """No connection to the venue: an order fails at once, as on any client."""
+    def _on_undelivered(self, peer: str, items: Sequence[Outward]) -> None:
+        """Fail order requests at once if there is no connection to the exchange."""
         if peer != EXCHANGE:
             return
         for item in items:

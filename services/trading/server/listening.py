@@ -1,4 +1,8 @@
-"""uvicorn servers on sockets of ours, ended together."""
+"""Runs uvicorn servers on sockets that this process opens, and shuts them down together.
+
+One process may have several servers (``trading up`` has seven), so signals are handled once for the
+process and not by each server.
+"""
 
 import asyncio
 import contextlib
@@ -14,27 +18,29 @@ from fastapi import FastAPI
 from trading.hosting.addresses import address
 from trading.hosting.wire import CountedSocket, Wire
 
-#: How long open requests may take once the end has been asked for, wall seconds.
-GRACE = 1
-#: Wall seconds that a name of this machine may take to be known, and between two looks.
-_NAME_PATIENCE = 10.0
-_AGAIN = 0.2
+#: Wall-clock seconds that open requests may take after a shutdown was requested.
+SHUTDOWN_GRACE = 1
+#: Wall-clock seconds until a name of this machine has to be resolvable, and between two attempts.
+_NAME_TIMEOUT = 10.0
+_RETRY_DELAY = 0.2
 
 
 class PortTaken(Exception):
-    pass
+    """Raised if a server cannot listen on its address; the text says which and why."""
 
 
-class NotKept(Exception):
-    """The process has ended, and not all that it had decided is in its journal; says why."""
+class JournalIncomplete(Exception):
+    """Raised at the end of a process that could not save all its decisions; the text says why."""
 
 
 class Server(uvicorn.Server):
-    """``listening``: set once it answers. Signals end the process as a whole, not one server.
-    ``largest``: bytes of a WebSocket message that it takes.
+    """A uvicorn server for ``app``, with the project's limits and without signal handlers.
+
+    ``max_message`` is the largest WebSocket message that it accepts, in bytes. The event
+    ``listening`` is set as soon as the server answers.
     """
 
-    def __init__(self, app: FastAPI, largest: int = 64 * 1024) -> None:
+    def __init__(self, app: FastAPI, max_message: int = 64 * 1024) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -43,9 +49,9 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=GRACE,
+                timeout_graceful_shutdown=SHUTDOWN_GRACE,
                 h11_max_incomplete_event_size=32 * 1024,
-                ws_max_size=largest,
+                ws_max_size=max_message,
                 ws_ping_interval=20,
                 ws_ping_timeout=60,
                 server_header=False,
@@ -55,89 +61,97 @@ class Server(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, then set ``listening``."""
         await super().startup(sockets)
         self.listening.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signal handlers of the process alone."""
         yield
 
-    def end(self) -> None:
-        """Streams end, nothing new is taken."""
+    def begin_shutdown(self) -> None:
+        """End all streams and accept no new connections; open requests have SHUTDOWN_GRACE."""
         self.app.state.stopping.set()
-        getattr(self.app.state, "closing", _nothing)()
+        getattr(self.app.state, "closing", _no_closing)()
         self.should_exit = True
 
 
 def listen(hosts: Sequence[str], port: int, service: str) -> list[socket.socket]:
-    """On each address, and on this machine's address by each name. Raises PortTaken."""
-    found: list[socket.socket] = []
+    """Return sockets that listen on ``port`` of every host in ``hosts``.
+
+    A host is an address, or a name that resolves to an address of this machine. ``service`` is for
+    the message of PortTaken, which is raised if one of them cannot be used.
+    """
+    sockets: list[socket.socket] = []
     try:
         for host in hosts:
             if address(host) is not None:
-                found.append(_bound(host, port))
+                sockets.append(_open_socket(host, port))
             else:
-                found += _by_name(host, port)
+                sockets += _listen_on_name(host, port)
     except OSError as error:
-        for made in found:
-            made.close()
+        for opened in sockets:
+            opened.close()
         raise PortTaken(f"{host}:{port} ({service}): {error.strerror or error}") from error
-    return found
+    return sockets
 
 
-def _by_name(name: str, port: int) -> list[socket.socket]:
-    """Where several containers share a name, only one of its addresses is this one's. The name
-    of a container can come later than its first process.
+def _listen_on_name(name: str, port: int) -> list[socket.socket]:
+    """Listen on those addresses of ``name`` that belong to this machine.
+
+    Several containers may share a name, of whose addresses only one is this container's. The name
+    of a container may become resolvable only after its first process has started, so this retries.
     """
-    until = time.monotonic() + _NAME_PATIENCE
+    deadline = time.monotonic() + _NAME_TIMEOUT
     while True:
         try:
-            known = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-            found = []
-            for host in dict.fromkeys(str(entry[4][0]) for entry in known):
+            addresses = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            sockets = []
+            for host in dict.fromkeys(str(entry[4][0]) for entry in addresses):
                 try:
-                    found.append(_bound(host, port))
+                    sockets.append(_open_socket(host, port))
                 except OSError as error:
                     if error.errno != errno.EADDRNOTAVAIL:
                         raise
-            if found:
-                return found
+            if sockets:
+                return sockets
             problem = OSError(errno.EADDRNOTAVAIL, "none of its addresses is this machine's")
         except socket.gaierror as error:
             problem = OSError(errno.EADDRNOTAVAIL, f"unknown name: {error.strerror}")
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             raise problem
-        time.sleep(_AGAIN)
+        time.sleep(_RETRY_DELAY)
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _open_socket(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
-        made.listen(1024)
+        listener.bind((host, port))
+        listener.listen(1024)
     except OSError:
-        made.close()
+        listener.close()
         raise
-    return made
+    return listener
 
 
-async def until_end(stop: asyncio.Event, failed: asyncio.Event) -> None:
-    """Return once the end has been asked for, or the process is of no use any more."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in (stop, failed)]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for one in waiting:
-        one.cancel()
+async def wait_for_shutdown(stop: asyncio.Event, failed: asyncio.Event) -> None:
+    """Wait until ``stop`` is set by a signal, or ``failed`` by a vital task that ended."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in (stop, failed)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
-def until_signal() -> asyncio.Event:
-    """Set by SIGINT or SIGTERM."""
+def install_signal_handlers() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
     return stop
 
 
-def _nothing() -> None:
+def _no_closing() -> None:
     return

@@ -1,4 +1,8 @@
-"""What each service is made of: its component's public API, and what its host must keep for it."""
+"""Describes each service: its public API, and what its host keeps for that API.
+
+Both ``trading up`` (all services in one process) and ``trading serve`` (one service) create their
+components, sessions and apps from this table.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -46,53 +50,71 @@ if TYPE_CHECKING:
     from trading.upstream.poller import Poller
 
 
-class Surroundings(NamedTuple):
-    """What the apps are made from."""
+class ServiceContext(NamedTuple):
+    """What the app of a service is created from.
+
+    ``session_control`` opens sessions and sets the clock, for the test coordinator. ``poller``
+    follows real prices, for market data; None if it is not enabled.
+    """
 
     host: Host
     settings: Settings
-    known: Credentials
-    world: World
+    credentials: Credentials
+    session_control: World
     poller: "Poller | None" = None
 
 
-class Part(NamedTuple):
-    """``projections`` and ``published``: see :class:`~trading.hosting.host.Host`."""
+class ServiceSpec(NamedTuple):
+    """How a service is built.
 
-    app: Callable[[Surroundings], FastAPI]
+    ``app`` creates its HTTP API. ``projections`` and ``published`` are what this API needs from its
+    :class:`~trading.hosting.host.Host`.
+    """
+
+    app: Callable[[ServiceContext], FastAPI]
     projections: Mapping[str, Callable[[Session], Projection]] = {}
     published: tuple[type[Message], ...] = ()
 
 
 def chaos_allowed(settings: Settings) -> bool:
-    """Unless the settings say so or not: only where nobody else can connect."""
+    """Return whether scenarios may be run.
+
+    If the settings do not say, they may only be run where no other machine can connect.
+    """
     if settings.enable_chaos_scenarios is not None:
         return settings.enable_chaos_scenarios
     return settings.alone
 
 
-def chaos_token(around: Surroundings) -> Token:
-    """Return what services know of CHAOS_TOKEN; nothing where no chaos is allowed."""
-    if not chaos_allowed(around.settings):
+def chaos_token(context: ServiceContext) -> Token:
+    """Return the check for CHAOS_TOKEN; no request passes it if scenarios are not allowed."""
+    if not chaos_allowed(context.settings):
         return Token("CHAOS_TOKEN")
-    return _token("CHAOS_TOKEN", around.known.chaos_token, around.settings.chaos_token_sha256)
+    return _token(
+        "CHAOS_TOKEN", context.credentials.chaos_token, context.settings.chaos_token_sha256
+    )
 
 
-def _token(setting: str, known: str, hashed: SecretStr | None) -> Token:
-    return Token(setting, hashed.get_secret_value() if hashed is not None else digest(known))
+def _token(setting: str, value: str, sha256: SecretStr | None) -> Token:
+    return Token(setting, sha256.get_secret_value() if sha256 is not None else digest(value))
 
 
 def make(session: Session) -> list[Component]:
-    """The components of a session; between runs the coordinator stands by."""
-    found = components(session.plan)
+    """Return all components of a session, in the order of the kernel.
+
+    Between runs, the test coordinator is replaced by a :class:`Standby`, which does nothing.
+    """
+    session_components = components(session.plan)
     if session.run_id:
-        return found
-    return [c if c.name != TEST_COORDINATOR else Standby() for c in found]
+        return session_components
+    return [c if c.name != TEST_COORDINATOR else Standby() for c in session_components]
 
 
 def idle(settings: Settings, start: int, poller: "Poller | None" = None) -> Session:
-    """The session between runs, from the simulated time ``start``: nothing breaks. It opens with
-    the real prices that ``poller`` knows by now.
+    """Return a session without faults, for the time between runs.
+
+    It begins at the simulated time ``start`` in microseconds, with the real prices that ``poller``
+    has received so far.
     """
     prices = {a.asset: a.price for a in poller.anchors.values()} if poller is not None else {}
     plan = RunPlan(
@@ -108,75 +130,80 @@ def idle(settings: Settings, start: int, poller: "Poller | None" = None) -> Sess
     return Session(plan=plan, opened=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def make_app(name: str, around: Surroundings) -> FastAPI:
-    """Return the app of the service ``name``, with who may ask it."""
-    app = PARTS[name].app(around)
-    settings = around.settings
+def make_app(name: str, context: ServiceContext) -> FastAPI:
+    """Return the HTTP API of the service ``name``.
+
+    Its state holds the host names it answers to, and the tokens and logins that it accepts.
+    """
+    app = PARTS[name].app(context)
+    settings = context.settings
     app.state.hosts = names(name, settings.bind_hosts, settings.hosts)
-    known = around.known
+    credentials = context.credentials
     app.state.access = Access(
-        act=_token("RISK_TOKEN", known.risk_token, None) if name == RISK_MONITOR else None,
-        read=_token("READ_TOKEN", known.read_token, settings.read_token_sha256),
+        act=_token("RISK_TOKEN", credentials.risk_token, None) if name == RISK_MONITOR else None,
+        read=_token("READ_TOKEN", credentials.read_token, settings.read_token_sha256),
         public=settings.alone,
-        logins=Logins(known.login_key(name)),
+        logins=Logins(credentials.login_key(name)),
     )
     return app
 
 
-def _market_data(around: Surroundings) -> FastAPI:
-    poller = around.poller or make_poller(around.settings)
-    return market_data.market_data_app(around.host, poller)
+def _market_data(context: ServiceContext) -> FastAPI:
+    poller = context.poller or make_poller(context.settings)
+    return market_data.market_data_app(context.host, poller)
 
 
-def _exchange(around: Surroundings) -> FastAPI:
-    known = around.known
+def _exchange(context: ServiceContext) -> FastAPI:
+    credentials = context.credentials
     accounts = default_universe().firm_accounts
     keys = Keys(
         [
-            credential(known.api_key, known.api_secret, "firm-api"),
-            *(credential(*known.read_only(name), name, trade=False) for name in accounts),
+            credential(credentials.api_key, credentials.api_secret, "firm-api"),
+            *(credential(*credentials.read_only(name), name, trade=False) for name in accounts),
         ]
     )
-    return exchange.exchange_app(around.host, keys)
+    return exchange.exchange_app(context.host, keys)
 
 
-def _custodian(around: Surroundings) -> FastAPI:
-    return custodian_app(around.host)
+def _custodian(context: ServiceContext) -> FastAPI:
+    return custodian_app(context.host)
 
 
-def _trading_engine(around: Surroundings) -> FastAPI:
-    return trading_engine_app(around.host)
+def _trading_engine(context: ServiceContext) -> FastAPI:
+    return trading_engine_app(context.host)
 
 
-def _risk_monitor(around: Surroundings) -> FastAPI:
-    return risk.risk_app(around.host)
+def _risk_monitor(context: ServiceContext) -> FastAPI:
+    return risk.risk_app(context.host)
 
 
-def _test_coordinator(around: Surroundings) -> FastAPI:
+def _test_coordinator(context: ServiceContext) -> FastAPI:
     return coordinator.coordinator_app(
-        around.host,
-        around.world,
-        chaos_token=chaos_token(around),
-        speed=around.settings.sim_speed,
-        signing_key=around.settings.signing_key,
+        context.host,
+        context.session_control,
+        chaos_token=chaos_token(context),
+        speed=context.settings.sim_speed,
+        signing_key=context.settings.signing_key,
     )
 
 
-def _audit_correlator(around: Surroundings) -> FastAPI:
-    return audit_app(around.host)
+def _audit_correlator(context: ServiceContext) -> FastAPI:
+    return audit_app(context.host)
 
 
-def _published(module: Any) -> tuple[type[Message], ...]:
-    found: tuple[type[Message], ...] = getattr(module, "PUBLISHED", ())
-    return found
+def _published_by(module: Any) -> tuple[type[Message], ...]:
+    published: tuple[type[Message], ...] = getattr(module, "PUBLISHED", ())
+    return published
 
 
-PARTS: dict[str, Part] = {
-    MARKET_DATA: Part(_market_data, market_data.PROJECTIONS, _published(market_data)),
-    EXCHANGE: Part(_exchange, exchange.PROJECTIONS, exchange.PUBLISHED),
-    CUSTODIAN: Part(_custodian),
-    TRADING_ENGINE: Part(_trading_engine),
-    RISK_MONITOR: Part(_risk_monitor, risk.PROJECTIONS, _published(risk)),
-    TEST_COORDINATOR: Part(_test_coordinator, coordinator.PROJECTIONS, coordinator.PUBLISHED),
-    AUDIT_CORRELATOR: Part(_audit_correlator),
+PARTS: dict[str, ServiceSpec] = {
+    MARKET_DATA: ServiceSpec(_market_data, market_data.PROJECTIONS, _published_by(market_data)),
+    EXCHANGE: ServiceSpec(_exchange, exchange.PROJECTIONS, exchange.PUBLISHED),
+    CUSTODIAN: ServiceSpec(_custodian),
+    TRADING_ENGINE: ServiceSpec(_trading_engine),
+    RISK_MONITOR: ServiceSpec(_risk_monitor, risk.PROJECTIONS, _published_by(risk)),
+    TEST_COORDINATOR: ServiceSpec(
+        _test_coordinator, coordinator.PROJECTIONS, coordinator.PUBLISHED
+    ),
+    AUDIT_CORRELATOR: ServiceSpec(_audit_correlator),
 }

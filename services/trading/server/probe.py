@@ -11,15 +11,15 @@ import time
 import urllib.error
 import urllib.request
 
-_TIMEOUT = 2.0
-_AGAIN = 0.5
+_REQUEST_TIMEOUT = 2.0
+_RETRY_DELAY = 0.5
 
 
 def problem(url: str) -> str:
-    """Empty: it answered 200."""
+    """Return why ``url`` did not answer 200; an empty text if it did."""
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310
-            return "" if answer.status == 200 else f"{answer.status}"
+        with urllib.request.urlopen(url, timeout=_REQUEST_TIMEOUT) as response:  # noqa: S310
+            return "" if response.status == 200 else f"{response.status}"
     except urllib.error.HTTPError as error:
         return f"{error.code} {error.read(300).decode(errors='replace')}"
     except (OSError, ValueError) as error:
@@ -27,20 +27,24 @@ def problem(url: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    patience = 0.0
+    """Run the command line and return its exit code.
+
+    With ``--wait SECONDS`` it retries until every URL has answered, or the time is over.
+    """
+    timeout = 0.0
     if arguments[:1] == ["--wait"]:
-        patience, arguments = float(arguments[1]), arguments[2:]
+        timeout, arguments = float(arguments[1]), arguments[2:]
     if not arguments:
         print((__doc__ or "").strip(), file=sys.stderr)
         return 1
-    until = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
-        problems = {url: found for url in arguments if (found := problem(url))}
-        if not problems or time.monotonic() >= until:
+        problems = {url: text for url in arguments if (text := problem(url))}
+        if not problems or time.monotonic() >= deadline:
             break
-        time.sleep(_AGAIN)
-    for url, found in problems.items():
-        print(f"{url}: {found}", file=sys.stderr)
+        time.sleep(_RETRY_DELAY)
+    for url, text in problems.items():
+        print(f"{url}: {text}", file=sys.stderr)
     return 1 if problems else 0
 
 

@@ -1,4 +1,8 @@
-"""One service in a process of its own, linked to the others."""
+"""Runs one service in a process of its own (``trading serve``).
+
+The process hosts the component of that service alone, with its own journal store, and exchanges
+messages with the other services over links.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -24,20 +28,26 @@ from trading.messages.chaos import FaultApplied, FaultEnded
 from trading.runtime.component import Component
 from trading.runtime.network import Network
 from trading.runtime.relay import NetworkRelay
-from trading.server.credentials import Credentials, keep_credentials, snapshot_key
-from trading.server.engines import Engines
-from trading.server.listening import NotKept, Server, listen, until_end, until_signal
+from trading.server.credentials import Credentials, save_credentials, snapshot_key
+from trading.server.engines import EngineSharing
+from trading.server.listening import (
+    JournalIncomplete,
+    Server,
+    install_signal_handlers,
+    listen,
+    wait_for_shutdown,
+)
 from trading.server.parts import (
     PARTS,
-    Surroundings,
+    ServiceContext,
     chaos_allowed,
     chaos_token,
     idle,
     make,
     make_app,
 )
-from trading.server.stores import Opened, opened_store
-from trading.server.tracing import traced
+from trading.server.stores import OpenStore, wait_for_store
+from trading.server.tracing import tracing_of
 from trading.topology import (
     AUDIT_CORRELATOR,
     EXCHANGE,
@@ -48,14 +58,15 @@ from trading.topology import (
     TRADING_ENGINE,
 )
 
-#: Bytes of a WebSocket message: what a caller sends over a link at once.
-LARGEST = 1024 * 1024
-#: Services that read journals: the auditor everything, the coordinator how long they are.
-_READERS = (AUDIT_CORRELATOR, TEST_COORDINATOR)
+#: Bytes of the largest WebSocket message, which is what a service sends over a link at once.
+MAX_MESSAGE = 1024 * 1024
+#: The services that may read journals without READ_TOKEN: the audit correlator reads all entries,
+#: the test coordinator the lengths.
+_JOURNAL_READERS = (AUDIT_CORRELATOR, TEST_COORDINATOR)
 
 
-class _Extra(Protocol):
-    """What a service's process does beside hosting its component."""
+class _Extension(Protocol):
+    """Something that a service's process does besides hosting its component."""
 
     def problems(self) -> dict[str, str]: ...
     async def start(self, host: Host) -> None: ...
@@ -63,128 +74,138 @@ class _Extra(Protocol):
 
 
 class Service:
-    """``name`` with its component alone on a host, and with its own store."""
+    """The service ``name`` with its host, links and HTTP API.
+
+    Creating it connects all parts; nothing runs before :meth:`start`.
+    """
 
     def __init__(
         self,
         name: str,
         settings: Settings,
-        known: Credentials,
+        credentials: Credentials,
         peers: Peers,
-        opened: Opened,
+        open_store: OpenStore,
     ) -> None:
         self.name = name
-        instance = opened.instance
-        chaos = chaos_allowed(settings)
+        instance = open_store.instance
+        allow_chaos = chaos_allowed(settings)
         self.links = links = Links(
             name,
             peers,
-            chaos=chaos,
+            chaos=allow_chaos,
             instance=instance,
             patience=settings.run_patience,
             speed=settings.sim_speed,
         )
-        part = PARTS[name]
+        spec = PARTS[name]
         self._poller = poller = make_poller(settings) if name == MARKET_DATA else None
-        self._engines = Engines(links, settings, instance) if name == TRADING_ENGINE else None
+        self._engines = EngineSharing(links, settings, instance) if name == TRADING_ENGINE else None
 
-        def alone(session: Session) -> list[Component]:
+        def own_component(session: Session) -> list[Component]:
             return [c for c in make(session) if c.name == name]
 
-        def first() -> Session:
+        def initial_session() -> Session:
             anchor = idle_anchor(settings.sim_speed)
             session = idle(settings, sim_now(anchor), poller)
             return Session(plan=session.plan, opened=session.opened, key=IDLE, anchor=anchor)
 
         self.host = host = Host(
-            alone,
-            opened.store,
-            idle=first,
-            projections=part.projections,
-            published=(*part.published, FaultApplied, FaultEnded),
+            own_component,
+            open_store.store,
+            idle=initial_session,
+            projections=spec.projections,
+            published=(*spec.published, FaultApplied, FaultEnded),
             auditor=AUDIT_CORRELATOR if name == AUDIT_CORRELATOR else "",
             sender=self._engines.send if self._engines is not None else links.send,
-            network=_network_of(name),
+            network=_network_factory(name),
             retention=settings.retention,
             addressed=addressed,
             snapshot_key=snapshot_key(settings, peers.token),
-            heads=opened.heads,
+            heads=open_store.heads,
             accept_loss=settings.accept_loss,
         )
-        world: World = LocalWorld(host)
-        self._extras: list[_Extra] = []
-        known_to = Surroundings(host, settings, known, world, poller)
+        session_control: World = LocalWorld(host)
+        self._extensions: list[_Extension] = []
+        context = ServiceContext(host, settings, credentials, session_control, poller)
         if name == TEST_COORDINATOR:
-            remote = RemoteWorld(
+            remote_control = RemoteWorld(
                 host,
                 peers,
                 links,
-                known.chaos_token if chaos else "",
+                credentials.chaos_token if allow_chaos else "",
                 patience=settings.run_patience,
                 network_patience=settings.network_patience,
             )
-            self._extras.append(remote)
-            known_to = known_to._replace(world=remote)
+            self._extensions.append(remote_control)
+            context = context._replace(session_control=remote_control)
         if name == AUDIT_CORRELATOR and settings.enable_audit_logging:
             journals = Journals(peers, links)
-            self._extras.append(journals)
+            self._extensions.append(journals)
 
-            async def queried(query: AuditQuery) -> None:
+            async def answer_query(query: AuditQuery) -> None:
                 host.send(AUDIT_CORRELATOR, await journals.complete(query))
 
-            links.queried = queried
+            links.queried = answer_query
             links.prepare = journals.prepare
         if self._engines is not None:
-            self._extras.append(self._engines)
-        self.app = make_app(name, known_to)
-        self._extras += traced(name, self.app, host, settings)
-        if chaos and name != TEST_COORDINATOR:
-            watches = name == RISK_MONITOR
-            standing = (lambda: standing_halt(host)) if watches else (lambda: "")
-            add_session_route(self.app, host, chaos_token(known_to), standing)
+            self._extensions.append(self._engines)
+        self.app = make_app(name, context)
+        self._extensions += tracing_of(name, self.app, host, settings)
+        if allow_chaos and name != TEST_COORDINATOR:
+            is_monitor = name == RISK_MONITOR
+            active_halt = (lambda: standing_halt(host)) if is_monitor else (lambda: "")
+            add_session_route(self.app, host, chaos_token(context), active_halt)
         self.app.state.instance = instance
-        self.app.state.may_read = _readers(peers, self.app.state.access)
+        self.app.state.may_read = _journal_access(peers, self.app.state.access)
         links.add_to(self.app)
         host.dependencies = self._dependencies
         host.clock_problem = lambda: links.clocks.problem
 
     async def start(self) -> None:
-        """Raises StoreUnavailable, CannotRecover."""
+        """Recover the session from the journal, then open the links and start all tasks.
+
+        Raises StoreUnavailable and CannotRecover.
+        """
         if self._poller is not None:
             await self._poller.prepare(OPENING_PATIENCE)
         await self.host.start()
         await self.links.start(self.host)
-        for extra in self._extras:
-            await extra.start(self.host)
+        for extension in self._extensions:
+            await extension.start(self.host)
 
     async def stop(self) -> None:
-        for extra in reversed(self._extras):
-            await extra.stop()
+        """Stop everything in reverse order, and write the journal."""
+        for extension in reversed(self._extensions):
+            await extension.stop()
         await self.links.stop()
         await self.host.stop()
 
     def _dependencies(self) -> Mapping[str, str]:
-        found = self.links.problems()
-        for extra in self._extras:
-            found |= extra.problems()
-        return found
+        problems = self.links.problems()
+        for extension in self._extensions:
+            problems |= extension.problems()
+        return problems
 
 
-def _network_of(name: str) -> Callable[[Session], Network]:
-    """In virtual time every process has the same network, and all of them change it at the same
-    moment. By the wall clock the coordinator's hands each side its part.
+def _network_factory(name: str) -> Callable[[Session], Network]:
+    """Return what creates the network of a session, which plays partitions.
+
+    In virtual time every process has the same network, and all of them change it at the same
+    instant. By the wall clock, the network of the test coordinator sends each side its part.
     """
 
     def network(session: Session) -> Network:
-        relays = name == TEST_COORDINATOR and not session.virtual
-        return NetworkRelay() if relays else Network()
+        is_relay = name == TEST_COORDINATOR and not session.virtual
+        return NetworkRelay() if is_relay else Network()
 
     return network
 
 
-def check(name: str, settings: Settings) -> None:
-    """Where others can connect, nothing is made up that they would have to know. Raises
-    SettingsError.
+def check_settings(name: str, settings: Settings) -> None:
+    """Check that no secret is missing that clients on other machines would have to know.
+
+    Secrets are only generated if no other machine can connect. Raises SettingsError.
     """
     if settings.alone:
         return
@@ -200,11 +221,13 @@ def check(name: str, settings: Settings) -> None:
         raise SettingsError("\n".join(missing))
 
 
-def _readers(peers: Peers, access: Access) -> Callable[[Request], None]:
+def _journal_access(peers: Peers, access: Access) -> Callable[[Request], None]:
+    """Return the check of requests for the journal, which raises an HTTP error if it fails."""
+
     def may_read(request: Request) -> None:
         service = request.headers.get("x-service", "")
-        shown = request.headers.get("authorization", "")
-        if service not in _READERS or not peers.who(service, shown):
+        authorization = request.headers.get("authorization", "")
+        if service not in _JOURNAL_READERS or not peers.who(service, authorization):
             require_token(request, *access.reading)
 
     return may_read
@@ -213,34 +236,37 @@ def _readers(peers: Peers, access: Access) -> Callable[[Request], None]:
 async def serve(
     name: str,
     settings: Settings,
-    known: Credentials,
+    credentials: Credentials,
     peers: Peers,
     ready: Callable[[str], None],
     *,
     port: int = 0,
 ) -> None:
-    """Until SIGINT or SIGTERM. ``ready`` gets the URL once the service answers. ``port``: another
-    than the topology's. Raises PortTaken, StoreUnavailable, CannotRecover; NotKept at the end.
+    """Run the service ``name`` until SIGINT or SIGTERM.
+
+    ``ready`` is called with the URL as soon as the service answers. ``port`` replaces the port from
+    the topology, unless it is 0. Raises PortTaken, StoreUnavailable or CannotRecover if the service
+    cannot start, and JournalIncomplete after it has stopped if not everything was saved.
     """
     port = port or SERVICES[name].port + settings.port_offset
-    opened = listen(settings.bind_hosts, port, name)
-    stop = until_signal()
-    kept = await opened_store(settings, name, stop)
-    if kept is None:
+    sockets = listen(settings.bind_hosts, port, name)
+    stop = install_signal_handlers()
+    open_store = await wait_for_store(settings, name, stop)
+    if open_store is None:
         return
-    service = Service(name, settings, known, peers, kept)
-    server = Server(service.app, LARGEST)
+    service = Service(name, settings, credentials, peers, open_store)
+    server = Server(service.app, MAX_MESSAGE)
     await service.start()
-    keep_credentials(settings, known)
-    running = asyncio.create_task(server.serve(opened))
+    save_credentials(settings, credentials)
+    running = asyncio.create_task(server.serve(sockets))
     try:
         await server.listening.wait()
         ready(f"http://{settings.bind_hosts[0]}:{port}")
-        await until_end(stop, service.host.tasks.failed)
+        await wait_for_shutdown(stop, service.host.tasks.failed)
     finally:
-        server.end()
+        server.begin_shutdown()
         await service.links.stop()
         await asyncio.gather(running, return_exceptions=True)
         await service.stop()
     if service.host.lost:
-        raise NotKept(service.host.lost)
+        raise JournalIncomplete(service.host.lost)

@@ -1,10 +1,11 @@
-"""A trading engine's part in a virtual run that several engines take part in.
+"""Divides the strategies among several trading engines in a run in virtual time.
 
-They share the strategies by leases, as between runs, but in simulated time: each engine compares
-with Redis at a fixed moment of every simulated second, no two at the same one, and time waits until
-Redis has answered. So who trades what depends on the run alone, and not on the machine.
+The engines use leases, as between runs, but in simulated time: each engine compares its leases with
+Redis at a fixed moment of every simulated second, no two engines at the same moment, and simulated
+time waits until Redis has answered. So the assignment of strategies depends on the run alone, and
+not on the speed of the machine.
 
-With one engine there is nothing to share: no leases, and the journals are the embedded run's.
+A run with one engine uses no leases, and its journals are those of the embedded run.
 """
 
 import asyncio
@@ -22,15 +23,18 @@ from trading.universe import MANUAL
 
 log = logging.getLogger(__name__)
 
-#: Simulated microseconds between two comparisons.
-EVERY = SECOND
-#: Wall seconds between two attempts to reach Redis.
-_AGAIN = 0.2
+#: Simulated microseconds between two comparisons of an engine with Redis.
+_INTERVAL = SECOND
+#: Wall-clock seconds between two attempts to reach Redis.
+_RETRY_DELAY = 0.2
 
 
 class SharedRun:
-    """``name``: this engine's, one of several participants of the host's session. ``problem``: why
-    time waits for Redis; empty: it does not. Raises ValueError for a ``redis_url`` that is none.
+    """One engine's leases in a virtual run.
+
+    ``name`` is the name of this engine among the participants of the host's session. ``problem``
+    says why simulated time waits for Redis; it is empty while it does not. Raises ValueError for an
+    invalid ``redis_url``.
     """
 
     def __init__(self, host: Host, name: str, redis_url: str) -> None:
@@ -39,32 +43,43 @@ class SharedRun:
         plan = host.session.plan
         engines = [n for n, s in host.session.instances.items() if s == TRADING_ENGINE]
         self._start = plan.start
-        # One after the other: what the first has done in Redis, the next finds there.
-        self._first = plan.start + EVERY + engines.index(name) * MILLISECOND
+        # The engines are a millisecond apart, so that each sees the changes of those before it.
+        self._first_comparison = plan.start + _INTERVAL + engines.index(name) * MILLISECOND
         accounts = [a.name for a in plan.universe.accounts if a.strategy != MANUAL]
         self._leases = SessionLeases(redis_url, host.session.key, name, accounts)
         self.problem = ""
 
     async def close(self) -> None:
-        """Let go of Redis."""
+        """Close the connection to Redis."""
         await self._leases.close()
 
-    def appointment(self) -> int | None:
-        """When this engine compares with Redis next. At the first moment of all it is told that it
-        holds nothing; it would trade for all accounts otherwise.
+    def next_comparison(self) -> int | None:
+        """Return the simulated time, in microseconds, at which this engine has to act next.
+
+        At the start of the run this is to assign no strategies to the engine, which would trade for
+        all accounts otherwise; after that, it is the next comparison with Redis.
         """
-        if not self._told:
+        if not self._has_assignment:
             return self._start
         now = self._live.kernel.now
-        return self._first + max(0, (now - self._first) // EVERY + 1) * EVERY
+        return (
+            self._first_comparison
+            + max(0, (now - self._first_comparison) // _INTERVAL + 1) * _INTERVAL
+        )
 
     def prepare(self, due: int) -> Awaitable[Sequence[Message]] | None:
-        """Before an instant: what changes at it."""
-        return self._changes(due) if due == self.appointment() else None
+        """Return the messages that change the engine's strategies at the instant ``due``.
+
+        None if the engine has nothing to do at it.
+        """
+        return self._compare_leases(due) if due == self.next_comparison() else None
 
     @property
-    def _told(self) -> bool:
-        """An engine that has been told nothing holds everything, without a lease."""
+    def _has_assignment(self) -> bool:
+        """Whether the engine has received an assignment.
+
+        Without one it trades for every account, with the fencing number 0.
+        """
         return 0 not in self._engine.fences.values()
 
     @property
@@ -72,19 +87,19 @@ class SharedRun:
         engine: TradingEngine = self._host.component(TRADING_ENGINE)
         return engine
 
-    async def _changes(self, due: int) -> Sequence[Message]:
-        if not self._told:
+    async def _compare_leases(self, due: int) -> Sequence[Message]:
+        if not self._has_assignment:
             return [StrategiesAssigned({})]
         held = dict(self._engine.fences)
         while self._host.live is self._live and self._live.in_lockstep:
             try:
-                found = await self._leases.synchronise(due // MILLISECOND, held)
+                leased = await self._leases.synchronise(due // MILLISECOND, held)
             except LeasesUnavailable as error:
                 if not self.problem:
                     log.error("time waits for the strategy leases: redis: %s", error)
                 self.problem = f"redis: {error}"
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(_RETRY_DELAY)
                 continue
             self.problem = ""
-            return [StrategiesAssigned(found)] if found != held else ()
+            return [StrategiesAssigned(leased)] if leased != held else ()
         return ()

@@ -1,4 +1,7 @@
-"""Which journal store a process gets: all services' together, or one service's own."""
+"""Opens the journal store of a process: one for all services, or one for a single service.
+
+The settings choose the backend: SQLite, PostgreSQL or memory.
+"""
 
 import asyncio
 import contextlib
@@ -15,13 +18,16 @@ from trading.topology import INSTANCES
 
 log = logging.getLogger(__name__)
 
-#: Wall seconds between two attempts, and between two lines in the log about them.
-_AGAIN, _TELL_EVERY = 0.5, 5.0
+#: Wall-clock seconds between two attempts, and between two log lines about them.
+_RETRY_DELAY, _LOG_INTERVAL = 0.5, 5.0
 
 
-class Opened(NamedTuple):
-    """A store, and the second place where the heads of its journals are; None: they are in memory
-    only. ``instance``: which one of its service the process is, empty for the first.
+class OpenStore(NamedTuple):
+    """An open journal store.
+
+    ``heads`` is the file beside it that records the heads of its journals, so that a loss in the
+    store is noticed; None for a store in memory. ``instance`` tells the instances of a service
+    apart: it is empty for the first, then "2" and so on.
     """
 
     store: JournalStore
@@ -29,64 +35,68 @@ class Opened(NamedTuple):
     instance: str = ""
 
 
-def shared_store(settings: Settings) -> Opened:
-    """The backend that the settings name, for all services. Raises StoreUnavailable."""
-    return _store(settings, "journal", settings.database_schema)
+def open_shared_store(settings: Settings) -> OpenStore:
+    """Open the store that all services of one process share. Raises StoreUnavailable."""
+    return _open_store(settings, "journal", settings.database_schema)
 
 
-def own_store(settings: Settings, service: str) -> Opened:
-    """Open one service's own. A second trading engine finds the first one's taken and gets the
-    next. Raises StoreUnavailable.
+def open_service_store(settings: Settings, service: str) -> OpenStore:
+    """Open the store of one service.
+
+    If the service may have several instances, the first store that no other process uses is opened,
+    and its number becomes the instance. Raises StoreUnavailable.
     """
     schema = service.replace("-", "_")
     last = INSTANCES.get(service, 1)
     for number in range(1, last + 1):
         instance = "" if number == 1 else str(number)
-        ending = instance and f"-{instance}"
+        suffix = instance and f"-{instance}"
         try:
-            opened = _store(settings, service + ending, schema + ending.replace("-", "_"))
-            return opened._replace(instance=instance)
+            store = _open_store(settings, service + suffix, schema + suffix.replace("-", "_"))
+            return store._replace(instance=instance)
         except StoreTaken:
             if number == last:
                 raise
     raise AssertionError("unreachable")
 
 
-async def opened_store(settings: Settings, service: str, stop: asyncio.Event) -> Opened | None:
-    """As :func:`own_store`; where services start together with their database, it may be a while
-    until that is there, or until a predecessor has let it go. None: ``stop`` came first. Raises
-    StoreUnavailable once DATABASE_PATIENCE has run out.
+async def wait_for_store(settings: Settings, service: str, stop: asyncio.Event) -> OpenStore | None:
+    """Open the store of one service; retry while PostgreSQL is not available.
+
+    A database that is started together with the services takes a while, and so does a predecessor
+    of this process that still uses the store. Returns None if ``stop`` was set first. Raises
+    StoreUnavailable after DATABASE_PATIENCE.
     """
     clock = asyncio.get_running_loop().time
-    until = clock() + (settings.database_patience if settings.journal == "postgres" else 0)
-    told = 0.0
+    deadline = clock() + (settings.database_patience if settings.journal == "postgres" else 0)
+    logged_at = 0.0
     while not stop.is_set():
         try:
-            return await asyncio.to_thread(own_store, settings, service)
+            return await asyncio.to_thread(open_service_store, settings, service)
         except StoreUnavailable as error:
-            if clock() >= until:
+            if clock() >= deadline:
                 raise
-            if clock() - told > _TELL_EVERY:
-                told = clock()
+            if clock() - logged_at > _LOG_INTERVAL:
+                logged_at = clock()
                 log.warning("waiting for the database: %s", error)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_AGAIN):
+            async with asyncio.timeout(_RETRY_DELAY):
                 await stop.wait()
     return None
 
 
-def _store(settings: Settings, name: str, schema: str) -> Opened:
+def _open_store(settings: Settings, name: str, schema: str) -> OpenStore:
     directory = settings.data_dir
     if settings.journal == "sqlite":
         store = SqliteStore(directory / f"{name}.sqlite")
-        return Opened(store, HeadsFile(heads_path(directory, name), lasts=True))
+        return OpenStore(store, HeadsFile(heads_path(directory, name), lasts=True))
     if settings.database_url is not None and settings.journal == "postgres":
-        # The data directory may be a container's own, which goes with it.
+        # The data directory may belong to the container and disappear with it.
         heads = HeadsFile(heads_path(directory, f"postgres-{schema}"), lasts=False)
-        return Opened(PostgresStore(settings.database_url.get_secret_value(), schema), heads)
-    return Opened(MemoryStore(), None)
+        return OpenStore(PostgresStore(settings.database_url.get_secret_value(), schema), heads)
+    return OpenStore(MemoryStore(), None)
 
 
 def heads_path(directory: Path, name: str) -> Path:
-    """Return where the heads of the store ``name`` are noted."""
+    """Return the path of the file that records the heads of the store ``name``."""
     return directory / f"{name}.heads"

@@ -1,4 +1,4 @@
-"""A service's traces, where OTEL_EXPORTER_OTLP_ENDPOINT says that somebody wants them."""
+"""Exports the traces of a service by OpenTelemetry, if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,10 +14,13 @@ from trading.telemetry.journeys import JOURNEYS, Journey
 
 
 class Tracing:
-    """``stop`` sends what waits."""
+    """Turns the requests and published messages of one service into spans and exports them.
+
+    Subscribes to ``app`` and ``host`` when it is created, which has to be before the host starts.
+    """
 
     def __init__(self, service: str, app: FastAPI, host: Host, settings: Settings) -> None:
-        self._make = JOURNEYS.get(service, Journey)
+        self._journey_class = JOURNEYS.get(service, Journey)
         self._host = host
         self._journey: Journey | None = None
         self._traces = Traces(
@@ -27,28 +30,29 @@ class Tracing:
             settings.otel_traces_sampler_arg,
         )
         app.state.seen.append(self._traces.request)
-        host.on_session(self._begin)
-        kinds = getattr(self._make, "kinds", ())
+        host.on_session(self._on_session)
+        kinds = getattr(self._journey_class, "kinds", ())
         self._kinds = frozenset(kinds)
         if kinds:
-            host.count(kinds, self._hear)
+            host.count(kinds, self._on_published)
 
     def problems(self) -> dict[str, str]:
-        """None that anybody should wait for."""
+        """Return no problems: a service is healthy without its traces."""
         return {}
 
     async def start(self, host: Host) -> None:
-        """It has begun with its host."""
+        """Do nothing: the constructor has subscribed already."""
 
     async def stop(self) -> None:
+        """Export the remaining spans."""
         await asyncio.to_thread(self._traces.stop)
 
-    def _begin(self) -> None:
+    def _on_session(self) -> None:
         session = self._host.session
         name = session.key or session.run_id or session.opened
-        self._journey = self._make(name, session.plan.universe)
+        self._journey = self._journey_class(name, session.plan.universe)
 
-    def _hear(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[Published]) -> None:
         journey = self._journey
         if journey is None:
             return
@@ -62,8 +66,11 @@ class Tracing:
             self._traces.put(spans, self._host.now, self._host.speed)
 
 
-def traced(service: str, app: FastAPI, host: Host, settings: Settings) -> list[Tracing]:
-    """Empty where no traces are wanted. Before the host starts."""
+def tracing_of(service: str, app: FastAPI, host: Host, settings: Settings) -> list[Tracing]:
+    """Return the tracing of a service in a list, which is empty if tracing is not enabled.
+
+    Call this before the host starts.
+    """
     if not settings.otel_exporter_otlp_endpoint:
         return []
     return [Tracing(service, app, host, settings)]

@@ -1,4 +1,4 @@
-"""The journal stores of an ecosystem that is stopped: all there are, by name."""
+"""Opens all journal stores of a stopped ecosystem, for checks and archives."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,26 +12,28 @@ from trading.hosting.sqlite import SqliteStore
 from trading.hosting.store import JournalStore, StoreTaken, StoreUnavailable
 
 
-class NothingThere(ValueError):
-    """No journals where they were looked for."""
+class NoJournals(ValueError):
+    """Raised if the directory or database has no journals."""
 
 
 @contextmanager
-def in_directory(data: Path) -> Iterator[dict[str, JournalStore]]:
-    """The stores of the SQLite files in ``data``. Raises NothingThere, StoreUnavailable, and
-    StoreTaken while a process has one of them.
+def stores_in_directory(data: Path) -> Iterator[dict[str, JournalStore]]:
+    """Open the stores of all SQLite files in ``data``, by the name of the file.
+
+    Raises NoJournals, StoreUnavailable, and StoreTaken while a process uses one of them.
     """
     files = sorted(data.glob("*.sqlite"))
     if not files:
-        raise NothingThere(f"{data}: no journals there (*.sqlite)")
-    with _opened({file.stem: partial(SqliteStore, file) for file in files}) as stores:
+        raise NoJournals(f"{data}: no journals there (*.sqlite)")
+    with _open_all({file.stem: partial(SqliteStore, file) for file in files}) as stores:
         yield stores
 
 
 @contextmanager
-def in_database(url: str) -> Iterator[dict[str, JournalStore]]:
-    """The stores of all schemas with journals that the role of ``url`` may read. Raises
-    NothingThere, StoreUnavailable, and StoreTaken while a process has one of them.
+def stores_in_database(url: str) -> Iterator[dict[str, JournalStore]]:
+    """Open the stores of all schemas with journals that the role of ``url`` may read, by schema.
+
+    Raises NoJournals, StoreUnavailable, and StoreTaken while a process uses one of them.
     """
     try:
         with psycopg.connect(url, connect_timeout=10, client_encoding="utf8") as db:
@@ -43,16 +45,16 @@ def in_database(url: str) -> Iterator[dict[str, JournalStore]]:
     except psycopg.Error as error:
         raise StoreUnavailable(first_line(error)) from error
     if not schemas:
-        raise NothingThere("no journals there that this role may read; each service makes its own")
-    with _opened({name: partial(PostgresStore, url, name) for (name,) in schemas}) as stores:
+        raise NoJournals("no journals there that this role may read; each service makes its own")
+    with _open_all({name: partial(PostgresStore, url, name) for (name,) in schemas}) as stores:
         yield stores
 
 
 @contextmanager
-def _opened(
+def _open_all(
     openers: Mapping[str, Callable[[], JournalStore]],
 ) -> Iterator[dict[str, JournalStore]]:
-    """Open one store after the other, and close them at the end."""
+    """Open the stores one after the other, and close all of them at the end."""
     stores: dict[str, JournalStore] = {}
     try:
         for name, opener in openers.items():

@@ -1,9 +1,10 @@
-"""Checks the journals that a stopped ecosystem has kept, session by session.
+"""Checks the stored journals of a stopped ecosystem, session by session.
 
-Each chain is checked entry by entry, what was received is done again and must lead to the same
-entries, and the journals of a run must have the heads that its verdict names. They must be as long
-as was noted beside the store, and as the other services have heard. What retention has dropped
-cannot be checked; its hashes are still part of the chain.
+Every hash chain is verified entry by entry. The received messages are replayed, which has to
+produce the same entries, and the journals of a run must have the heads that its verdict names.
+Journals must not be shorter than the heads file beside the store says, nor than what other services
+have received from them. Entries that retention has dropped cannot be checked, but their hashes
+still are part of the chain.
 """
 
 from collections.abc import Iterator
@@ -30,74 +31,89 @@ _PAGE = 4096
 
 
 class Finding(NamedTuple):
-    """``serious``: is it evidence of a change or a loss, and not only something to know?"""
+    """One result of the check.
+
+    ``where`` is the store and the session. ``serious`` findings prove a change or a loss; others
+    are for information.
+    """
 
     where: str
     text: str
     serious: bool = True
 
 
-class Heard:
-    """How long the journals of services that are processes of their own must be: what each has
-    heard of the others', by its own journal.
+class LengthCheck:
+    """Compares the lengths of journals across the stores of all services.
+
+    Each service records in its own journal how many entries of another service's journal it has
+    received. That journal must have at least this many entries.
     """
 
     def __init__(self) -> None:
-        #: By key of a session, name of a store and journal in it: its length.
+        #: The number of entries by (key of the session, name of the store, name of the journal).
         self._lengths: dict[tuple[str, str, str], int] = {}
-        self._heard: dict[tuple[str, str, str], tuple[int, str]] = {}
+        #: The most entries that another service has received, and the name of that service.
+        self._received: dict[tuple[str, str, str], tuple[int, str]] = {}
 
-    def count(self, key: str, name: str, source: str, length: int) -> None:
-        """Note how long a journal is; several sessions may have the same key."""
-        where = key, name, source
-        self._lengths[where] = max(length, self._lengths.get(where, 0))
+    def add_length(self, key: str, name: str, source: str, length: int) -> None:
+        """Record the length of the journal ``source`` in the store ``name``.
 
-    def see(self, key: str, name: str, entry: JournalEntry) -> None:
-        """Take note of what the service ``name`` says in ``entry`` that it has heard."""
+        Several sessions may have the same key; then the longest counts.
+        """
+        journal = key, name, source
+        self._lengths[journal] = max(length, self._lengths.get(journal, 0))
+
+    def add_entry(self, key: str, name: str, entry: JournalEntry) -> None:
+        """Record what ``entry``, of the service ``name``, says of entries received from others."""
         if kind_of(entry.body) != RECEIVED or b'"Delivered"' not in entry.body:
             return
         for message in received(entry)[1]:
             if isinstance(message, Delivered):
                 peer, _, source = message.peer.partition("/")
-                where = key, peer, source or service_of(peer)
-                self._heard[where] = max((message.seq, name), self._heard.get(where, (0, "")))
+                journal = key, peer, source or service_of(peer)
+                self._received[journal] = max(
+                    (message.seq, name), self._received.get(journal, (0, ""))
+                )
 
-    def missing(self) -> Iterator[Finding]:
-        """Compare both, once every store has been read."""
-        for (key, name, source), (seq, by) in self._heard.items():
+    def findings(self) -> Iterator[Finding]:
+        """Yield the journals that are too short. Call this after every store has been read."""
+        for (key, name, source), (seq, by) in self._received.items():
             length = self._lengths.get((key, name, source))
             if length is not None and length < seq:
                 text = f"{source}: {by} has heard {seq} entries of it, {length} are there"
                 yield Finding(f"{name}, session {key}", text)
 
 
-class Kept:
-    """The journals of one store. ``name``: of its file or schema: a service's, or another where all
-    services are in one process. ``heads``: where their heads are noted, too; ``heard``: what all
-    stores are compared by. ``entries`` and ``sessions``: how many have been checked so far.
+class StoreCheck:
+    """Checks the journals of one store.
+
+    ``name`` is that of its file or schema. It names a service if the store belongs to one; any
+    other name means that all services share the store. ``lengths`` collects what the stores of all
+    services are compared by. ``heads`` is the heads file beside the store, if there is one. The
+    attributes ``entries`` and ``sessions`` count what has been checked so far.
     """
 
     def __init__(
-        self, name: str, store: JournalStore, heard: Heard, heads: HeadsFile | None = None
+        self, name: str, store: JournalStore, lengths: LengthCheck, heads: HeadsFile | None = None
     ) -> None:
         self.name = name
         self.entries = 0
         self.sessions = 0
         self._store = store
-        self._heard = heard
+        self._lengths = lengths
         self._heads = heads
         service = service_of(name.replace("_", "-"))
         self._service = service if service in SERVICES else ""
 
     def check(self) -> Iterator[Finding]:
-        """Check every session, oldest first. Raises StoreUnavailable."""
+        """Check every session, oldest first, and yield the findings. Raises StoreUnavailable."""
         for loss in self._heads.losses(self._store) if self._heads is not None else ():
             yield Finding(self.name, loss.text)
-        last = 0
+        previous = 0
         for number, spec in self._store.sessions():
-            if number != last + 1:
-                yield Finding(self.name, f"sessions {last + 1} to {number - 1} are missing")
-            last = number
+            if number != previous + 1:
+                yield Finding(self.name, f"sessions {previous + 1} to {number - 1} are missing")
+            previous = number
             self.sessions += 1
             where = f"{self.name}, session {number}"
             try:
@@ -105,33 +121,35 @@ class Kept:
             except msgspec.DecodeError as error:
                 yield Finding(where, f"cannot be read: {error}")
                 continue
-            for text, serious in self._check(number, session):
+            for text, serious in self._check_session(number, session):
                 yield Finding(where, text, serious)
 
-    def _check(self, number: int, session: Session) -> Iterator[tuple[str, bool]]:
-        components = self._components(session)
-        live = self._live(number, session, components)
-        whole = True
+    def _check_session(self, number: int, session: Session) -> Iterator[tuple[str, bool]]:
+        components = self._session_components(session)
+        live = self._live_session(number, session, components)
+        chains_intact = True
         for name in (*(component.name for component in components), Network.name):
-            for text, serious in self._chain(number, session.key, live.stored_as(name)):
-                whole = False
+            for text, serious in self._check_chain(number, session.key, live.stored_as(name)):
+                chains_intact = False
                 yield text, serious
-        if whole:
+        if chains_intact:
             try:
                 live.recover(from_start=True)
             except (CannotRecover, EntriesLost) as error:
                 dropped = error.__cause__
                 if isinstance(dropped, EntriesDropped):
-                    # Of the copies that an auditor keeps of others' journals.
+                    # Dropped from the copies of other services' journals that the auditor stores.
                     yield f"{dropped}; what follows from these cannot be done again", False
                 else:
                     yield str(error), True
-        yield from self._verdict(number, session)
+        yield from self._check_verdict(number, session)
 
-    def _components(self, session: Session) -> list[Component]:
+    def _session_components(self, session: Session) -> list[Component]:
         return [c for c in make(session) if self._service in ("", c.name)]
 
-    def _live(self, number: int, session: Session, components: list[Component]) -> LiveSession:
+    def _live_session(
+        self, number: int, session: Session, components: list[Component]
+    ) -> LiveSession:
         auditor = AUDIT_CORRELATOR if self._service in ("", AUDIT_CORRELATOR) else ""
         return LiveSession(
             session,
@@ -147,30 +165,30 @@ class Kept:
             network=Network(),
         )
 
-    def _chain(self, number: int, key: str, source: str) -> Iterator[tuple[str, bool]]:
+    def _check_chain(self, number: int, key: str, source: str) -> Iterator[tuple[str, bool]]:
         name = self.name.replace("_", "-")
         head = self._store.head(number, source)
-        seq, last = 0, GENESIS
+        seq, last_hash = 0, GENESIS
         try:
             while page := self._store.read(number, source, seq, _PAGE):
-                seq, last = verify(page, after=seq, head=last)
+                seq, last_hash = verify(page, after=seq, head=last_hash)
                 self.entries += len(page)
                 for entry in page:
-                    self._heard.see(key, name, entry)
+                    self._lengths.add_entry(key, name, entry)
         except EntriesDropped as error:
             yield f"{source}: {error}; of these only the hashes are left", False
             return
         except (ChainBroken, EntriesLost, ValueError) as error:
             yield f"{source}: {error}", True
             return
-        self._heard.count(key, name, source, seq)
+        self._lengths.add_length(key, name, source, seq)
         if not seq:
             yield f"{source}: its journal is empty or missing", True
-        elif (seq, last) != head:
+        elif (seq, last_hash) != head:
             yield f"{source}: ends after entry {seq}, its newest is {head.length}", True
 
-    def _verdict(self, number: int, session: Session) -> Iterator[tuple[str, bool]]:
-        """Are the journals those that the verdict on the session's run was given on?"""
+    def _check_verdict(self, number: int, session: Session) -> Iterator[tuple[str, bool]]:
+        """Check that the journals have the heads that the verdict on the session's run names."""
         body = self._store.document(VERDICT, session.run_id) if session.run_id else None
         if body is None:
             return
@@ -181,14 +199,16 @@ class Kept:
             return
         for name, head in verdict.audit.journals.items():
             if not self._service or name == self._service:
-                yield from self._named(number, name, head)
+                yield from self._check_verdict_head(number, name, head)
 
-    def _named(self, number: int, name: str, head: JournalHead) -> Iterator[tuple[str, bool]]:
+    def _check_verdict_head(
+        self, number: int, name: str, head: JournalHead
+    ) -> Iterator[tuple[str, bool]]:
         try:
-            found = self._store.read(number, name, head.events - 1, 1) if head.events else []
+            entries = self._store.read(number, name, head.events - 1, 1) if head.events else []
         except EntriesLost:
             return
-        if not found:
+        if not entries:
             yield f"{name}: the verdict is about {head.events} entries, which are not there", True
-        elif found[0].hash.hex() != head.head:
+        elif entries[0].hash.hex() != head.head:
             yield f"{name}: entry {head.events} is not the one that the verdict is about", True
