@@ -50,15 +50,15 @@ images: $(DEV) ## Build the image of all services; ARGS=--stand-ins where no reg
 # A Docker engine is looked for; as root on Debian one is brought up where there is none, and in it
 # a cluster. Both deployments use the fixed ports: one after the other. 5: nothing was selected.
 e2e: $(DEV) ## Test the deployments on a real engine and cluster; ARGS="-k scenario" for pytest
-	$(say) 'engine: python -m tools.engine start'
-	@engine="$$($(BIN)/python -m tools.engine start)" && eval "$$engine" \
+	$(say) 'engine: python -m tools.bare_machine.engine start'
+	@engine="$$($(BIN)/python -m tools.bare_machine.engine start)" && eval "$$engine" \
 	&& $(BIN)/python -m tools.images --stand-ins \
 	&& { $(BIN)/pytest -n 0 -s -m engine $(ARGS); one=$$?; \
 	     cluster="$$($(BIN)/python -m tools.cluster start)" && eval "$$cluster" \
 	     && { $(BIN)/pytest -n 0 -s -m cluster $(ARGS); two=$$?; }; \
 	     $(BIN)/python -m tools.cluster stop; \
 	     for status in $$one $${two:-1}; do case $$status in 0|5) ;; *) exit $$status;; esac; done; }; \
-	status=$$?; $(BIN)/python -m tools.engine stop >/dev/null; exit $$status
+	status=$$?; $(BIN)/python -m tools.bare_machine.engine stop >/dev/null; exit $$status
 
 bench: $(DEV) ## Measure speed; ARGS are for the benchmark
 	$(say) 'python -m bench $(ARGS)'

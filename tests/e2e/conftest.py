@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def deployment() -> Iterator[Deployment]:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "version"], capture_output=True).returncode:
-        why = "no Docker engine answers; python -m tools.engine start brings one up"
+        why = "no Docker engine answers; python -m tools.bare_machine.engine start brings one up"
         if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
             pytest.fail(why)
         pytest.skip(why)

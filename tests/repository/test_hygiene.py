@@ -23,7 +23,7 @@ sys.exit(lint_imports(no_cache=True))
 def sources() -> list[Path]:
     return [
         p
-        for d in ("services", "operator", "bench", "tests", "tools")
+        for d in ("services", "operator", "bench", "examples", "tests", "tools")
         for p in (ROOT / d).rglob("*.py")
     ]
 

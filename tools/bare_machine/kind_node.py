@@ -1,8 +1,8 @@
-"""An image of a Kubernetes node for kind, where its own cannot be pulled.
+"""Build an image of a Kubernetes node for kind, where kind's own image cannot be pulled.
 
-A Debian with systemd, containerd and the programs of a node, and in it the images of the control
-plane. kube-router holds the NetworkPolicies: on kernels without NFT_QUEUE kind's own plugin takes
-them and holds none.
+The image is a Debian with systemd, containerd, the programs of a node, and the images of the
+control plane. kube-router enforces the NetworkPolicies: on kernels without NFT_QUEUE kind's own
+network plugin accepts policies and does not enforce them.
 """
 
 import hashlib
@@ -14,8 +14,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.building import LABEL, docker_import, is_there, label_of, root_file_system, run, step
-from tools.kind_programs import FOLDER, KUBE_ROUTER, KUBERNETES, programs
+from tools.bare_machine.building import (
+    LABEL,
+    docker_import,
+    is_present,
+    label_of,
+    root_file_system,
+    run,
+    step,
+)
+from tools.bare_machine.kind_programs import KUBE_ROUTER, KUBERNETES, SOURCES, programs
 
 TAG = f"trading-kind-node:{KUBERNETES}"
 ETCD = "3.5.16-0"
@@ -30,47 +38,48 @@ _NODE_PACKAGES = (
     *("conntrack", "iproute2", "kmod", "mount", "util-linux", "procps", "hostname", "socat"),
     *("ca-certificates", "ethtool", "libseccomp2", "bash", "tar", "gzip", "tini"),
 )
-#: Units that a container cannot have, or does not want.
+#: Units that cannot run, or are not needed, in a container.
 _MASKED = (
     *("dev-hugepages.mount", "sys-fs-fuse-connections.mount", "systemd-udevd.service"),
     *("systemd-udev-trigger.service", "systemd-logind.service", "getty.target"),
     *("console-getty.service", "systemd-remount-fs.service", "systemd-timesyncd.service"),
     *("systemd-firstboot.service", "systemd-journald-audit.socket"),
 )
-#: Volumes that the node has ready: see root/kind/manifests/default-storage.yaml.
+#: Number of volumes that the node provides: see root/kind/manifests/default-storage.yaml.
 _VOLUMES = 12
-_PATIENCE = 60.0
+#: Wall seconds for containerd to start.
+_TIMEOUT = 60.0
 
 
 def node_image() -> str:
-    """Its tag; built where it is not there. Raises CalledProcessError, NoEngine."""
-    found = programs()
-    key = _key(found)
+    """Return the image's tag, built if it is not present. Raises CalledProcessError, NoEngine."""
+    binaries = programs()
+    key = _key(binaries)
     if label_of(TAG) == key:
         return TAG
-    what = f"{TAG}, with the images of the control plane in it"
-    with step(what), tempfile.TemporaryDirectory(prefix="kind-node-") as directory:
-        _build(Path(directory), found, key)
+    title = f"{TAG}, with the images of the control plane in it"
+    with step(title), tempfile.TemporaryDirectory(prefix="kind-node-") as directory:
+        _build(Path(directory), binaries, key)
     return TAG
 
 
-def _key(found: Path) -> str:
-    made_from = hashlib.sha256(f"{found.name}{_BASE_PACKAGES}{_NODE_PACKAGES}{_MASKED}".encode())
-    made_from.update(Path(__file__).read_bytes())
-    for path in sorted(p for p in FOLDER.rglob("*") if p.is_file()):
-        made_from.update(path.read_bytes())
-    return made_from.hexdigest()[:16]
+def _key(binaries: Path) -> str:
+    digest = hashlib.sha256(f"{binaries.name}{_BASE_PACKAGES}{_NODE_PACKAGES}{_MASKED}".encode())
+    digest.update(Path(__file__).read_bytes())
+    for path in sorted(p for p in SOURCES.rglob("*") if p.is_file()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
-def _build(work: Path, found: Path, key: str) -> None:
-    if not is_there(_BASE):
+def _build(work: Path, binaries: Path, key: str) -> None:
+    if not is_present(_BASE):
         docker_import(_BASE, root_file_system(_BASE_PACKAGES))
     root = work / "root"
     root.mkdir()
     archive = root_file_system(_NODE_PACKAGES)
     run("tar", "-C", str(root), "-xf", str(archive), "--exclude=./dev/*")
-    _furnish(root, found)
-    images = _control_plane(work, found)
+    _install(root, binaries)
+    images = _control_plane(work, binaries)
     run("docker", "save", "-o", str(work / "images.tar"), *images)
     _preload(root, work)
     packed = work / "node.tar"
@@ -85,27 +94,27 @@ def _build(work: Path, found: Path, key: str) -> None:
     run("docker", "import", *words, str(packed), TAG)
 
 
-def _furnish(root: Path, found: Path) -> None:
-    shutil.copytree(FOLDER / "root", root, dirs_exist_ok=True, symlinks=True)
+def _install(root: Path, binaries: Path) -> None:
+    shutil.copytree(SOURCES / "root", root, dirs_exist_ok=True, symlinks=True)
     (root / "usr/local/bin/entrypoint").chmod(0o755)
     for name in ("kubeadm", "kubelet", "kubectl"):
-        shutil.copy(found / name, root / "usr/bin")
+        shutil.copy(binaries / name, root / "usr/bin")
     plugins = root / "opt/cni/bin"
     plugins.mkdir(parents=True, exist_ok=True)
     for name in ("ptp", "loopback", "host-local", "portmap"):
-        shutil.copy(found / name, plugins)
+        shutil.copy(binaries / name, plugins)
     units = root / "etc/systemd/system"
-    wanted = units / "multi-user.target.wants"
-    wanted.mkdir(parents=True, exist_ok=True)
-    _link(wanted / "kubelet.service", "/etc/systemd/system/kubelet.service")
-    _link(wanted / "containerd.service", "/usr/lib/systemd/system/containerd.service")
+    enabled = units / "multi-user.target.wants"
+    enabled.mkdir(parents=True, exist_ok=True)
+    _link(enabled / "kubelet.service", "/etc/systemd/system/kubelet.service")
+    _link(enabled / "containerd.service", "/usr/lib/systemd/system/containerd.service")
     for unit in _MASKED:
         _link(units / unit, "/dev/null")
     _link(root / "sbin/init", "/lib/systemd/systemd")
     for number in range(1, _VOLUMES + 1):
         volume = root / f"var/local/volumes/{number}"
         volume.mkdir(parents=True)
-        # Pods have users of their own.
+        # Pods run as users of their own.
         volume.chmod(0o777)
 
 
@@ -114,29 +123,29 @@ def _link(path: Path, target: str) -> None:
     path.symlink_to(target)
 
 
-def _control_plane(work: Path, found: Path) -> list[str]:
-    """The images that kubeadm wants, under their names."""
-    said = subprocess.run(
-        [found / "kubeadm", "config", "images", "list", "--kubernetes-version", KUBERNETES],
+def _control_plane(work: Path, binaries: Path) -> list[str]:
+    """Build the images that kubeadm expects, under their official names; return these names."""
+    expected = subprocess.run(
+        [binaries / "kubeadm", "config", "images", "list", "--kubernetes-version", KUBERNETES],
         check=True,
         capture_output=True,
         text=True,
     ).stdout.split()
-    coredns = next(name for name in said if "coredns" in name)
-    made = []
+    coredns = next(name for name in expected if "coredns" in name)
+    tags = []
     for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
         tag = f"registry.k8s.io/{name}:{KUBERNETES}"
-        _image(work, tag, "FROM scratch", found / name)
-        made.append(tag)
-    _image(work, coredns, "FROM scratch", found / "coredns")
-    _image(work, f"registry.k8s.io/pause:{_PAUSE}", "FROM scratch", found / "pause")
+        _image(work, tag, "FROM scratch", binaries / name)
+        tags.append(tag)
+    _image(work, coredns, "FROM scratch", binaries / "coredns")
+    _image(work, f"registry.k8s.io/pause:{_PAUSE}", "FROM scratch", binaries / "pause")
     proxy = f"registry.k8s.io/kube-proxy:{KUBERNETES}"
-    _image(work, proxy, f"FROM {_BASE}", found / "kube-proxy")
+    _image(work, proxy, f"FROM {_BASE}", binaries / "kube-proxy")
     router = f"localhost/kube-router:{KUBE_ROUTER}"
-    _image(work, router, f"FROM {_BASE}", found / "kube-router")
+    _image(work, router, f"FROM {_BASE}", binaries / "kube-router")
     etcd = f"registry.k8s.io/etcd:{ETCD}"
     run("docker", "tag", _BASE, etcd)
-    return [*made, coredns, f"registry.k8s.io/pause:{_PAUSE}", proxy, router, etcd]
+    return [*tags, coredns, f"registry.k8s.io/pause:{_PAUSE}", proxy, router, etcd]
 
 
 def _image(work: Path, tag: str, base: str, program: Path) -> None:
@@ -153,7 +162,7 @@ def _image(work: Path, tag: str, base: str, program: Path) -> None:
 
 
 def _preload(root: Path, work: Path) -> None:
-    """Into the node's containerd, by one on this machine."""
+    """Import the images into the node's containerd, with a containerd on this machine."""
     store = root / "var/lib/containerd"
     shutil.rmtree(store, ignore_errors=True)
     store.mkdir(parents=True)
@@ -166,9 +175,9 @@ def _preload(root: Path, work: Path) -> None:
             env=dict(os.environ),
         )
     try:
-        until = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while subprocess.run(["ctr", "-a", socket, "version"], capture_output=True).returncode:
-            if time.monotonic() > until or process.poll() is not None:
+            if time.monotonic() > deadline or process.poll() is not None:
                 raise subprocess.CalledProcessError(1, ["containerd"])
             time.sleep(0.2)
         ctr = ("ctr", "-a", str(socket), "-n", "k8s.io", "images")

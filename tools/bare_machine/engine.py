@@ -1,12 +1,12 @@
-"""A Docker engine for the tests: the one that answers, or one of our own.
+"""Provide a Docker engine for the tests: a running one, or one of our own.
 
-    python -m tools.engine start     prints what to put into the environment
-    python -m tools.engine stop      ends the one that start began
+    python -m tools.bare_machine.engine start     start it; print the environment it needs
+    python -m tools.bare_machine.engine stop      stop the engine that `start` started
 
-Where `docker version` has a server, that is used. Elsewhere, as root on Debian, the engine of
-Debian 13 is unpacked beside the system, which is not changed but for `runc`, `iptables` and
-`mmdebstrap`: its packages of the running release are installed. Everything is kept in
-$TRADING_CACHE, or ~/.cache/trading-kind.
+If `docker version` reaches a server, that engine is used. Otherwise, as root on Debian, the engine
+of Debian 13 is unpacked beside the system. Only the packages runc, iptables and mmdebstrap of the
+running release are installed into the system itself. Everything else is cached in $TRADING_CACHE,
+by default ~/.cache/trading-kind.
 """
 
 import os
@@ -22,21 +22,23 @@ from tools.helm import cache_directory
 #: Debian 12's engine cannot run privileged containers where CAP_SYS_RESOURCE is missing.
 RELEASE = "trixie"
 PACKAGES = ("docker.io", "docker-cli", "docker-compose", "containerd", "tini")
-#: Of the running release: its C library fits.
+#: By command: packages of the running release, since they need its C library.
 TOOLS = {"runc": "runc", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
-_PATIENCE = 60.0
+#: Wall seconds for the engine to start or to stop.
+_TIMEOUT = 60.0
 
 
 class NoEngine(Exception):
-    """What was tried, and what to do."""
+    """Raised where there is no engine: says what was tried, and what to do."""
 
 
 def home() -> Path:
+    """Return the directory of our own engine: packages, data, socket and log."""
     return cache_directory() / f"docker-{RELEASE}"
 
 
 def environment() -> dict[str, str]:
-    """Of the engine that :func:`start` began."""
+    """Return the environment variables by which clients reach our own engine."""
     directory = home()
     return {
         "PATH": f"{directory}/root/usr/bin:{directory}/root/usr/sbin:{os.environ['PATH']}",
@@ -48,29 +50,31 @@ def environment() -> dict[str, str]:
 
 
 def answers(extra: dict[str, str] | None = None) -> bool:
-    """Is there an engine behind `docker`?"""
-    found = {**os.environ, **(extra or {})}
-    docker = shutil.which("docker", path=found["PATH"])
+    """Return whether `docker version` reaches an engine, with `extra` environment variables."""
+    variables = {**os.environ, **(extra or {})}
+    docker = shutil.which("docker", path=variables["PATH"])
     if docker is None:
         return False
-    done = subprocess.run([docker, "version"], env=found, capture_output=True, check=False)
-    return done.returncode == 0
+    answer = subprocess.run([docker, "version"], env=variables, capture_output=True, check=False)
+    return answer.returncode == 0
 
 
 def start() -> dict[str, str]:
-    """What to add to the environment: nothing where an engine is there. Raises NoEngine."""
+    """Start our own engine if none answers. Return the environment variables that clients need;
+    none where an engine answers already. Raises NoEngine.
+    """
     if answers():
         return {}
     if answers(environment()):
         return environment()
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise NoEngine(
-            "no Docker engine answers `docker version`, and one can be made only as root on"
+            "no Docker engine answers `docker version`, and one can be installed only as root on"
             " Debian: start Docker, or set DOCKER_HOST"
         )
     try:
         _unpack()
-        _begin()
+        _start_daemon()
     except subprocess.CalledProcessError as error:
         words = " ".join(str(word) for word in error.cmd)
         raise NoEngine(f"{words}: exit code {error.returncode}: {error.stderr or ''}") from error
@@ -78,23 +82,22 @@ def start() -> dict[str, str]:
 
 
 def stop() -> bool:
-    """Only what :func:`start` began. False: nothing runs."""
-    kept = home() / "docker.pid"
+    """Stop the engine that :func:`start` started; return False if it does not run."""
     try:
-        number = int(kept.read_text())
-        if b"dockerd" not in Path(f"/proc/{number}/cmdline").read_bytes():
+        pid = int((home() / "docker.pid").read_text())
+        if b"dockerd" not in Path(f"/proc/{pid}/cmdline").read_bytes():
             return False
     except (OSError, ValueError):
         return False
-    os.kill(number, signal.SIGTERM)
-    until = time.monotonic() + _PATIENCE
-    while Path(f"/proc/{number}").exists() and time.monotonic() < until:
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _TIMEOUT
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     return True
 
 
 def _unpack() -> None:
-    """The release's packages under ``root``, by an apt configuration of its own."""
+    """Unpack the release's packages into ``root``, with an apt configuration of their own."""
     missing = [package for command, package in TOOLS.items() if shutil.which(command) is None]
     if missing:
         _run("apt-get", "update", "-qq")
@@ -105,10 +108,10 @@ def _unpack() -> None:
     apt = directory / "apt"
     for path in ("state/lists/partial", "cache/archives/partial", "etc", "debs"):
         (apt / path).mkdir(parents=True, exist_ok=True)
-    done = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
-    mirrors = [line for line in done.split() if line.rstrip("/").endswith("/debian")]
+    targets = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+    mirrors = [line for line in targets.split() if line.rstrip("/").endswith("/debian")]
     if not mirrors:
-        raise NoEngine("apt knows no Debian mirror: see /etc/apt/sources.list")
+        raise NoEngine("apt has no Debian mirror configured: see /etc/apt/sources.list")
     key = "/usr/share/keyrings/debian-archive-keyring.gpg"
     (apt / "etc/sources.list").write_text(f"deb [signed-by={key}] {mirrors[0]} {RELEASE} main\n")
     (apt / "state/status").touch()
@@ -131,7 +134,7 @@ def _unpack() -> None:
     (directory / "unpacked").touch()
 
 
-def _begin() -> None:
+def _start_daemon() -> None:
     directory = home()
     own = environment()
     with (directory / "dockerd.log").open("ab") as log:
@@ -140,7 +143,7 @@ def _begin() -> None:
                 str(directory / "root/usr/sbin/dockerd"),
                 *("--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
                 *("--host", own["DOCKER_HOST"], "--pidfile", str(directory / "docker.pid")),
-                # A network for each service needs more of them than Docker's own pools have.
+                # Each service has a network: Docker's default address pools have too few.
                 *("--default-address-pool", "base=172.30.0.0/16,size=24"),
             ],
             env={**os.environ, **own},
@@ -148,35 +151,34 @@ def _begin() -> None:
             stderr=log,
             start_new_session=True,
         )
-    until = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while not answers(own):
-        if process.poll() is not None or time.monotonic() > until:
-            words = (directory / "dockerd.log").read_text(errors="replace").splitlines()[-5:]
-            raise NoEngine("dockerd did not start:\n" + "\n".join(words))
+        if process.poll() is not None or time.monotonic() > deadline:
+            last = (directory / "dockerd.log").read_text(errors="replace").splitlines()[-5:]
+            raise NoEngine("dockerd did not start:\n" + "\n".join(last))
         time.sleep(0.2)
 
 
 def _run(*words: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     quiet = {**(env or os.environ), "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(
+    return subprocess.run(
         list(words), check=True, capture_output=True, text=True, env=quiet, cwd=cwd
-    )
-    return done.stdout
+    ).stdout
 
 
 def main(arguments: list[str]) -> int:
-    """0 done, 2 no engine or wrong arguments."""
+    """Run a command; return 0 on success, 2 if there is no engine or the arguments are wrong."""
     if arguments == ["start"]:
         try:
-            found = start()
+            variables = start()
         except NoEngine as error:
             print(error, file=sys.stderr)
             return 2
-        for name, value in found.items():
+        for name, value in variables.items():
             print(f"export {name}={value}")
         return 0
     if arguments == ["stop"]:
-        print("stopped" if stop() else "none of ours runs")
+        print("stopped" if stop() else "no engine of ours runs")
         return 0
     print((__doc__ or "").strip(), file=sys.stderr)
     return 2

@@ -1,6 +1,7 @@
-"""The programs of a Kubernetes node, built from their Go modules where kind's image cannot be had.
+"""Build the programs of a Kubernetes node from their Go modules.
 
-Takes some ten minutes the first time; kept by their versions in the cache.
+They are needed where kind's node image cannot be pulled. Building takes about ten minutes the
+first time; the programs are cached by their versions.
 """
 
 import hashlib
@@ -9,15 +10,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tools.building import step
-from tools.engine import NoEngine
+from tools.bare_machine.building import step
+from tools.bare_machine.engine import NoEngine
 from tools.helm import cache_directory
 
-FOLDER = Path(__file__).resolve().parent.parent / "images/kind-node"
+#: Go modules of the programs, and the files of the node's root file system.
+SOURCES = Path(__file__).resolve().parent / "kind-node"
 KUBERNETES = "v1.35.4"
 KUBE_ROUTER = "v2.10.0"
 KIND = "sigs.k8s.io/kind@v0.33.0"
-#: Built plainly, by version.
+#: Packages that need no build flags, with their versions.
 _PLAIN = (
     KIND,
     "github.com/coredns/coredns@v1.14.7",
@@ -29,26 +31,28 @@ _PLAIN = (
 
 
 def programs() -> Path:
-    """The folder with all of them. Raises NoEngine where there is no Go, CalledProcessError."""
-    made_from = hashlib.sha256(f"{KUBERNETES}{KUBE_ROUTER}{_PLAIN}".encode())
+    """Return the directory with all programs, built if they are not cached. Raises NoEngine where
+    there is no Go, CalledProcessError.
+    """
+    digest = hashlib.sha256(f"{KUBERNETES}{KUBE_ROUTER}{_PLAIN}".encode())
     for name in ("kubernetes", "kube-router", "pause"):
-        for path in sorted((FOLDER / name).iterdir()):
-            made_from.update(path.read_bytes())
-    kept = cache_directory() / f"kind-programs-{made_from.hexdigest()[:16]}"
-    if (kept / "complete").exists():
-        return kept
+        for path in sorted((SOURCES / name).iterdir()):
+            digest.update(path.read_bytes())
+    directory = cache_directory() / f"kind-programs-{digest.hexdigest()[:16]}"
+    if (directory / "complete").exists():
+        return directory
     if shutil.which("go") is None:
         raise NoEngine("kind's node image cannot be pulled, and there is no Go to build one")
-    kept.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     with step(f"Kubernetes {KUBERNETES} from its Go modules, minutes the first time"):
-        _install(kept, "tool", cwd=FOLDER / "kubernetes", flags=_version_flags())
+        _install(directory, "tool", cwd=SOURCES / "kubernetes", flags=_version_flags())
     with step(f"kube-router {KUBE_ROUTER}, coredns, kind, network plugins"):
-        _install(kept, "tool", cwd=FOLDER / "kube-router")
-        _install(kept, ".", cwd=FOLDER / "pause")
+        _install(directory, "tool", cwd=SOURCES / "kube-router")
+        _install(directory, ".", cwd=SOURCES / "pause")
         for package in _PLAIN:
-            _install(kept, package)
-    (kept / "complete").touch()
-    return kept
+            _install(directory, package)
+    (directory / "complete").touch()
+    return directory
 
 
 def _version_flags() -> str:
