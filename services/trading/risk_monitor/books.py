@@ -1,4 +1,8 @@
-"""The exchange's public books: mid prices as a second opinion, depth, symbol status."""
+"""The exchange's public order books: mid prices, depth, and the trading status of symbols.
+
+The mid price is a second opinion on the index price. Two rules are evaluated here: a depth that
+falls far below its average (liquidity-withdrawal), and a symbol that does not trade (market-halt).
+"""
 
 from typing import Any
 
@@ -13,15 +17,21 @@ from trading.universe import Instrument, Universe
 
 TRADING = "TRADING"
 
-#: The average that the depth is compared with follows it with this time constant; 16 times as
-#: slowly while the depth is gone.
+#: Time constant of the average that the depth is compared with; 16 times as long while the depth is
+#: below its limit, so that the average does not adapt to the missing depth.
 AVERAGE = 10 * MINUTE
-#: Looks at a book before its average means anything.
+#: Number of evaluations of a book before its average is used.
 WARM_UP = 30
 
 
 class Book(msgspec.Struct, gc=False):
-    """``received_at``: 0 before the first top. ``average``: of the depth, in quote units."""
+    """The newest top of one order book.
+
+    ``bid`` and ``ask`` are prices in 1e-8 of the quote asset, 0 if that side is empty. ``depth`` is
+    the depth of both sides, and ``average`` its moving average, both in the quote asset.
+    ``received_at`` is 0 before the first top of book. ``status_since`` is when trading was last
+    halted or resumed, and ``looks`` counts the evaluations up to :data:`WARM_UP`.
+    """
 
     instrument: Instrument
     bid: int = 0
@@ -36,12 +46,17 @@ class Book(msgspec.Struct, gc=False):
 
     @property
     def mid(self) -> int:
-        """0 while a side is empty or unknown."""
+        """Return the mid price in 1e-8 of the quote asset; 0 while a side is empty."""
         return (self.bid + self.ask) // 2 if self.bid > 0 and self.ask > 0 else 0
 
 
 class Books:
-    """``patience``: a top older than this says nothing about the price of now."""
+    """Keeps the books of all symbols, and evaluates them once per tick of the market.
+
+    ``tick`` is the evaluation interval, and ``patience`` the age from which a top of book no longer
+    counts as current, both in simulated microseconds. Alerts go to ``alerts``, by the limits in
+    ``controls``. ``by_symbol`` has every book, ``by_base`` the first book of each base asset.
+    """
 
     def __init__(
         self, universe: Universe, controls: Controls, alerts: AlertBook, *, tick: int, patience: int
@@ -51,14 +66,16 @@ class Books:
         self._halt = controls.value("market-halt")
         self._weight = max(AVERAGE // tick, 1)
         self._patience = patience
-        self._thin = Streaks(2)
+        self._thin_streaks = Streaks(2)
         self.by_symbol = {i.symbol: Book(i) for i in universe.instruments}
         self.by_base: dict[str, Book] = {}
         for book in self.by_symbol.values():
             self.by_base.setdefault(book.instrument.base, book)
 
     def on_top(self, top: BookTop, now: int) -> Book | None:
-        """The book that changed, None for an unknown symbol."""
+        """Update a book, unless the top is older than its last one. Return the book, or None for an
+        unknown symbol.
+        """
         book = self.by_symbol.get(top.symbol)
         if book is not None and top.event_time >= book.event_time:
             book.bid = top.bid
@@ -69,6 +86,7 @@ class Books:
         return book
 
     def on_status(self, change: SymbolStatusChanged, now: int) -> None:
+        """Update the trading status of a symbol, and evaluate it."""
         book = self.by_symbol.get(change.symbol)
         if book is not None and book.status != change.status:
             if TRADING in (change.status, book.status):
@@ -77,7 +95,7 @@ class Books:
             self._judge_status(book, now)
 
     def usable(self, book: Book, now: int) -> bool:
-        """Does this book say what the asset is worth now?"""
+        """Return whether the mid price of a book is current: trading, two-sided, and recent."""
         return (
             book.status == TRADING
             and book.bid > 0
@@ -86,7 +104,7 @@ class Books:
         )
 
     def evaluate(self, now: int) -> None:
-        """Judge every book; once per tick of the market."""
+        """Evaluate the rules of every book; call once per tick of the market."""
         withdrawal, halt = self._withdrawal, self._halt
         for book in self.by_symbol.values():
             if halt is not None and book.status != TRADING:
@@ -95,9 +113,10 @@ class Books:
                 self._judge_depth(book, withdrawal, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
             "books": {s: msgspec.to_builtins(b) for s, b in self.by_symbol.items()},
-            "thin": self._thin.state(),
+            "thin": self._thin_streaks.state(),
         }
 
     def _judge_status(self, book: Book, now: int) -> None:
@@ -119,10 +138,10 @@ class Books:
             return
         symbol = book.instrument.symbol
         thin = (average - depth) * PPM > limit * average
-        since = self._thin.first(symbol, thin, book.event_time)
+        since = self._thin_streaks.update(symbol, thin, book.event_time)
         if since:
-            fall = -(-(average - depth) * PPM // average)
-            self._alerts.breach("liquidity-withdrawal", symbol, fall, since, now)
+            fall_ppm = -(-(average - depth) * PPM // average)
+            self._alerts.breach("liquidity-withdrawal", symbol, fall_ppm, since, now)
         elif self._alerts.active and depth * 2 > average:
             self._alerts.clear("liquidity-withdrawal", symbol, now)
         book.average = average + (depth - average) // (self._weight * (16 if thin else 1))

@@ -1,4 +1,10 @@
-"""The risk monitor as a component: what production APIs tell it, judged by the rule table."""
+"""The risk monitor as a component: it evaluates the rule table on the data of production APIs.
+
+It receives prices, order books, execution reports and snapshots of balances. It knows neither the
+scenario nor the faults, so that its alerts prove something. Its parts evaluate their rules once per
+*beat* (a second of simulated time, or a tick of the market if that is longer), and at once where an
+execution report alone is enough. All messages of one call are collected in one list.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,17 +31,20 @@ from trading.topology import RISK_MONITOR
 from trading.units import MINUTE, SECOND
 from trading.universe import Universe
 
+#: Topic of the timer that triggers each evaluation.
 BEAT = "beat"
 
 _NO_LIMITS: Mapping[str, str] = {}
 
 
 class RiskMonitor:
-    """Judges once a beat (a second, or a tick of the market if that is longer), and at once where
-    an execution report alone shows that something is wrong.
+    """Raises alerts by the rule table, and operates the circuit breaker.
 
-    ``limits``: rule name -> limit as people write it; ``disabled``: rules that are switched off;
-    ``breaker_enabled`` False: alerts only. ValueError for an unknown rule or a wrong limit.
+    ``universe`` says which accounts, assets and symbols exist, and ``tick`` is the tick of the
+    market in simulated microseconds. ``limits`` overrides limits: it maps names of rules to limits
+    as people write them. ``disabled`` names the rules that are switched off. If ``breaker_enabled``
+    is false, the circuit breaker does not react to alerts. Raises ValueError for an unknown rule or
+    an invalid limit.
     """
 
     name = RISK_MONITOR
@@ -96,6 +105,7 @@ class RiskMonitor:
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Process a message, and return the messages that follow from it."""
         handler = self._handlers.get(type(message))
         if handler is None:
             return ()
@@ -108,8 +118,10 @@ class RiskMonitor:
         return answers
 
     def health(self, now: int) -> dict[str, dict[str, int]]:
-        """Microseconds since each venue's last answered question was sent, and since each feed's
-        last good price was true; -1: never.
+        """Return the age of the newest data of each source, in simulated microseconds.
+
+        ``venues`` has, by service, the time since its last answered ping was sent; ``feeds`` has,
+        by asset, the time since its last valid price was true, -1 if there has been none.
         """
         return {
             "venues": self._venues.ages(now),
@@ -120,15 +132,18 @@ class RiskMonitor:
         }
 
     def silences(self, now: int) -> list[Silence]:
-        """The silences in force."""
+        """Return the silences in force."""
         return self._alerts.silences(now)
 
     @property
     def day_open(self) -> int:
-        """Equity that the day's loss counts from, 1e-8 USD; 0 before the first valuation."""
+        """Return the equity in 1e-8 USD that the daily loss is measured from; 0 before the first
+        valuation.
+        """
         return self._portfolio.day_open
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
             "alerts": self._alerts.state(),
             "breaker": self._breaker.state(),
@@ -162,8 +177,8 @@ class RiskMonitor:
         out = self._out
         if report is not None:
             out.append(report)
-        out += self._venues.ask(now)
-        out += self._reconciliation.ask(now)
+        out += self._venues.pings(now)
+        out += self._reconciliation.queries(now)
         out.append(Wake(now + self._beat, BEAT))
 
     def _on_report(self, report: ExecutionReport, now: int) -> None:
