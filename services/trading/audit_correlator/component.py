@@ -1,4 +1,8 @@
-"""The audit correlator: reads every journal, believes none of them, compares all."""
+"""The audit correlator as a component: it reads every journal, and reports what does not agree.
+
+No service's statement is taken for granted: hash chains are verified, balances and values are
+computed again from the trades, and alerts are matched with faults.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,26 +19,28 @@ from trading.messages.audit import (
     JournalBatch,
     LossNoted,
 )
-from trading.messages.chaos import InjectFault, RecoverFault, RenewFault
 from trading.messages.market import Ping
 from trading.runtime.component import answer_ping
+from trading.runtime.fault_handlers import fault_handlers
 from trading.runtime.faults import FaultBoard, no_effect
 from trading.topology import AUDIT_CORRELATOR
 from trading.units import SECOND
 from trading.universe import Universe
 
-#: How long a query waits for entries that are still in transit.
-PATIENCE = 30 * SECOND
+#: A query is answered after this time even if entries are missing.
+QUERY_TIMEOUT = 30 * SECOND
 
 _QUERY_TOPIC = "audit-query/"
 
 
 class AuditCorrelator:
-    """Reads :class:`JournalBatch` of every service; answers an :class:`AuditQuery` when it has
-    read each journal to its head, or after :data:`PATIENCE` with what it has.
+    """Reads a :class:`~trading.messages.audit.JournalBatch` of every service, and answers audit
+    queries.
 
-    ``timeline`` has what matters of the journals, and the ledger; ``version`` changes whenever
-    there is something new to tell.
+    ``universe`` says which accounts and assets exist. A query is answered with an
+    :class:`~trading.messages.audit.AuditReport` when every journal has been read up to the heads in
+    the query, or after :data:`QUERY_TIMEOUT` with what has been read. ``timeline`` has the entries
+    that matter, and the ledger. ``version`` increases whenever the results change.
     """
 
     name = AUDIT_CORRELATOR
@@ -52,16 +58,16 @@ class AuditCorrelator:
             LossNoted: self._on_loss,
             Wake: self._on_wake,
             Ping: self._on_ping,
-            InjectFault: self._faults.on,
-            RenewFault: self._faults.on,
-            RecoverFault: self._faults.on,
+            **fault_handlers(self._faults.on),
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Process a message, and return the messages that follow from it."""
         handler = self._handlers.get(type(message))
         return handler(message, now) if handler is not None else ()
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later messages, as plain values."""
         return {
             "chains": self._chains.state(),
             "reconciler": self._reconciler.state(),
@@ -70,27 +76,30 @@ class AuditCorrelator:
         }
 
     def read_to(self, source: str) -> int:
-        """Last sequence number of a journal that has been read, and whose chain holds."""
+        """Return the sequence number of the last verified entry of a journal."""
         return self._chains.length(source)
 
     def discrepancies(self) -> list[Discrepancy]:
-        """What has been found so far; claims that still wait for their trades are not judged."""
+        """Return the discrepancies so far; claims about trades that were not read yet are not
+        checked.
+        """
         return [*self._chains.discrepancies({}), *self._reconciler.discrepancies()]
 
     def correlations(self) -> tuple[Correlation, ...]:
-        """What led to what, so far."""
+        """Return, for each fault so far, its effect, its first alert and its recovery."""
         return self._reconciler.correlator.correlations()
 
     def false_alarms(self) -> int:
-        """Alerts that no fault explains, so far."""
+        """Return how many alerts so far are not explained by a fault."""
         return self._reconciler.correlator.false_alarms()
 
     @property
     def chains(self) -> Chains:
+        """Return the hash chains of all journals."""
         return self._chains
 
     def give_up(self, run_id: str, now: int) -> Sequence[Message]:
-        """Answer a query now, with what has been read; nothing if it has been answered."""
+        """Answer a query now with what has been read; return nothing if it has been answered."""
         query = self._waiting.pop(run_id, None)
         return [self._report(query, now)] if query is not None else ()
 
@@ -118,7 +127,7 @@ class AuditCorrelator:
     def _on_query(self, message: AuditQuery, now: int) -> Sequence[Message]:
         self._waiting[message.run_id] = message
         out = self._answer_ready(now)
-        return out or [Wake(now + PATIENCE, _QUERY_TOPIC + message.run_id)]
+        return out or [Wake(now + QUERY_TIMEOUT, _QUERY_TOPIC + message.run_id)]
 
     def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
         return self.give_up(message.topic.removeprefix(_QUERY_TOPIC), now)
@@ -132,7 +141,7 @@ class AuditCorrelator:
     def _report(self, query: AuditQuery, now: int) -> AuditReport:
         chains = self._chains
         incomplete = chains.discrepancies(query.heads)
-        found, correlations, false_alarms = self._reconciler.finish()
+        mismatches, correlations, false_alarms = self._reconciler.finish()
         report = AuditReport(
             query.source,
             query.run_id,
@@ -140,7 +149,7 @@ class AuditCorrelator:
             chains.events,
             chains.root(),
             chains.coverage_ppm(query.heads),
-            (*incomplete, *found),
+            (*incomplete, *mismatches),
             correlations,
             false_alarms,
             now,

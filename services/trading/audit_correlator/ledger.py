@@ -1,7 +1,8 @@
-"""The auditor's own ledger: what it has established, hash-chained as the journals are.
+"""The auditor's own ledger: its results in order, hash-chained as the journals are.
 
-A line is ``[seq,time,"Type",payload]`` with ``sha256(previous hash + bytes)``, so what verifies a
-journal verifies the ledger. The payload of a journal's entry is that entry, with its two hashes.
+A line is ``[seq,time,"Type",payload]``, and its hash is the SHA-256 of the previous hash and these
+bytes, so a tool that verifies a journal verifies the ledger, too. The payload for an entry of a
+journal contains that entry and its two hashes.
 """
 
 from collections import deque
@@ -16,16 +17,18 @@ from trading.messages import Message
 from trading.messages.audit import Discrepancy, JournalEntry
 from trading.runtime.journal import GENESIS
 
-#: Lines kept in memory; what is older is forgotten, and the chain goes on.
+#: Lines that are kept in memory; older ones are dropped, and the chain continues.
 MAX_LINES = 10_000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Record(msgspec.Struct, gc=False):
-    """An entry of a journal that matters, and what proves it: ``entry.hash`` is the SHA-256 of
-    ``previous`` and ``entry.body``. ``message`` is what the body says, ``time`` when it was
-    written; ``line``: its sequence number in the ledger, 0 until it has one.
+    """An entry of a journal that matters, with the proof that it belongs there.
+
+    ``entry.hash`` is the SHA-256 of ``previous`` and ``entry.body``. ``message`` is the decoded
+    body, and ``time`` is when it was written, in simulated microseconds. ``line`` is its sequence
+    number in the ledger, 0 while it has none.
     """
 
     source: str
@@ -39,8 +42,8 @@ class Record(msgspec.Struct, gc=False):
 
 
 class Answer(msgspec.Struct, gc=False):
-    """What an :class:`~trading.messages.audit.AuditReport` said, without the details that the
-    ledger has already.
+    """The essentials of an :class:`~trading.messages.audit.AuditReport`: the details are in the
+    ledger already.
     """
 
     run_id: str
@@ -56,7 +59,7 @@ What = Record | Discrepancy | Answer
 
 
 class Line(msgspec.Struct, gc=False):
-    """One line; its body is encoded again whenever it is asked for."""
+    """One line of the ledger; its body is encoded again whenever it is needed."""
 
     seq: int
     time: int
@@ -64,11 +67,15 @@ class Line(msgspec.Struct, gc=False):
     hash: bytes
 
     def entry(self) -> JournalEntry:
+        """Return the line in the form of a journal entry."""
         return JournalEntry(_body(self.seq, self.time, self.what), self.hash)
 
 
 class Ledger:
-    """``length`` and ``head`` are the chain's; ``first`` is the oldest line that is still kept."""
+    """Keeps the newest lines, and the hash chain over all of them.
+
+    ``length`` is the sequence number of the newest line, and ``head`` its hash.
+    """
 
     def __init__(self) -> None:
         self.length = 0
@@ -78,9 +85,11 @@ class Ledger:
 
     @property
     def first(self) -> int:
+        """Return the sequence number of the oldest line that is kept."""
         return self.length - len(self._lines) + 1
 
     def append(self, time: int, what: What) -> None:
+        """Append a line; ``time`` is in simulated microseconds."""
         self.length += 1
         self.head = sha256(self.head + _body(self.length, time, what)).digest()
         self._lines.append(Line(self.length, time, what, self.head))
@@ -93,15 +102,16 @@ class Ledger:
                 del self._records[old.source, old.seq]
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
-        """The lines above ``seq`` that are kept, oldest first."""
+        """Return the lines above ``seq`` that are kept, oldest first."""
         skipped = max(0, seq - self.first + 1)
         return (line.entry() for line in islice(self._lines, skipped, None))
 
     def records(self) -> Iterator[Record]:
-        """Of the journals' entries, oldest first."""
+        """Return the journal entries whose lines are kept, oldest first."""
         return iter(self._records.values())
 
     def record(self, source: str, seq: int) -> Record | None:
+        """Return the entry ``seq`` of the journal of ``source``; None if its line is not kept."""
         return self._records.get((source, seq))
 
 
