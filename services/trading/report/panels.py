@@ -1,4 +1,4 @@
-"""Which curves of a run are shown, and how."""
+"""The panels of a report: which curves of a run are drawn, and in which way."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from trading.report.figures import money, percent
 from trading.report.record import AlertMark, RunRecord
 from trading.units import format_duration
 
-#: Height of a line chart.
+#: Height of a line chart in pixels.
 HEIGHT = 200
 
 
 class Panel:
-    """``svg``: a ``<g>``; ``height`` in pixels."""
+    """A drawing with a title: ``svg`` is a ``<g>`` element, ``height`` is in pixels."""
 
     __slots__ = ("height", "svg", "title")
 
@@ -23,14 +23,14 @@ class Panel:
 
 
 def prices(frame: Frame, record: RunRecord, *, height: int = HEIGHT) -> Panel:
-    """Index prices, each against its first."""
+    """Return the panel of the index prices, each relative to its first value."""
     title = "Index prices, change since the start"
     series = [rebased(s) for s in record.prices]
     return _lines(frame, title, series, percent, height=height, labels=True, name="prices")
 
 
 def portfolio(frame: Frame, record: RunRecord, *, height: int = HEIGHT) -> list[Panel]:
-    """Profit and loss, and drawdown from the peak, as the risk monitor has them."""
+    """Return the panels of profit and drawdown, as the risk monitor has reported them."""
     return [
         _lines(frame, "P&L, USD", [record.pnl], money, height=height, with_zero=True, name="pnl"),
         _lines(
@@ -46,7 +46,7 @@ def portfolio(frame: Frame, record: RunRecord, *, height: int = HEIGHT) -> list[
 
 
 def details(frame: Frame, record: RunRecord) -> list[Panel]:
-    """The order books and the exposure."""
+    """Return the panels of the order books and of the exposure."""
     mids = [rebased(s) for s in record.marks]
     exposure = [record.gross, record.net]
     return [
@@ -66,7 +66,7 @@ def details(frame: Frame, record: RunRecord) -> list[Panel]:
 
 
 def alerts(frame: Frame, record: RunRecord) -> Panel:
-    """A lane for the circuit breaker, and one for each rule that fired."""
+    """Return the panel with a lane for the circuit breaker and one for each rule that has fired."""
     rules: dict[str, list[AlertMark]] = {}
     for alert in record.alerts:
         rules.setdefault(alert.rule, []).append(alert)
@@ -77,7 +77,7 @@ def alerts(frame: Frame, record: RunRecord) -> Panel:
 
 
 def stack(panels: Sequence[Panel], *, gap: int = LANE) -> tuple[str, int]:
-    """All of them below each other: the markup, and its height."""
+    """Place panels below each other, ``gap`` pixels apart; return the markup and its height."""
     y = 0
     parts = []
     for panel in panels:
