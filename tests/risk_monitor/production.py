@@ -1,4 +1,6 @@
-"""A production that is well in every respect, until a test changes one thing."""
+"""A simulated production environment for the risk monitor. Everything is healthy until a test
+changes something.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -24,14 +26,20 @@ from trading.risk_monitor import RiskMonitor
 from trading.units import SCALE, SECOND, parse_units
 from trading.universe import default_universe
 
+#: Start of the simulated time, in microseconds: midnight UTC of a day.
 START = 1_767_571_200 * SECOND
 ACCOUNT = "firm-momentum"
+#: Depth of both sides of every book, in the quote asset.
 DEPTH = 1_000_000 * SCALE
 
 
 class Production:
-    """Prices by asset, books by symbol and balances by account: change them, then :meth:`pass_`
-    some seconds; ``alerts`` are (rule, subject) in the order in which they fired.
+    """Sends a risk monitor everything that it receives in production, and collects its messages.
+
+    ``limits`` and the other arguments are those of the risk monitor. A test changes the prices by
+    asset, the mid prices and the depth by symbol, or the balances by account, and then lets some
+    seconds :meth:`pass_`. ``down`` names services that do not answer, and ``silent`` assets without
+    ticks. ``sent`` has every message of the risk monitor.
     """
 
     def __init__(self, limits: Mapping[str, str] = {}, **more: object) -> None:
@@ -54,21 +62,26 @@ class Production:
 
     @property
     def alerts(self) -> list[tuple[str, str]]:
+        """Return (rule, subject) of every alert, in the order in which they fired."""
         return [(m.rule, m.subject) for m in self.sent if isinstance(m, AlertFired)]
 
     @property
     def killed(self) -> list[str]:
+        """Return the accounts whose kill switch was requested, once for each request."""
         return [m.account for m in self.sent if isinstance(m, SetKillSwitch) and m.engaged]
 
     @property
     def portfolios(self) -> list[PortfolioReported]:
+        """Return every portfolio report."""
         return [m for m in self.sent if isinstance(m, PortfolioReported)]
 
     @property
     def portfolio(self) -> PortfolioReported:
+        """Return the newest portfolio report."""
         return self.portfolios[-1]
 
     def give(self, message: Message) -> None:
+        """Deliver a message now, and answer the pings and queries that follow from it."""
         for answer in self.monitor.on(message, self.now):
             self.sent.append(answer)
             if isinstance(answer, Wake):
@@ -81,7 +94,9 @@ class Production:
                 self.give(self._custody(answer))
 
     def pass_(self, seconds: int, change: Callable[[int], None] | None = None) -> None:
-        """``change`` is called before each second's prices with its number, from 1."""
+        """Let some seconds pass: timers are triggered, then every price and every book is
+        published. ``change`` is called at the beginning of each second with its number, from 1.
+        """
         for number in range(1, seconds + 1):
             until = self.now + SECOND
             if change is not None:
@@ -98,13 +113,15 @@ class Production:
                 self.book(symbol)
 
     def tick(self, asset: str) -> None:
+        """Publish the price of an asset."""
         self.seq[asset] += 1
         self.give(PriceTick(asset, self.prices[asset], self.seq[asset], self.now))
 
     def book(self, symbol: str) -> None:
+        """Publish the top of the book of a symbol."""
         instrument = self.universe.instrument(symbol)
-        index = self.prices[instrument.base] or 0
-        mid = self.mids.get(symbol, index)
+        index_price = self.prices[instrument.base] or 0
+        mid = self.mids.get(symbol, index_price)
         half = self.depth[symbol] // 2
         tick = instrument.tick
         self.give(
@@ -114,7 +131,9 @@ class Production:
     def report(
         self, kind: str = "NEW", *, qty: int = SCALE, price: int = 0, **fields: object
     ) -> ExecutionReport:
-        """An order in USDC, price 1, of an account that may trade."""
+        """Deliver an execution report, by default of an order in USDC at price 1 by a firm account,
+        and return it. ``fields`` override fields of the report.
+        """
         self.orders += 1
         status = {"NEW": "NEW", "TRADE": "FILLED", "CANCELED": "CANCELED"}.get(kind, kind)
         report = ExecutionReport(
@@ -143,8 +162,8 @@ class Production:
         return report
 
     def _account(self, query: AccountQuery) -> AccountSnapshot:
-        held = self.at_exchange[query.account]
-        balances = tuple(Balance(a, free, 0) for a, free in held.items())
+        amounts = self.at_exchange[query.account]
+        balances = tuple(Balance(asset, free, 0) for asset, free in amounts.items())
         return AccountSnapshot(
             query.source, query.request_id, query.account, balances, 0, 0, False, 0, self.now
         )
@@ -152,12 +171,12 @@ class Production:
     def _custody(self, query: CustodyQuery) -> CustodySnapshot:
         balances = tuple(
             CustodyBalance(account, asset, amount, 0)
-            for account, held in self.at_custodian.items()
-            for asset, amount in held.items()
+            for account, amounts in self.at_custodian.items()
+            for asset, amount in amounts.items()
         )
         return CustodySnapshot(query.source, query.request_id, balances, self.overdue, 0, self.now)
 
 
 def usd(text: str) -> int:
-    """``"1.5"`` in units of 1e-8."""
+    """Return a decimal number, e.g. ``"1.5"``, in units of 1e-8."""
     return parse_units(text)
