@@ -4,7 +4,7 @@ import pytest
 
 from trading.audit_correlator import correlation, published, trades
 from trading.audit_correlator.correlation import Correlator
-from trading.audit_correlator.published import LATEST, Published
+from trading.audit_correlator.published import LATEST, PublishedPrices
 from trading.audit_correlator.trades import Trades
 from trading.messages.chaos import FaultApplied, FaultEnded
 from trading.messages.orders import Trade
@@ -14,7 +14,7 @@ from trading.universe import default_universe
 
 
 def test_a_price_is_known_for_as_long_as_a_tick_can_be_late() -> None:
-    prices = Published(["BTC"])
+    prices = PublishedPrices(["BTC"])
     for hour in range(30):
         prices.add("BTC", 1000 + hour, hour * HOUR + MINUTE)
     now = 30 * HOUR
@@ -27,7 +27,7 @@ def test_a_price_is_known_for_as_long_as_a_tick_can_be_late() -> None:
 
 
 def test_a_price_that_is_claimed_all_the_time_stays_known() -> None:
-    prices = Published(["BTC"])
+    prices = PublishedPrices(["BTC"])
     prices.add("BTC", 7, 0)
     for hour in range(1, 100):
         prices.add("BTC", 1000, hour * HOUR)
@@ -38,7 +38,7 @@ def test_a_price_that_is_claimed_all_the_time_stays_known() -> None:
 
 @pytest.mark.parametrize("claiming", [True, False])
 def test_prices_of_many_days_are_not_remembered(claiming: bool) -> None:
-    prices = Published(["BTC"])
+    prices = PublishedPrices(["BTC"])
     sizes = []
     for day in range(21):
         for at in range(day * DAY, (day + 1) * DAY, 10 * MINUTE):

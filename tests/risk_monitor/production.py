@@ -37,8 +37,8 @@ class Production:
     """Sends a risk monitor everything that it receives in production, and collects its messages.
 
     ``limits`` and the other arguments are those of the risk monitor. A test changes the prices by
-    asset, the mid prices and the depth by symbol, or the balances by account, and then lets some
-    seconds :meth:`pass_`. ``down`` names services that do not answer, and ``silent`` assets without
+    asset, the mid prices and the depth by symbol, or the balances by account, and then calls
+    :meth:`advance`. ``down`` names services that do not answer, and ``silent`` assets without
     ticks. ``sent`` has every message of the risk monitor.
     """
 
@@ -58,7 +58,7 @@ class Production:
         self.sent: list[Message] = []
         self.timers: list[Wake] = []
         self.orders = 0
-        self.give(Start("test"))
+        self.deliver(Start("test"))
 
     @property
     def alerts(self) -> list[tuple[str, str]]:
@@ -80,20 +80,20 @@ class Production:
         """Return the newest portfolio report."""
         return self.portfolios[-1]
 
-    def give(self, message: Message) -> None:
+    def deliver(self, message: Message) -> None:
         """Deliver a message now, and answer the pings and queries that follow from it."""
         for answer in self.monitor.on(message, self.now):
             self.sent.append(answer)
             if isinstance(answer, Wake):
                 self.timers.append(answer)
             elif isinstance(answer, Ping) and answer.to not in self.down:
-                self.give(Pong(answer.source, answer.to, answer.nonce, self.now))
+                self.deliver(Pong(answer.source, answer.to, answer.nonce, self.now))
             elif isinstance(answer, AccountQuery):
-                self.give(self._account(answer))
+                self.deliver(self._account(answer))
             elif isinstance(answer, CustodyQuery):
-                self.give(self._custody(answer))
+                self.deliver(self._custody(answer))
 
-    def pass_(self, seconds: int, change: Callable[[int], None] | None = None) -> None:
+    def advance(self, seconds: int, change: Callable[[int], None] | None = None) -> None:
         """Let some seconds pass: timers are triggered, then every price and every book is
         published. ``change`` is called at the beginning of each second with its number, from 1.
         """
@@ -104,7 +104,7 @@ class Production:
             for wake in [w for w in self.timers if w.at <= until]:
                 self.timers.remove(wake)
                 self.now = wake.at
-                self.give(wake)
+                self.deliver(wake)
             self.now = until
             for asset in self.prices:
                 if asset not in self.silent:
@@ -115,7 +115,7 @@ class Production:
     def tick(self, asset: str) -> None:
         """Publish the price of an asset."""
         self.seq[asset] += 1
-        self.give(PriceTick(asset, self.prices[asset], self.seq[asset], self.now))
+        self.deliver(PriceTick(asset, self.prices[asset], self.seq[asset], self.now))
 
     def book(self, symbol: str) -> None:
         """Publish the top of the book of a symbol."""
@@ -124,7 +124,7 @@ class Production:
         mid = self.mids.get(symbol, index_price)
         half = self.depth[symbol] // 2
         tick = instrument.tick
-        self.give(
+        self.deliver(
             BookTop(symbol, mid - tick, SCALE, mid + tick, SCALE, half, half, self.now, self.now)
         )
 
@@ -158,7 +158,7 @@ class Production:
             event_time=self.now,
         )
         report = msgspec.structs.replace(report, **fields)
-        self.give(report)
+        self.deliver(report)
         return report
 
     def _account(self, query: AccountQuery) -> AccountSnapshot:

@@ -63,7 +63,7 @@ def off_peg(price: str, seconds: int) -> Step:
 
     def step(p: Production) -> None:
         p.prices["USDC"] = usd(price)
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
@@ -73,7 +73,7 @@ def apart(mid: str, seconds: int) -> Step:
 
     def step(p: Production) -> None:
         p.mids["ETHUSDT"] = usd(mid)
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
@@ -88,8 +88,8 @@ def slide(asset: str, to: str) -> Step:
         def change(second: int) -> None:
             p.prices[asset] = first + (last - first) * second // 20
 
-        p.pass_(20, change)
-        p.pass_(2)
+        p.advance(20, change)
+        p.advance(2)
 
     return step
 
@@ -99,7 +99,7 @@ def silence(seconds: int) -> Step:
 
     def step(p: Production) -> None:
         p.silent.add("SOL")
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
@@ -109,7 +109,7 @@ def outage(seconds: int) -> Step:
 
     def step(p: Production) -> None:
         p.down.add("custodian")
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
@@ -120,7 +120,7 @@ def jump(price: str | None) -> Step:
     def step(p: Production) -> None:
         p.mids["ETHUSDT"] = p.prices["ETH"] or 0
         p.prices["ETH"] = usd(price) if price is not None else None
-        p.pass_(1)
+        p.advance(1)
 
     return step
 
@@ -130,7 +130,7 @@ def late_tick(age: int) -> Step:
 
     def step(p: Production) -> None:
         p.seq["ETH"] += 1
-        p.give(PriceTick("ETH", p.prices["ETH"], p.seq["ETH"], p.now - age))
+        p.deliver(PriceTick("ETH", p.prices["ETH"], p.seq["ETH"], p.now - age))
 
     return step
 
@@ -140,7 +140,7 @@ def lost_ticks(count: int) -> Step:
 
     def step(p: Production) -> None:
         p.seq["BTC"] += count
-        p.pass_(3)
+        p.advance(3)
 
     return step
 
@@ -149,9 +149,9 @@ def depth_left(percent: int) -> Step:
     """Return a step after which this percentage of the depth of a book remains."""
 
     def step(p: Production) -> None:
-        p.pass_(60)
+        p.advance(60)
         p.depth["SOLUSDT"] = p.depth["SOLUSDT"] * percent // 100
-        p.pass_(3)
+        p.advance(3)
 
     return step
 
@@ -160,8 +160,8 @@ def status(name: str) -> Step:
     """Return a step that changes the status of a symbol."""
 
     def step(p: Production) -> None:
-        p.give(SymbolStatusChanged("BTCUSDT", name, "TEST", p.now))
-        p.pass_(2)
+        p.deliver(SymbolStatusChanged("BTCUSDT", name, "TEST", p.now))
+        p.advance(2)
 
     return step
 
@@ -172,7 +172,7 @@ def overdue(seconds: int) -> Step:
     def step(p: Production) -> None:
         due = p.now - p.now % (10 * SECOND) + 20 * SECOND
         p.overdue = (OverdueSettlement("i1", ACCOUNT, "BTC", SCALE, due),)
-        p.pass_((due - p.now) // SECOND + seconds)
+        p.advance((due - p.now) // SECOND + seconds)
 
     return step
 
@@ -182,7 +182,7 @@ def custodian_off(amount: int) -> Step:
 
     def step(p: Production) -> None:
         p.at_custodian[ACCOUNT]["BTC"] += amount
-        p.pass_(30)
+        p.advance(30)
 
     return step
 
@@ -192,7 +192,7 @@ def exchange_off(amount: int) -> Step:
 
     def step(p: Production) -> None:
         p.at_exchange[ACCOUNT]["BTC"] += amount
-        p.pass_(30)
+        p.advance(30)
 
     return step
 
@@ -263,7 +263,7 @@ BOUNDARIES: list[tuple[str, str, Step, Step]] = [
 def fired(step: Step, rule: str, disabled: frozenset[str] = frozenset()) -> list[str]:
     """Return the subjects of the alerts of ``rule`` after a step in a healthy production."""
     production = Production(disabled=disabled)
-    production.pass_(20)
+    production.advance(20)
     assert production.alerts == []
     step(production)
     return [subject for name, subject in production.alerts if name == rule]
@@ -280,7 +280,7 @@ def crash(p: Production) -> None:
     """Let all coins fall by 2 %."""
     for asset in ("BTC", "ETH", "SOL"):
         p.prices[asset] = (p.prices[asset] or 0) * 98 // 100
-    p.pass_(3)
+    p.advance(3)
 
 
 def buys(p: Production) -> None:
@@ -294,7 +294,7 @@ def buys(p: Production) -> None:
         cum_qty=SCALE // 10,
         trade_id=1,
     )
-    p.pass_(3)
+    p.advance(3)
 
 
 #: Rule, a step, and the figure by which the rule is then evaluated, as the monitor reports it.
@@ -312,7 +312,7 @@ def test_boundary_of_what_is_computed(
 ) -> None:
     def run(limit: str) -> Production:
         production = Production({rule: limit})
-        production.pass_(20)
+        production.advance(20)
         first(production)
         return production
 
@@ -330,7 +330,7 @@ def drop_to(fall_ppm: int) -> Step:
         for asset in ("BTC", "ETH", "SOL"):
             price = p.universe.asset(asset).price
             p.prices[asset] = price - price * fall_ppm // 1_000_000
-        p.pass_(3)
+        p.advance(3)
 
     return step
 
@@ -338,20 +338,20 @@ def drop_to(fall_ppm: int) -> Step:
 @pytest.mark.parametrize("fall", [10_000, 30_000, 45_000])
 def test_drawdown_and_concentration_fire_exactly_beyond_what_is_reported(fall: int) -> None:
     production = Production({"drawdown": "90 %"})
-    production.pass_(20)
+    production.advance(20)
     drop_to(fall)(production)
     reported = production.portfolio.drawdown_ppm
     assert reported > 0
     for limit, fires in ((reported, False), (reported - 1, True)):
         limited = Production({"drawdown": f"{limit / 10_000:.4f} %"})
-        limited.pass_(20)
+        limited.advance(20)
         drop_to(fall)(limited)
         assert (("drawdown", "portfolio") in limited.alerts) is fires
 
 
 def test_concentration_is_the_share_of_one_coin() -> None:
     production = Production()
-    production.pass_(20)
+    production.advance(20)
     totals = {p.asset: 0 for p in production.portfolio.positions}
     for position in production.portfolio.positions:
         totals[position.asset] += position.qty
@@ -359,7 +359,7 @@ def test_concentration_is_the_share_of_one_coin() -> None:
     share = btc * 1_000_000 // production.portfolio.equity
     for limit, fires in ((share + 1, False), (share - 1, True)):
         limited = Production({"concentration": f"{limit / 10_000:.4f} %"})
-        limited.pass_(20)
+        limited.advance(20)
         assert (("concentration", "BTC") in limited.alerts) is fires
 
 
@@ -370,6 +370,6 @@ def test_every_rule_has_its_boundary_here() -> None:
 
 def test_a_well_production_is_silent_for_an_hour() -> None:
     production = Production()
-    production.pass_(3600)
+    production.advance(3600)
     assert production.alerts == [] and production.killed == []
     assert production.now == START + 3600 * SECOND

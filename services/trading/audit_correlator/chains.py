@@ -50,7 +50,7 @@ class Chains:
         """Return the sequence number of the last verified entry of every journal, by name."""
         return {source: self._chains[source].length for source in sorted(self._chains)}
 
-    def take(self, batch: JournalBatch) -> list[Sequence[JournalEntry]]:
+    def accept(self, batch: JournalBatch) -> list[Sequence[JournalEntry]]:
         """Verify a batch, and return the new entries in order, as one sequence for each batch.
 
         A batch that follows a gap is kept until the gap is filled. Entries that have been read

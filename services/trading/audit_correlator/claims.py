@@ -6,7 +6,7 @@ the opening balances and the trades alone, and reports the first difference of e
 
 from collections.abc import Callable, Mapping
 
-from trading.audit_correlator.published import Published
+from trading.audit_correlator.published import PublishedPrices
 from trading.audit_correlator.trades import Trades
 from trading.messages.audit import Discrepancy
 from trading.messages.custody import CustodySnapshot, LedgerPosted, TransferCompleted
@@ -35,11 +35,11 @@ class Findings:
     """Collects the first discrepancy of each kind and place.
 
     ``on_found`` is called with each discrepancy, and with the source, sequence number and time of
-    the entry that is being checked. The caller sets these in ``judged`` before each check.
+    the entry that is being checked. The caller sets these in ``current_entry`` before each check.
     """
 
     def __init__(self, on_found: Callable[[Discrepancy, str, int, int], None]) -> None:
-        self.judged = ("", 0, 0)
+        self.current_entry = ("", 0, 0)
         self._on_found = on_found
         self._discrepancies: dict[tuple[str, str], Discrepancy] = {}
 
@@ -53,7 +53,7 @@ class Findings:
         ):
             discrepancy = Discrepancy(kind, where, expected, actual, detail)
             self._discrepancies[kind, where] = discrepancy
-            self._on_found(discrepancy, *self.judged)
+            self._on_found(discrepancy, *self.current_entry)
 
     def all(self) -> list[Discrepancy]:
         """Return the discrepancies in the order in which they were detected."""
@@ -148,7 +148,7 @@ class MonitorClaims:
     the loss itself. ``published`` has every price that the market data service has published.
     """
 
-    def __init__(self, trades: Trades, findings: Findings, published: Published) -> None:
+    def __init__(self, trades: Trades, findings: Findings, published: PublishedPrices) -> None:
         self._trades = trades
         self._findings = findings
         self._published = published

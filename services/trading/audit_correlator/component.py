@@ -98,27 +98,27 @@ class AuditCorrelator:
         """Return the hash chains of all journals."""
         return self._chains
 
-    def give_up(self, run_id: str, now: int) -> Sequence[Message]:
+    def answer_now(self, run_id: str, now: int) -> Sequence[Message]:
         """Answer a query now with what has been read; return nothing if it has been answered."""
         query = self._waiting.pop(run_id, None)
         return [self._report(query, now)] if query is not None else ()
 
     def _on_batch(self, message: JournalBatch, now: int) -> Sequence[Message]:
-        for entries in self._chains.take(message):
-            self._reconciler.take(message.source, entries)
+        for entries in self._chains.accept(message):
+            self._reconciler.process(message.source, entries)
         broken = self._chains.broken(message.source)
         if broken is not None:
-            self.timeline.give_up(message.source)
-            self.timeline.find(broken, message.source, broken.expected)
+            self.timeline.stop_waiting_for(message.source)
+            self.timeline.add_discrepancy(broken, message.source, broken.expected)
         self.version += 1
         answers = self._answer_ready(now)
-        self.timeline.settle()
+        self.timeline.flush()
         return answers
 
     def _on_loss(self, message: LossNoted, now: int) -> Sequence[Message]:
         self._reconciler.note_loss(message.journal or self.name, message, now)
         self.version += 1
-        self.timeline.settle()
+        self.timeline.flush()
         return ()
 
     def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
@@ -130,7 +130,7 @@ class AuditCorrelator:
         return out or [Wake(now + QUERY_TIMEOUT, _QUERY_TOPIC + message.run_id)]
 
     def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
-        return self.give_up(message.topic.removeprefix(_QUERY_TOPIC), now)
+        return self.answer_now(message.topic.removeprefix(_QUERY_TOPIC), now)
 
     def _answer_ready(self, now: int) -> list[Message]:
         ready = [q for q in self._waiting.values() if not self._chains.missing(q.heads)]

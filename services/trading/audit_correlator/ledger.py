@@ -41,7 +41,7 @@ class Record(msgspec.Struct, gc=False):
     line: int = 0
 
 
-class Answer(msgspec.Struct, gc=False):
+class ReportSummary(msgspec.Struct, gc=False):
     """The essentials of an :class:`~trading.messages.audit.AuditReport`: the details are in the
     ledger already.
     """
@@ -55,7 +55,7 @@ class Answer(msgspec.Struct, gc=False):
     false_alarms: int
 
 
-What = Record | Discrepancy | Answer
+Content = Record | Discrepancy | ReportSummary
 
 
 class Line(msgspec.Struct, gc=False):
@@ -63,12 +63,12 @@ class Line(msgspec.Struct, gc=False):
 
     seq: int
     time: int
-    what: What
+    content: Content
     hash: bytes
 
     def entry(self) -> JournalEntry:
         """Return the line in the form of a journal entry."""
-        return JournalEntry(_body(self.seq, self.time, self.what), self.hash)
+        return JournalEntry(_body(self.seq, self.time, self.content), self.hash)
 
 
 class Ledger:
@@ -88,18 +88,18 @@ class Ledger:
         """Return the sequence number of the oldest line that is kept."""
         return self.length - len(self._lines) + 1
 
-    def append(self, time: int, what: What) -> None:
+    def append(self, time: int, content: Content) -> None:
         """Append a line; ``time`` is in simulated microseconds."""
         self.length += 1
-        self.head = sha256(self.head + _body(self.length, time, what)).digest()
-        self._lines.append(Line(self.length, time, what, self.head))
-        if isinstance(what, Record):
-            what.line = self.length
-            self._records[what.source, what.seq] = what
+        self.head = sha256(self.head + _body(self.length, time, content)).digest()
+        self._lines.append(Line(self.length, time, content, self.head))
+        if isinstance(content, Record):
+            content.line = self.length
+            self._records[content.source, content.seq] = content
         if len(self._lines) > MAX_LINES:
-            old = self._lines.popleft().what
-            if isinstance(old, Record):
-                del self._records[old.source, old.seq]
+            oldest = self._lines.popleft().content
+            if isinstance(oldest, Record):
+                del self._records[oldest.source, oldest.seq]
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
         """Return the lines above ``seq`` that are kept, oldest first."""
@@ -115,15 +115,15 @@ class Ledger:
         return self._records.get((source, seq))
 
 
-def _body(seq: int, time: int, what: What) -> bytes:
-    if not isinstance(what, Record):
-        kind = "AuditReport" if isinstance(what, Answer) else "Discrepancy"
-        return _encode((seq, time, kind, what))
+def _body(seq: int, time: int, content: Content) -> bytes:
+    if not isinstance(content, Record):
+        kind = "AuditReport" if isinstance(content, ReportSummary) else "Discrepancy"
+        return _encode((seq, time, kind, content))
     payload: dict[str, Any] = {
-        "source": what.source,
-        "seq": what.seq,
-        "previous": what.previous.hex(),
-        "hash": what.entry.hash.hex(),
-        "entry": msgspec.Raw(what.entry.body),
+        "source": content.source,
+        "seq": content.seq,
+        "previous": content.previous.hex(),
+        "hash": content.entry.hash.hex(),
+        "entry": msgspec.Raw(content.entry.body),
     }
-    return _encode((seq, time, what.kind, payload))
+    return _encode((seq, time, content.kind, payload))

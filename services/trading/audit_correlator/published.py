@@ -26,7 +26,7 @@ class _Hour(NamedTuple):
     prices: bytes
 
 
-class Published:
+class PublishedPrices:
     """Keeps the published prices of ``assets``, in units of 1e-8 USD."""
 
     def __init__(self, assets: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from trading.audit_correlator.claims import (
     MonitorClaims,
 )
 from trading.audit_correlator.correlation import Correlator
-from trading.audit_correlator.published import Published
+from trading.audit_correlator.published import PublishedPrices
 from trading.audit_correlator.timeline import EVERYWHERE, OWN, Timeline
 from trading.audit_correlator.trades import TRADE, Trades
 from trading.messages import Message
@@ -85,10 +85,10 @@ class Reconciler:
     """
 
     def __init__(self, universe: Universe, timeline: Timeline) -> None:
-        findings = self._findings = Findings(timeline.find)
+        findings = self._findings = Findings(timeline.add_discrepancy)
         self._timeline = timeline
         trades = self.trades = Trades(universe)
-        self._published = Published(a.name for a in universe.assets)
+        self._published = PublishedPrices(a.name for a in universe.assets)
         exchange = ExchangeClaims(trades, findings)
         custodian = CustodianClaims(trades, findings)
         self._monitor = MonitorClaims(trades, findings, self._published)
@@ -128,7 +128,7 @@ class Reconciler:
             for source in (*own, *OWN)
         }
 
-    def take(self, source: str, entries: Sequence[JournalEntry]) -> None:
+    def process(self, source: str, entries: Sequence[JournalEntry]) -> None:
         """Process verified entries of one journal, which directly follow the earlier ones."""
         kinds = self._kinds.get(source, self._everywhere)
         for index, entry in enumerate(entries):
@@ -144,7 +144,7 @@ class Reconciler:
             try:
                 decoded = _decoder(processing.type)(entry.body)
             except msgspec.DecodeError as error:
-                self._findings.judged = (source, 0, time_of(entry.body))
+                self._findings.current_entry = (source, 0, time_of(entry.body))
                 self._findings.add("CHAIN_BROKEN", source, 0, 0, f"unreadable entry: {error}")
                 continue
             if processing.recorded:
@@ -160,14 +160,14 @@ class Reconciler:
             else:
                 self._handle(source, decoded, processing.handle)
         if entries:
-            self._timeline.read(source, entries[-1])
+            self._timeline.mark_read(source, entries[-1])
             if source in self._read_to:
                 self._read_to[source] = time_of(entries[-1].body)
         self._check_claims(False)
 
     def note_loss(self, source: str, loss: LossNoted, now: int) -> None:
         """Report as a discrepancy that ``source`` has noted a loss at the time ``now``."""
-        self._findings.judged = (source, 0, now)
+        self._findings.current_entry = (source, 0, now)
         where = loss.journal or source
         self._findings.add(LOST, where, loss.acknowledged, loss.kept, loss.detail)
 
@@ -176,7 +176,7 @@ class Reconciler:
         number of false alarms. Call it once, at the end.
         """
         self._check_claims(True)
-        self._findings.judged = (RISK_MONITOR, 0, 0)
+        self._findings.current_entry = (RISK_MONITOR, 0, 0)
         self._monitor.finish()
         return self.discrepancies(), self.correlator.correlations(), self.correlator.false_alarms()
 
@@ -195,7 +195,7 @@ class Reconciler:
         before = len(self.trades.discrepancies)
         handle(decoded.payload)
         for discrepancy in self.trades.discrepancies[before:_MAX_TRADE_DISCREPANCIES]:
-            self._timeline.find(discrepancy, source, decoded.seq, decoded.time)
+            self._timeline.add_discrepancy(discrepancy, source, decoded.seq, decoded.time)
 
     def _check_claims(self, last: bool) -> None:
         read_to = min(self._read_to.values())
@@ -207,7 +207,7 @@ class Reconciler:
                 if not last and (claim.time > read_to or as_of > last_trade):
                     break
                 pending.popleft()
-                self._findings.judged = (source, claim.seq, claim.time)
+                self._findings.current_entry = (source, claim.seq, claim.time)
                 if as_of > last_trade:
                     detail = f"claims trade {as_of}, the exchange's journal ends at {last_trade}"
                     self._findings.add(TRADE, source, last_trade, as_of, detail)

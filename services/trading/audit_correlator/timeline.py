@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from trading.audit_correlator.ledger import Answer, Ledger, Record
+from trading.audit_correlator.ledger import Ledger, Record, ReportSummary
 from trading.messages import Message
 from trading.messages.audit import AuditReport, Discrepancy, JournalEntry
 from trading.messages.chaos import (
@@ -78,12 +78,14 @@ class Timeline:
         elif isinstance(message, FaultEnded) and source not in _RANK:
             self._ended[source, message.fault_id] = None
 
-    def read(self, source: str, last: JournalEntry) -> None:
+    def mark_read(self, source: str, last: JournalEntry) -> None:
         """Record that the journal of ``source`` has been read up to the entry ``last``."""
         self._heads[source] = last.hash
         self.read_to[source] = time_of(last.body)
 
-    def find(self, discrepancy: Discrepancy, source: str, seq: int, time: int = 0) -> None:
+    def add_discrepancy(
+        self, discrepancy: Discrepancy, source: str, seq: int, time: int = 0
+    ) -> None:
         """Add a discrepancy, unless it has been added before.
 
         ``time`` is that of the invalid entry; without one, the time up to which ``source`` has been
@@ -94,17 +96,17 @@ class Timeline:
             self._reported[key] = None
             self._wait(time or self.read_to.get(source, 0), source, seq, discrepancy)
 
-    def give_up(self, source: str) -> None:
+    def stop_waiting_for(self, source: str) -> None:
         """Stop to wait for a journal that is broken: nothing more will be read from it."""
         self._broken[source] = None
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Append to the ledger what no entry that is still to be read can precede."""
         until = self._complete_to()
         waiting = self._waiting
         while waiting and (waiting[0][0][0] < until or len(waiting) > MAX_WAITING):
-            (time, *_), what = heappop(waiting)
-            self.ledger.append(time, what)
+            (time, *_), content = heappop(waiting)
+            self.ledger.append(time, content)
 
     def close(self, report: AuditReport, heads: dict[str, int]) -> None:
         """Append an audit report to the ledger, after everything that it is based on: all
@@ -113,17 +115,17 @@ class Timeline:
         self.report = report
         end = max(self.read_to.values(), default=0)
         for discrepancy in report.discrepancies:
-            self.find(discrepancy, discrepancy.where.partition("/")[0], 0, end)
+            self.add_discrepancy(discrepancy, discrepancy.where.partition("/")[0], 0, end)
         later: list[tuple[_Key, Record | Discrepancy]] = []
         while self._waiting:
-            key, what = heappop(self._waiting)
-            if isinstance(what, Record) and what.seq > heads.get(what.source, 0):
-                later.append((key, what))
+            key, content = heappop(self._waiting)
+            if isinstance(content, Record) and content.seq > heads.get(content.source, 0):
+                later.append((key, content))
             else:
-                self.ledger.append(key[0], what)
+                self.ledger.append(key[0], content)
         self._waiting = later
         self._partitions.clear()
-        answer = Answer(
+        answer = ReportSummary(
             report.run_id,
             report.complete,
             report.events,
@@ -141,14 +143,14 @@ class Timeline:
 
     def records(self) -> list[Record]:
         """Return the journal entries in the order of the ledger; those that wait come last."""
-        waiting = [what for _, what in sorted(self._waiting, key=lambda item: item[0])]
+        waiting = [content for _, content in sorted(self._waiting, key=lambda item: item[0])]
         return [*self.ledger.records(), *(w for w in waiting if isinstance(w, Record))]
 
     def record(self, source: str, seq: int) -> Record | None:
         """Return the entry ``seq`` of the journal of ``source``; None if it is not kept."""
-        for _, what in self._waiting:
-            if isinstance(what, Record) and (what.source, what.seq) == (source, seq):
-                return what
+        for _, content in self._waiting:
+            if isinstance(content, Record) and (content.source, content.seq) == (source, seq):
+                return content
         return self.ledger.record(source, seq)
 
     def state(self) -> dict[str, Any]:
@@ -159,10 +161,10 @@ class Timeline:
             "read_to": dict(self.read_to),
         }
 
-    def _wait(self, time: int, source: str, seq: int, what: Record | Discrepancy) -> None:
+    def _wait(self, time: int, source: str, seq: int, content: Record | Discrepancy) -> None:
         self._count += 1
         rank = _RANK.get(source, len(_RANK))
-        heappush(self._waiting, ((time, rank, source, seq, self._count), what))
+        heappush(self._waiting, ((time, rank, source, seq, self._count), content))
 
     def _complete_to(self) -> int:
         """Return the time before which every journal has been read.

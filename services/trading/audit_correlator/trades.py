@@ -22,7 +22,7 @@ FORGET_EVERY = 1_000
 MAX_TRADES = 100_000
 
 
-class History:
+class BalanceHistory:
     """One account's balance of one asset (units of 1e-8) after each trade that changed it, starting
     with the balance ``opening``.
     """
@@ -66,8 +66,8 @@ class History:
 class Trades:
     """Keeps the balances of all accounts of ``universe``, trade by trade.
 
-    ``accounts`` has a :class:`History` by account and asset. ``last_trade_id`` is the newest trade
-    that was read, and ``kept_from`` the oldest trade as of which every balance is known.
+    ``accounts`` has a :class:`BalanceHistory` by account and asset. ``last_trade_id`` is the newest
+    trade that was read, and ``kept_from`` the oldest trade as of which every balance is known.
     ``discrepancies`` has the trades that are invalid in themselves.
     """
 
@@ -75,8 +75,10 @@ class Trades:
         self._sides = {i.symbol: (i.base, i.quote) for i in universe.instruments}
         self.coins = frozenset(a.name for a in universe.assets if not a.stable)
         assets = [a.name for a in universe.assets]
-        self.accounts: dict[str, dict[str, History]] = {
-            account.name: {asset: History(dict(account.balances).get(asset, 0)) for asset in assets}
+        self.accounts: dict[str, dict[str, BalanceHistory]] = {
+            account.name: {
+                asset: BalanceHistory(dict(account.balances).get(asset, 0)) for asset in assets
+            }
             for account in universe.accounts
         }
         self.last_trade_id = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from trading.embedded.ecosystem import build
-from trading.embedded.run import Arrival, judged, over
+from trading.embedded.run import Arrival, has_ended, judge_run
 from trading.messages import Message
 from trading.messages.chaos import AbortRun
 from trading.messages.orders import CancelAllOrders, CancelOrder, PlaceOrder
@@ -31,14 +31,14 @@ FROM_OUTSIDE: dict[str, tuple[type[Message], ...]] = {
 }
 
 
-class Recomputed(msgspec.Struct, frozen=True):
+class RecomputedRun(msgspec.Struct, frozen=True):
     """The verdict and the journals that a run must have left; journals by component."""
 
     verdict: Verdict
     journals: dict[str, Journal]
 
 
-def recompute(plan: RunPlan, journals: Path, *, control: bool) -> Recomputed:
+def recompute(plan: RunPlan, journals: Path, *, control: bool) -> RecomputedRun:
     """Run ``plan`` again with the external messages in the files of ``journals``, and judge the
     run.
 
@@ -48,13 +48,13 @@ def recompute(plan: RunPlan, journals: Path, *, control: bool) -> Recomputed:
     kernel, coordinator = build(plan)
     arrivals = iter(_arrivals(journals))
     arrival = next(arrivals, None)
-    while not over(plan, kernel, coordinator):
+    while not has_ended(plan, kernel, coordinator):
         while arrival is not None and (kernel.next_at is None or arrival.at <= kernel.next_at):
             _insert(kernel, arrival)
             arrival = next(arrivals, None)
         if not kernel.step():
             break
-    return Recomputed(judged(plan, kernel, coordinator, control=control), kernel.journals)
+    return RecomputedRun(judge_run(plan, kernel, coordinator, control=control), kernel.journals)
 
 
 def _arrivals(journals: Path) -> Iterator[Arrival]:

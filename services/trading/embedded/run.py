@@ -71,19 +71,19 @@ def run_plan(
     for arrival in outside:
         for message in arrival.messages:
             kernel.send(arrival.to, message, arrival.at)
-    while not over(plan, kernel, coordinator) and kernel.step():
+    while not has_ended(plan, kernel, coordinator) and kernel.step():
         pass
-    verdict = judged(plan, kernel, coordinator, control=control)
+    verdict = judge_run(plan, kernel, coordinator, control=control)
     record = recorder.record(kernel.delivered)
     return RunResult(plan, control, verdict, record, kernel.journals)
 
 
-def over(plan: RunPlan, kernel: Kernel, coordinator: TestCoordinator) -> bool:
+def has_ended(plan: RunPlan, kernel: Kernel, coordinator: TestCoordinator) -> bool:
     """Return whether the run has ended, or has taken longer than its plan allows."""
     return coordinator.done or kernel.now >= plan.start + _maximum_duration(plan)
 
 
-def judged(
+def judge_run(
     plan: RunPlan, kernel: Kernel, coordinator: TestCoordinator, *, control: bool
 ) -> Verdict:
     """Return the verdict of a run that has ended. For ``control`` see :func:`run_plan`."""

@@ -14,7 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from trading.embedded.comparison import differences
-from trading.embedded.recompute import Recomputed, recompute
+from trading.embedded.recompute import RecomputedRun, recompute
 from trading.embedded.reporting import JOURNALS, PLAN, SIGNATURE, STATEMENT, VERDICT
 from trading.messages import Start
 from trading.messages.audit import JournalEntry
@@ -26,7 +26,7 @@ from trading.scenario.result import PASS
 from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, is_signed_by
 
 
-class Checked(msgspec.Struct):
+class VerificationResult(msgspec.Struct):
     """The result of a verification.
 
     ``problems`` has one line for each problem and is empty if the evidence holds; ``notes`` has
@@ -37,7 +37,7 @@ class Checked(msgspec.Struct):
     scenario: str
     problems: list[str]
     notes: list[str] = []
-    computed: Recomputed | None = None
+    computed: RecomputedRun | None = None
 
     @property
     def intact(self) -> bool:
@@ -61,7 +61,7 @@ class Checked(msgspec.Struct):
 
 def verify_directory(
     directory: Path, *, root: str = "", public_key: Ed25519PublicKey | None = None
-) -> Checked:
+) -> VerificationResult:
     """Compute the run of a ``trading run --report DIR`` again from its plan and its journals, and
     compare every field and every entry.
 
@@ -73,7 +73,7 @@ def verify_directory(
     verdict = msgspec.json.decode(written)
     if not isinstance(verdict, dict):
         raise ValueError(f"{VERDICT} is no verdict")
-    checked = Checked(str(verdict.get("scenario", "")), [])
+    checked = VerificationResult(str(verdict.get("scenario", "")), [])
     problems = checked.problems
     record = _read_plan(directory, problems)
     if record is None or not _belongs_to_journals(record, directory / JOURNALS, problems):
@@ -213,7 +213,9 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def _notes(directory: Path, record: PlanRecord, computed: Recomputed, *, signed: bool) -> list[str]:
+def _notes(
+    directory: Path, record: PlanRecord, computed: RecomputedRun, *, signed: bool
+) -> list[str]:
     notes = []
     if record.plan.version != installed_version():
         notes.append(

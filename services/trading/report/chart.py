@@ -20,7 +20,7 @@ LANE = 20
 COLOURS = 7
 
 
-class Frame:
+class TimeAxis:
     """The time axis that all charts of a run share, with its faults and phases.
 
     ``verdict`` has the times of the run, and ``width`` is the width of a chart in pixels. ``start``
@@ -79,7 +79,7 @@ class Frame:
 
 
 def line_chart(
-    frame: Frame,
+    axis: TimeAxis,
     title: str,
     series: Sequence[Series],
     label: Callable[[float], str],
@@ -102,59 +102,59 @@ def line_chart(
     parts = [
         f'<g class="chart {name}"><text class="title" x="{LEFT}" y="14">{escape(title)}</text>'
     ]
-    parts += frame.backdrop(top, bottom, labels=labels)
+    parts += axis.backdrop(top, bottom, labels=labels)
     for tick in ticks:
         parts.append(
-            f'<path class="grid" d="M{LEFT} {y(tick):.1f}H{frame.width - RIGHT}"/>'
+            f'<path class="grid" d="M{LEFT} {y(tick):.1f}H{axis.width - RIGHT}"/>'
             f'<text class="tick end" x="{LEFT - 6}" y="{y(tick) + 4:.1f}">{label(tick)}</text>'
         )
-    parts += frame.time_axis(bottom)
+    parts += axis.time_axis(bottom)
     if not drawn:
-        middle = (LEFT + frame.width - RIGHT) / 2
+        middle = (LEFT + axis.width - RIGHT) / 2
         parts.append(
             f'<text class="tick middle" x="{middle}" y="{(top + bottom) / 2}">no data</text>'
         )
     for number, line in enumerate(drawn):
-        path = _path(line.points, frame.x, y, frame.width - LEFT - RIGHT)
+        path = _path(line.points, axis.x, y, axis.width - LEFT - RIGHT)
         parts.append(
             f'<path class="line c{number % COLOURS}" d="{path}"><title>{escape(line.label)}'
             "</title></path>"
         )
-    parts += _end_labels(drawn, y, frame, label)
+    parts += _end_labels(drawn, y, axis, label)
     return "".join(parts) + "</g>"
 
 
 class Bar:
-    """A bar of a lane from ``start`` to ``end``, in simulated microseconds. ``look`` is the class
-    that colours it, and ``tip`` the text that is displayed on hovering.
+    """A bar of a lane from ``start`` to ``end``, in simulated microseconds. ``css_class`` colours
+    it, and ``tip`` is the text that is displayed on hovering.
     """
 
-    __slots__ = ("end", "look", "start", "tip")
+    __slots__ = ("css_class", "end", "start", "tip")
 
-    def __init__(self, start: int, end: int, look: str, tip: str) -> None:
+    def __init__(self, start: int, end: int, css_class: str, tip: str) -> None:
         self.start = start
         self.end = end
-        self.look = look
+        self.css_class = css_class
         self.tip = tip
 
 
-def lanes(frame: Frame, title: str, rows: Sequence[tuple[str, Sequence[Bar]]]) -> str:
+def lanes(axis: TimeAxis, title: str, rows: Sequence[tuple[str, Sequence[Bar]]]) -> str:
     """Return the markup of one horizontal lane with bars for each row, as one ``<g>`` element."""
     bottom = TOP + LANE * len(rows)
     parts = [f'<g class="chart lanes"><text class="title" x="{LEFT}" y="14">{escape(title)}</text>']
-    parts += frame.backdrop(TOP, bottom, labels=False)
+    parts += axis.backdrop(TOP, bottom, labels=False)
     for number, (name, bars) in enumerate(rows):
         y = TOP + LANE * number
-        parts.append(f'<path class="grid" d="M{LEFT} {y + LANE}H{frame.width - RIGHT}"/>')
+        parts.append(f'<path class="grid" d="M{LEFT} {y + LANE}H{axis.width - RIGHT}"/>')
         for bar in bars:
-            left = frame.x.clamped(bar.start)
-            width = max(frame.x.clamped(bar.end) - left, 3)
+            left = axis.x.clamped(bar.start)
+            width = max(axis.x.clamped(bar.end) - left, 3)
             parts.append(
-                f'<rect class="bar {bar.look}" x="{left:.1f}" y="{y + 4}" width="{width:.1f}" '
+                f'<rect class="bar {bar.css_class}" x="{left:.1f}" y="{y + 4}" width="{width:.1f}" '
                 f'height="{LANE - 8}" rx="2"><title>{escape(bar.tip)}</title></rect>'
             )
         parts.append(f'<text class="lane-name" x="{LEFT + 4}" y="{y + 14}">{escape(name)}</text>')
-    parts += frame.time_axis(bottom)
+    parts += axis.time_axis(bottom)
     return "".join(parts) + "</g>"
 
 
@@ -180,7 +180,7 @@ def _path(points: Sequence[Point], x: Scale, y: Scale, columns: int) -> str:
 
 
 def _end_labels(
-    drawn: Sequence[Series], y: Scale, frame: Frame, label: Callable[[float], str]
+    drawn: Sequence[Series], y: Scale, axis: TimeAxis, label: Callable[[float], str]
 ) -> list[str]:
     """Return the labels at the right ends of the lines, moved apart where they would overlap."""
     ends = sorted(
@@ -193,7 +193,7 @@ def _end_labels(
         lowest = at + 12
         text = f"{line.label} {label(line.points[-1].value)}"
         parts.append(
-            f'<text class="name c{number % COLOURS}" x="{frame.width - RIGHT + 4}" '
+            f'<text class="name c{number % COLOURS}" x="{axis.width - RIGHT + 4}" '
             f'y="{at:.1f}">{escape(text)}</text>'
         )
     return parts

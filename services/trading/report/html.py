@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from html import escape
 
-from trading.report.chart import WIDTH, Frame
+from trading.report.chart import WIDTH, TimeAxis
 from trading.report.figures import (
     audit_summary,
     clock,
@@ -15,7 +15,7 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
-from trading.report.origin import clock_summary, control_summary, label, program
+from trading.report.origin import clock_summary, control_summary, label, program_summary
 from trading.report.panels import Panel, alerts, details, portfolio, prices
 from trading.report.record import RunRecord
 from trading.report.style import PAGE_CSS
@@ -30,9 +30,9 @@ def render_html(verdict: Verdict, record: RunRecord) -> str:
     """Return the page. Its content security policy forbids everything but its own style sheet."""
     digest = b64encode(sha256(PAGE_CSS.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    frame = Frame(verdict)
+    axis = TimeAxis(verdict)
     name = escape(verdict.scenario)
-    main = [prices(frame, record), *portfolio(frame, record), alerts(frame, record)]
+    main = [prices(axis, record), *portfolio(axis, record), alerts(axis, record)]
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -62,7 +62,7 @@ market time · {record.messages:,} messages · times count from the start of the
 <h2>Faults and their evidence</h2>
 {_faults(verdict)}
 <h2>Books and exposure</h2>
-{_pictures(details(frame, record))}
+{_pictures(details(axis, record))}
 <h2>Alerts</h2>
 {_alerts(verdict)}
 <h2>Audit</h2>
@@ -187,7 +187,7 @@ def _origin(verdict: Verdict) -> str:
     limits = [(escape(rule), escape(limit)) for rule, limit in setup.limits.items()]
     limits += [(escape(rule), "switched off") for rule in setup.disabled_rules]
     return (
-        f"<p>Made by {escape(program(verdict))}</p>"
+        f"<p>Made by {escape(program_summary(verdict))}</p>"
         f"<p>Clock: {escape(clock_summary(verdict))}</p>"
         f"<p>Control run: {escape(control_summary(verdict))}</p>"
         f"<p>The same run again: <code>{escape(verdict.command)}</code></p>"

@@ -37,7 +37,7 @@ def label(description: str, overrides: Mapping[str, str]) -> str:
     return f"{description} ({changed})" if description and changed else description or changed
 
 
-def program(verdict: Verdict) -> str:
+def program_summary(verdict: Verdict) -> str:
     """Return one line with the version, the digest of the plan and the seed."""
     setup = verdict.setup
     return f"version {setup.version}, plan {setup.plan_digest}, seed {setup.seed}"
@@ -67,7 +67,7 @@ def control_summary(verdict: Verdict) -> str:
     return f"without the faults, in the first {until}: {signals or 'no alert'}"
 
 
-def fired(verdict: Verdict) -> list[AlertGroup]:
+def alert_groups(verdict: Verdict) -> list[AlertGroup]:
     """Return the alerts, grouped by rule and subject, oldest first."""
     groups: dict[tuple[str, str], AlertGroup] = {}
     for alert in verdict.alerts:

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from trading.report.chart import LEFT, WIDTH, Frame
+from trading.report.chart import LEFT, WIDTH, TimeAxis
 from trading.report.figures import (
     audit_summary,
     explanation,
@@ -23,9 +23,9 @@ _ROW = 20
 
 def render_svg(verdict: Verdict, record: RunRecord) -> str:
     """Return a stand-alone SVG: verdict, prices, profit, drawdown, alerts, and the expectations."""
-    frame = Frame(verdict)
-    pnl, drawdown = portfolio(frame, record, height=130)
-    body, height = stack([prices(frame, record), pnl, drawdown, alerts(frame, record)], gap=8)
+    axis = TimeAxis(verdict)
+    pnl, drawdown = portfolio(axis, record, height=130)
+    body, height = stack([prices(axis, record), pnl, drawdown, alerts(axis, record)], gap=8)
     description = label(verdict.description, verdict.setup.overrides)
     rows_at = _HEAD + height + 24
     total = rows_at + _ROW * (len(verdict.expectations) + 3)

@@ -21,7 +21,13 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
-from trading.report.origin import changes, clock_summary, control_summary, fired, program
+from trading.report.origin import (
+    alert_groups,
+    changes,
+    clock_summary,
+    control_summary,
+    program_summary,
+)
 from trading.scenario.result import PHASES, Verdict
 from trading.units import on_one_line
 
@@ -137,7 +143,7 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         ("root", verdict.audit.root),
         ("control", control_summary(verdict)),
         ("clock", clock_summary(verdict)),
-        ("made by", program(verdict)),
+        ("made by", program_summary(verdict)),
         ("changed", changes(verdict.setup.overrides)),
         ("off", ", ".join(verdict.setup.disabled_rules)),
         ("again", verdict.command),
@@ -156,7 +162,7 @@ def _alerts(verdict: Verdict) -> Table:
     table.add_column("times", justify="right", no_wrap=True)
     table.add_column("severity", no_wrap=True)
     table.add_column("seen first", overflow="fold")
-    for alert in fired(verdict):
+    for alert in alert_groups(verdict):
         table.add_row(
             Text("expected") if alert.expected else Text("beside", style="yellow"),
             Text(on_one_line(alert.name)),

@@ -20,7 +20,7 @@ CLEAR_PERCENT = 80
 Key = tuple[str, str]
 
 
-class Alert(msgspec.Struct, gc=False):
+class ActiveAlert(msgspec.Struct, gc=False):
     """An active alert of one rule on one subject.
 
     ``breaching`` is true while the condition holds; otherwise it has been clear since
@@ -84,7 +84,7 @@ class AlertBook:
         self._out = out
         self._counts: dict[Key, int] = {}
         self._silenced: dict[Key, Silence] = {}
-        self.active: dict[Key, Alert] = {}
+        self.active: dict[Key, ActiveAlert] = {}
 
     def check(
         self, rule: str, subject: str, value: int, limit: int, event_time: int, now: int
@@ -167,7 +167,7 @@ class AlertBook:
 
     def _activate(
         self, rule: str, subject: str, observed: int | str, event_time: int, now: int
-    ) -> Alert:
+    ) -> ActiveAlert:
         key = (rule, subject)
         alert = self.active.get(key)
         if alert is not None:
@@ -177,7 +177,7 @@ class AlertBook:
         number = self._counts[key] = self._counts.get(key, 0) + 1
         if isinstance(observed, int):
             observed = describe(RULES[rule].unit, observed)
-        alert = self.active[key] = Alert(
+        alert = self.active[key] = ActiveAlert(
             f"{rule}/{subject}/{number}",
             rule,
             subject,
@@ -193,7 +193,7 @@ class AlertBook:
         self._reaction.on_breach(rule, subject, observed, now)
         return alert
 
-    def _fire(self, alert: Alert, now: int) -> None:
+    def _fire(self, alert: ActiveAlert, now: int) -> None:
         rule = alert.rule
         limit = self._controls.limit(rule)
         alert.silent = False

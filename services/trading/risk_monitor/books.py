@@ -24,7 +24,7 @@ AVERAGE = 10 * MINUTE
 WARM_UP = 30
 
 
-class Book(msgspec.Struct, gc=False):
+class PublicBook(msgspec.Struct, gc=False):
     """The newest top of one order book.
 
     ``bid`` and ``ask`` are prices in 1e-8 of the quote asset, 0 if that side is empty. ``depth`` is
@@ -53,26 +53,26 @@ class Book(msgspec.Struct, gc=False):
 class Books:
     """Keeps the books of all symbols, and evaluates them once per tick of the market.
 
-    ``tick`` is the evaluation interval, and ``patience`` the age from which a top of book no longer
+    ``tick`` is the evaluation interval, and ``max_age`` the age from which a top of book no longer
     counts as current, both in simulated microseconds. Alerts go to ``alerts``, by the limits in
     ``controls``. ``by_symbol`` has every book, ``by_base`` the first book of each base asset.
     """
 
     def __init__(
-        self, universe: Universe, controls: Controls, alerts: AlertBook, *, tick: int, patience: int
+        self, universe: Universe, controls: Controls, alerts: AlertBook, *, tick: int, max_age: int
     ) -> None:
         self._alerts = alerts
-        self._withdrawal = controls.value("liquidity-withdrawal")
-        self._halt = controls.value("market-halt")
+        self._withdrawal_limit = controls.value("liquidity-withdrawal")
+        self._halt_limit = controls.value("market-halt")
         self._weight = max(AVERAGE // tick, 1)
-        self._patience = patience
+        self._max_age = max_age
         self._thin_streaks = Streaks(2)
-        self.by_symbol = {i.symbol: Book(i) for i in universe.instruments}
-        self.by_base: dict[str, Book] = {}
+        self.by_symbol = {i.symbol: PublicBook(i) for i in universe.instruments}
+        self.by_base: dict[str, PublicBook] = {}
         for book in self.by_symbol.values():
             self.by_base.setdefault(book.instrument.base, book)
 
-    def on_top(self, top: BookTop, now: int) -> Book | None:
+    def on_top(self, top: BookTop, now: int) -> PublicBook | None:
         """Update a book, unless the top is older than its last one. Return the book, or None for an
         unknown symbol.
         """
@@ -94,22 +94,22 @@ class Books:
             book.status = change.status
             self._judge_status(book, now)
 
-    def usable(self, book: Book, now: int) -> bool:
+    def usable(self, book: PublicBook, now: int) -> bool:
         """Return whether the mid price of a book is current: trading, two-sided, and recent."""
         return (
             book.status == TRADING
             and book.bid > 0
             and book.ask > 0
-            and now - book.received_at <= self._patience
+            and now - book.received_at <= self._max_age
         )
 
     def evaluate(self, now: int) -> None:
         """Evaluate the rules of every book; call once per tick of the market."""
-        withdrawal, halt = self._withdrawal, self._halt
+        withdrawal, halt = self._withdrawal_limit, self._halt_limit
         for book in self.by_symbol.values():
             if halt is not None and book.status != TRADING:
                 self._judge_status(book, now)
-            elif withdrawal is not None and now - book.received_at <= self._patience:
+            elif withdrawal is not None and now - book.received_at <= self._max_age:
                 self._judge_depth(book, withdrawal, now)
 
     def state(self) -> dict[str, Any]:
@@ -119,16 +119,16 @@ class Books:
             "thin": self._thin_streaks.state(),
         }
 
-    def _judge_status(self, book: Book, now: int) -> None:
-        if self._halt is None:
+    def _judge_status(self, book: PublicBook, now: int) -> None:
+        if self._halt_limit is None:
             return
         symbol = book.instrument.symbol
         if book.status == TRADING:
             self._alerts.clear("market-halt", symbol, now)
-        elif now - book.status_since > self._halt:
+        elif now - book.status_since > self._halt_limit:
             self._alerts.breach("market-halt", symbol, book.status, book.status_since, now)
 
-    def _judge_depth(self, book: Book, limit: int, now: int) -> None:
+    def _judge_depth(self, book: PublicBook, limit: int, now: int) -> None:
         if not book.received_at:
             return
         depth, average = book.depth, book.average

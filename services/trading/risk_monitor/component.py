@@ -18,7 +18,7 @@ from trading.risk_monitor.alerts import AlertBook, Silence
 from trading.risk_monitor.books import Books
 from trading.risk_monitor.breaker import Breaker
 from trading.risk_monitor.feeds import Feeds
-from trading.risk_monitor.orders import Orders
+from trading.risk_monitor.orders import OrderControls
 from trading.risk_monitor.portfolio import Portfolio
 from trading.risk_monitor.positions import Positions
 from trading.risk_monitor.prices import Prices
@@ -59,7 +59,7 @@ class RiskMonitor:
         breaker_enabled: bool = True,
     ) -> None:
         self._beat = beat = max(SECOND, tick)
-        patience = 3 * beat
+        max_age = 3 * beat
         self.controls = controls = Controls(limits, disabled, tick=beat)
         self._out: list[Message] = []
         self._breaker = Breaker(
@@ -68,11 +68,11 @@ class RiskMonitor:
         self._alerts = alerts = AlertBook(
             controls, resolve_after=MINUTE, reaction=self._breaker, out=self._out
         )
-        self._books = Books(universe, controls, alerts, tick=beat, patience=patience)
-        self._feeds = Feeds(universe, controls, alerts, self._books, tick=beat, patience=patience)
+        self._books = Books(universe, controls, alerts, tick=beat, max_age=max_age)
+        self._feeds = Feeds(universe, controls, alerts, self._books, tick=beat, max_age=max_age)
         self._prices = Prices(universe, controls, alerts, self._feeds, self._books)
         self._positions = Positions(universe)
-        self._orders = Orders(universe, controls, alerts, self._feeds, patience=patience)
+        self._orders = OrderControls(universe, controls, alerts, self._feeds, max_age=max_age)
         self._surveillance = Surveillance(universe, controls, alerts)
         self._venues = Venues(controls, alerts)
         self._reconciliation = Reconciliation(
@@ -81,7 +81,7 @@ class RiskMonitor:
             alerts,
             self._positions,
             self._surveillance,
-            every=max(5 * SECOND, 3 * beat),
+            interval=max(5 * SECOND, 3 * beat),
         )
         self._portfolio = Portfolio(
             universe, controls, alerts, self._feeds, self._positions, self._breaker

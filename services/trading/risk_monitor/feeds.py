@@ -31,7 +31,7 @@ COIN_MOVE = 2
 STABLE_MOVE_PPM = 500
 
 
-class Feed(msgspec.Struct, gc=False):
+class IndexFeed(msgspec.Struct, gc=False):
     """The index prices of one asset; prices in 1e-8 USD, times in simulated microseconds.
 
     ``good`` is the last good price, true at ``good_at``. ``changed_at`` is since when the good
@@ -63,7 +63,7 @@ class Feeds:
     """Keeps the index feeds of all assets, and evaluates their rules.
 
     ``books`` gives the second opinion on prices. ``tick`` is the evaluation interval, and
-    ``patience`` how long the first price may take after the start, and how old a fresh price may
+    ``max_age`` how long the first price may take after the start, and how old a fresh price may
     be, both in simulated microseconds. ``newest`` is the event time of the newest good price of all
     assets.
     """
@@ -76,23 +76,23 @@ class Feeds:
         books: Books,
         *,
         tick: int,
-        patience: int,
+        max_age: int,
     ) -> None:
         self._alerts = alerts
         self._books = books
         self._tick = tick
-        self._patience = patience
-        self._stale = controls.value("stale-feed")
-        self._corrupt = controls.value("corrupt-feed")
-        self._gap = controls.value("feed-gap")
+        self._max_age = max_age
+        self._stale_limit = controls.value("stale-feed")
+        self._corrupt_limit = controls.value("corrupt-feed")
+        self._gap_limit = controls.value("feed-gap")
         self._max_jump = RULES["corrupt-feed"].default.value
-        if self._corrupt is not None:
-            self._max_jump = self._corrupt
+        if self._corrupt_limit is not None:
+            self._max_jump = self._corrupt_limit
         self._started_at = 0
         self._without_price = len(universe.assets)
         self.newest = 0
         self.by_asset = {
-            a.name: Feed(a, (a.volatility_ppm / PPM) ** 2 / YEAR) for a in universe.assets
+            a.name: IndexFeed(a, (a.volatility_ppm / PPM) ** 2 / YEAR) for a in universe.assets
         }
 
     @property
@@ -141,11 +141,11 @@ class Feeds:
 
     def fresh(self, asset: str, now: int) -> bool:
         """Return whether the last good price of an asset is recent."""
-        return now - self.by_asset[asset].good_at <= self._patience
+        return now - self.by_asset[asset].good_at <= self._max_age
 
     def evaluate(self, now: int) -> None:
         """Evaluate the rules of every feed; call once per tick of the market, between ticks."""
-        stale = self._stale
+        stale = self._stale_limit
         alerts = self._alerts
         for name, feed in self.by_asset.items():
             if feed.missing and now > feed.missing_since:
@@ -154,7 +154,7 @@ class Feeds:
                 continue
             age = now - feed.good_at
             if not feed.good:
-                if now - self._started_at > self._patience:
+                if now - self._started_at > self._max_age:
                     alerts.breach("stale-feed", name, "no price ever", self._started_at, now)
                 continue
             since = feed.good_at
@@ -178,7 +178,7 @@ class Feeds:
             },
         }
 
-    def _accept(self, feed: Feed, price: int, event_time: int) -> None:
+    def _accept(self, feed: IndexFeed, price: int, event_time: int) -> None:
         good = feed.good
         if price != good:
             feed.changed_at = event_time
@@ -195,7 +195,7 @@ class Feeds:
         if event_time > self.newest:
             self.newest = event_time
 
-    def _suspect(self, feed: Feed, price: int, event_time: int, now: int) -> None:
+    def _suspect(self, feed: IndexFeed, price: int, event_time: int, now: int) -> None:
         near = abs(price - feed.suspect) * PPM <= self._max_jump * feed.suspect
         if feed.suspects and near:
             feed.suspects += 1
@@ -213,14 +213,14 @@ class Feeds:
             jump = format_ppm((price - good) * PPM // good)
             self._report(feed, f"jump of {jump}", feed.suspect_since, now)
 
-    def _book_price(self, feed: Feed, now: int) -> int:
+    def _book_price(self, feed: IndexFeed, now: int) -> int:
         """Return the USD price (1e-8) that the exchange's book implies; 0 if there is none."""
         book = self._books.by_base.get(feed.asset.name)
         if book is None or not self._books.usable(book, now):
             return 0
         return book.mid * self.by_asset[book.instrument.quote].good // SCALE
 
-    def _book_moved(self, feed: Feed, now: int) -> bool:
+    def _book_moved(self, feed: IndexFeed, now: int) -> bool:
         """Return whether the book has moved since this index price was first compared with it."""
         book = self._books.by_base.get(feed.asset.name)
         if book is None or not self._books.usable(book, now):
@@ -234,7 +234,7 @@ class Feeds:
             return abs(mid - before) * PPM > STABLE_MOVE_PPM * before
         return abs(mid - before) > COIN_MOVE
 
-    def _track_gap(self, feed: Feed, tick: PriceTick, now: int) -> None:
+    def _track_gap(self, feed: IndexFeed, tick: PriceTick, now: int) -> None:
         if tick.seq > feed.seq:
             if not feed.missing:
                 feed.missing_at = tick.event_time
@@ -243,13 +243,13 @@ class Feeds:
         elif feed.missing and tick.event_time < feed.event_time:
             feed.missing -= 1
 
-    def _judge_gap(self, feed: Feed, now: int) -> None:
+    def _judge_gap(self, feed: IndexFeed, now: int) -> None:
         """Report sequence numbers that are still missing, since those were not merely late."""
         missing, feed.missing = feed.missing, 0
-        if self._gap is not None and missing > self._gap:
+        if self._gap_limit is not None and missing > self._gap_limit:
             name = feed.asset.name
             self._alerts.notice("feed-gap", name, f"{missing} missing", feed.missing_at, now)
 
-    def _report(self, feed: Feed, defect: str, event_time: int, now: int) -> None:
-        if self._corrupt is not None:
+    def _report(self, feed: IndexFeed, defect: str, event_time: int, now: int) -> None:
+        if self._corrupt_limit is not None:
             self._alerts.notice("corrupt-feed", feed.asset.name, defect, event_time, now)

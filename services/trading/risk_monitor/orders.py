@@ -43,10 +43,10 @@ class OrderFlow(msgspec.Struct, gc=False):
     alike_since: int = 0
 
 
-class Orders:
+class OrderControls:
     """Evaluates the pre-trade rules on the execution reports of the firm's accounts.
 
-    ``feeds`` has the index prices to compare with. A report that is older than ``patience``
+    ``feeds`` has the index prices to compare with. A report that is older than ``max_age``
     (simulated microseconds) is not compared with the present index price.
     """
 
@@ -57,17 +57,17 @@ class Orders:
         alerts: AlertBook,
         feeds: Feeds,
         *,
-        patience: int,
+        max_age: int,
     ) -> None:
         self._alerts = alerts
         self._feeds = feeds
-        self._patience = patience
+        self._max_age = max_age
         self._instruments = {i.symbol: i for i in universe.instruments}
-        self._rate = controls.value("order-rate")
-        self._collar = controls.value("price-collar")
-        self._largest = controls.limit("fat-finger")
-        self._duplicates = controls.value("duplicate-orders")
-        self._runaway = controls.value("runaway-orders")
+        self._rate_limit = controls.value("order-rate")
+        self._collar_limit = controls.value("price-collar")
+        self._value_limit = controls.limit("fat-finger")
+        self._duplicate_limit = controls.value("duplicate-orders")
+        self._runaway_limit = controls.value("runaway-orders")
         self._flows = {name: OrderFlow(name) for name in universe.firm_accounts}
 
     def on_report(self, report: ExecutionReport, now: int) -> None:
@@ -93,9 +93,9 @@ class Orders:
         if not self._alerts.active:
             return
         for account, flow in self._flows.items():
-            if self._rate is not None and not _within(flow.messages, now - RATE_WINDOW):
+            if self._rate_limit is not None and not _within(flow.messages, now - RATE_WINDOW):
                 self._alerts.clear("order-rate", account, now)
-            if self._runaway is not None and (
+            if self._runaway_limit is not None and (
                 not flow.runaway or flow.runaway[-1][0] < now - RUNAWAY_WINDOW
             ):
                 self._alerts.clear("runaway-orders", account, now)
@@ -119,7 +119,7 @@ class Orders:
         oldest = at - RATE_WINDOW
         while times[0] <= oldest:
             times.popleft()
-        limit = self._rate
+        limit = self._rate_limit
         if limit is not None:
             rate = -(-len(times) * SECOND // RATE_WINDOW)
             self._alerts.check("order-rate", flow.account, rate, limit, at, now)
@@ -127,7 +127,7 @@ class Orders:
     def _judge_order(self, report: ExecutionReport, now: int) -> None:
         if report.price:
             self._judge_price(report, report.price, now)
-        limit = self._largest
+        limit = self._value_limit
         if limit is None:
             return
         instrument = self._instruments.get(report.symbol)
@@ -143,9 +143,9 @@ class Orders:
 
     def _judge_price(self, report: ExecutionReport, price: int, now: int) -> None:
         """Evaluate the price collar, unless the report or the index price is too old."""
-        limit = self._collar
+        limit = self._collar_limit
         instrument = self._instruments.get(report.symbol)
-        if limit is None or instrument is None or now - report.event_time > self._patience:
+        if limit is None or instrument is None or now - report.event_time > self._max_age:
             return
         feeds = self._feeds
         if not (feeds.fresh(instrument.base, now) and feeds.fresh(instrument.quote, now)):
@@ -159,7 +159,7 @@ class Orders:
             self._alerts.notice("price-collar", report.account, text, report.event_time, now)
 
     def _judge_repetition(self, flow: OrderFlow, report: ExecutionReport, now: int) -> None:
-        limit = self._duplicates
+        limit = self._duplicate_limit
         if limit is None:
             return
         at = report.event_time
@@ -185,7 +185,7 @@ class Orders:
         flow.balance += step
         while steps[0][0] <= at - RUNAWAY_WINDOW:
             flow.balance -= steps.popleft()[1]
-        limit = self._runaway
+        limit = self._runaway_limit
         if limit is not None:
             check = self._alerts.check
             check("runaway-orders", flow.account, flow.balance, limit, at, now)

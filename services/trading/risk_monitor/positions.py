@@ -36,7 +36,7 @@ class Difference(msgspec.Struct, gc=False):
     received_at: int
 
 
-class Account(msgspec.Struct, gc=False):
+class AccountPosition(msgspec.Struct, gc=False):
     """The balances of one account by execution reports, in units of 1e-8.
 
     ``initialised`` is true once the opening balances have arrived. ``qty`` has balances by asset,
@@ -68,7 +68,7 @@ class Positions:
     def __init__(self, universe: Universe) -> None:
         self._instruments = {i.symbol: (i.base, i.quote) for i in universe.instruments}
         self._assets = tuple(a.name for a in universe.assets)
-        self.accounts = {name: Account(name) for name in universe.firm_accounts}
+        self.accounts = {name: AccountPosition(name) for name in universe.firm_accounts}
         self.totals = dict.fromkeys(self._assets, 0)
         self.last_trade_id = 0
         self.last_fill_time = 0
@@ -80,7 +80,7 @@ class Positions:
         """Return whether the opening balances of every account are known."""
         return self._accounts_missing == 0
 
-    def learn(self, account: Account, balances: dict[str, int], as_of: int) -> None:
+    def learn(self, account: AccountPosition, balances: dict[str, int], as_of: int) -> None:
         """Set the opening balances of an account, which include every trade up to ``as_of``."""
         account.initialised = True
         self._accounts_missing -= 1
@@ -119,7 +119,7 @@ class Positions:
 
     def compare(
         self,
-        account: Account,
+        account: AccountPosition,
         source: str,
         balances: dict[str, int],
         as_of: int,
@@ -148,7 +148,7 @@ class Positions:
             account.difference[source] = Difference(amounts, as_of, event_time, now)
         return not amounts
 
-    def breaks(self, source: str, now: int) -> list[tuple[Account, Difference]]:
+    def breaks(self, source: str, now: int) -> list[tuple[AccountPosition, Difference]]:
         """Return the differences that no late report has explained, and forget them."""
         unexplained = []
         for account in self.accounts.values():
@@ -159,7 +159,7 @@ class Positions:
                     unexplained.append((account, difference))
         return unexplained
 
-    def adopt(self, account: Account, difference: Difference) -> None:
+    def adopt(self, account: AccountPosition, difference: Difference) -> None:
         """Take over the balances of the source of a difference as the own balances."""
         for asset, amount in difference.amounts.items():
             self._book(account, asset, amount)
@@ -191,7 +191,7 @@ class Positions:
             "last_fill_time": self.last_fill_time,
         }
 
-    def _change(self, account: Account, trade_id: int, asset: str, amount: int) -> None:
+    def _change(self, account: AccountPosition, trade_id: int, asset: str, amount: int) -> None:
         fills = account.fills
         fills.append((trade_id, asset, amount))
         if len(fills) > HISTORY:
@@ -202,7 +202,7 @@ class Positions:
         if account.difference:
             _explain(account.difference.values(), trade_id, asset, amount)
 
-    def _book(self, account: Account, asset: str, amount: int) -> None:
+    def _book(self, account: AccountPosition, asset: str, amount: int) -> None:
         if asset in self.totals:
             account.qty[asset] = account.qty.get(asset, 0) + amount
             self.totals[asset] += amount

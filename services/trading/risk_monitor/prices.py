@@ -4,7 +4,7 @@ from collections import deque
 from typing import Any
 
 from trading.risk_monitor.alerts import AlertBook
-from trading.risk_monitor.books import Book, Books
+from trading.risk_monitor.books import Books, PublicBook
 from trading.risk_monitor.feeds import Feeds
 from trading.risk_monitor.limits import describe
 from trading.risk_monitor.rules import RULES, Controls
@@ -70,9 +70,9 @@ class Prices:
         self._alerts = alerts
         self._feeds = feeds
         self._books = books
-        self._divergence = controls.value("price-divergence")
-        self._peg = controls.value("peg-deviation")
-        self._move = controls.value("price-move")
+        self._divergence_limit = controls.value("price-divergence")
+        self._peg_limit = controls.value("peg-deviation")
+        self._move_limit = controls.value("price-move")
         self._divergence_streaks = Streaks(REQUIRED_EVALUATIONS)
         self._peg_streaks = Streaks(REQUIRED_EVALUATIONS)
         self._moves = {symbol: MoveWindow() for symbol in universe.symbols}
@@ -89,12 +89,12 @@ class Prices:
             reference = feeds.reference(base, quote)
             if not reference:
                 continue
-            if self._move is not None:
-                self._judge_move(symbol, base, reference, self._move, now)
-            if self._divergence is not None and self._books.usable(book, now):
-                self._judge_divergence(symbol, book, reference, self._divergence, now)
-        if self._peg is not None:
-            self._judge_pegs(self._peg, now)
+            if self._move_limit is not None:
+                self._judge_move(symbol, base, reference, self._move_limit, now)
+            if self._divergence_limit is not None and self._books.usable(book, now):
+                self._judge_divergence(symbol, book, reference, self._divergence_limit, now)
+        if self._peg_limit is not None:
+            self._judge_pegs(self._peg_limit, now)
 
     def state(self) -> dict[str, Any]:
         """Return everything that decides later alerts, as plain values."""
@@ -113,7 +113,7 @@ class Prices:
             self._alerts.ease("price-move", symbol, abs(move), limit, now)
 
     def _judge_divergence(
-        self, symbol: str, book: Book, reference: int, limit: int, now: int
+        self, symbol: str, book: PublicBook, reference: int, limit: int, now: int
     ) -> None:
         deviation = -(-abs(book.mid - reference) * PPM // reference)
         since = self._divergence_streaks.update(symbol, deviation > limit, book.event_time)

@@ -11,7 +11,7 @@ from trading.messages import Message
 from trading.messages.custody import CustodyQuery, CustodySnapshot
 from trading.messages.orders import AccountQuery, AccountSnapshot
 from trading.risk_monitor.alerts import AlertBook
-from trading.risk_monitor.positions import Account, Difference, Positions
+from trading.risk_monitor.positions import AccountPosition, Difference, Positions
 from trading.risk_monitor.rules import Controls
 from trading.risk_monitor.streaks import Streaks
 from trading.risk_monitor.surveillance import Surveillance
@@ -27,7 +27,7 @@ class Reconciliation:
     """Requests snapshots, and compares them with the own records.
 
     ``positions`` has the own balances, and ``surveillance`` counts the own open orders. Snapshots
-    are requested every ``every`` simulated microseconds, and at each beat until all opening
+    are requested every ``interval`` simulated microseconds, and at each beat until all opening
     balances are known.
     """
 
@@ -39,15 +39,15 @@ class Reconciliation:
         positions: Positions,
         surveillance: Surveillance,
         *,
-        every: int,
+        interval: int,
     ) -> None:
         self._alerts = alerts
         self._positions = positions
         self._surveillance = surveillance
-        self._every = every
-        self._overdue = controls.value("settlement-overdue")
-        self._break = controls.limit("reconciliation-break")
-        self._unknown = controls.value("execution-unknown")
+        self._interval = interval
+        self._overdue_limit = controls.value("settlement-overdue")
+        self._break_limit = controls.limit("reconciliation-break")
+        self._unknown_limit = controls.value("execution-unknown")
         self._accounts = universe.firm_accounts
         self._assets = tuple(a.name for a in universe.assets)
         self._order_streaks = Streaks(REQUIRED_SNAPSHOTS)
@@ -56,7 +56,7 @@ class Reconciliation:
 
     def queries(self, now: int) -> list[Message]:
         """Return the queries for snapshots if it is time for them, otherwise nothing."""
-        if self._positions.complete and now - self._queried_at < self._every:
+        if self._positions.complete and now - self._queried_at < self._interval:
             return []
         self._queried_at = now
         self._last_query += 1
@@ -100,7 +100,7 @@ class Reconciliation:
         balances.
         """
         for account, difference in self._positions.breaks(EXCHANGE, now):
-            if self._unknown is not None:
+            if self._unknown_limit is not None:
                 text = f"{_describe(difference)} unexplained"
                 alerts = self._alerts
                 alerts.notice("execution-unknown", account.name, text, difference.event_time, now)
@@ -116,8 +116,8 @@ class Reconciliation:
             "orders_apart": self._order_streaks.state(),
         }
 
-    def _judge_break(self, account: Account, difference: Difference, now: int) -> None:
-        limit = self._break
+    def _judge_break(self, account: AccountPosition, difference: Difference, now: int) -> None:
+        limit = self._break_limit
         if limit is None:
             return
         worst = max(abs(amount) for amount in difference.amounts.values())
@@ -128,7 +128,7 @@ class Reconciliation:
             )
 
     def _judge_open_orders(self, snapshot: AccountSnapshot, now: int) -> None:
-        if self._unknown is None:
+        if self._unknown_limit is None:
             return
         name = snapshot.account
         own = self._surveillance.open_orders(name)
@@ -138,7 +138,7 @@ class Reconciliation:
             self._alerts.notice("execution-unknown", name, text, since, now)
 
     def _judge_overdue(self, snapshot: CustodySnapshot, now: int) -> None:
-        limit = self._overdue
+        limit = self._overdue_limit
         if limit is None:
             return
         oldest: dict[str, int] = {}

@@ -52,8 +52,8 @@ class Surveillance:
 
     def __init__(self, universe: Universe, controls: Controls, alerts: AlertBook) -> None:
         self._alerts = alerts
-        self._wash = controls.value("wash-trades")
-        self._layering = controls.value("layering")
+        self._wash_limit = controls.value("wash-trades")
+        self._layering_limit = controls.value("layering")
         self._traders = {name: Trader(name) for name in universe.firm_accounts}
         self._last_fill: ExecutionReport | None = None
 
@@ -100,7 +100,7 @@ class Surveillance:
     def _judge_wash(self, trader: Trader, report: ExecutionReport, now: int) -> None:
         """Compare a fill with the one before: both sides of a trade report one after the other."""
         last, self._last_fill = self._last_fill, report
-        limit = self._wash
+        limit = self._wash_limit
         if limit is None or last is None or last.trade_id != report.trade_id:
             return
         if last.order_id == report.order_id:
@@ -118,7 +118,7 @@ class Surveillance:
                 self._alerts.notice("wash-trades", name, text, washed[0], now)
 
     def _remember_layers(self, trader: Trader, report: ExecutionReport) -> None:
-        limit = self._layering
+        limit = self._layering_limit
         if limit is None:
             return
         other = "SELL" if report.side == BUY else BUY

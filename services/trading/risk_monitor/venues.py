@@ -30,7 +30,7 @@ class Venues:
 
     def __init__(self, controls: Controls, alerts: AlertBook) -> None:
         self._alerts = alerts
-        self._down = controls.value("venue-down")
+        self._down_limit = controls.value("venue-down")
         self._venues = {name: Venue(0) for name in SERVICES[RISK_MONITOR].calls}
         self._nonce = 0
 
@@ -61,7 +61,7 @@ class Venues:
 
     def evaluate(self, now: int) -> None:
         """Evaluate how long each service has not answered; call once per beat."""
-        limit = self._down
+        limit = self._down_limit
         if limit is None:
             return
         for name, venue in self._venues.items():
