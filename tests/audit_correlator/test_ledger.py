@@ -60,11 +60,13 @@ def journals_of(scenario: str | Path) -> Journals:
 
 @pytest.fixture(scope="module")
 def crash() -> Journals:
+    """Return the journals of a run of market-crash."""
     return journals_of("market-crash")
 
 
 @pytest.fixture(scope="module")
 def partition(tmp_path_factory: pytest.TempPathFactory) -> Journals:
+    """Return the journals of a run with a network partition."""
     file = tmp_path_factory.mktemp("partition") / "partition.yaml"
     file.write_text(yaml.safe_dump(PARTITION), encoding="utf-8")
     return journals_of(file)

@@ -69,6 +69,7 @@ def judged(plan: RunPlan, service: str, kind: type[Message], change: Change) -> 
 
 
 def richer_account(message: AccountSnapshot) -> Message:
+    """Report one unit too much of the first free balance of one account."""
     if message.account != "firm-momentum":
         return message
     first, *rest = message.balances
@@ -76,11 +77,13 @@ def richer_account(message: AccountSnapshot) -> Message:
 
 
 def hidden_lock(message: AccountSnapshot) -> Message:
+    """Report one unit too little of the first locked balance."""
     first, *rest = message.balances
     return replace(message, balances=(replace(first, locked=first.locked - 1), *rest))
 
 
 def off_balance(message: LedgerPosted) -> Message:
+    """Post one unit too much, so that the entry does not sum to zero."""
     first, *rest = message.postings
     return replace(message, postings=(replace(first, amount=first.amount + 1), *rest))
 
@@ -95,34 +98,41 @@ def both_legs(message: LedgerPosted) -> Message:
 
 
 def settled_more(message: CustodySnapshot) -> Message:
+    """Report one unit too much of the first settled balance."""
     first, *rest = message.balances
     return replace(message, balances=(replace(first, settled=first.settled + 1), *rest))
 
 
 def pending_more(message: CustodySnapshot) -> Message:
+    """Report one unit too much of the first pending balance."""
     first, *rest = message.balances
     return replace(message, balances=(replace(first, pending=first.pending + 1), *rest))
 
 
 def position_more(message: PortfolioReported) -> Message:
+    """Report one unit too much of the first position."""
     first, *rest = message.positions
     return replace(message, positions=(replace(first, qty=first.qty + 1), *rest))
 
 
 def equity_more(message: PortfolioReported) -> Message:
+    """Report one unit too much of equity."""
     return replace(message, equity=message.equity + 1)
 
 
 def pnl_more(message: PortfolioReported) -> Message:
+    """Report one unit too much of profit."""
     return replace(message, pnl=message.pnl + 1)
 
 
 def mark_more(message: PortfolioReported) -> Message:
+    """Report a price that was never published."""
     first, *rest = message.marks
     return replace(message, marks=(replace(first, price=first.price + 1), *rest))
 
 
 def trade_more(message: Trade) -> Message:
+    """Report one unit too much of a trade."""
     return replace(message, qty=message.qty + 1)
 
 
@@ -177,30 +187,40 @@ class Damaged(MemoryJournal):
     """A journal that returns other entries than were written."""
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
+        """Return the entries above ``seq``, with the damage."""
         for number, entry in enumerate(super().after(seq), start=seq + 1):
             yield from self.damaged(number, entry)
 
     def damaged(self, seq: int, entry: JournalEntry) -> Sequence[JournalEntry]:
+        """Return what takes the place of one entry."""
         return [entry]
 
 
 class Tampered(Damaged):
+    """One entry has another body than its hash says."""
+
     def damaged(self, seq: int, entry: JournalEntry) -> Sequence[JournalEntry]:
         body = entry.body
         return [JournalEntry(body.replace(b"1", b"2", 4), entry.hash) if seq == 900 else entry]
 
 
 class Truncated(Damaged):
+    """The entries after the thousandth are missing."""
+
     def damaged(self, seq: int, entry: JournalEntry) -> Sequence[JournalEntry]:
         return [entry] if seq <= 1000 else []
 
 
 class Gap(Damaged):
+    """One entry is missing."""
+
     def damaged(self, seq: int, entry: JournalEntry) -> Sequence[JournalEntry]:
         return [] if seq == 900 else [entry]
 
 
 class Twice(Damaged):
+    """One entry is there twice."""
+
     def damaged(self, seq: int, entry: JournalEntry) -> Sequence[JournalEntry]:
         return [entry, entry] if seq == 900 else [entry]
 

@@ -43,6 +43,7 @@ def test_journals_are_the_same_across_processes_and_hash_seeds() -> None:
 
 @pytest.fixture(scope="module")
 def journals() -> dict[str, Journal]:
+    """Return the journals of a run of exchange-downtime."""
     result = run_plan(load_scenario("exchange-downtime").plan, control=False)
     return dict(result.journals)
 

@@ -19,6 +19,7 @@ from trading.topology import TEST_COORDINATOR
 
 @pytest.fixture(scope="module")
 def run() -> RunResult:
+    """Return the result of the small run."""
     return run_plan(plan())
 
 

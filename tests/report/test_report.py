@@ -24,6 +24,7 @@ replace = msgspec.structs.replace
 
 @pytest.fixture(scope="module")
 def run() -> RunResult:
+    """Return the result of a run of strategy-malfunction."""
     return run_plan(load_scenario("strategy-malfunction").plan, control=False)
 
 

@@ -48,6 +48,7 @@ class _Curve:
         self._skipped = 0
 
     def add(self, at: int, value: int) -> None:
+        """Add a value at the simulated time ``at``, unless it is to be skipped."""
         self._skipped += 1
         if self._skipped < self._stride:
             return
@@ -58,6 +59,7 @@ class _Curve:
             self._stride *= 2
 
     def series(self, label: str, unit: str) -> Series:
+        """Return the curve for the record of the run."""
         return Series(label, unit, tuple(Point(at, value) for at, value in self.points))
 
 

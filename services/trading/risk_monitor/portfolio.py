@@ -18,7 +18,7 @@ PORTFOLIO = "portfolio"
 HARD = 2
 
 #: Quantile of the normal distribution: 99 % of all losses are below this many standard deviations.
-NINETY_NINE = 2.326
+VAR_QUANTILE = 2.326
 
 
 class Portfolio:
@@ -156,6 +156,6 @@ class Portfolio:
         """
         total = 0
         for coin, value in values.items():
-            daily_ppm = round(sqrt(self._feeds.by_asset[coin].variance * DAY) * PPM * NINETY_NINE)
+            daily_ppm = round(sqrt(self._feeds.by_asset[coin].variance * DAY) * PPM * VAR_QUANTILE)
             total += abs(value) * daily_ppm // PPM
         return total

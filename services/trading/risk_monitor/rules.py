@@ -39,11 +39,10 @@ REDUCING_HALTED = "REDUCING, HALTED at twice the limit"
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One risk control.
 
-    ``stage`` is pre-trade, at-trade, post-trade or surveillance, and ``subject`` the kind of object
-    that its alerts are about. ``signal`` describes the reading, ``limit`` is the default limit as
-    people write it, in ``unit``. A limit is never below ``min_ticks`` ticks of the market. ``term``
-    is the field's name of the control, with its legal source, and ``description`` says what an
-    alert means.
+    ``stage`` is one of the stages above, and ``subject`` the kind of object that its alerts are
+    about. ``signal`` describes the reading, ``limit`` is the default limit as people write it, in
+    ``unit``. A limit is never below ``min_ticks`` ticks of the market. ``term`` is the field's name
+    of the control, with its legal source, and ``description`` says what an alert means.
     """
 
     name: str
@@ -64,9 +63,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return self.parse(self.limit)
 
     def parse(self, text: str) -> Limit:
-        """Return the limit that ``text`` says. Raises ValueError, with an example, if it is
-        invalid.
-        """
+        """Parse a limit of this rule. Raises ValueError, with an example, if it is invalid."""
         return parse_limit(self.unit, text)
 
 
@@ -374,8 +371,8 @@ class Controls:
     """The rules in force with their limits: all of :data:`RULES` but the disabled ones.
 
     ``limits`` overrides default limits by the name of the rule, ``disabled`` names the rules that
-    are switched off, and ``tick`` is the tick of the market in simulated microseconds. Raises
-    ValueError for an unknown rule or an invalid limit.
+    are off, and ``tick`` is the tick of the market in simulated microseconds. Raises ValueError for
+    an unknown rule or an invalid limit.
     """
 
     def __init__(self, limits: Mapping[str, str], disabled: frozenset[str], *, tick: int) -> None:

@@ -40,12 +40,14 @@ class ShockWatcher(Watcher):
     fault: MarketShock
 
     def begin(self) -> None:
+        """Remember the prices of the assets, and how far and in which direction they must move."""
         largest_change = max((p.value - PPM for p in self.fault.path), key=abs, default=0)
         self._sign = 1 if largest_change > 0 else -1
         self._band = min(PRICE_EVIDENCE_PPM, abs(largest_change) // 2)
         self._before = {a: self.view.feeds[a].price for a in self.fault.assets}
 
     def on(self, message: Message, now: int) -> None:
+        """Take a price outside the band as evidence."""
         if isinstance(message, PriceTick) and message.price is not None:
             before = self._before.get(message.asset)
             if before:
@@ -56,6 +58,7 @@ class ShockWatcher(Watcher):
                     )
 
     def problem(self, now: int) -> str:
+        """Describe the first unhealthy feed of the assets; the price itself need not return."""
         return self.first(self.view.feed_problem(a, now) for a in self.fault.assets)
 
 
@@ -67,6 +70,7 @@ class DepegWatcher(Watcher):
     fault: Depeg
 
     def begin(self) -> None:
+        """Remember the peg, how far the price must leave it, and the symbol of the stablecoin."""
         asset = self.fault.asset
         self._peg = self.view.universe.asset(asset).peg
         largest_deviation = max((abs(p.value - self._peg) for p in self.fault.path), default=0)
@@ -76,6 +80,7 @@ class DepegWatcher(Watcher):
         )
 
     def on(self, message: Message, now: int) -> None:
+        """Take a price outside the band, in the scope of the fault, as evidence."""
         if self.fault.scope == "market":
             if isinstance(message, PriceTick) and message.asset == self.fault.asset:
                 self._compare_to_peg(message.price, message.event_time, "index")
@@ -83,6 +88,7 @@ class DepegWatcher(Watcher):
             self._compare_to_peg(self.view.mid(self._symbol), message.event_time, "book")
 
     def problem(self, now: int) -> str:
+        """Describe that the price is still off its peg, or that its feed is unhealthy."""
         asset = self.fault.asset
         venue = self.fault.scope == "venue"
         price = self.view.mid(self._symbol) if venue else self.view.feeds[asset].price
@@ -105,6 +111,7 @@ class OutageWatcher(Watcher):
     fault: ExchangeOutage
 
     def begin(self) -> None:
+        """Remember the depth of the books, and select the check that belongs to the mode."""
         self._depth = {s: self.view.books[s].depth for s in self.fault.symbols}
         self._unreported_trades: dict[tuple[int, str], int] = {}
         self._late_report_at = 0
@@ -118,6 +125,7 @@ class OutageWatcher(Watcher):
         }.get(self.fault.mode, _check_nothing)
 
     def on(self, message: Message, now: int) -> None:
+        """Take a thin book, a halted symbol or, by way of the checks, a report as evidence."""
         mode = self.fault.mode
         if mode in ("unknown", "partial-ack"):
             self._match_reports(message, now)
@@ -139,9 +147,11 @@ class OutageWatcher(Watcher):
             self.record_evidence(message.event_time, f"{message.symbol} is in {message.status}")
 
     def beat(self, now: int) -> None:
+        """Run the check of the mode."""
         self._check_mode(now)
 
     def problem(self, now: int) -> str:
+        """Describe that the exchange is late, its reports are late, or its books are unhealthy."""
         view = self.view
         if problem := view.link_problem(EXCHANGE, now):
             return problem
@@ -191,17 +201,20 @@ class SettlementWatcher(Watcher):
     fault: SettlementFailure
 
     def on(self, message: Message, now: int) -> None:
+        """Take a failed settlement of one of the assets as evidence."""
         if isinstance(message, SettlementFailed) and message.asset in self.fault.assets:
             self.record_evidence(
                 message.event_time, f"{message.instruction_id} failed: {message.reason}"
             )
 
     def beat(self, now: int) -> None:
+        """Take settlements that were due after the request, and are overdue, as evidence."""
         dates = [d for d in self.view.due.values() if self.since <= d < now - self.view.beat]
         if dates:
             self.record_evidence(min(dates), f"{len(dates)} settlements are overdue")
 
     def problem(self, now: int) -> str:
+        """Describe how many settlements are overdue."""
         overdue = self.view.overdue(now)
         return f"{overdue} settlements are overdue" if overdue else ""
 
@@ -212,9 +225,11 @@ class FeedWatcher(Watcher):
     fault: FeedDisruption
 
     def begin(self) -> None:
+        """Remember the prices of the assets."""
         self._before = {a: self.view.feeds[a].price for a in self.fault.assets}
 
     def on(self, message: Message, now: int) -> None:
+        """Take a late, frozen, distant or invalid tick, depending on the mode, as evidence."""
         if not isinstance(message, PriceTick) or message.asset not in self._before:
             return
         asset = message.asset
@@ -240,6 +255,7 @@ class FeedWatcher(Watcher):
             self.record_evidence(message.event_time, f"{asset}: {feed.faulty}")
 
     def beat(self, now: int) -> None:
+        """Take missing ticks as evidence, in the modes in which ticks are missing."""
         if self.fault.mode not in ("silence", "latency"):
             return
         for asset in self.fault.assets:
@@ -248,6 +264,7 @@ class FeedWatcher(Watcher):
                 self.record_evidence(max(at, self.since), f"no price of {asset} comes")
 
     def problem(self, now: int) -> str:
+        """Describe the first unhealthy feed of the assets."""
         return self.first(self.view.feed_problem(a, now) for a in self.fault.assets)
 
 
@@ -262,12 +279,14 @@ class PartitionWatcher(Watcher):
     fault: NetworkPartition
 
     def begin(self) -> None:
+        """Select the connections to probe."""
         self.probes = self.fault.pairs
         self._disconnected: dict[tuple[str, str], bool] = {}
         self._connected: dict[tuple[str, str], bool] = {}
         self._lost_at: dict[tuple[str, str], int] = {}
 
     def on(self, message: Message, now: int) -> None:
+        """Take failed probes of every pair as evidence, from the last lost connection on."""
         if not isinstance(message, ProbeResult):
             return
         pair = (message.source, message.target)
@@ -288,6 +307,7 @@ class PartitionWatcher(Watcher):
                 self.record_evidence(lost_at, f"fresh and held connection fail: {links}")
 
     def problem(self, now: int) -> str:
+        """Describe the first pair whose last probe has failed."""
         for (a, b), connected in self._connected.items():
             if not connected:
                 return f"{a} does not reach {b}"

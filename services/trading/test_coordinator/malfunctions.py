@@ -20,6 +20,7 @@ class StrategyWatcher(Watcher):
     fault: StrategyMalfunction
 
     def begin(self) -> None:
+        """Remember the account of the strategy, its order rate and its largest orders."""
         universe = self.view.universe
         self.account = next(
             (a.name for a in universe.accounts if self.fault.strategy in (a.name, a.strategy)), ""
@@ -33,6 +34,7 @@ class StrategyWatcher(Watcher):
         self._matching_fills = 0
 
     def on(self, message: Message, now: int) -> None:
+        """Check each trade and each report of the account by the mode of the fault."""
         mode = self.fault.mode
         if isinstance(message, Trade):
             if mode == "self-trading" and self._is_self_trade(message):
@@ -52,6 +54,7 @@ class StrategyWatcher(Watcher):
                     self.record_evidence(message.event_time, text)
 
     def problem(self, now: int) -> str:
+        """Describe that the account still sends orders faster than before the fault."""
         activity = self.view.orders.get(self.account)
         if activity is not None and self.fault.mode == "runaway-repeat":
             recent = sum(1 for at in activity.recent if at > now - 5 * self.view.beat)
