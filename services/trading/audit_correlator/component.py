@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trading.audit_correlator.chains import Chains
-from trading.audit_correlator.reconciler import Reconciler
-from trading.audit_correlator.timeline import Timeline
+from trading.audit_correlator.reconciler import JournalReconciler
+from trading.audit_correlator.timeline import AuditTimeline
 from trading.messages import Message, Wake
 from trading.messages.audit import (
     AuditQuery,
@@ -47,8 +47,8 @@ class AuditCorrelator:
 
     def __init__(self, universe: Universe) -> None:
         self._chains = Chains()
-        self.timeline = Timeline()
-        self._reconciler = Reconciler(universe, self.timeline)
+        self.timeline = AuditTimeline()
+        self._reconciler = JournalReconciler(universe, self.timeline)
         self._waiting: dict[str, AuditQuery] = {}
         self.version = 0
         self._faults = FaultBoard(self.name, (), no_effect, no_effect)

@@ -71,7 +71,7 @@ class Line(msgspec.Struct, gc=False):
         return JournalEntry(_body(self.seq, self.time, self.content), self.hash)
 
 
-class Ledger:
+class AuditLedger:
     """Keeps the newest lines, and the hash chain over all of them.
 
     ``length`` is the sequence number of the newest line, and ``head`` its hash.

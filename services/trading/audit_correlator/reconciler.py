@@ -20,7 +20,7 @@ from trading.audit_correlator.claims import (
 )
 from trading.audit_correlator.correlation import Correlator
 from trading.audit_correlator.published import PublishedPrices
-from trading.audit_correlator.timeline import EVERYWHERE, OWN, Timeline
+from trading.audit_correlator.timeline import EVERYWHERE, OWN, AuditTimeline
 from trading.audit_correlator.trades import TRADE, Trades
 from trading.messages import Message
 from trading.messages.audit import Correlation, Discrepancy, JournalEntry, LossNoted
@@ -78,13 +78,13 @@ def _decoder(kind: type[Message]) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(entry).decode
 
 
-class Reconciler:
+class JournalReconciler:
     """Checks the entries of all journals against each other.
 
     ``universe`` has the opening balances, and entries that matter go to ``timeline``.
     """
 
-    def __init__(self, universe: Universe, timeline: Timeline) -> None:
+    def __init__(self, universe: Universe, timeline: AuditTimeline) -> None:
         findings = self._findings = Findings(timeline.add_discrepancy)
         self._timeline = timeline
         trades = self.trades = Trades(universe)

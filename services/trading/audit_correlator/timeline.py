@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from trading.audit_correlator.ledger import Ledger, Record, ReportSummary
+from trading.audit_correlator.ledger import AuditLedger, Record, ReportSummary
 from trading.messages import Message
 from trading.messages.audit import AuditReport, Discrepancy, JournalEntry
 from trading.messages.chaos import (
@@ -46,7 +46,7 @@ _RANK = {name: rank for rank, name in enumerate(_AWAITED)}
 _Key = tuple[int, int, str, int, int]
 
 
-class Timeline:
+class AuditTimeline:
     """Collects journal entries and discrepancies, and appends them to the ledger in order.
 
     ``read_to`` has, for each journal, the time of the newest entry that was read, in simulated
@@ -54,7 +54,7 @@ class Timeline:
     """
 
     def __init__(self) -> None:
-        self.ledger = Ledger()
+        self.ledger = AuditLedger()
         self.read_to: dict[str, int] = {}
         self.report: AuditReport | None = None
         self._heads: dict[str, bytes] = {}
