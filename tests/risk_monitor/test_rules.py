@@ -15,7 +15,7 @@ Step = Callable[[Production], None]
 
 
 def orders(count: int) -> Step:
-    """Return a step that sends orders that all differ, so that they are no duplicates."""
+    """Return a step that sends orders that all differ, so that none is a duplicate."""
 
     def step(p: Production) -> None:
         for n in range(count):

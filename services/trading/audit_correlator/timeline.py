@@ -97,7 +97,7 @@ class AuditTimeline:
             self._wait(time or self.read_to.get(source, 0), source, seq, discrepancy)
 
     def stop_waiting_for(self, source: str) -> None:
-        """Stop to wait for a journal that is broken: nothing more will be read from it."""
+        """Stop waiting for a journal that is broken: nothing more will be read from it."""
         self._broken[source] = None
 
     def flush(self) -> None:

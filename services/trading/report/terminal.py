@@ -1,4 +1,4 @@
-"""Display a run on the terminal: a live status line, or plain lines if the output is no terminal.
+"""Display a run on the terminal: a live status line, or plain lines in a file or a pipe.
 
 Texts of scenarios, services and journals are not trusted. They are printed literally, on one line,
 and can contain neither markup for Rich nor control sequences for the terminal.

@@ -1,8 +1,9 @@
 """The balances of the firm's accounts by execution reports, and their comparison with snapshots.
 
 Every comparison is as of one trade. A snapshot that includes every trade up to trade L is compared
-with the own balance without the fills after L. If a report of a trade up to L is still in transit,
-the balances differ; the difference counts as a break only if no late report explains it in time.
+with the monitor's own balance without the fills after L. If a report of a trade up to L is still in
+transit, the balances differ; the difference counts as a break only if no late report explains it in
+time.
 """
 
 from collections import deque
@@ -24,7 +25,7 @@ HISTORY = 2048
 
 
 class Difference(msgspec.Struct, gc=False):
-    """The balances of a snapshot minus the own balances as of trade ``as_of``.
+    """The balances of a snapshot minus the monitor's own balances as of trade ``as_of``.
 
     ``amounts`` has the differences by asset in units of 1e-8, without zeros. ``event_time`` is when
     the snapshot was taken, and ``received_at`` when it arrived, in simulated microseconds.
@@ -126,7 +127,7 @@ class Positions:
         event_time: int,
         now: int,
     ) -> bool | None:
-        """Compare the balances that ``source`` reports with the own ones as of trade ``as_of``.
+        """Compare the balances that ``source`` reports with those by execution reports.
 
         Return True if they are equal, and False if they differ: the difference is kept for
         :meth:`breaks`. Return None if they cannot be compared, since the fills after ``as_of`` are
@@ -160,7 +161,7 @@ class Positions:
         return unexplained
 
     def adopt(self, account: AccountPosition, difference: Difference) -> None:
-        """Take over the balances of the source of a difference as the own balances."""
+        """Take over the balances of the source of a difference."""
         for asset, amount in difference.amounts.items():
             self._book(account, asset, amount)
         account.included = max(account.included, difference.as_of)

@@ -1,4 +1,4 @@
-"""Reconcile the own records with the exchange's and the custodian's, and find late settlements.
+"""Reconcile the firm's records with the exchange's and the custodian's, and find late settlements.
 
 A difference to the exchange means that execution reports were lost: it is reported, and the
 exchange's balances are adopted. A difference to the custodian is a reconciliation break until the
@@ -24,9 +24,9 @@ REQUIRED_SNAPSHOTS = 3
 
 
 class Reconciliation:
-    """Requests snapshots, and compares them with the own records.
+    """Requests snapshots, and compares them with the balances by execution reports.
 
-    ``positions`` has the own balances, and ``surveillance`` counts the own open orders. Snapshots
+    ``positions`` has those balances, and ``surveillance`` counts the open orders. Snapshots
     are requested every ``interval`` simulated microseconds, and at each beat until all opening
     balances are known.
     """
