@@ -1,4 +1,4 @@
-"""The auditor's own ledger: complete, chained, and the same however the journals arrive."""
+"""The auditor's ledger is complete, hash-chained, and independent of the order of arrival."""
 
 import random
 import re
@@ -48,6 +48,7 @@ PARTITION = {
 
 
 def journals_of(scenario: str | Path) -> Journals:
+    """Run a scenario, and return the entries of every journal but the auditor's."""
     result = run_plan(load_scenario(scenario).plan, control=False)
     assert result.verdict.outcome == "Pass"
     return {
@@ -59,18 +60,20 @@ def journals_of(scenario: str | Path) -> Journals:
 
 @pytest.fixture(scope="module")
 def crash() -> Journals:
+    """Return the journals of a run of market-crash."""
     return journals_of("market-crash")
 
 
 @pytest.fixture(scope="module")
 def partition(tmp_path_factory: pytest.TempPathFactory) -> Journals:
+    """Return the journals of a run with a network partition."""
     file = tmp_path_factory.mktemp("partition") / "partition.yaml"
     file.write_text(yaml.safe_dump(PARTITION), encoding="utf-8")
     return journals_of(file)
 
 
 def batches(journals: Journals, order: random.Random, largest: int) -> Iterator[JournalBatch]:
-    """The journals in pieces, whichever comes first."""
+    """Yield the journals in batches of random size, from randomly chosen journals."""
     read = dict.fromkeys(journals, 0)
     while open_ := [name for name in journals if read[name] < len(journals[name])]:
         name = order.choice(open_)
@@ -79,14 +82,16 @@ def batches(journals: Journals, order: random.Random, largest: int) -> Iterator[
         read[name] += count
 
 
-def audited(found: Sequence[JournalBatch] | Iterator[JournalBatch]) -> AuditCorrelator:
+def audited(received: Sequence[JournalBatch] | Iterator[JournalBatch]) -> AuditCorrelator:
+    """Return an auditor that has read the batches."""
     auditor = AuditCorrelator(default_universe())
-    for batch in found:
+    for batch in received:
         auditor.on(batch, 0)
     return auditor
 
 
-def asked(auditor: AuditCorrelator, journals: Journals) -> AuditReport:
+def query(auditor: AuditCorrelator, journals: Journals) -> AuditReport:
+    """Query the auditor, with the heads of the journals, and return its report."""
     heads = {name: len(entries) for name, entries in journals.items()}
     (report,) = auditor.on(AuditQuery(TEST_COORDINATOR, "run", heads), 1)
     assert isinstance(report, AuditReport)
@@ -94,6 +99,7 @@ def asked(auditor: AuditCorrelator, journals: Journals) -> AuditReport:
 
 
 def lines(auditor: AuditCorrelator) -> list[tuple[int, int, str, Any]]:
+    """Return the decoded lines of the auditor's ledger."""
     return [decode(line.body) for line in auditor.timeline.ledger.after(0)]
 
 
@@ -103,38 +109,38 @@ def test_it_is_the_same_however_the_journals_arrive(
     scenario: str, seed: int, request: pytest.FixtureRequest
 ) -> None:
     journals: Journals = request.getfixturevalue(scenario)
-    plain = audited(JournalBatch(name, 0, tuple(found)) for name, found in journals.items())
+    plain = audited(JournalBatch(name, 0, tuple(entries)) for name, entries in journals.items())
     mixed = audited(batches(journals, random.Random(seed), largest=4000))
     first, second = plain.timeline.ledger, mixed.timeline.ledger
     assert (second.length, second.head) == (first.length, first.head)
     assert first.length > 10
-    reports = [asked(auditor, journals) for auditor in (plain, mixed)]
+    reports = [query(auditor, journals) for auditor in (plain, mixed)]
     assert reports[0] == reports[1]
     assert (second.length, second.head) == (first.length, first.head)
 
 
 def test_it_verifies_and_holds_every_entry_that_matters_once(crash: Journals) -> None:
     auditor = audited(batches(crash, random.Random(1), largest=3000))
-    report = asked(auditor, crash)
-    kept = auditor.timeline.ledger
-    assert verify(kept.after(0)) == (kept.length, kept.head)
-    wanted = [
+    report = query(auditor, crash)
+    audit_ledger = auditor.timeline.ledger
+    assert verify(audit_ledger.after(0)) == (audit_ledger.length, audit_ledger.head)
+    expected = [
         (name, decode(entry.body)[0], entry.hash.hex())
         for name, entries in crash.items()
         for entry in entries
         if kind_of(entry.body) in TIMELINE
     ]
-    found = [(p["source"], p["seq"], p["hash"]) for _, _, kind, p in lines(auditor) if "seq" in p]
-    assert sorted(found) == sorted(wanted)
+    actual = [(p["source"], p["seq"], p["hash"]) for _, _, kind, p in lines(auditor) if "seq" in p]
+    assert sorted(actual) == sorted(expected)
     times = [time for _, time, _, _ in lines(auditor)]
     assert times == sorted(times)
-    *_, (_, _, kind, said) = lines(auditor)
-    assert (kind, said["root"], said["complete"]) == ("AuditReport", report.root, True)
+    *_, (_, _, kind, answer) = lines(auditor)
+    assert (kind, answer["root"], answer["complete"]) == ("AuditReport", report.root, True)
 
 
 def test_the_evidence_is_the_journal_s_own_entry(crash: Journals) -> None:
     auditor = audited(batches(crash, random.Random(2), largest=2000))
-    asked(auditor, crash)
+    query(auditor, crash)
     for record in auditor.timeline.records():
         entries = crash[record.source]
         assert record.entry == entries[record.seq - 1]
@@ -144,21 +150,21 @@ def test_the_evidence_is_the_journal_s_own_entry(crash: Journals) -> None:
 
 
 def test_what_was_read_is_taken_once(crash: Journals) -> None:
-    found = list(batches(crash, random.Random(3), largest=2000))
-    twice = [batch for batch in found for _ in range(2)]
-    assert audited(twice).timeline.ledger.head == audited(found).timeline.ledger.head
+    once = list(batches(crash, random.Random(3), largest=2000))
+    twice = [batch for batch in once for _ in range(2)]
+    assert audited(twice).timeline.ledger.head == audited(once).timeline.ledger.head
 
 
 def test_a_snapshot_goes_on_where_it_was(crash: Journals) -> None:
-    found = list(batches(crash, random.Random(4), largest=2000))
-    middle = len(found) // 2
-    half = audited(found[:middle])
+    received = list(batches(crash, random.Random(4), largest=2000))
+    middle = len(received) // 2
+    half = audited(received[:middle])
     assert half.timeline.ledger.length > 0
     restored = snapshot.load(snapshot.dump({"auditor": half}))["auditor"]
     for auditor in (half, restored):
-        for batch in found[middle:]:
+        for batch in received[middle:]:
             auditor.on(batch, 0)
-    assert asked(restored, crash) == asked(half, crash)
+    assert query(restored, crash) == query(half, crash)
     assert restored.state() == half.state()
 
 
@@ -191,14 +197,14 @@ def test_old_lines_are_forgotten_and_the_chain_goes_on(
     whole = audited(batches(crash, random.Random(5), largest=2000))
     monkeypatch.setattr(ledger, "MAX_LINES", 8)
     auditor = audited(batches(crash, random.Random(5), largest=2000))
-    kept = auditor.timeline.ledger
-    assert kept.head == whole.timeline.ledger.head
-    assert kept.first == kept.length - 7
-    *_, before = whole.timeline.ledger.after(0) if kept.first == 1 else _until(whole, kept.first)
-    assert verify(kept.after(0), after=kept.first - 1, head=before.hash)[1] == kept.head
-    assert len(list(kept.after(kept.length - 3))) == 3
-    (gone,) = (r for r in whole.timeline.ledger.records() if r.line == 1)
-    assert auditor.timeline.record(gone.source, gone.seq) is None
+    short, full = auditor.timeline.ledger, whole.timeline.ledger
+    assert short.head == full.head
+    assert short.first == short.length - 7
+    *_, before = full.after(0) if short.first == 1 else _until(whole, short.first)
+    assert verify(short.after(0), after=short.first - 1, head=before.hash)[1] == short.head
+    assert len(list(short.after(short.length - 3))) == 3
+    (dropped,) = (r for r in full.records() if r.line == 1)
+    assert auditor.timeline.record(dropped.source, dropped.seq) is None
 
 
 def _until(auditor: AuditCorrelator, seq: int) -> list[JournalEntry]:
@@ -206,45 +212,49 @@ def _until(auditor: AuditCorrelator, seq: int) -> list[JournalEntry]:
 
 
 def test_a_broken_chain_is_in_it_and_holds_nothing_up(crash: Journals) -> None:
-    honest = crash["trading-engine"]
-    body = honest[4999].body.replace(b'"', b"'", 1)
-    changed = [*honest[:4999], JournalEntry(body, honest[4999].hash), *honest[5000:]]
+    intact = crash["trading-engine"]
+    body = intact[4999].body.replace(b'"', b"'", 1)
+    changed = [*intact[:4999], JournalEntry(body, intact[4999].hash), *intact[5000:]]
     damaged = {**crash, "trading-engine": changed}
     auditor = audited(batches(damaged, random.Random(6), largest=3000))
-    found = [(time, p) for _, time, kind, p in lines(auditor) if kind == "Discrepancy"]
-    ((time, finding),) = found
+    ((time, finding),) = [
+        (time, payload) for _, time, kind, payload in lines(auditor) if kind == "Discrepancy"
+    ]
     assert (finding["kind"], finding["where"]) == ("CHAIN_BROKEN", "trading-engine")
     assert finding["expected"] == 5000
-    assert time == decode(honest[4998].body)[1]
+    assert time == decode(intact[4998].body)[1]
     later = [r for r in auditor.timeline.records() if isinstance(r, Record) and r.time > time]
     assert later and any(record.line for record in later)
-    assert not asked(auditor, damaged).complete
+    assert not query(auditor, damaged).complete
 
 
-def lying(journals: Journals) -> tuple[Journals, int]:
-    """The exchange says of an account that it has one unit more; and when it says so."""
+def with_forged_snapshot(journals: Journals) -> tuple[Journals, int]:
+    """Return journals in which an exchange's snapshot claims one unit too much, with valid hash
+    chains, and the time of that snapshot.
+    """
     entries = journals["exchange"]
     claims = [i for i, e in enumerate(entries) if kind_of(e.body) == "AccountSnapshot"]
-    place = claims[len(claims) // 2]
-    told, head = [], GENESIS
+    forged_index = claims[len(claims) // 2]
+    forged, head = [], GENESIS
     for index, entry in enumerate(entries):
         body = entry.body
-        if index == place:
+        if index == forged_index:
             body = re.sub(rb'"free":(\d+)', lambda m: b'"free":%d' % (int(m[1]) + 1), body, count=1)
         head = sha256(head + body).digest()
-        told.append(JournalEntry(body, head))
-    return {**journals, "exchange": told}, decode(entries[place].body)[1]
+        forged.append(JournalEntry(body, head))
+    return {**journals, "exchange": forged}, decode(entries[forged_index].body)[1]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_finding_stands_where_the_lie_was_told(crash: Journals, seed: int) -> None:
-    journals, told_at = lying(crash)
+    journals, forged_at = with_forged_snapshot(crash)
     auditor = audited(batches(journals, random.Random(seed), largest=3000))
-    found = [(time, p) for _, time, kind, p in lines(auditor) if kind == "Discrepancy"]
-    ((time, finding),) = found
+    ((time, finding),) = [
+        (time, payload) for _, time, kind, payload in lines(auditor) if kind == "Discrepancy"
+    ]
     assert finding["kind"] in ("CASH", "POSITION") and finding["where"].startswith("exchange/")
     assert abs(finding["expected"] - finding["actual"]) == 1
-    assert time == told_at
+    assert time == forged_at
     plain = audited(JournalBatch(name, 0, tuple(all_)) for name, all_ in journals.items())
     assert plain.timeline.ledger.head == auditor.timeline.ledger.head
 
@@ -252,20 +262,20 @@ def test_a_finding_stands_where_the_lie_was_told(crash: Journals, seed: int) -> 
 def test_a_network_whose_journal_nobody_reads_holds_nothing_up_after_the_report(
     partition: Journals,
 ) -> None:
-    """Where every service is a process of its own, each plays its side."""
+    """If every service is a process of its own, there is no network component with a journal."""
     read = {name: entries for name, entries in partition.items() if name != "network"}
     auditor = audited(batches(read, random.Random(7), largest=2000))
     waiting = auditor.timeline.waiting
     assert waiting > 0
-    asked(auditor, read)
+    query(auditor, read)
     assert auditor.timeline.waiting == 0
     assert auditor.timeline.ledger.length > waiting
 
 
 def test_an_effect_may_be_read_before_its_injection(partition: Journals) -> None:
-    """The network's journal comes last, and the effect is in the coordinator's."""
+    """The effect is in the coordinator's journal; the network's journal is read last."""
     names = sorted(partition, key=lambda name: name == "network")
     auditor = audited(JournalBatch(name, 0, tuple(partition[name])) for name in names)
-    (correlation,) = asked(auditor, partition).correlations
+    (correlation,) = query(auditor, partition).correlations
     assert 0 < correlation.effect <= correlation.first_alert
     assert correlation.first_alert_rule == "venue-down"

@@ -1,4 +1,4 @@
-"""Two faults in a row: each gets the alerts that are its own."""
+"""The view of the audit assigns each alert to the fault that explains it."""
 
 from trading.api.audit_correlator import answers
 from trading.api.audit_correlator.view import View
@@ -11,6 +11,7 @@ from trading.universe import default_universe
 
 
 def audited(scenario: str) -> AuditCorrelator:
+    """Return an auditor that has read the journals of a run of the scenario."""
     auditor = AuditCorrelator(default_universe())
     result = run_plan(load_scenario(scenario).plan, control=False)
     for name, journal in result.journals.items():
@@ -20,7 +21,7 @@ def audited(scenario: str) -> AuditCorrelator:
 
 
 def test_an_alert_belongs_to_the_fault_that_is_on() -> None:
-    """The second begins while an alert could still be the echo of the first."""
+    """The second fault begins while the first could still explain an alert."""
     auditor = audited("exchange-downtime")
     view = View(auditor.timeline.records())
     assert list(view.faults) == ["dark", "resets"]
@@ -47,7 +48,7 @@ def test_an_alert_after_the_fault_is_its_echo() -> None:
 def test_the_newest_records_are_kept_and_the_others_counted() -> None:
     auditor = audited("market-crash")
     records = auditor.timeline.records()
-    found = answers.timeline(auditor, 0, 3)
-    assert [r["seq"] for r in found["records"]] == [r.seq for r in records[-3:]]
-    assert found["left_off"] == len(records) - 3
-    assert len(found["phases"]) == 6
+    page = answers.timeline(auditor, 0, 3)
+    assert [r["seq"] for r in page["records"]] == [r.seq for r in records[-3:]]
+    assert page["left_off"] == len(records) - 3
+    assert len(page["phases"]) == 6

@@ -1,4 +1,4 @@
-"""Same seed, same journal, byte for byte: in one process, across processes and hash seeds."""
+"""Equal seeds give equal journals, byte for byte: across processes, hash seeds, and replays."""
 
 import os
 import subprocess
@@ -26,11 +26,12 @@ for name, journal in result.journals.items():
 
 
 def heads(hash_seed: str) -> str:
+    """Run a scenario in a process with this PYTHONHASHSEED; return the heads of its journals."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": "services"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _HEADS], env=environment, check=True, capture_output=True, text=True
     )
-    return done.stdout
+    return process.stdout
 
 
 def test_journals_are_the_same_across_processes_and_hash_seeds() -> None:
@@ -42,6 +43,7 @@ def test_journals_are_the_same_across_processes_and_hash_seeds() -> None:
 
 @pytest.fixture(scope="module")
 def journals() -> dict[str, Journal]:
+    """Return the journals of a run of exchange-downtime."""
     result = run_plan(load_scenario("exchange-downtime").plan, control=False)
     return dict(result.journals)
 
@@ -58,21 +60,21 @@ SERVICES = [
 
 @pytest.mark.parametrize("minutes", [1, 7, 13, 21])
 def test_replay_of_any_prefix_gives_the_same_state(minutes: int) -> None:
-    """A component that reads its journal so far is where the live one is at that moment."""
+    """A new component that replays a prefix of the journal has the state of the live one."""
     plan = load_scenario("exchange-downtime").plan
     live = components(plan)
     kernel, _ = build(plan, parts=live)
     kernel.run(plan.start + minutes * MINUTE)
-    for component, fresh in zip(live, components(plan), strict=True):
+    for component, replayed in zip(live, components(plan), strict=True):
         if component.name == AUDIT_CORRELATOR:
             continue
-        replay(kernel.journals[component.name].after(0), fresh)
-        assert fresh.state() == component.state(), component.name
+        replay(kernel.journals[component.name].after(0), replayed)
+        assert replayed.state() == component.state(), component.name
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_replay_gives_the_same_decisions(journals: dict[str, Journal], service: str) -> None:
-    """What a component decided is a function of what it received."""
+    """The decisions of a component are a function of the messages that it received."""
     plan = load_scenario("exchange-downtime").plan
     component = next(c for c in components(plan) if c.name == service)
     copy = MemoryJournal(service)

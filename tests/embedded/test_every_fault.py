@@ -1,4 +1,4 @@
-"""Every kind and mode of fault: seen in the data plane, over by itself, recovery verified."""
+"""Every kind and mode of fault is verified in the data plane, ends, and recovers."""
 
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,17 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
-#: What the default limits allow: three fills on the wrong side, quotes 0.3 % off the market.
+#: Modes whose effect is within the default limits: three fills on the wrong side, quotes 0.3 % off.
 UNNOTICED = {"wrong-side", "stale-quotes"}
 
 
 def name(fault: dict[str, Any]) -> str:
+    """Return the id of the test of a fault."""
     ((kind, fields),) = fault.items()
     return f"{kind}-{fields.get('mode') or fields.get('scope') or len(fields)}"
 
 
-#: What makes strategies act, in whose quiet market a malfunction would not show.
+#: A market move that makes strategies trade: in a quiet market their malfunction has no effect.
 MOVE = {
     "name": "move",
     "at": "70s",
@@ -71,6 +72,7 @@ NEEDS_A_MOVE = {"wrong-side", "stale-quotes"}
 
 
 def scenario(fault: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
+    """Return a scenario with the fault and ``more`` faults."""
     return {
         "apiVersion": "chaos.trading/v1alpha1",
         "kind": "ChaosScenario",
@@ -95,18 +97,20 @@ def test_fault_is_verified_and_noticed_and_ends(fault: dict[str, Any], tmp_path:
     file.write_text(yaml.safe_dump(scenario(fault, *more)), encoding="utf-8")
     result = run_plan(load_scenario(file).plan, control=False)
     verdict = result.verdict
-    seen = verdict.faults[0]
-    assert seen.applied_at and seen.injected_at and seen.evidence, verdict.reasons
-    assert seen.end_reason == "RECOVERED" and seen.recovered_at >= seen.ended_at
+    outcome = verdict.faults[0]
+    assert outcome.applied_at and outcome.injected_at and outcome.evidence, verdict.reasons
+    assert outcome.end_reason == "RECOVERED" and outcome.recovered_at >= outcome.ended_at
     assert verdict.recovery.recovered, verdict.reasons
     assert verdict.audit.complete and verdict.audit.discrepancies == ()
     assert verdict.outcome == ("Fail" if mode == "self-trading" else "Pass"), verdict.reasons
-    fired = {alert.rule for alert in result.record.alerts if alert.detected_at >= seen.applied_at}
+    fired = {
+        alert.rule for alert in result.record.alerts if alert.detected_at >= outcome.applied_at
+    }
     assert bool(fired) is (mode not in UNNOTICED)
 
 
 def test_every_mode_of_every_kind_is_here() -> None:
-    there = {(kind, f.get("mode")) for fault in FAULTS for kind, f in fault.items()}
+    covered = {(kind, f.get("mode")) for fault in FAULTS for kind, f in fault.items()}
     kinds = {
         "exchangeOutage": model.ExchangeOutage,
         "settlementFailure": model.SettlementFailure,
@@ -115,5 +119,9 @@ def test_every_mode_of_every_kind_is_here() -> None:
     }
     for kind, fields in kinds.items():
         for mode in fields.model_fields["mode"].annotation.__args__:  # type: ignore
-            assert (kind, mode) in there
-    assert {kind for kind, _ in there} - set(kinds) == {"marketShock", "depeg", "networkPartition"}
+            assert (kind, mode) in covered
+    assert {kind for kind, _ in covered} - set(kinds) == {
+        "marketShock",
+        "depeg",
+        "networkPartition",
+    }

@@ -1,4 +1,4 @@
-"""What was run is in the verdict and in the coordinator's journal, and nowhere else."""
+"""The description of a run is in the verdict and in the coordinator's journal, and nowhere else."""
 
 import shlex
 from pathlib import Path
@@ -19,6 +19,7 @@ from trading.topology import TEST_COORDINATOR
 
 @pytest.fixture(scope="module")
 def run() -> RunResult:
+    """Return the result of the small run."""
     return run_plan(plan())
 
 
@@ -43,18 +44,18 @@ def test_the_coordinator_s_journal_begins_with_it(run: RunResult) -> None:
 
 def test_nobody_else_knows_of_it(run: RunResult) -> None:
     for name, journal in run.journals.items():
-        told = [e.body for e in journal.after(0) if b"faults.dark.duration" in e.body]
-        assert len(told) == (1 if name == TEST_COORDINATOR else 0), name
+        matches = [e.body for e in journal.after(0) if b"faults.dark.duration" in e.body]
+        assert len(matches) == (1 if name == TEST_COORDINATOR else 0), name
 
 
 def test_services_are_not_told_what_was_changed() -> None:
-    """An override names the fault that it changes."""
-    known = without_secrets(plan())
-    assert known.overrides == {} and known.source == ""
+    """An override names the fault that it changes, so services must not see it."""
+    public_plan = without_secrets(plan())
+    assert public_plan.overrides == {} and public_plan.source == ""
 
 
 def test_overrides_and_where_a_plan_comes_from_are_no_part_of_its_digest() -> None:
-    """The same run by a file that says so, and by one that was changed to."""
+    """A file with certain values, and another one with overrides to them, are the same run."""
     text = TEXT.replace("seed: 4", "seed: 6").replace("duration: 30s, exch", "duration: 32s, exch")
     text = text.replace("{disable:", "{limits: {price-move: 3 %}, disable:")
     written = load_sent(text).plan
@@ -63,7 +64,7 @@ def test_overrides_and_where_a_plan_comes_from_are_no_part_of_its_digest() -> No
 
 
 def test_the_command_makes_the_same_run() -> None:
-    """As a shell reads it."""
+    """A shell that executes the command runs the same plan."""
     change = {"spec.faults.crash.marketShock.change": "-6 %", "controls.disable": "[drawdown]"}
     loaded = load_scenario("market-crash", seed=3, overrides=change).plan
     program, verb, scenario, *options = shlex.split(reproduction(loaded))
@@ -71,8 +72,8 @@ def test_the_command_makes_the_same_run() -> None:
     assert options[:2] == ["--seed", "3"]
     sets = dict(value.split("=", 1) for value in options[3::2])
     assert options[2::2] == ["--set"] * 2
-    again = load_scenario(scenario, seed=3, overrides=sets).plan
-    assert again == loaded
+    repeated = load_scenario(scenario, seed=3, overrides=sets).plan
+    assert repeated == loaded
 
 
 def test_the_command_names_a_file_as_it_was_named(tmp_path: Path) -> None:
@@ -83,15 +84,15 @@ def test_the_command_names_a_file_as_it_was_named(tmp_path: Path) -> None:
 
 
 def test_every_alert_is_listed_expected_or_not(run: RunResult) -> None:
-    found = [(a.rule, a.subject, a.expected) for a in run.verdict.alerts]
-    assert ("venue-down", "exchange", True) in found
-    assert any(not expected for _, _, expected in found)
+    listed = [(a.rule, a.subject, a.expected) for a in run.verdict.alerts]
+    assert ("venue-down", "exchange", True) in listed
+    assert any(not expected for _, _, expected in listed)
     fired = [
         decode(e.body)[3]["alert_id"]
         for e in run.journals["risk-monitor"].after(0)
         if b'"AlertFired"' in e.body
     ]
-    assert len(found) == len(fired) > 1
+    assert len(listed) == len(fired) > 1
 
 
 def test_the_page_says_what_was_changed(run: RunResult) -> None:

@@ -1,4 +1,6 @@
-"""Every shipped scenario: Pass as it is, Fail without its control, silence without its faults."""
+"""Every shipped scenario passes as it is, fails without its main control, and has no alerts without
+its faults.
+"""
 
 import msgspec
 import pytest
@@ -9,7 +11,7 @@ from trading.embedded.run import quiet_run, run_plan
 from trading.scenario.result import FAIL, PASS
 from trading.units import HOUR, format_duration
 
-#: The one control that should notice.
+#: The control that is expected to detect the faults, by scenario.
 MAIN_CONTROL = {
     "market-crash": "drawdown",
     "stablecoin-depeg": "peg-deviation",
@@ -25,7 +27,7 @@ MAIN_CONTROL = {
 
 SEEDS = range(10)
 
-#: Silence is looked for over this much of the market, from the start of the run.
+#: A run without faults is checked for alerts over this time.
 QUIET = 2 * HOUR
 
 
@@ -60,12 +62,12 @@ def test_nothing_fires_without_the_faults(name: str, seed: int) -> None:
     needed = max(f.at + f.duration for f in plan.faults) + plan.steady_for
     until = plan.start + min(needed, QUIET)
     alerts, breaker = quiet_run(plan, until)
-    said = [
+    messages = [
         f"{a.rule} on {a.subject} after {format_duration(a.detected_time - plan.start)}: "
         f"{a.observed}, limit {a.limit}"
         for a in alerts
     ]
-    assert said == []
+    assert messages == []
     assert [c.state for c in breaker] == []
 
 

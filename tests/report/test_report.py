@@ -1,4 +1,4 @@
-"""The reports, from a real run and from hostile text."""
+"""The reports, rendered from a real run and from hostile text."""
 
 import re
 from pathlib import Path
@@ -24,11 +24,13 @@ replace = msgspec.structs.replace
 
 @pytest.fixture(scope="module")
 def run() -> RunResult:
+    """Return the result of a run of strategy-malfunction."""
     return run_plan(load_scenario("strategy-malfunction").plan, control=False)
 
 
 def hostile(verdict: Verdict) -> Verdict:
-    worse = tuple(
+    """Return the verdict with markup and control characters in all of its texts."""
+    expectations = tuple(
         replace(e, label=HOSTILE, met=False, reason=HOSTILE) for e in verdict.expectations
     )
     faults = tuple(replace(f, name=HOSTILE, evidence=HOSTILE) for f in verdict.faults)
@@ -38,12 +40,13 @@ def hostile(verdict: Verdict) -> Verdict:
         description=HOSTILE,
         reasons=(HOSTILE,),
         outcome="Fail",
-        expectations=worse,
+        expectations=expectations,
         faults=faults,
     )
 
 
 def empty() -> RunRecord:
+    """Return a record without any point."""
     none = Series("", "usd", ())
     return RunRecord(pnl=none, drawdown=none, gross=none, net=none)
 
@@ -102,9 +105,9 @@ def test_thinning_keeps_the_spike() -> None:
     points = [Point(n, 0) for n in range(10_000)]
     points[4321] = Point(4321, 99)
     points[4322] = Point(4322, -99)
-    kept = thin(points, 100)
-    assert len(kept) <= 404
-    assert {Point(4321, 99), Point(4322, -99), points[0], points[-1]} <= set(kept)
+    thinned = thin(points, 100)
+    assert len(thinned) <= 404
+    assert {Point(4321, 99), Point(4322, -99), points[0], points[-1]} <= set(thinned)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (-3, 7), (1e15, 1e15), (0.001, 0.002), (-5, 0)])
@@ -116,25 +119,25 @@ def test_ticks_enclose_the_values(low: float, high: float) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_in_a_browser(run: RunResult, tmp_path: Path, scheme: str) -> None:
-    """No request, no complaint of the content security policy, and every chart has a size."""
+    """The page makes no request, violates no security policy, and every chart is visible."""
     from playwright.sync_api import sync_playwright
 
     file = tmp_path / "report.html"
     file.write_text(render_html(hostile(run.verdict), run.record), encoding="utf-8")
-    said: list[str] = []
-    asked: list[str] = []
+    console: list[str] = []
+    requests: list[str] = []
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
-        page.on("console", lambda message: said.append(message.text))
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: console.append(message.text))
+        page.on("request", lambda request: requests.append(request.url))
         page.goto(file.as_uri())
         boxes = [svg.bounding_box() for svg in page.query_selector_all("svg")]
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         stroke = page.evaluate("getComputedStyle(document.querySelector('.line')).stroke")
         wide = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         browser.close()
-    assert said == [] and asked == [file.as_uri()]
+    assert console == [] and requests == [file.as_uri()]
     assert len(boxes) == 7 and all(box and box["height"] > 50 for box in boxes)
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[scheme]
     assert stroke != "none" and wide

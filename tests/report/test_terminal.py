@@ -1,4 +1,4 @@
-"""On a terminal, nothing that somebody has written into a text is obeyed."""
+"""Text from scenarios and services can neither control the terminal nor forge its output."""
 
 import io
 import re
@@ -31,19 +31,20 @@ HOSTILE = [
 
 
 def hostile(text: str) -> Verdict:
-    found = verdict("Fail")
+    """Return a failed verdict with ``text`` in all of its texts."""
+    failed = verdict("Fail")
     wrong = Discrepancy(kind=text, where=text, expected=1, actual=2, detail=text)
     return replace(
-        found,
+        failed,
         scenario=text,
         description=text,
         reasons=(text,),
         expectations=tuple(
             replace(e, label=text, reason=text, subject=text, observed=text, limit=text)
-            for e in found.expectations
+            for e in failed.expectations
         ),
-        recovery=replace(found.recovery, recovered=False, reason=text),
-        audit=replace(found.audit, discrepancies=(wrong,)),
+        recovery=replace(failed.recovery, recovered=False, reason=text),
+        audit=replace(failed.audit, discrepancies=(wrong,)),
     )
 
 
@@ -57,14 +58,14 @@ def test_nothing_in_a_text_is_obeyed(text: str, terminal: bool) -> None:
         progress.phase(text, 1)
         progress.event(2, text, text)
     print_verdict(hostile(text), console)
-    said = file.getvalue()
-    # What the console itself has written: colours, the cursor and the status line.
-    own = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
-    plain = own.sub("", said) if terminal else said
+    output = file.getvalue()
+    # Sequences of the console itself: colours, the cursor and the status line.
+    console_sequences = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+    plain = console_sequences.sub("", output) if terminal else output
     assert re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\ud800]", plain) is None
-    assert "\x1b[2J" not in said and "link=" not in said.replace(text, "")
-    shown = on_one_line(text).rstrip()
-    assert plain.count(shown) >= 10
+    assert "\x1b[2J" not in output and "link=" not in output.replace(text, "")
+    expected = on_one_line(text).rstrip()
+    assert plain.count(expected) >= 10
     assert not any(line.startswith("Pass") for line in plain.splitlines() if text[0] != "P")
 
 

@@ -1,4 +1,6 @@
-"""A production that is well in every respect, until a test changes one thing."""
+"""A simulated production environment for the risk monitor. Everything is healthy until a test
+changes something.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -24,14 +26,20 @@ from trading.risk_monitor import RiskMonitor
 from trading.units import SCALE, SECOND, parse_units
 from trading.universe import default_universe
 
+#: Start of the simulated time, in microseconds: midnight UTC of a day.
 START = 1_767_571_200 * SECOND
 ACCOUNT = "firm-momentum"
+#: Depth of both sides of every book, in the quote asset.
 DEPTH = 1_000_000 * SCALE
 
 
 class Production:
-    """Prices by asset, books by symbol and balances by account: change them, then :meth:`pass_`
-    some seconds; ``alerts`` are (rule, subject) in the order in which they fired.
+    """Sends a risk monitor everything that it receives in production, and collects its messages.
+
+    ``limits`` and the other arguments are those of the risk monitor. A test changes the prices by
+    asset, the mid prices and the depth by symbol, or the balances by account, and then calls
+    :meth:`advance`. ``down`` names services that do not answer, and ``silent`` assets without
+    ticks. ``sent`` has every message of the risk monitor.
     """
 
     def __init__(self, limits: Mapping[str, str] = {}, **more: object) -> None:
@@ -50,38 +58,45 @@ class Production:
         self.sent: list[Message] = []
         self.timers: list[Wake] = []
         self.orders = 0
-        self.give(Start("test"))
+        self.deliver(Start("test"))
 
     @property
     def alerts(self) -> list[tuple[str, str]]:
+        """Return (rule, subject) of every alert, in the order in which they fired."""
         return [(m.rule, m.subject) for m in self.sent if isinstance(m, AlertFired)]
 
     @property
     def killed(self) -> list[str]:
+        """Return the accounts whose kill switch was requested, once for each request."""
         return [m.account for m in self.sent if isinstance(m, SetKillSwitch) and m.engaged]
 
     @property
     def portfolios(self) -> list[PortfolioReported]:
+        """Return every portfolio report."""
         return [m for m in self.sent if isinstance(m, PortfolioReported)]
 
     @property
     def portfolio(self) -> PortfolioReported:
+        """Return the newest portfolio report."""
         return self.portfolios[-1]
 
-    def give(self, message: Message) -> None:
+    def deliver(self, message: Message) -> None:
+        """Deliver a message now, and answer the pings and queries that follow from it."""
         for answer in self.monitor.on(message, self.now):
             self.sent.append(answer)
             if isinstance(answer, Wake):
                 self.timers.append(answer)
             elif isinstance(answer, Ping) and answer.to not in self.down:
-                self.give(Pong(answer.source, answer.to, answer.nonce, self.now))
+                self.deliver(Pong(answer.source, answer.to, answer.nonce, self.now))
             elif isinstance(answer, AccountQuery):
-                self.give(self._account(answer))
+                self.deliver(self._account(answer))
             elif isinstance(answer, CustodyQuery):
-                self.give(self._custody(answer))
+                self.deliver(self._custody(answer))
 
-    def pass_(self, seconds: int, change: Callable[[int], None] | None = None) -> None:
-        """``change`` is called before each second's prices with its number, from 1."""
+    def advance(self, seconds: int, change: Callable[[int], None] | None = None) -> None:
+        """Let some seconds pass: timers are triggered, then every price and every book is
+        published. ``change`` is called at the beginning of each second with its number, from 1.
+        """
         for number in range(1, seconds + 1):
             until = self.now + SECOND
             if change is not None:
@@ -89,7 +104,7 @@ class Production:
             for wake in [w for w in self.timers if w.at <= until]:
                 self.timers.remove(wake)
                 self.now = wake.at
-                self.give(wake)
+                self.deliver(wake)
             self.now = until
             for asset in self.prices:
                 if asset not in self.silent:
@@ -98,23 +113,27 @@ class Production:
                 self.book(symbol)
 
     def tick(self, asset: str) -> None:
+        """Publish the price of an asset."""
         self.seq[asset] += 1
-        self.give(PriceTick(asset, self.prices[asset], self.seq[asset], self.now))
+        self.deliver(PriceTick(asset, self.prices[asset], self.seq[asset], self.now))
 
     def book(self, symbol: str) -> None:
+        """Publish the top of the book of a symbol."""
         instrument = self.universe.instrument(symbol)
-        index = self.prices[instrument.base] or 0
-        mid = self.mids.get(symbol, index)
+        index_price = self.prices[instrument.base] or 0
+        mid = self.mids.get(symbol, index_price)
         half = self.depth[symbol] // 2
         tick = instrument.tick
-        self.give(
+        self.deliver(
             BookTop(symbol, mid - tick, SCALE, mid + tick, SCALE, half, half, self.now, self.now)
         )
 
     def report(
         self, kind: str = "NEW", *, qty: int = SCALE, price: int = 0, **fields: object
     ) -> ExecutionReport:
-        """An order in USDC, price 1, of an account that may trade."""
+        """Deliver an execution report, by default of an order in USDC at price 1 by a firm account,
+        and return it. ``fields`` override fields of the report.
+        """
         self.orders += 1
         status = {"NEW": "NEW", "TRADE": "FILLED", "CANCELED": "CANCELED"}.get(kind, kind)
         report = ExecutionReport(
@@ -139,12 +158,12 @@ class Production:
             event_time=self.now,
         )
         report = msgspec.structs.replace(report, **fields)
-        self.give(report)
+        self.deliver(report)
         return report
 
     def _account(self, query: AccountQuery) -> AccountSnapshot:
-        held = self.at_exchange[query.account]
-        balances = tuple(Balance(a, free, 0) for a, free in held.items())
+        amounts = self.at_exchange[query.account]
+        balances = tuple(Balance(asset, free, 0) for asset, free in amounts.items())
         return AccountSnapshot(
             query.source, query.request_id, query.account, balances, 0, 0, False, 0, self.now
         )
@@ -152,12 +171,12 @@ class Production:
     def _custody(self, query: CustodyQuery) -> CustodySnapshot:
         balances = tuple(
             CustodyBalance(account, asset, amount, 0)
-            for account, held in self.at_custodian.items()
-            for asset, amount in held.items()
+            for account, amounts in self.at_custodian.items()
+            for asset, amount in amounts.items()
         )
         return CustodySnapshot(query.source, query.request_id, balances, self.overdue, 0, self.now)
 
 
 def usd(text: str) -> int:
-    """``"1.5"`` in units of 1e-8."""
+    """Return a decimal number, e.g. ``"1.5"``, in units of 1e-8."""
     return parse_units(text)

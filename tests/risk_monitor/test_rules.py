@@ -1,4 +1,4 @@
-"""Every rule at its boundary: silent at the limit, loud one step beyond."""
+"""Every rule at its boundary: no alert at the limit, an alert just beyond it."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ Step = Callable[[Production], None]
 
 
 def orders(count: int) -> Step:
-    """Different ones, so that they are no duplicates."""
+    """Return a step that sends orders that all differ, so that none is a duplicate."""
 
     def step(p: Production) -> None:
         for n in range(count):
@@ -25,6 +25,8 @@ def orders(count: int) -> Step:
 
 
 def refusals(count: int) -> Step:
+    """Return a step in which the exchange rejects orders."""
+
     def step(p: Production) -> None:
         for n in range(count):
             p.report("REJECTED", qty=(10 + n) * SCALE)
@@ -33,6 +35,8 @@ def refusals(count: int) -> Step:
 
 
 def equal_orders(count: int) -> Step:
+    """Return a step that sends identical orders."""
+
     def step(p: Production) -> None:
         for _ in range(count):
             p.report(qty=10 * SCALE)
@@ -41,35 +45,41 @@ def equal_orders(count: int) -> Step:
 
 
 def order_worth(usd_value: str) -> Step:
+    """Return a step that sends one order of this value in USD."""
     return lambda p: void(p.report(qty=usd(usd_value)))
 
 
 def order_at(price: str) -> Step:
+    """Return a step that sends one order at this price."""
     return lambda p: void(p.report(qty=10 * SCALE, price=usd(price)))
 
 
 def void(_: object) -> None:
-    """What a step gives back is of no use."""
+    """Discard the result of an expression, since a step returns nothing."""
 
 
 def off_peg(price: str, seconds: int) -> Step:
+    """Return a step that moves a stablecoin to this price for some seconds."""
+
     def step(p: Production) -> None:
         p.prices["USDC"] = usd(price)
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
 
 def apart(mid: str, seconds: int) -> Step:
+    """Return a step that moves the book of one symbol away from its index for some seconds."""
+
     def step(p: Production) -> None:
         p.mids["ETHUSDT"] = usd(mid)
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
 
 def slide(asset: str, to: str) -> Step:
-    """In steps that are no jumps."""
+    """Return a step that moves a price gradually, so that no single tick is a jump."""
 
     def step(p: Production) -> None:
         first = p.prices[asset] or 0
@@ -78,99 +88,117 @@ def slide(asset: str, to: str) -> Step:
         def change(second: int) -> None:
             p.prices[asset] = first + (last - first) * second // 20
 
-        p.pass_(20, change)
-        p.pass_(2)
+        p.advance(20, change)
+        p.advance(2)
 
     return step
 
 
 def silence(seconds: int) -> Step:
+    """Return a step in which one asset has no ticks for some seconds."""
+
     def step(p: Production) -> None:
         p.silent.add("SOL")
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
 
 def outage(seconds: int) -> Step:
+    """Return a step in which the custodian does not answer for some seconds."""
+
     def step(p: Production) -> None:
         p.down.add("custodian")
-        p.pass_(seconds)
+        p.advance(seconds)
 
     return step
 
 
 def jump(price: str | None) -> Step:
-    """One tick; the book stays where it was."""
+    """Return a step with one tick at another price, which the book does not follow."""
 
     def step(p: Production) -> None:
         p.mids["ETHUSDT"] = p.prices["ETH"] or 0
         p.prices["ETH"] = usd(price) if price is not None else None
-        p.pass_(1)
+        p.advance(1)
 
     return step
 
 
 def late_tick(age: int) -> Step:
+    """Return a step with one tick that is older than the last one by ``age`` microseconds."""
+
     def step(p: Production) -> None:
         p.seq["ETH"] += 1
-        p.give(PriceTick("ETH", p.prices["ETH"], p.seq["ETH"], p.now - age))
+        p.deliver(PriceTick("ETH", p.prices["ETH"], p.seq["ETH"], p.now - age))
 
     return step
 
 
 def lost_ticks(count: int) -> Step:
+    """Return a step in which this number of ticks is lost."""
+
     def step(p: Production) -> None:
         p.seq["BTC"] += count
-        p.pass_(3)
+        p.advance(3)
 
     return step
 
 
 def depth_left(percent: int) -> Step:
+    """Return a step after which this percentage of the depth of a book remains."""
+
     def step(p: Production) -> None:
-        p.pass_(60)
+        p.advance(60)
         p.depth["SOLUSDT"] = p.depth["SOLUSDT"] * percent // 100
-        p.pass_(3)
+        p.advance(3)
 
     return step
 
 
 def status(name: str) -> Step:
+    """Return a step that changes the status of a symbol."""
+
     def step(p: Production) -> None:
-        p.give(SymbolStatusChanged("BTCUSDT", name, "TEST", p.now))
-        p.pass_(2)
+        p.deliver(SymbolStatusChanged("BTCUSDT", name, "TEST", p.now))
+        p.advance(2)
 
     return step
 
 
 def overdue(seconds: int) -> Step:
+    """Return a step in which a settlement is late by this number of seconds."""
+
     def step(p: Production) -> None:
         due = p.now - p.now % (10 * SECOND) + 20 * SECOND
         p.overdue = (OverdueSettlement("i1", ACCOUNT, "BTC", SCALE, due),)
-        p.pass_((due - p.now) // SECOND + seconds)
+        p.advance((due - p.now) // SECOND + seconds)
 
     return step
 
 
 def custodian_off(amount: int) -> Step:
+    """Return a step in which the custodian's balance differs by ``amount``, in units of 1e-8."""
+
     def step(p: Production) -> None:
         p.at_custodian[ACCOUNT]["BTC"] += amount
-        p.pass_(30)
+        p.advance(30)
 
     return step
 
 
 def exchange_off(amount: int) -> Step:
+    """Return a step in which the exchange's balance differs by ``amount``, in units of 1e-8."""
+
     def step(p: Production) -> None:
         p.at_exchange[ACCOUNT]["BTC"] += amount
-        p.pass_(30)
+        p.advance(30)
 
     return step
 
 
 def washed(count: int) -> Step:
-    """Both sides of a trade are the firm's own, and equal."""
+    """Return a step with trades between two equal orders of the firm."""
 
     def step(p: Production) -> None:
         for trade in range(1, count + 1):
@@ -182,7 +210,7 @@ def washed(count: int) -> Step:
 
 
 def layers(count: int) -> Step:
-    """Offers that go away as soon as the bid was filled."""
+    """Return a step that cancels all offers as soon as the bid is filled."""
 
     def step(p: Production) -> None:
         layered = [p.report(qty=(10 + n) * SCALE, side=SELL) for n in range(count)]
@@ -199,7 +227,7 @@ def layers(count: int) -> Step:
     return step
 
 
-#: Rule, its subject, what is just allowed, what is just too much.
+#: Rule, subject of the alert, a step that is just within the limit, a step just beyond it.
 BOUNDARIES: list[tuple[str, str, Step, Step]] = [
     ("order-rate", ACCOUNT, refusals(200), refusals(201)),
     ("fat-finger", ACCOUNT, order_worth("50000"), order_worth("50000.00000001")),
@@ -233,8 +261,9 @@ BOUNDARIES: list[tuple[str, str, Step, Step]] = [
 
 
 def fired(step: Step, rule: str, disabled: frozenset[str] = frozenset()) -> list[str]:
+    """Return the subjects of the alerts of ``rule`` after a step in a healthy production."""
     production = Production(disabled=disabled)
-    production.pass_(20)
+    production.advance(20)
     assert production.alerts == []
     step(production)
     return [subject for name, subject in production.alerts if name == rule]
@@ -248,12 +277,14 @@ def test_boundary(rule: str, subject: str, allowed: Step, too_much: Step) -> Non
 
 
 def crash(p: Production) -> None:
+    """Let all coins fall by 2 %."""
     for asset in ("BTC", "ETH", "SOL"):
         p.prices[asset] = (p.prices[asset] or 0) * 98 // 100
-    p.pass_(3)
+    p.advance(3)
 
 
 def buys(p: Production) -> None:
+    """Buy 0.1 BTC at 65000 USDT."""
     p.report(
         "TRADE",
         symbol="BTCUSDT",
@@ -263,10 +294,10 @@ def buys(p: Production) -> None:
         cum_qty=SCALE // 10,
         trade_id=1,
     )
-    p.pass_(3)
+    p.advance(3)
 
 
-#: Rule, what happens first, what the monitor itself then reports as the figure that it judges.
+#: Rule, a step, and the figure by which the rule is then evaluated, as the monitor reports it.
 MEASURED: list[tuple[str, Step, Callable[[Production], int]]] = [
     ("gross-exposure", lambda p: None, lambda p: p.portfolio.gross),
     ("var-limit", lambda p: None, lambda p: max(report.var for report in p.portfolios)),
@@ -281,7 +312,7 @@ def test_boundary_of_what_is_computed(
 ) -> None:
     def run(limit: str) -> Production:
         production = Production({rule: limit})
-        production.pass_(20)
+        production.advance(20)
         first(production)
         return production
 
@@ -293,11 +324,13 @@ def test_boundary_of_what_is_computed(
 
 
 def drop_to(fall_ppm: int) -> Step:
+    """Return a step in which all coins fall by ``fall_ppm`` from their first price."""
+
     def step(p: Production) -> None:
         for asset in ("BTC", "ETH", "SOL"):
             price = p.universe.asset(asset).price
             p.prices[asset] = price - price * fall_ppm // 1_000_000
-        p.pass_(3)
+        p.advance(3)
 
     return step
 
@@ -305,29 +338,29 @@ def drop_to(fall_ppm: int) -> Step:
 @pytest.mark.parametrize("fall", [10_000, 30_000, 45_000])
 def test_drawdown_and_concentration_fire_exactly_beyond_what_is_reported(fall: int) -> None:
     production = Production({"drawdown": "90 %"})
-    production.pass_(20)
+    production.advance(20)
     drop_to(fall)(production)
-    seen = production.portfolio.drawdown_ppm
-    assert seen > 0
-    for limit, fires in ((seen, False), (seen - 1, True)):
-        again = Production({"drawdown": f"{limit / 10_000:.4f} %"})
-        again.pass_(20)
-        drop_to(fall)(again)
-        assert (("drawdown", "portfolio") in again.alerts) is fires
+    reported = production.portfolio.drawdown_ppm
+    assert reported > 0
+    for limit, fires in ((reported, False), (reported - 1, True)):
+        limited = Production({"drawdown": f"{limit / 10_000:.4f} %"})
+        limited.advance(20)
+        drop_to(fall)(limited)
+        assert (("drawdown", "portfolio") in limited.alerts) is fires
 
 
 def test_concentration_is_the_share_of_one_coin() -> None:
     production = Production()
-    production.pass_(20)
-    held = {p.asset: 0 for p in production.portfolio.positions}
+    production.advance(20)
+    totals = {p.asset: 0 for p in production.portfolio.positions}
     for position in production.portfolio.positions:
-        held[position.asset] += position.qty
-    btc = held["BTC"] * 65_000
+        totals[position.asset] += position.qty
+    btc = totals["BTC"] * 65_000
     share = btc * 1_000_000 // production.portfolio.equity
     for limit, fires in ((share + 1, False), (share - 1, True)):
-        again = Production({"concentration": f"{limit / 10_000:.4f} %"})
-        again.pass_(20)
-        assert (("concentration", "BTC") in again.alerts) is fires
+        limited = Production({"concentration": f"{limit / 10_000:.4f} %"})
+        limited.advance(20)
+        assert (("concentration", "BTC") in limited.alerts) is fires
 
 
 def test_every_rule_has_its_boundary_here() -> None:
@@ -337,6 +370,6 @@ def test_every_rule_has_its_boundary_here() -> None:
 
 def test_a_well_production_is_silent_for_an_hour() -> None:
     production = Production()
-    production.pass_(3600)
+    production.advance(3600)
     assert production.alerts == [] and production.killed == []
     assert production.now == START + 3600 * SECOND

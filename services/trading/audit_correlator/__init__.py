@@ -1,4 +1,4 @@
-"""The audit correlator: reads every journal, believes none of them, compares all."""
+"""The audit correlator reads the journals of all services, verifies them, and compares them."""
 
 from trading.audit_correlator.component import AuditCorrelator
 

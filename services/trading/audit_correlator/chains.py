@@ -1,4 +1,4 @@
-"""The hash chains of all journals: every entry read is checked before anyone looks at it."""
+"""The hash chains of all journals: every entry is verified before anything else reads it."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -9,13 +9,17 @@ import msgspec
 from trading.messages.audit import Discrepancy, JournalBatch, JournalEntry
 from trading.runtime.journal import GENESIS, ChainBroken, verify
 
+#: Kinds of discrepancies: an entry whose hash is wrong, and entries that were never received.
 CHAIN_BROKEN = "CHAIN_BROKEN"
 TRUNCATED = "TRUNCATED"
 
 
 class Chain(msgspec.Struct, gc=False):
-    """One journal as far as it has been read and holds. ``broken_at``: sequence number of the
-    first entry that is wrong, 0 while none is; nothing after it is read.
+    """The part of one journal that has been read and verified.
+
+    ``length`` is the sequence number of its last entry, and ``head`` the hash of that entry.
+    ``broken_at`` is the sequence number of the first invalid entry, 0 if there is none; nothing
+    after it is read. ``why`` says what is wrong with that entry.
     """
 
     source: str
@@ -26,36 +30,42 @@ class Chain(msgspec.Struct, gc=False):
 
 
 class Chains:
-    """Takes batches in any order; each entry counts once."""
+    """Verifies batches of journal entries, which may arrive in any order and more than once."""
 
     def __init__(self) -> None:
         self._chains: dict[str, Chain] = {}
-        self._early: dict[str, dict[int, JournalBatch]] = {}
+        self._early_batches: dict[str, dict[int, JournalBatch]] = {}
 
     @property
     def events(self) -> int:
-        """Entries read whose chain holds."""
+        """Return how many entries of all journals have been read and verified."""
         return sum(chain.length for chain in self._chains.values())
 
     def length(self, source: str) -> int:
+        """Return the sequence number of the last verified entry of a journal, initially 0."""
         chain = self._chains.get(source)
         return chain.length if chain is not None else 0
 
     def lengths(self) -> dict[str, int]:
+        """Return the sequence number of the last verified entry of every journal, by name."""
         return {source: self._chains[source].length for source in sorted(self._chains)}
 
-    def take(self, batch: JournalBatch) -> list[Sequence[JournalEntry]]:
-        """The entries that are new, in order and verified; what follows a gap waits for it."""
+    def accept(self, batch: JournalBatch) -> list[Sequence[JournalEntry]]:
+        """Verify a batch, and return the new entries in order, as one sequence for each batch.
+
+        A batch that follows a gap is kept until the gap is filled. Entries that have been read
+        already, and entries after an invalid one, are ignored.
+        """
         chain = self._chains.get(batch.source)
         if chain is None:
             chain = self._chains[batch.source] = Chain(batch.source)
         if chain.broken_at:
             return []
         if batch.after > chain.length:
-            self._early.setdefault(batch.source, {})[batch.after] = batch
+            self._early_batches.setdefault(batch.source, {})[batch.after] = batch
             return []
         accepted = [self._extend(chain, batch)]
-        early = self._early.get(batch.source)
+        early = self._early_batches.get(batch.source)
         while early:
             after = min(early)
             if after > chain.length:
@@ -64,8 +74,10 @@ class Chains:
         return accepted
 
     def root(self) -> str:
-        """Hex of the auditor's own hash: over name, length and head of every journal read, by
-        name. The heads commit to every entry, so the root does.
+        """Return the root hash of the audit, in hex.
+
+        It is computed over name, length and head of every journal, in the order of the names. A
+        head commits to every entry of its journal, so the root commits to all entries.
         """
         root = GENESIS
         for source in sorted(self._chains):
@@ -75,7 +87,9 @@ class Chains:
         return root.hex()
 
     def missing(self, heads: dict[str, int]) -> list[str]:
-        """The journals not yet read up to ``heads``, except those that never can be."""
+        """Return the journals that have not been read up to ``heads``. A broken journal does not
+        count, since it will never be read that far.
+        """
         return [
             source
             for source, head in heads.items()
@@ -83,7 +97,7 @@ class Chains:
         ]
 
     def broken(self, source: str) -> Discrepancy | None:
-        """Where a chain does not hold, and why."""
+        """Return where and why the chain of a journal is broken; None if it is not."""
         chain = self._chains.get(source)
         if chain is None or not chain.broken_at:
             return None
@@ -91,38 +105,41 @@ class Chains:
         return Discrepancy(CHAIN_BROKEN, source, chain.broken_at, chain.length, why)
 
     def discrepancies(self, heads: dict[str, int]) -> list[Discrepancy]:
-        """What keeps the audit from being complete; sequence numbers as amounts."""
+        """Return the broken chains, and the journals that are shorter than ``heads`` says. The
+        amounts of these discrepancies are sequence numbers.
+        """
         broken = [self.broken(source) for source in self._chains]
-        found = [discrepancy for discrepancy in broken if discrepancy is not None]
+        discrepancies = [discrepancy for discrepancy in broken if discrepancy is not None]
         for source in self.missing(heads):
             read, head = self.length(source), heads[source]
-            found.append(
+            discrepancies.append(
                 Discrepancy(TRUNCATED, source, head, read, f"read {read} of {head} entries")
             )
-        return found
+        return discrepancies
 
     def coverage_ppm(self, heads: dict[str, int]) -> int:
-        """Entries read of entries written, as far as ``heads`` knows."""
+        """Return the share of the entries up to ``heads`` that has been read, in ppm."""
         written = sum(heads.values())
         read = sum(min(self.length(source), head) for source, head in heads.items())
         return read * 1_000_000 // written if written else 0
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later reports, as plain values."""
         return {
             "chains": {
                 source: [chain.length, chain.head.hex(), chain.broken_at, chain.why]
                 for source, chain in self._chains.items()
             },
-            "early": {source: sorted(held) for source, held in self._early.items()},
+            "early": {source: sorted(batches) for source, batches in self._early_batches.items()},
         }
 
     def _extend(self, chain: Chain, batch: JournalBatch) -> Sequence[JournalEntry]:
-        fresh = batch.entries[chain.length - batch.after :]
+        new_entries = batch.entries[chain.length - batch.after :]
         try:
-            chain.length, chain.head = verify(fresh, after=chain.length, head=chain.head)
+            chain.length, chain.head = verify(new_entries, after=chain.length, head=chain.head)
         except ChainBroken as error:
-            good = fresh[: error.seq - 1 - chain.length]
-            chain.length, chain.head = verify(good, after=chain.length, head=chain.head)
+            valid = new_entries[: error.seq - 1 - chain.length]
+            chain.length, chain.head = verify(valid, after=chain.length, head=chain.head)
             chain.broken_at, chain.why = error.seq, error.why
-            return good
-        return fresh
+            return valid
+        return new_entries

@@ -1,11 +1,15 @@
-"""The audit correlator: reads every journal, believes none of them, compares all."""
+"""The audit correlator as a component: it reads every journal, and reports what does not agree.
+
+No service's statement is taken for granted: hash chains are verified, balances and values are
+computed again from the trades, and alerts are matched with faults.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from trading.audit_correlator.chains import Chains
-from trading.audit_correlator.reconciler import Reconciler
-from trading.audit_correlator.timeline import Timeline
+from trading.audit_correlator.reconciler import JournalReconciler
+from trading.audit_correlator.timeline import AuditTimeline
 from trading.messages import Message, Wake
 from trading.messages.audit import (
     AuditQuery,
@@ -15,34 +19,36 @@ from trading.messages.audit import (
     JournalBatch,
     LossNoted,
 )
-from trading.messages.chaos import InjectFault, RecoverFault, RenewFault
 from trading.messages.market import Ping
 from trading.runtime.component import answer_ping
+from trading.runtime.fault_handlers import fault_handlers
 from trading.runtime.faults import FaultBoard, no_effect
 from trading.topology import AUDIT_CORRELATOR
 from trading.units import SECOND
 from trading.universe import Universe
 
-#: How long a query waits for entries that are still in transit.
-PATIENCE = 30 * SECOND
+#: A query is answered after this time even if entries are missing.
+QUERY_TIMEOUT = 30 * SECOND
 
 _QUERY_TOPIC = "audit-query/"
 
 
 class AuditCorrelator:
-    """Reads :class:`JournalBatch` of every service; answers an :class:`AuditQuery` when it has
-    read each journal to its head, or after :data:`PATIENCE` with what it has.
+    """Reads a :class:`~trading.messages.audit.JournalBatch` of every service, and answers audit
+    queries.
 
-    ``timeline`` has what matters of the journals, and the ledger; ``version`` changes whenever
-    there is something new to tell.
+    ``universe`` says which accounts and assets exist. A query is answered with an
+    :class:`~trading.messages.audit.AuditReport` when every journal has been read up to the heads in
+    the query, or after :data:`QUERY_TIMEOUT` with what has been read. ``timeline`` has the entries
+    that matter, and the ledger. ``version`` increases whenever the results change.
     """
 
     name = AUDIT_CORRELATOR
 
     def __init__(self, universe: Universe) -> None:
         self._chains = Chains()
-        self.timeline = Timeline()
-        self._reconciler = Reconciler(universe, self.timeline)
+        self.timeline = AuditTimeline()
+        self._reconciler = JournalReconciler(universe, self.timeline)
         self._waiting: dict[str, AuditQuery] = {}
         self.version = 0
         self._faults = FaultBoard(self.name, (), no_effect, no_effect)
@@ -52,16 +58,16 @@ class AuditCorrelator:
             LossNoted: self._on_loss,
             Wake: self._on_wake,
             Ping: self._on_ping,
-            InjectFault: self._faults.on,
-            RenewFault: self._faults.on,
-            RecoverFault: self._faults.on,
+            **fault_handlers(self._faults.on),
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Process a message, and return the messages that follow from it."""
         handler = self._handlers.get(type(message))
         return handler(message, now) if handler is not None else ()
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later messages, as plain values."""
         return {
             "chains": self._chains.state(),
             "reconciler": self._reconciler.state(),
@@ -70,46 +76,49 @@ class AuditCorrelator:
         }
 
     def read_to(self, source: str) -> int:
-        """Last sequence number of a journal that has been read, and whose chain holds."""
+        """Return the sequence number of the last verified entry of a journal."""
         return self._chains.length(source)
 
     def discrepancies(self) -> list[Discrepancy]:
-        """What has been found so far; claims that still wait for their trades are not judged."""
+        """Return the discrepancies so far; claims about trades that were not read yet are not
+        checked.
+        """
         return [*self._chains.discrepancies({}), *self._reconciler.discrepancies()]
 
     def correlations(self) -> tuple[Correlation, ...]:
-        """What led to what, so far."""
+        """Return, for each fault so far, its effect, its first alert and its recovery."""
         return self._reconciler.correlator.correlations()
 
     def false_alarms(self) -> int:
-        """Alerts that no fault explains, so far."""
+        """Return how many alerts so far are not explained by a fault."""
         return self._reconciler.correlator.false_alarms()
 
     @property
     def chains(self) -> Chains:
+        """Return the hash chains of all journals."""
         return self._chains
 
-    def give_up(self, run_id: str, now: int) -> Sequence[Message]:
-        """Answer a query now, with what has been read; nothing if it has been answered."""
+    def answer_now(self, run_id: str, now: int) -> Sequence[Message]:
+        """Answer a query now with what has been read; return nothing if it has been answered."""
         query = self._waiting.pop(run_id, None)
         return [self._report(query, now)] if query is not None else ()
 
     def _on_batch(self, message: JournalBatch, now: int) -> Sequence[Message]:
-        for entries in self._chains.take(message):
-            self._reconciler.take(message.source, entries)
+        for entries in self._chains.accept(message):
+            self._reconciler.process(message.source, entries)
         broken = self._chains.broken(message.source)
         if broken is not None:
-            self.timeline.give_up(message.source)
-            self.timeline.find(broken, message.source, broken.expected)
+            self.timeline.stop_waiting_for(message.source)
+            self.timeline.add_discrepancy(broken, message.source, broken.expected)
         self.version += 1
         answers = self._answer_ready(now)
-        self.timeline.settle()
+        self.timeline.flush()
         return answers
 
     def _on_loss(self, message: LossNoted, now: int) -> Sequence[Message]:
         self._reconciler.note_loss(message.journal or self.name, message, now)
         self.version += 1
-        self.timeline.settle()
+        self.timeline.flush()
         return ()
 
     def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
@@ -118,10 +127,10 @@ class AuditCorrelator:
     def _on_query(self, message: AuditQuery, now: int) -> Sequence[Message]:
         self._waiting[message.run_id] = message
         out = self._answer_ready(now)
-        return out or [Wake(now + PATIENCE, _QUERY_TOPIC + message.run_id)]
+        return out or [Wake(now + QUERY_TIMEOUT, _QUERY_TOPIC + message.run_id)]
 
     def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
-        return self.give_up(message.topic.removeprefix(_QUERY_TOPIC), now)
+        return self.answer_now(message.topic.removeprefix(_QUERY_TOPIC), now)
 
     def _answer_ready(self, now: int) -> list[Message]:
         ready = [q for q in self._waiting.values() if not self._chains.missing(q.heads)]
@@ -132,7 +141,7 @@ class AuditCorrelator:
     def _report(self, query: AuditQuery, now: int) -> AuditReport:
         chains = self._chains
         incomplete = chains.discrepancies(query.heads)
-        found, correlations, false_alarms = self._reconciler.finish()
+        mismatches, correlations, false_alarms = self._reconciler.finish()
         report = AuditReport(
             query.source,
             query.run_id,
@@ -140,7 +149,7 @@ class AuditCorrelator:
             chains.events,
             chains.root(),
             chains.coverage_ppm(query.heads),
-            (*incomplete, *found),
+            (*incomplete, *mismatches),
             correlations,
             false_alarms,
             now,

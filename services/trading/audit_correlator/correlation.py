@@ -1,4 +1,4 @@
-"""Injection -> effect -> alert -> recovery, as the journals have it."""
+"""Correlate faults, their effects, alerts and recoveries, as the journals record them."""
 
 from collections import deque
 
@@ -9,16 +9,18 @@ from trading.messages.chaos import FaultApplied, FaultEnded, FaultInjected, Faul
 from trading.messages.risk import AlertFired
 from trading.units import MINUTE
 
-#: Alerts this long after the recovery may still be its echo.
+#: An alert up to this long after a recovery may still be a consequence of the fault.
 ECHO = 5 * MINUTE
 
-
-#: Alerts that may still be explained by what is read later.
+#: Alerts that are kept, since an entry that is read later may still explain them.
 MAX_ALERTS = 10_000
 
 
 class _Fault(msgspec.Struct, gc=False):
-    """``first``: the alert that it led to first, once that is settled."""
+    """What the journals say about one fault; times in simulated microseconds, 0 if unknown.
+
+    ``first`` is the first alert that the fault explains, once that alert is no longer kept.
+    """
 
     applied: int = 0
     effect: int = 0
@@ -28,12 +30,14 @@ class _Fault(msgspec.Struct, gc=False):
 
     @property
     def began(self) -> int:
-        """Where nobody says that the fault was applied, its effect says that it was."""
+        """Return when the fault was applied or, if no service has reported that, had an effect."""
         return self.applied or self.effect
 
 
 class Correlator:
-    """Journals may be read in any order: an effect may be known before its injection."""
+    """Matches alerts with faults. Journals may be read in any order, so the effect of a fault may
+    be known before its injection.
+    """
 
     def __init__(self) -> None:
         self._faults: dict[str, _Fault] = {}
@@ -41,34 +45,39 @@ class Correlator:
         self._settled_false = 0
 
     def on_applied(self, message: FaultApplied) -> None:
+        """Record when a service first applied a fault."""
         fault = self._fault(message.fault_id)
         if not fault.applied:
             fault.applied = message.event_time
 
     def on_ended(self, message: FaultEnded) -> None:
+        """Record when a service first ended a fault."""
         fault = self._fault(message.fault_id)
         if not fault.ended:
             fault.ended = message.event_time
 
     def on_injected(self, message: FaultInjected) -> None:
+        """Record when the effect of a fault was verified."""
         self._fault(message.fault_id).effect = message.event_time
 
     def on_recovered(self, message: FaultRecovered) -> None:
+        """Record when the recovery from a fault was verified."""
         self._fault(message.fault_id).recovered = message.event_time
 
     def on_alert(self, alert: AlertFired) -> None:
+        """Keep an alert; of too many, classify the oldest by what is known now."""
         self._alerts.append(alert)
         if len(self._alerts) > MAX_ALERTS:
             self._settle(self._alerts.popleft())
 
     def correlations(self) -> tuple[Correlation, ...]:
-        """One for each fault that began, oldest first."""
-        found = []
+        """Return one correlation for each fault that began, oldest first."""
+        correlations = []
         began = [(fault_id, fault) for fault_id, fault in self._faults.items() if fault.began]
         by_time = sorted(began, key=lambda item: item[1].began)
         for fault_id, fault in by_time:
             first = fault.first or next((a for a in self._alerts if _explains(fault, a)), None)
-            found.append(
+            correlations.append(
                 Correlation(
                     fault_id,
                     fault.applied,
@@ -78,20 +87,22 @@ class Correlator:
                     fault.recovered,
                 )
             )
-        return tuple(found)
+        return tuple(correlations)
 
     def _fault(self, fault_id: str) -> _Fault:
         return self._faults.setdefault(fault_id, _Fault())
 
     def false_alarms(self) -> int:
-        """Alerts that fired while nothing was broken, nor had just been."""
+        """Return how many alerts fired while no fault was active or had been active recently."""
         faults = self._faults.values()
         return self._settled_false + sum(
             1 for a in self._alerts if not any(_explains(f, a) for f in faults)
         )
 
     def _settle(self, alert: AlertFired) -> None:
-        """What led to the alert is known by now, or nothing did."""
+        """Classify an alert for good: assign it to the faults that explain it, or count it as
+        false.
+        """
         explaining = [fault for fault in self._faults.values() if _explains(fault, alert)]
         for fault in explaining:
             fault.first = fault.first or alert
@@ -99,8 +110,10 @@ class Correlator:
 
 
 def explains(began: int, over: int, at: int) -> bool:
-    """Can a fault that began then (0: it never did) be why something happened ``at``? ``over``:
-    its end or its recovery, whichever came later; 0 before either.
+    """Return whether a fault can be the cause of an event at the time ``at``.
+
+    ``began`` is when the fault began, 0 if it never did; ``over`` is when it ended or when its
+    recovery was verified, whichever was later, 0 before both. Times are in simulated microseconds.
     """
     return 0 < began <= at and (not over or at <= over + ECHO)
 

@@ -1,7 +1,8 @@
-"""The auditor's own ledger: what it has established, hash-chained as the journals are.
+"""The auditor's own ledger: its results in order, hash-chained as the journals are.
 
-A line is ``[seq,time,"Type",payload]`` with ``sha256(previous hash + bytes)``, so what verifies a
-journal verifies the ledger. The payload of a journal's entry is that entry, with its two hashes.
+A line is ``[seq,time,"Type",payload]``, and its hash is the SHA-256 of the previous hash and these
+bytes, so a tool that verifies a journal verifies the ledger, too. The payload for an entry of a
+journal contains that entry and its two hashes.
 """
 
 from collections import deque
@@ -16,16 +17,18 @@ from trading.messages import Message
 from trading.messages.audit import Discrepancy, JournalEntry
 from trading.runtime.journal import GENESIS
 
-#: Lines kept in memory; what is older is forgotten, and the chain goes on.
+#: Lines that are kept in memory; older ones are dropped, and the chain continues.
 MAX_LINES = 10_000
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Record(msgspec.Struct, gc=False):
-    """An entry of a journal that matters, and what proves it: ``entry.hash`` is the SHA-256 of
-    ``previous`` and ``entry.body``. ``message`` is what the body says, ``time`` when it was
-    written; ``line``: its sequence number in the ledger, 0 until it has one.
+    """An entry of a journal that matters, with the proof that it belongs there.
+
+    ``entry.hash`` is the SHA-256 of ``previous`` and ``entry.body``. ``message`` is the decoded
+    body, and ``time`` is when it was written, in simulated microseconds. ``line`` is its sequence
+    number in the ledger, 0 while it has none.
     """
 
     source: str
@@ -38,9 +41,9 @@ class Record(msgspec.Struct, gc=False):
     line: int = 0
 
 
-class Answer(msgspec.Struct, gc=False):
-    """What an :class:`~trading.messages.audit.AuditReport` said, without the details that the
-    ledger has already.
+class ReportSummary(msgspec.Struct, gc=False):
+    """The essentials of an :class:`~trading.messages.audit.AuditReport`: the details are in the
+    ledger already.
     """
 
     run_id: str
@@ -52,23 +55,27 @@ class Answer(msgspec.Struct, gc=False):
     false_alarms: int
 
 
-What = Record | Discrepancy | Answer
+Content = Record | Discrepancy | ReportSummary
 
 
 class Line(msgspec.Struct, gc=False):
-    """One line; its body is encoded again whenever it is asked for."""
+    """One line of the ledger; its body is encoded again whenever it is needed."""
 
     seq: int
     time: int
-    what: What
+    content: Content
     hash: bytes
 
     def entry(self) -> JournalEntry:
-        return JournalEntry(_body(self.seq, self.time, self.what), self.hash)
+        """Return the line in the form of a journal entry."""
+        return JournalEntry(_body(self.seq, self.time, self.content), self.hash)
 
 
-class Ledger:
-    """``length`` and ``head`` are the chain's; ``first`` is the oldest line that is still kept."""
+class AuditLedger:
+    """Keeps the newest lines, and the hash chain over all of them.
+
+    ``length`` is the sequence number of the newest line, and ``head`` its hash.
+    """
 
     def __init__(self) -> None:
         self.length = 0
@@ -78,42 +85,45 @@ class Ledger:
 
     @property
     def first(self) -> int:
+        """Return the sequence number of the oldest line that is kept."""
         return self.length - len(self._lines) + 1
 
-    def append(self, time: int, what: What) -> None:
+    def append(self, time: int, content: Content) -> None:
+        """Append a line; ``time`` is in simulated microseconds."""
         self.length += 1
-        self.head = sha256(self.head + _body(self.length, time, what)).digest()
-        self._lines.append(Line(self.length, time, what, self.head))
-        if isinstance(what, Record):
-            what.line = self.length
-            self._records[what.source, what.seq] = what
+        self.head = sha256(self.head + _body(self.length, time, content)).digest()
+        self._lines.append(Line(self.length, time, content, self.head))
+        if isinstance(content, Record):
+            content.line = self.length
+            self._records[content.source, content.seq] = content
         if len(self._lines) > MAX_LINES:
-            old = self._lines.popleft().what
-            if isinstance(old, Record):
-                del self._records[old.source, old.seq]
+            oldest = self._lines.popleft().content
+            if isinstance(oldest, Record):
+                del self._records[oldest.source, oldest.seq]
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
-        """The lines above ``seq`` that are kept, oldest first."""
+        """Return the lines above ``seq`` that are kept, oldest first."""
         skipped = max(0, seq - self.first + 1)
         return (line.entry() for line in islice(self._lines, skipped, None))
 
     def records(self) -> Iterator[Record]:
-        """Of the journals' entries, oldest first."""
+        """Return the journal entries whose lines are kept, oldest first."""
         return iter(self._records.values())
 
     def record(self, source: str, seq: int) -> Record | None:
+        """Return the entry ``seq`` of the journal of ``source``; None if its line is not kept."""
         return self._records.get((source, seq))
 
 
-def _body(seq: int, time: int, what: What) -> bytes:
-    if not isinstance(what, Record):
-        kind = "AuditReport" if isinstance(what, Answer) else "Discrepancy"
-        return _encode((seq, time, kind, what))
+def _body(seq: int, time: int, content: Content) -> bytes:
+    if not isinstance(content, Record):
+        kind = "AuditReport" if isinstance(content, ReportSummary) else "Discrepancy"
+        return _encode((seq, time, kind, content))
     payload: dict[str, Any] = {
-        "source": what.source,
-        "seq": what.seq,
-        "previous": what.previous.hex(),
-        "hash": what.entry.hash.hex(),
-        "entry": msgspec.Raw(what.entry.body),
+        "source": content.source,
+        "seq": content.seq,
+        "previous": content.previous.hex(),
+        "hash": content.entry.hash.hex(),
+        "entry": msgspec.Raw(content.entry.body),
     }
-    return _encode((seq, time, what.kind, payload))
+    return _encode((seq, time, content.kind, payload))

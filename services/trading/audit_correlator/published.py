@@ -1,8 +1,8 @@
-"""Every price that the market data service has published, for as long as one may still be claimed.
+"""Every price that the market data service has published, for as long as it may be claimed.
 
-A claim names a price that was published before it: at most as long before as a tick can be late,
-or as long as the claims have been naming it. Prices of the last hours are looked up as they are,
-older ones in packed chunks of one hour each.
+A claim may only name a price that was published before it: at most :data:`LATEST` before, or
+earlier if claims have been naming that price ever since. The prices of the present hour are kept in
+a dictionary, older ones in one sorted and packed chunk per hour.
 """
 
 from bisect import bisect_left
@@ -13,21 +13,21 @@ from typing import NamedTuple
 
 from trading.units import DAY, HOUR
 
-#: How long after it was published a price may come into the claims for the first time.
+#: A price may appear in a claim for the first time up to this long after it was published.
 LATEST = DAY
-#: Hours that are kept at most, however long nobody has claimed anything.
+#: The most hours that are kept if there are no claims.
 MAX_HOURS = 7 * 24
 
 
 class _Hour(NamedTuple):
-    """The prices of the hour that began at ``start``, sorted, eight bytes each."""
+    """The prices of the hour that began at ``start``: sorted, 8 bytes each."""
 
     start: int
     prices: bytes
 
 
-class Published:
-    """The prices of ``assets``, in units of 1e-8."""
+class PublishedPrices:
+    """Keeps the published prices of ``assets``, in units of 1e-8 USD."""
 
     def __init__(self, assets: Iterable[str]) -> None:
         self._newest: dict[str, dict[int, None]] = {asset: {} for asset in assets}
@@ -36,7 +36,9 @@ class Published:
         self._claimed: dict[str, int] = {}
 
     def add(self, asset: str, price: int, at: int) -> None:
-        """A price was published at the time ``at``, microseconds. Unknown assets have none."""
+        """Add a price that was published at the time ``at`` (simulated microseconds); ignore assets
+        that are not kept.
+        """
         newest = self._newest.get(asset)
         if newest is None:
             return
@@ -51,25 +53,25 @@ class Published:
         newest[price] = None
 
     def claim(self, asset: str, price: int, at: int) -> bool:
-        """Was the price, which is claimed at ``at``, ever published? What no later claim can name
-        is forgotten.
+        """Return whether a price that is claimed at the time ``at`` was ever published, and drop
+        the prices that no later claim may name.
         """
         older = self._older.get(asset)
         if older is None:
             return False
         while older and older[0].start + HOUR + LATEST < at:
             older.popleft()
-        found = (
+        published = (
             price in self._newest[asset]
             or self._claimed.get(asset) == price
-            or any(_is_in(hour.prices, price) for hour in reversed(older))
+            or any(_contains(hour.prices, price) for hour in reversed(older))
         )
-        if found:
+        if published:
             self._claimed[asset] = price
-        return found
+        return published
 
 
-def _is_in(prices: bytes, price: int) -> bool:
+def _contains(prices: bytes, price: int) -> bool:
     values = memoryview(prices).cast("q")
-    place = bisect_left(values, price)
-    return place < len(values) and values[place] == price
+    index = bisect_left(values, price)
+    return index < len(values) and values[index] == price

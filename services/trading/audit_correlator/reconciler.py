@@ -1,7 +1,8 @@
-"""Takes verified journal entries of every service and compares what they say.
+"""Distribute verified journal entries to the checks, in an order that makes them comparable.
 
-Journals arrive one by one: what a service claims at a moment is judged when the exchange's trades
-and the published prices have been read up to that moment. What the timeline wants is handed on.
+Journals arrive one by one. What a service claims at some time can only be checked when the
+exchange's trades and the published prices have been read up to that time; until then the claim
+waits. Entries that belong in the timeline are passed on to it.
 """
 
 from collections import deque
@@ -18,8 +19,8 @@ from trading.audit_correlator.claims import (
     MonitorClaims,
 )
 from trading.audit_correlator.correlation import Correlator
-from trading.audit_correlator.published import Published
-from trading.audit_correlator.timeline import EVERYWHERE, OWN, Timeline
+from trading.audit_correlator.published import PublishedPrices
+from trading.audit_correlator.timeline import EVERYWHERE, OWN, AuditTimeline
 from trading.audit_correlator.trades import TRADE, Trades
 from trading.messages import Message
 from trading.messages.audit import Correlation, Discrepancy, JournalEntry, LossNoted
@@ -35,16 +36,19 @@ from trading.universe import Universe
 
 Handler = Callable[[Any], None]
 
+#: Kind of discrepancy: journal entries that a service has lost.
 LOST = "LOST"
-#: What the entry has that a process wrote when it went on in spite of a loss.
-_LOSS = b'"LossNoted"'
-#: Of the discrepancies in trades only so many are told.
-_MAX_TRADES = 10
+#: Part of every received entry by which a process reports that it continues in spite of a loss.
+_LOSS_MARK = b'"LossNoted"'
+#: At most this many discrepancies in trades are reported.
+_MAX_TRADE_DISCREPANCIES = 10
 
 
 class _Kind(NamedTuple):
-    """What is done with the entries of a type: ``waits`` for the trades and prices before it;
-    ``recorded`` in the timeline.
+    """How entries of one type are processed.
+
+    ``handle`` checks the message. ``waits`` is true if the trades and prices before it must be read
+    first, and ``recorded`` if the entry goes into the timeline.
     """
 
     type: type[Message]
@@ -53,8 +57,8 @@ class _Kind(NamedTuple):
     recorded: bool
 
 
-class _Held(NamedTuple):
-    """A claim that waits. ``as_of``: the newest trade that is in it."""
+class _PendingClaim(NamedTuple):
+    """A claim that waits to be checked; ``as_of`` is the newest trade that it includes."""
 
     seq: int
     time: int
@@ -74,19 +78,24 @@ def _decoder(kind: type[Message]) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(entry).decode
 
 
-class Reconciler:
-    def __init__(self, universe: Universe, timeline: Timeline) -> None:
-        findings = self._findings = Findings(timeline.find)
+class JournalReconciler:
+    """Checks the entries of all journals against each other.
+
+    ``universe`` has the opening balances, and entries that matter go to ``timeline``.
+    """
+
+    def __init__(self, universe: Universe, timeline: AuditTimeline) -> None:
+        findings = self._findings = Findings(timeline.add_discrepancy)
         self._timeline = timeline
         trades = self.trades = Trades(universe)
-        self._published = Published(a.name for a in universe.assets)
+        self._published = PublishedPrices(a.name for a in universe.assets)
         exchange = ExchangeClaims(trades, findings)
         custodian = CustodianClaims(trades, findings)
         self._monitor = MonitorClaims(trades, findings, self._published)
         self.correlator = correlator = Correlator()
         self._read_to: dict[str, int] = {EXCHANGE: 0, MARKET_DATA: 0}
-        self._held: dict[str, deque[_Held]] = {}
-        #: The newest trade that each of those who claim has claimed something of.
+        self._pending: dict[str, deque[_PendingClaim]] = {}
+        #: The newest trade that a checked claim of each service has included.
         self._claimed = {EXCHANGE: 0, CUSTODIAN: 0, RISK_MONITOR: 0}
         everywhere: dict[type[Message], tuple[Handler, bool]] = {
             FaultApplied: (correlator.on_applied, False),
@@ -119,81 +128,89 @@ class Reconciler:
             for source in (*own, *OWN)
         }
 
-    def take(self, source: str, entries: Sequence[JournalEntry]) -> None:
-        """Entries of one journal, in order, whose chain holds."""
+    def process(self, source: str, entries: Sequence[JournalEntry]) -> None:
+        """Process verified entries of one journal, which directly follow the earlier ones."""
         kinds = self._kinds.get(source, self._everywhere)
         for index, entry in enumerate(entries):
             kind = kind_of(entry.body)
-            if kind == RECEIVED and _LOSS in entry.body:
+            if kind == RECEIVED and _LOSS_MARK in entry.body:
                 now, messages = received(entry)
                 for loss in messages:
                     if isinstance(loss, LossNoted):
                         self.note_loss(source, loss, now)
-            known = kinds.get(kind)
-            if known is None:
+            processing = kinds.get(kind)
+            if processing is None:
                 continue
             try:
-                decoded = _decoder(known.type)(entry.body)
+                decoded = _decoder(processing.type)(entry.body)
             except msgspec.DecodeError as error:
-                self._findings.judged = (source, 0, time_of(entry.body))
+                self._findings.current_entry = (source, 0, time_of(entry.body))
                 self._findings.add("CHAIN_BROKEN", source, 0, 0, f"unreadable entry: {error}")
                 continue
-            if known.recorded:
+            if processing.recorded:
                 self._timeline.add(source, entries, index, decoded)
-            if known.waits:
+            if processing.waits:
                 as_of = getattr(decoded.payload, "last_trade_id", 0)
-                held = self._held.setdefault(source, deque())
-                held.append(_Held(decoded.seq, decoded.time, as_of, known.handle, decoded.payload))
+                pending = self._pending.setdefault(source, deque())
+                pending.append(
+                    _PendingClaim(
+                        decoded.seq, decoded.time, as_of, processing.handle, decoded.payload
+                    )
+                )
             else:
-                self._handle(source, decoded, known.handle)
+                self._handle(source, decoded, processing.handle)
         if entries:
-            self._timeline.read(source, entries[-1])
+            self._timeline.mark_read(source, entries[-1])
             if source in self._read_to:
                 self._read_to[source] = time_of(entries[-1].body)
-        self._judge(False)
+        self._check_claims(False)
 
     def note_loss(self, source: str, loss: LossNoted, now: int) -> None:
-        """Take it as a discrepancy, which ``source`` says at the time ``now``."""
-        self._findings.judged = (source, 0, now)
+        """Report as a discrepancy that ``source`` has noted a loss at the time ``now``."""
+        self._findings.current_entry = (source, 0, now)
         where = loss.journal or source
         self._findings.add(LOST, where, loss.acknowledged, loss.kept, loss.detail)
 
     def finish(self) -> tuple[list[Discrepancy], tuple[Correlation, ...], int]:
-        """Judge what still waits; discrepancies, correlations and false alarms. Call once."""
-        self._judge(True)
-        self._findings.judged = (RISK_MONITOR, 0, 0)
+        """Check all claims that still wait. Return the discrepancies, the correlations and the
+        number of false alarms. Call it once, at the end.
+        """
+        self._check_claims(True)
+        self._findings.current_entry = (RISK_MONITOR, 0, 0)
         self._monitor.finish()
         return self.discrepancies(), self.correlator.correlations(), self.correlator.false_alarms()
 
     def discrepancies(self) -> list[Discrepancy]:
-        return self.trades.discrepancies[:_MAX_TRADES] + self._findings.all()
+        """Return the discrepancies so far."""
+        return self.trades.discrepancies[:_MAX_TRADE_DISCREPANCIES] + self._findings.all()
 
     def state(self) -> dict[str, Any]:
+        """Return how far the checks are, as plain values."""
         return {
             "trades": self.trades.state(),
-            "held": {source: len(held) for source, held in self._held.items()},
+            "held": {source: len(claims) for source, claims in self._pending.items()},
         }
 
     def _handle(self, source: str, decoded: Any, handle: Handler) -> None:
         before = len(self.trades.discrepancies)
         handle(decoded.payload)
-        for found in self.trades.discrepancies[before:_MAX_TRADES]:
-            self._timeline.find(found, source, decoded.seq, decoded.time)
+        for discrepancy in self.trades.discrepancies[before:_MAX_TRADE_DISCREPANCIES]:
+            self._timeline.add_discrepancy(discrepancy, source, decoded.seq, decoded.time)
 
-    def _judge(self, last: bool) -> None:
+    def _check_claims(self, last: bool) -> None:
         read_to = min(self._read_to.values())
-        known = self.trades.last_trade_id
-        for source, held in self._held.items():
-            while held:
-                claim = held[0]
+        last_trade = self.trades.last_trade_id
+        for source, pending in self._pending.items():
+            while pending:
+                claim = pending[0]
                 as_of = claim.as_of
-                if not last and (claim.time > read_to or as_of > known):
+                if not last and (claim.time > read_to or as_of > last_trade):
                     break
-                held.popleft()
-                self._findings.judged = (source, claim.seq, claim.time)
-                if as_of > known:
-                    detail = f"claims trade {as_of}, the exchange's journal ends at {known}"
-                    self._findings.add(TRADE, source, known, as_of, detail)
+                pending.popleft()
+                self._findings.current_entry = (source, claim.seq, claim.time)
+                if as_of > last_trade:
+                    detail = f"claims trade {as_of}, the exchange's journal ends at {last_trade}"
+                    self._findings.add(TRADE, source, last_trade, as_of, detail)
                 elif as_of and as_of < self.trades.kept_from:
                     detail = f"claims trade {as_of} after trades from {self.trades.kept_from} on"
                     self._findings.add(TRADE, source, self.trades.kept_from, as_of, detail)
@@ -214,12 +231,12 @@ class Reconciler:
 def _kinds(
     handled: dict[type[Message], tuple[Handler, bool]], recorded: tuple[type[Message], ...]
 ) -> dict[str, _Kind]:
-    """By the name that the journals have for a type."""
+    """Return how each type is processed, by the name of the type in journals."""
     return {
-        kind.__name__: _Kind(kind, *handled.get(kind, (_nothing, False)), kind in recorded)
+        kind.__name__: _Kind(kind, *handled.get(kind, (_ignore, False)), kind in recorded)
         for kind in (*handled, *recorded)
     }
 
 
-def _nothing(message: Message) -> None:
-    """Only the timeline wants it."""
+def _ignore(message: Message) -> None:
+    """Do nothing: the entry only belongs in the timeline."""

@@ -1,8 +1,8 @@
-"""What matters of all journals, in one order: by time, service and sequence number.
+"""The entries of all journals that matter, in one order: by time, service and sequence number.
 
-Journals arrive one by one, in batches of any size. An entry goes to the ledger once every service's
-journal has been read past its time, so the ledger's order, and with it its hashes, depends on the
-journals alone and not on how they arrived.
+Journals arrive one by one, in batches of any size. An entry is appended to the ledger once the
+journals of all services have been read past its time. So the order of the ledger, and with it its
+hashes, depends on the journals alone and not on the order of their arrival.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from trading.audit_correlator.ledger import Answer, Ledger, Record
+from trading.audit_correlator.ledger import AuditLedger, Record, ReportSummary
 from trading.messages import Message
 from trading.messages.audit import AuditReport, Discrepancy, JournalEntry
 from trading.messages.chaos import (
@@ -28,7 +28,7 @@ from trading.messages.risk import AlertAcknowledged, AlertFired, AlertResolved, 
 from trading.runtime.journal import GENESIS, time_of
 from trading.topology import AUDIT_CORRELATOR, EXCHANGE, RISK_MONITOR, SERVICES, TEST_COORDINATOR
 
-#: The types of entries that matter, in whose journal ever they are, and in one service's own.
+#: The types of entries that matter: in every journal, and in the journal of one service.
 EVERYWHERE: tuple[type[Message], ...] = (FaultApplied, FaultEnded)
 OWN: dict[str, tuple[type[Message], ...]] = {
     EXCHANGE: (KillSwitchChanged,),
@@ -36,21 +36,25 @@ OWN: dict[str, tuple[type[Message], ...]] = {
     TEST_COORDINATOR: (InjectFault, RecoverFault, FaultInjected, FaultRecovered, PhaseChanged),
 }
 
-#: More than this does not wait for a journal that stays behind.
+#: If more entries than this wait for a journal that stays behind, the oldest ones wait no longer.
 MAX_WAITING = 2_000
 
 _AWAITED = tuple(name for name in SERVICES if name != AUDIT_CORRELATOR)
 _RANK = {name: rank for rank, name in enumerate(_AWAITED)}
 
-#: Time, rank, service, sequence number, and what tells two findings about one entry apart.
+#: Sort key: time, rank, service, sequence number, and a counter that makes the key unique.
 _Key = tuple[int, int, str, int, int]
 
 
-class Timeline:
-    """``read_to``: for each journal the time of its newest entry; ``report``: the newest one."""
+class AuditTimeline:
+    """Collects journal entries and discrepancies, and appends them to the ledger in order.
+
+    ``read_to`` has, for each journal, the time of the newest entry that was read, in simulated
+    microseconds. ``report`` is the newest audit report, None before the first.
+    """
 
     def __init__(self) -> None:
-        self.ledger = Ledger()
+        self.ledger = AuditLedger()
         self.read_to: dict[str, int] = {}
         self.report: AuditReport | None = None
         self._heads: dict[str, bytes] = {}
@@ -58,11 +62,11 @@ class Timeline:
         self._partitions: dict[tuple[str, str], int] = {}
         self._ended: dict[tuple[str, str], None] = {}
         self._broken: dict[str, None] = {}
-        self._found: dict[tuple[Any, ...], None] = {}
+        self._reported: dict[tuple[Any, ...], None] = {}
         self._count = 0
 
     def add(self, source: str, entries: Sequence[JournalEntry], index: int, decoded: Any) -> None:
-        """``decoded``: what ``entries[index]`` says."""
+        """Add ``entries[index]`` of the journal of ``source``; ``decoded`` is what it contains."""
         previous = entries[index - 1].hash if index else self._heads.get(source, GENESIS)
         message: Message = decoded.payload
         record = Record(
@@ -74,50 +78,54 @@ class Timeline:
         elif isinstance(message, FaultEnded) and source not in _RANK:
             self._ended[source, message.fault_id] = None
 
-    def read(self, source: str, last: JournalEntry) -> None:
-        """The journal has been read up to this entry."""
+    def mark_read(self, source: str, last: JournalEntry) -> None:
+        """Record that the journal of ``source`` has been read up to the entry ``last``."""
         self._heads[source] = last.hash
         self.read_to[source] = time_of(last.body)
 
-    def find(self, found: Discrepancy, source: str, seq: int, time: int = 0) -> None:
-        """Each discrepancy once. ``time``: of the entry that is wrong; as far as ``source`` has
-        been read where there is none.
-        """
-        key = msgspec.structs.astuple(found)
-        if key not in self._found:
-            self._found[key] = None
-            self._wait(time or self.read_to.get(source, 0), source, seq, found)
+    def add_discrepancy(
+        self, discrepancy: Discrepancy, source: str, seq: int, time: int = 0
+    ) -> None:
+        """Add a discrepancy, unless it has been added before.
 
-    def give_up(self, source: str) -> None:
-        """The journal is broken: nothing more will come from it."""
+        ``time`` is that of the invalid entry; without one, the time up to which ``source`` has been
+        read is used.
+        """
+        key = msgspec.structs.astuple(discrepancy)
+        if key not in self._reported:
+            self._reported[key] = None
+            self._wait(time or self.read_to.get(source, 0), source, seq, discrepancy)
+
+    def stop_waiting_for(self, source: str) -> None:
+        """Stop waiting for a journal that is broken: nothing more will be read from it."""
         self._broken[source] = None
 
-    def settle(self) -> None:
-        """To the ledger with everything that no earlier entry can come before."""
+    def flush(self) -> None:
+        """Append to the ledger what no entry that is still to be read can precede."""
         until = self._complete_to()
         waiting = self._waiting
         while waiting and (waiting[0][0][0] < until or len(waiting) > MAX_WAITING):
-            (time, *_), what = heappop(waiting)
-            self.ledger.append(time, what)
+            (time, *_), content = heappop(waiting)
+            self.ledger.append(time, content)
 
     def close(self, report: AuditReport, heads: dict[str, int]) -> None:
-        """The report, after everything that it stands on: all findings, and the journals up to
-        ``heads``.
+        """Append an audit report to the ledger, after everything that it is based on: all
+        discrepancies, and the journals up to ``heads``.
         """
         self.report = report
         end = max(self.read_to.values(), default=0)
-        for found in report.discrepancies:
-            self.find(found, found.where.partition("/")[0], 0, end)
+        for discrepancy in report.discrepancies:
+            self.add_discrepancy(discrepancy, discrepancy.where.partition("/")[0], 0, end)
         later: list[tuple[_Key, Record | Discrepancy]] = []
         while self._waiting:
-            key, what = heappop(self._waiting)
-            if isinstance(what, Record) and what.seq > heads.get(what.source, 0):
-                later.append((key, what))
+            key, content = heappop(self._waiting)
+            if isinstance(content, Record) and content.seq > heads.get(content.source, 0):
+                later.append((key, content))
             else:
-                self.ledger.append(key[0], what)
+                self.ledger.append(key[0], content)
         self._waiting = later
         self._partitions.clear()
-        answer = Answer(
+        answer = ReportSummary(
             report.run_id,
             report.complete,
             report.events,
@@ -130,38 +138,43 @@ class Timeline:
 
     @property
     def waiting(self) -> int:
-        """What has been read, and is not in the ledger yet."""
+        """Return how many entries and discrepancies are not in the ledger yet."""
         return len(self._waiting)
 
     def records(self) -> list[Record]:
-        """In the ledger's order; those that are not in it yet come last, in theirs."""
-        waiting = [what for _, what in sorted(self._waiting, key=lambda item: item[0])]
+        """Return the journal entries in the order of the ledger; those that wait come last."""
+        waiting = [content for _, content in sorted(self._waiting, key=lambda item: item[0])]
         return [*self.ledger.records(), *(w for w in waiting if isinstance(w, Record))]
 
     def record(self, source: str, seq: int) -> Record | None:
-        for _, what in self._waiting:
-            if isinstance(what, Record) and (what.source, what.seq) == (source, seq):
-                return what
+        """Return the entry ``seq`` of the journal of ``source``; None if it is not kept."""
+        for _, content in self._waiting:
+            if isinstance(content, Record) and (content.source, content.seq) == (source, seq):
+                return content
         return self.ledger.record(source, seq)
 
     def state(self) -> dict[str, Any]:
+        """Return how far the timeline is, as plain values."""
         return {
             "ledger": [self.ledger.length, self.ledger.head.hex()],
             "waiting": len(self._waiting),
             "read_to": dict(self.read_to),
         }
 
-    def _wait(self, time: int, source: str, seq: int, what: Record | Discrepancy) -> None:
+    def _wait(self, time: int, source: str, seq: int, content: Record | Discrepancy) -> None:
         self._count += 1
         rank = _RANK.get(source, len(_RANK))
-        heappush(self._waiting, ((time, rank, source, seq, self._count), what))
+        heappush(self._waiting, ((time, rank, source, seq, self._count), content))
 
     def _complete_to(self) -> int:
-        """Before this time every journal has been read. What plays partitions writes only while
-        it has one to play; where its journal is not read, the report ends the waiting.
+        """Return the time before which every journal has been read.
+
+        A process that plays partitions writes a journal only while it plays one, so it is waited
+        for from the request to the end of a partition. If its journal is not read, the audit report
+        ends the wait.
         """
         read = [self.read_to.get(name, 0) for name in _AWAITED if name not in self._broken]
-        for key, asked in self._partitions.items():
+        for key, requested_at in self._partitions.items():
             if key not in self._ended:
-                read.append(max(asked, self.read_to.get(key[0], 0)))
+                read.append(max(requested_at, self.read_to.get(key[0], 0)))
         return min(read, default=0)

@@ -1,4 +1,7 @@
-"""Balances from opening balances and trades alone: what everybody else's figures must equal."""
+"""The balances of the firm, computed from opening balances and trades alone.
+
+The figures of all other services must equal these.
+"""
 
 from bisect import bisect_right
 from typing import Any
@@ -8,19 +11,21 @@ from trading.messages.orders import Trade
 from trading.units import notional
 from trading.universe import Universe
 
+#: Kinds of discrepancies: in a trade itself, in a balance of a coin, and in one of a stablecoin.
 TRADE = "TRADE"
 POSITION = "POSITION"
 CASH = "CASH"
 
-
-#: Trades after which those that nobody can claim any more are forgotten, and the most that one
-#: account's balance of one asset is known after, however long nobody claims.
+#: Number of trades after which the balances that can no longer be claimed are dropped, and the most
+#: balances kept for each account and asset if there are no claims.
 FORGET_EVERY = 1_000
 MAX_TRADES = 100_000
 
 
-class History:
-    """One account's balance of one asset after each trade that changed it."""
+class BalanceHistory:
+    """One account's balance of one asset (units of 1e-8) after each trade that changed it, starting
+    with the balance ``opening``.
+    """
 
     __slots__ = ("_amounts", "_trade_ids")
 
@@ -30,43 +35,50 @@ class History:
 
     @property
     def now(self) -> int:
+        """Return the balance after the newest trade."""
         return self._amounts[-1]
 
     @property
     def first(self) -> int:
-        """The oldest trade after which the balance is known."""
+        """Return the id of the oldest trade after which the balance is known."""
         return self._trade_ids[0]
 
     def change(self, trade_id: int, amount: int) -> None:
+        """Add ``amount`` (may be negative) to the balance, by a trade."""
         self._trade_ids.append(trade_id)
         self._amounts.append(self._amounts[-1] + amount)
 
     def at(self, trade_id: int) -> int:
-        """The balance with every trade up to ``trade_id`` in it, which is :attr:`first` or later;
-        the oldest one that is known for an earlier one.
+        """Return the balance with every trade up to ``trade_id``; the oldest known balance if
+        ``trade_id`` is before :attr:`first`.
         """
         return self._amounts[max(bisect_right(self._trade_ids, trade_id) - 1, 0)]
 
     def forget(self, trade_id: int) -> None:
         """Only what is as of ``trade_id`` or later is asked from now on."""
-        gone = bisect_right(self._trade_ids, trade_id) - 1
-        gone = max(gone, len(self._trade_ids) - MAX_TRADES)
-        if gone > 0:
-            del self._trade_ids[:gone]
-            del self._amounts[:gone]
+        dropped = bisect_right(self._trade_ids, trade_id) - 1
+        dropped = max(dropped, len(self._trade_ids) - MAX_TRADES)
+        if dropped > 0:
+            del self._trade_ids[:dropped]
+            del self._amounts[:dropped]
 
 
 class Trades:
-    """The firm's balances from trade to trade. ``last_trade_id``: the newest trade read;
-    ``kept_from``: the oldest as of which every balance is known.
+    """Keeps the balances of all accounts of ``universe``, trade by trade.
+
+    ``accounts`` has a :class:`BalanceHistory` by account and asset. ``last_trade_id`` is the newest
+    trade that was read, and ``kept_from`` the oldest trade as of which every balance is known.
+    ``discrepancies`` has the trades that are invalid in themselves.
     """
 
     def __init__(self, universe: Universe) -> None:
         self._sides = {i.symbol: (i.base, i.quote) for i in universe.instruments}
         self.coins = frozenset(a.name for a in universe.assets if not a.stable)
         assets = [a.name for a in universe.assets]
-        self.accounts: dict[str, dict[str, History]] = {
-            account.name: {asset: History(dict(account.balances).get(asset, 0)) for asset in assets}
+        self.accounts: dict[str, dict[str, BalanceHistory]] = {
+            account.name: {
+                asset: BalanceHistory(dict(account.balances).get(asset, 0)) for asset in assets
+            }
             for account in universe.accounts
         }
         self.last_trade_id = 0
@@ -75,6 +87,7 @@ class Trades:
         self.discrepancies: list[Discrepancy] = []
 
     def add(self, trade: Trade) -> None:
+        """Apply a trade to the balances; check its id, its symbol and its value."""
         expected = self.last_trade_id + 1
         if trade.trade_id != expected:
             self.discrepancies.append(
@@ -100,22 +113,24 @@ class Trades:
                 books[quote].change(trade.trade_id, -sign * value)
 
     def forget(self, trade_id: int) -> None:
-        """Everybody claims what is as of ``trade_id`` or later from now on."""
+        """Drop the balances before ``trade_id``, which no later claim can concern."""
         if self.last_trade_id < self._forget_at:
             return
         self._forget_at = self.last_trade_id + FORGET_EVERY
         histories = [history for books in self.accounts.values() for history in books.values()]
         for history in histories:
             history.forget(trade_id)
-        # Where no trade was, the oldest balance is from before, and still that of the trade.
+        # A history that starts after `trade_id` has been cut to its maximum length. One that starts
+        # before it has its balance as of `trade_id`, since no trade in between changed it.
         overfull = [h.first for h in histories if h.first > trade_id]
         self.kept_from = max(self.kept_from, trade_id, *overfull)
 
     def kind(self, asset: str) -> str:
-        """Of a discrepancy in this asset."""
+        """Return the kind of a discrepancy in this asset."""
         return POSITION if asset in self.coins else CASH
 
     def state(self) -> dict[str, Any]:
+        """Return the newest balances, as plain values."""
         return {
             "last_trade_id": self.last_trade_id,
             "balances": {

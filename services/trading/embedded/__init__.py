@@ -1,1 +1,1 @@
-"""The embedded runtime: the whole ecosystem in one process, in virtual time."""
+"""The embedded runtime runs the whole ecosystem in one process, in virtual time."""

@@ -1,4 +1,4 @@
-"""The library call: one scenario, one verdict."""
+"""The library interface: load a scenario, run it, and get its verdict."""
 
 from collections.abc import Mapping
 from os import PathLike, fspath
@@ -23,7 +23,11 @@ def load_scenario(
     seed: int | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> Loaded:
-    """A scenario file, or a shipped scenario by name. Raises ScenarioError with every mistake."""
+    """Load and compile a scenario file, or a shipped scenario by its name.
+
+    ``seed`` replaces the seed of the file. ``overrides`` maps dotted paths in ``spec`` to values as
+    YAML. Raises ScenarioError, which lists every mistake.
+    """
     loaded = load(
         resolve(scenario),
         known_rules=_RULES,
@@ -37,9 +41,11 @@ def load_scenario(
 def load_shipped(
     name: str, *, seed: int | None = None, overrides: Mapping[str, str] | None = None
 ) -> Loaded:
-    """A shipped scenario for somebody on the network: overrides may name no file, and a file of
-    that name in the working directory is none. Raises KeyError for a name that is not shipped,
-    ScenarioError with every mistake.
+    """Load a shipped scenario for a client on the network.
+
+    Overrides may not name files, and a file of that name in the working directory is ignored.
+    Raises KeyError if no scenario of this name is shipped, and ScenarioError, which lists every
+    mistake.
     """
     loaded = load(
         shipped()[name],
@@ -54,8 +60,8 @@ def load_shipped(
 def load_sent(
     text: str, *, seed: int | None = None, overrides: Mapping[str, str] | None = None
 ) -> Loaded:
-    """A scenario that came over the network: it may open no file. Raises ScenarioError with every
-    mistake.
+    """Compile a scenario that a client has sent over the network; it may not open any file. Raises
+    ScenarioError, which lists every mistake.
     """
     return load_text(
         text,
@@ -74,12 +80,14 @@ def run(
     overrides: Mapping[str, str] | None = None,
     control: bool = True,
 ) -> Verdict:
-    """Run a scenario in virtual time: no global state, no files, no wall clock.
+    """Run a scenario in virtual time and return its verdict. It uses no global state, no wall
+    clock, and no files but the scenario's.
 
-    ``scenario``: a file, the name of a shipped scenario, or a plan. ``seed`` replaces the file's.
-    ``overrides``: dotted paths in ``spec`` and their values as YAML, e.g.
-    ``{"faults.crash.marketShock.change": "-20%"}``. ``control``: see
-    :func:`trading.embedded.run.run_plan`. Raises ScenarioError for a wrong scenario.
+    ``scenario`` is a file, the name of a shipped scenario, or a compiled plan. ``seed`` replaces
+    the seed of the file. ``overrides`` maps dotted paths in ``spec`` to values as YAML, for example
+    ``{"faults.crash.marketShock.change": "-20%"}``. For ``control`` see
+    :func:`trading.embedded.run.run_plan`. Raises ScenarioError for an invalid scenario, and
+    TypeError for a plan together with a seed or overrides.
     """
     if isinstance(scenario, RunPlan):
         if seed is not None or overrides:

@@ -1,38 +1,44 @@
-"""Name where two JSON values differ: the path of each field, and what both sides say."""
+"""List the differences between two JSON values: the path of each field, and both values."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-_LONGEST = 120
+#: Longer values are truncated to this many characters.
+_MAX_LENGTH = 120
 
 
-def differences(found: Any, computed: Any, path: str = "") -> Iterator[str]:
-    """Yield one line for each field of JSON value ``found`` that is not as in ``computed``, e.g.
-    ``audit.root: the file says "ab", computed "cd"``. Types differ, too: 1 is not 1.0 or true.
+def differences(written: Any, computed: Any, path: str = "") -> Iterator[str]:
+    """Yield one line for each field of the JSON value ``written`` that differs from ``computed``,
+    e.g. ``audit.root: the file says "ab", computed "cd"``. Different types are a difference, too: 1
+    is neither 1.0 nor true.
     """
-    if isinstance(found, dict) and isinstance(computed, dict):
-        for name in {**computed, **found}:
-            yield from _member(found, computed, name, f"{path}.{name}" if path else name)
-    elif isinstance(found, list) and isinstance(computed, list):
-        if len(found) != len(computed):
-            yield f"{path}: the file has {len(found)} items, computed {len(computed)}"
-        for index, (one, other) in enumerate(zip(found, computed, strict=False)):
-            yield from differences(one, other, f"{path}[{index}]")
-    elif type(found) is not type(computed) or found != computed:
-        yield f"{path}: the file says {_shown(found)}, computed {_shown(computed)}"
+    if isinstance(written, dict) and isinstance(computed, dict):
+        for name in {**computed, **written}:
+            yield from _field_differences(
+                written, computed, name, f"{path}.{name}" if path else name
+            )
+    elif isinstance(written, list) and isinstance(computed, list):
+        if len(written) != len(computed):
+            yield f"{path}: the file has {len(written)} items, computed {len(computed)}"
+        for index, (item, expected) in enumerate(zip(written, computed, strict=False)):
+            yield from differences(item, expected, f"{path}[{index}]")
+    elif type(written) is not type(computed) or written != computed:
+        yield f"{path}: the file says {_abbreviated(written)}, computed {_abbreviated(computed)}"
 
 
-def _member(found: dict[str, Any], computed: dict[str, Any], name: str, path: str) -> Iterator[str]:
-    if name not in found:
-        yield f"{path}: not in the file, computed {_shown(computed[name])}"
+def _field_differences(
+    written: dict[str, Any], computed: dict[str, Any], name: str, path: str
+) -> Iterator[str]:
+    if name not in written:
+        yield f"{path}: not in the file, computed {_abbreviated(computed[name])}"
     elif name not in computed:
-        yield f"{path}: the file says {_shown(found[name])}, there is no such field"
+        yield f"{path}: the file says {_abbreviated(written[name])}, there is no such field"
     else:
-        yield from differences(found[name], computed[name], path)
+        yield from differences(written[name], computed[name], path)
 
 
-def _shown(value: Any) -> str:
+def _abbreviated(value: Any) -> str:
     text = msgspec.json.encode(value).decode()
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."

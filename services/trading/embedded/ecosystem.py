@@ -1,4 +1,4 @@
-"""All components of one plan on one kernel: the only place that knows every service."""
+"""Build all components of a plan on one kernel; no other module knows every service."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,7 +20,7 @@ from trading.trading_engine import TradingEngine
 
 
 def components(plan: RunPlan) -> list[Component]:
-    """Fresh components for ``plan``, in the order in which they act within one instant."""
+    """Return new components for ``plan``, in the order in which they act within one instant."""
     universe, seed, tick = plan.universe, plan.seed, plan.tick
     monitor = RiskMonitor(
         universe,
@@ -40,7 +40,7 @@ def components(plan: RunPlan) -> list[Component]:
 
 
 def _setup(plan: RunPlan, monitor: RiskMonitor) -> RunSetup:
-    """Describe a run for its evidence, with the limits that the monitor goes by."""
+    """Return the description of a run for its evidence, with the limits that the monitor uses."""
     limits = {rule: limit.text for rule in RULES if (limit := monitor.controls.limit(rule))}
     return RunSetup(
         scenario=plan.name,
@@ -61,7 +61,11 @@ def build(
     journal: Callable[[str], Journal] = MemoryJournal,
     parts: list[Component] | None = None,
 ) -> tuple[Kernel, TestCoordinator]:
-    """A kernel ready to run, and its coordinator. ``parts`` replaces the plan's components."""
+    """Return a kernel that is ready to run ``plan``, and the test coordinator on it.
+
+    ``taps`` are called with every delivered message of their type. ``journal`` creates the journal
+    of a component by its name. ``parts`` replaces the components of the plan.
+    """
     hosted = parts if parts is not None else components(plan)
     coordinator = next(c for c in hosted if isinstance(c, TestCoordinator))
     kernel = Kernel(

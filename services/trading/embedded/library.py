@@ -1,4 +1,4 @@
-"""Where the shipped scenarios are: in the wheel, or in the checkout."""
+"""Find the shipped scenarios, in the installed package or in the source tree."""
 
 from os import PathLike
 from pathlib import Path
@@ -7,18 +7,20 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def directory() -> Path:
-    """The directory of the shipped scenarios."""
+    """Return the directory of the shipped scenarios."""
     installed = _PACKAGE / "scenarios"
     return installed if installed.is_dir() else _PACKAGE.parent.parent / "scenarios"
 
 
 def shipped() -> dict[str, Path]:
-    """Name -> file of every shipped scenario, by name."""
+    """Return the files of the shipped scenarios by name, sorted by name."""
     return {path.stem: path for path in sorted(directory().glob("*.yaml"))}
 
 
 def resolve(scenario: str | PathLike[str]) -> Path:
-    """A file as it is; a bare name that is no file but a shipped scenario: that one."""
+    """Return the path of a scenario: that of the shipped scenario if ``scenario`` is its bare name
+    and no such file exists, otherwise ``scenario`` itself.
+    """
     path = Path(scenario)
     if not path.exists() and path.parent == Path() and not path.suffix:
         return shipped().get(path.name, path)

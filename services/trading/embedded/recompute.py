@@ -1,7 +1,7 @@
-"""Compute a run again from its plan and from what its journals say came from outside.
+"""Compute a run again from its plan and from the external messages in its journals.
 
-What a component received from another one is no evidence of its own: the other one sends it again.
-So a message that nobody sent, or that was taken out, makes a difference to the journals.
+A message that one component received from another proves nothing: in the new run the other
+component sends it again. So a message that was forged, or removed, makes the journals differ.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from trading.embedded.ecosystem import build
-from trading.embedded.run import Arrival, judged, over
+from trading.embedded.run import Arrival, has_ended, judge_run
 from trading.messages import Message
 from trading.messages.chaos import AbortRun
 from trading.messages.orders import CancelAllOrders, CancelOrder, PlaceOrder
@@ -23,7 +23,7 @@ from trading.scenario.plan import RunPlan
 from trading.scenario.result import Verdict
 from trading.topology import EXCHANGE, RISK_MONITOR, TEST_COORDINATOR
 
-#: What the APIs send into a run.
+#: The messages that APIs send into a run, by the component that receives them.
 FROM_OUTSIDE: dict[str, tuple[type[Message], ...]] = {
     EXCHANGE: (PlaceOrder, CancelOrder, CancelAllOrders),
     RISK_MONITOR: (AcknowledgeAlert, SilenceRule, TripBreaker, ResetBreaker),
@@ -31,36 +31,40 @@ FROM_OUTSIDE: dict[str, tuple[type[Message], ...]] = {
 }
 
 
-class Recomputed(msgspec.Struct, frozen=True):
-    """What a run must have left: its verdict, and its journals by component."""
+class RecomputedRun(msgspec.Struct, frozen=True):
+    """The verdict and the journals that a run must have left; journals by component."""
 
     verdict: Verdict
     journals: dict[str, Journal]
 
 
-def recompute(plan: RunPlan, journals: Path, *, control: bool) -> Recomputed:
-    """Run ``plan`` again, with what the files in ``journals`` say came from outside, and judge it.
-    ``control``: see :func:`trading.embedded.run.run_plan`. A file that is missing or damaged gives
-    nothing; it is not what is computed then.
+def recompute(plan: RunPlan, journals: Path, *, control: bool) -> RecomputedRun:
+    """Run ``plan`` again with the external messages in the files of ``journals``, and judge the
+    run.
+
+    For ``control`` see :func:`trading.embedded.run.run_plan`. A missing or damaged file contributes
+    no messages; the comparison with the computed journals will show it.
     """
     kernel, coordinator = build(plan)
     arrivals = iter(_arrivals(journals))
-    coming = next(arrivals, None)
-    while not over(plan, kernel, coordinator):
-        while coming is not None and (kernel.next_at is None or coming.at <= kernel.next_at):
-            _place(kernel, coming)
-            coming = next(arrivals, None)
+    arrival = next(arrivals, None)
+    while not has_ended(plan, kernel, coordinator):
+        while arrival is not None and (kernel.next_at is None or arrival.at <= kernel.next_at):
+            _insert(kernel, arrival)
+            arrival = next(arrivals, None)
         if not kernel.step():
             break
-    return Recomputed(judged(plan, kernel, coordinator, control=control), kernel.journals)
+    return RecomputedRun(judge_run(plan, kernel, coordinator, control=control), kernel.journals)
 
 
 def _arrivals(journals: Path) -> Iterator[Arrival]:
-    """Everything that those components received that are reached from outside, by time."""
-    return merge(*(_received(journals, name) for name in FROM_OUTSIDE), key=lambda found: found.at)
+    """Return what the components that APIs can reach have received, in the order of time."""
+    return merge(
+        *(_read_arrivals(journals, name) for name in FROM_OUTSIDE), key=lambda arrival: arrival.at
+    )
 
 
-def _received(journals: Path, name: str) -> Iterator[Arrival]:
+def _read_arrivals(journals: Path, name: str) -> Iterator[Arrival]:
     try:
         with (journals / f"{name}.ndjson").open("rb") as file:
             for line in file:
@@ -72,8 +76,10 @@ def _received(journals: Path, name: str) -> Iterator[Arrival]:
         return
 
 
-def _place(kernel: Kernel, arrival: Arrival) -> None:
-    """Let a component get what is not sent by another one anyway, where it stood in its inbox."""
+def _insert(kernel: Kernel, arrival: Arrival) -> None:
+    """Insert external messages into the inbox of a component, at the position where the journal has
+    them among the messages that other components have sent again.
+    """
     kinds = FROM_OUTSIDE[arrival.to]
     due = arrival.at == kernel.next_at
     inbox = kernel.inbox(arrival.to, arrival.at) if due else []
@@ -85,13 +91,15 @@ def _place(kernel: Kernel, arrival: Arrival) -> None:
 
 
 def _merged(
-    inbox: list[Message], said: Iterable[Message], kinds: tuple[type[Message], ...]
+    inbox: list[Message], recorded: Iterable[Message], kinds: tuple[type[Message], ...]
 ) -> list[Message]:
-    """Return ``inbox`` with those of ``said`` that are not in it and are of one of ``kinds``."""
+    """Return ``inbox`` with those messages of ``recorded`` that are not in it and are of ``kinds``,
+    in the order of ``recorded``.
+    """
     sent = iter(inbox)
     expected = next(sent, None)
     merged: list[Message] = []
-    for message in said:
+    for message in recorded:
         if message == expected:
             merged.append(message)
             expected = next(sent, None)

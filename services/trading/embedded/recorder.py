@@ -1,4 +1,4 @@
-"""Collects the curves of a run for its report, and tells whoever watches how it goes."""
+"""Collect the curves of a run for its report, and report its progress while it runs."""
 
 from typing import Protocol
 
@@ -15,44 +15,60 @@ from trading.runtime.delivery import Tap
 from trading.runtime.routes import MessageType
 from trading.scenario.plan import RunPlan
 
-#: A curve that has more points than this loses every other one.
+#: A curve with more points than this is thinned to half of them.
 MAX_POINTS = 4096
 
 
 class Progress(Protocol):
-    """Who watches a run live. Times in microseconds of simulated time, money in 1e-8 USD."""
+    """The interface of what displays a run while it runs. Times are in microseconds of simulated
+    time, money in 1e-8 USD.
+    """
 
-    def phase(self, name: str, at: int) -> None: ...
+    def phase(self, name: str, at: int) -> None:
+        """Report that the run has entered a phase."""
+        ...
 
-    def tick(self, at: int, pnl: int, alerts_firing: int) -> None: ...
+    def tick(self, at: int, pnl: int, alerts_firing: int) -> None:
+        """Report the profit of the firm and the number of firing alerts, about once per beat."""
+        ...
 
-    def event(self, at: int, text: str, severity: str) -> None: ...
+    def event(self, at: int, text: str, severity: str) -> None:
+        """Report an event; ``severity`` is that of an alert, "fault" or "info"."""
+        ...
 
 
 class _Curve:
-    """Keeps at most MAX_POINTS, evenly thinned: twice the distance each time it is full."""
+    """Keeps at most MAX_POINTS points, evenly spaced: whenever it is full, every other point is
+    dropped, and only every second of the following values is added.
+    """
 
     def __init__(self) -> None:
         self.points: list[tuple[int, int]] = []
-        self._every = 1
+        self._stride = 1
         self._skipped = 0
 
     def add(self, at: int, value: int) -> None:
+        """Add a value at the simulated time ``at``, unless it is to be skipped."""
         self._skipped += 1
-        if self._skipped < self._every:
+        if self._skipped < self._stride:
             return
         self._skipped = 0
         self.points.append((at, value))
         if len(self.points) > MAX_POINTS:
             del self.points[1::2]
-            self._every *= 2
+            self._stride *= 2
 
     def series(self, label: str, unit: str) -> Series:
+        """Return the curve for the record of the run."""
         return Series(label, unit, tuple(Point(at, value) for at, value in self.points))
 
 
 class Recorder:
-    """Its :attr:`taps` go to the kernel."""
+    """Collects the curves, the alerts and the circuit breaker of one run.
+
+    ``plan`` says which assets and symbols there are, and ``progress`` is notified of events. The
+    kernel must be given :attr:`taps`, which map types of messages to the methods that record them.
+    """
 
     def __init__(self, plan: RunPlan, progress: Progress | None = None) -> None:
         self._progress = progress
@@ -76,6 +92,7 @@ class Recorder:
         }
 
     def record(self, messages: int) -> RunRecord:
+        """Return what was recorded; ``messages`` is the number of delivered messages."""
         return RunRecord(
             prices=tuple(c.series(n, "usd") for n, c in self._prices.items()),
             marks=tuple(c.series(n, "usd") for n, c in self._marks.items()),
@@ -84,7 +101,7 @@ class Recorder:
             drawdown=self._portfolio["drawdown"].series("drawdown", "ppm"),
             gross=self._portfolio["gross"].series("gross", "usd"),
             net=self._portfolio["net"].series("net", "usd"),
-            alerts=tuple(_mark(a, resolved) for a, resolved in self._alerts.values()),
+            alerts=tuple(_alert_mark(a, resolved) for a, resolved in self._alerts.values()),
             breaker=tuple(self._breaker),
             messages=messages,
         )
@@ -111,34 +128,34 @@ class Recorder:
         self._firing[alert.alert_id] = alert
         self._alerts[alert.alert_id] = (alert, 0)
         text = f"alert {alert.rule} on {alert.subject}: {alert.observed}, limit {alert.limit}"
-        self._tell(now, text, alert.severity)
+        self._report_event(now, text, alert.severity)
 
     def _on_resolved(self, resolved: AlertResolved, now: int) -> None:
         self._firing.pop(resolved.alert_id, None)
-        known = self._alerts.get(resolved.alert_id)
-        if known is not None:
-            self._alerts[resolved.alert_id] = (known[0], resolved.event_time)
+        recorded = self._alerts.get(resolved.alert_id)
+        if recorded is not None:
+            self._alerts[resolved.alert_id] = (recorded[0], resolved.event_time)
 
     def _on_breaker(self, change: BreakerChanged, now: int) -> None:
         self._breaker.append(BreakerMark(change.state, change.reason, change.event_time))
-        self._tell(now, f"circuit breaker {change.state}: {change.reason}", "critical")
+        self._report_event(now, f"circuit breaker {change.state}: {change.reason}", "critical")
 
     def _on_phase(self, change: PhaseChanged, now: int) -> None:
         if self._progress is not None:
             self._progress.phase(change.phase, now)
 
     def _on_injected(self, fault: FaultInjected, now: int) -> None:
-        self._tell(now, f"fault {fault.fault_id} verified: {fault.evidence}", "fault")
+        self._report_event(now, f"fault {fault.fault_id} verified: {fault.evidence}", "fault")
 
     def _on_recovered(self, fault: FaultRecovered, now: int) -> None:
-        self._tell(now, f"fault {fault.fault_id} is over, recovery verified", "info")
+        self._report_event(now, f"fault {fault.fault_id} is over, recovery verified", "info")
 
-    def _tell(self, now: int, text: str, severity: str) -> None:
+    def _report_event(self, now: int, text: str, severity: str) -> None:
         if self._progress is not None:
             self._progress.event(now, text, severity)
 
 
-def _mark(alert: AlertFired, resolved_at: int) -> AlertMark:
+def _alert_mark(alert: AlertFired, resolved_at: int) -> AlertMark:
     return AlertMark(
         alert_id=alert.alert_id,
         rule=alert.rule,

@@ -1,7 +1,7 @@
-"""Write a run to a directory: its evidence, and the reports that people and CI read.
+"""Write a run to a directory: its evidence, and the reports for people and CI systems.
 
-The evidence are the plan, the journals and the verdict, which follows from both, and the signature
-where there is one; the rest only shows them.
+The evidence consists of the plan, the journals, the verdict, which follows from both, and an
+optional signature. The other files only display it.
 """
 
 from base64 import b64decode
@@ -17,7 +17,7 @@ from trading.report.verdict_json import render_json
 from trading.runtime.journal import Journal, to_ndjson
 from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, signed
 
-#: Names in the directory.
+#: Names of files and directories in a report.
 PLAN, VERDICT, JOURNALS = "plan.json", "verdict.json", "journals"
 STATEMENT, SIGNATURE = "statement.json", "statement.sig"
 
@@ -25,13 +25,15 @@ STATEMENT, SIGNATURE = "statement.json", "statement.sig"
 def write_report(
     result: RunResult, directory: Path, key: Ed25519PrivateKey | None = None
 ) -> list[Path]:
-    """plan.json, verdict.json, junit.xml, report.html, summary.svg, journals/<service>.ndjson; with
-    a ``key`` also statement.json and statement.sig. Returns the files. Creates the directory;
-    OSError where that is impossible.
+    """Write the report of a run to ``directory``, and return the files that were written.
+
+    These are plan.json, verdict.json, junit.xml, report.html, summary.svg and
+    journals/<service>.ndjson; with a ``key`` also statement.json and statement.sig. Creates the
+    directory. Raises OSError if a file cannot be written.
     """
     journals = directory / JOURNALS
     journals.mkdir(parents=True, exist_ok=True)
-    _forget_signature(directory)
+    _remove_signature(directory)
     record = PlanRecord(plan=result.plan, control=result.control)
     written = []
     for name, content in (
@@ -40,7 +42,7 @@ def write_report(
         ("junit.xml", render_junit(result.verdict).encode()),
         ("report.html", render_html(result.verdict, result.record).encode()),
         ("summary.svg", render_svg(result.verdict, result.record).encode()),
-        *_signature(key, encode_statement(record, result.verdict)),
+        *_signature_files(key, encode_statement(record, result.verdict)),
     ):
         path = directory / name
         path.write_bytes(content)
@@ -52,13 +54,13 @@ def write_report(
     return written
 
 
-def _forget_signature(directory: Path) -> None:
-    """That of an earlier run is none of this one."""
+def _remove_signature(directory: Path) -> None:
+    """Remove the signature of an earlier run, which is not valid for this one."""
     for name in (STATEMENT, SIGNATURE):
         (directory / name).unlink(missing_ok=True)
 
 
-def _signature(key: Ed25519PrivateKey | None, statement: bytes) -> list[tuple[str, bytes]]:
+def _signature_files(key: Ed25519PrivateKey | None, statement: bytes) -> list[tuple[str, bytes]]:
     if key is None:
         return []
     return [(STATEMENT, statement), (SIGNATURE, b64decode(signed(key, statement).signature))]

@@ -19,12 +19,14 @@ from trading.scenario.verdict import Signal, judge
 from trading.test_coordinator import TestCoordinator
 from trading.units import HOUR
 
-#: No plan may run for longer than its faults and limits need, by more than this.
+#: A run is stopped when it takes longer than the limits of its plan allow, plus this margin.
 _SLACK = 2 * HOUR
 
 
 class Arrival(NamedTuple):
-    """What component ``to`` gets at the simulated time ``at``, microseconds."""
+    """External messages that the component ``to`` receives at the simulated time ``at``,
+    microseconds.
+    """
 
     at: int
     to: str
@@ -32,8 +34,11 @@ class Arrival(NamedTuple):
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """``plan``: as it was run, by a virtual clock without a ceiling; ``control``: was a run without
-    the faults wanted? ``journals``: by service; ``record``: the curves of the run.
+    """The result of a run.
+
+    ``plan`` is the plan that was run, with a virtual clock and without a limit of speed.
+    ``control`` is whether a control run was requested. ``journals`` has the journals by service,
+    and ``record`` the curves of the run.
     """
 
     plan: RunPlan
@@ -52,12 +57,13 @@ def run_plan(
     parts: list[Component] | None = None,
     outside: Iterable[Arrival] = (),
 ) -> RunResult:
-    """Run ``plan`` on a kernel of its own. No files, no global state, no wall clock.
+    """Run ``plan`` on a kernel of its own. It uses no files, no global state, and no wall clock.
 
-    ``control``: before a Pass, run the same market once more without the faults, up to the last
-    detection; what fires there too is no detection. ``journal`` and ``parts`` replace the
-    journals and the components (tests plant their defects there). ``outside``: what nobody in the
-    ecosystem sends, as a client's orders.
+    If ``control`` is true, the same market runs once more without the faults before a Pass, up to
+    the last detection: an alert that fires there, too, does not count as a detection. ``progress``
+    is notified while the run lasts. ``journal`` creates the journal of a component, and ``parts``
+    replaces the components; tests plant defects that way. ``outside`` are messages that no
+    component sends, such as the orders of clients.
     """
     plan = msgspec.structs.replace(plan, clock_mode=ClockMode.VIRTUAL, speed=None)
     recorder = Recorder(plan, progress)
@@ -65,46 +71,46 @@ def run_plan(
     for arrival in outside:
         for message in arrival.messages:
             kernel.send(arrival.to, message, arrival.at)
-    while not over(plan, kernel, coordinator) and kernel.step():
+    while not has_ended(plan, kernel, coordinator) and kernel.step():
         pass
-    verdict = judged(plan, kernel, coordinator, control=control)
+    verdict = judge_run(plan, kernel, coordinator, control=control)
     record = recorder.record(kernel.delivered)
     return RunResult(plan, control, verdict, record, kernel.journals)
 
 
-def over(plan: RunPlan, kernel: Kernel, coordinator: TestCoordinator) -> bool:
-    """Has the run come to its end, or gone on for longer than its plan can need?"""
-    return coordinator.done or kernel.now >= plan.start + _longest(plan)
+def has_ended(plan: RunPlan, kernel: Kernel, coordinator: TestCoordinator) -> bool:
+    """Return whether the run has ended, or has taken longer than its plan allows."""
+    return coordinator.done or kernel.now >= plan.start + _maximum_duration(plan)
 
 
-def judged(
+def judge_run(
     plan: RunPlan, kernel: Kernel, coordinator: TestCoordinator, *, control: bool
 ) -> Verdict:
-    """Judge a run that is over. ``control``: see :func:`run_plan`."""
-    seen = coordinator.observation
-    seen.ended_at = seen.ended_at or kernel.now
+    """Return the verdict of a run that has ended. For ``control`` see :func:`run_plan`."""
+    observation = coordinator.observation
+    observation.ended_at = observation.ended_at or kernel.now
     heads = {n: JournalHead(j.length, j.head.hex()) for n, j in kernel.journals.items()}
-    verdict = judge(plan, seen, journals=heads, control=control)
+    verdict = judge(plan, observation, journals=heads, control=control)
     until = detected_until(verdict)
     if control and verdict.outcome == PASS and until:
         signals = signals_without_faults(plan, until)
-        verdict = judge(plan, seen, also_without=signals, until=until, journals=heads)
+        verdict = judge(plan, observation, also_without=signals, until=until, journals=heads)
     return verdict
 
 
 def detected_until(verdict: Verdict) -> int:
-    """Return the simulated time of the last detection, microseconds; 0: there was none."""
+    """Return the simulated time of the last detection in microseconds; 0 if there was none."""
     return max((e.detected_at for e in verdict.expectations), default=0)
 
 
 def signals_without_faults(plan: RunPlan, until: int) -> set[Signal]:
-    """What the risk monitor says up to the time ``until`` when nothing is broken on purpose."""
+    """Return the alerts and breaker states that occur up to ``until`` without any fault."""
     alerts, changes = quiet_run(plan, until)
     return {(a.rule, a.subject) for a in alerts} | {("breaker", c.state) for c in changes}
 
 
 def quiet_run(plan: RunPlan, until: int) -> tuple[Sequence[AlertFired], Sequence[BreakerChanged]]:
-    """The same market, seed and controls without the faults: every alert and breaker change."""
+    """Run the same market without faults; return every alert and every change of the breaker."""
     alerts: list[AlertFired] = []
     changes: list[BreakerChanged] = []
     kernel, _ = build(
@@ -118,7 +124,7 @@ def quiet_run(plan: RunPlan, until: int) -> tuple[Sequence[AlertFired], Sequence
     return alerts, changes
 
 
-def _longest(plan: RunPlan) -> int:
+def _maximum_duration(plan: RunPlan) -> int:
     faults = max((f.at + 2 * f.duration for f in plan.faults), default=0)
     windows = max((e.within for e in plan.expectations), default=0)
     return plan.steady_within + faults + windows + plan.recovery_within + _SLACK

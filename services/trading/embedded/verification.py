@@ -1,7 +1,8 @@
-"""Check the evidence that a run has left in a directory, years later: compute everything again.
+"""Verify the evidence that a run has left in a directory, by computing everything again.
 
-The journals say what came from outside, and the plan what the rest follows from; so nothing that
-the directory says has to be believed.
+Everything follows from the plan and from the external messages in the journals, so no other file in
+the directory has to be trusted. Runs of the same version of the program can be verified years
+later.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from trading.embedded.comparison import differences
-from trading.embedded.recompute import Recomputed, recompute
+from trading.embedded.recompute import RecomputedRun, recompute
 from trading.embedded.reporting import JOURNALS, PLAN, SIGNATURE, STATEMENT, VERDICT
 from trading.messages import Start
 from trading.messages.audit import JournalEntry
@@ -25,22 +26,26 @@ from trading.scenario.result import PASS
 from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, is_signed_by
 
 
-class Checked(msgspec.Struct):
-    """``problems``: one line each, empty where everything holds; ``notes``: what a reader has to
-    know beside. ``computed``: what the evidence must say; None where that cannot be computed.
+class VerificationResult(msgspec.Struct):
+    """The result of a verification.
+
+    ``problems`` has one line for each problem and is empty if the evidence holds; ``notes`` has
+    remarks that do not invalidate it. ``computed`` is what the evidence must say, None if it cannot
+    be computed.
     """
 
     scenario: str
     problems: list[str]
     notes: list[str] = []
-    computed: Recomputed | None = None
+    computed: RecomputedRun | None = None
 
     @property
     def intact(self) -> bool:
+        """Return whether the evidence holds."""
         return not self.problems
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Return the result as lines of text for people."""
         computed = self.computed
         if self.problems or computed is None:
             return [*self.problems, *self.notes, f"{self.scenario}: the evidence does not hold"]
@@ -56,25 +61,26 @@ class Checked(msgspec.Struct):
 
 def verify_directory(
     directory: Path, *, root: str = "", public_key: Ed25519PublicKey | None = None
-) -> Checked:
-    """Compute a run of ``trading run --report DIR`` again from its plan and its journals, and
+) -> VerificationResult:
+    """Compute the run of a ``trading run --report DIR`` again from its plan and its journals, and
     compare every field and every entry.
 
-    ``root``: a copy of the audit's root that was kept elsewhere, hex; empty: none. ``public_key``:
-    whose signature it must have. OSError or ValueError where there is no report.
+    ``root`` is a copy of the audit's root hash in hex that was kept elsewhere; empty if there is
+    none. ``public_key`` is the key that the report must be signed with; None if the signature is
+    not checked. Raises OSError or ValueError if ``directory`` contains no report.
     """
     written = (directory / VERDICT).read_bytes()
-    found = msgspec.json.decode(written)
-    if not isinstance(found, dict):
+    verdict = msgspec.json.decode(written)
+    if not isinstance(verdict, dict):
         raise ValueError(f"{VERDICT} is no verdict")
-    checked = Checked(str(found.get("scenario", "")), [])
+    checked = VerificationResult(str(verdict.get("scenario", "")), [])
     problems = checked.problems
-    record = _plan(directory, problems)
-    if record is None or not _is_theirs(record, directory / JOURNALS, problems):
+    record = _read_plan(directory, problems)
+    if record is None or not _belongs_to_journals(record, directory / JOURNALS, problems):
         return checked
     try:
         computed = recompute(record.plan, directory / JOURNALS, control=record.control)
-    except Exception as error:  # A plan that nobody compiled may break anything.
+    except Exception as error:  # A plan that was not compiled by us may raise anything.
         problems.append(f"{PLAN}: cannot be run: {type(error).__name__}: {error}")
         return checked
     checked.computed = computed
@@ -89,7 +95,7 @@ def verify_directory(
     return checked
 
 
-def _plan(directory: Path, problems: list[str]) -> PlanRecord | None:
+def _read_plan(directory: Path, problems: list[str]) -> PlanRecord | None:
     path = directory / PLAN
     try:
         written = path.read_bytes()
@@ -105,23 +111,22 @@ def _plan(directory: Path, problems: list[str]) -> PlanRecord | None:
     return None
 
 
-def _is_theirs(record: PlanRecord, journals: Path, problems: list[str]) -> bool:
-    """Does any journal begin with this plan? With another one there is nothing to compare."""
-    begun = {_begun(path) for path in sorted(journals.glob("*.ndjson"))} - {""}
-    wanted = record.plan.journal_id
-    if wanted in begun:
+def _belongs_to_journals(record: PlanRecord, journals: Path, problems: list[str]) -> bool:
+    """Return whether any journal was begun by this plan; another plan is not comparable."""
+    run_ids = {_run_id(path) for path in sorted(journals.glob("*.ndjson"))} - {""}
+    if record.plan.journal_id in run_ids:
         return True
-    if not begun:
+    if not run_ids:
         problems.append(f"{JOURNALS}: no journal says by which plan it was begun")
     else:
         digest = plan_digest(record.plan)
-        names = ", ".join(sorted(begun))
+        names = ", ".join(sorted(run_ids))
         problems.append(f"{PLAN}: its digest is {digest}, but the journals were begun by {names}")
     return False
 
 
-def _begun(path: Path) -> str:
-    """Return what the first entry of a journal calls its run; empty where it does not say."""
+def _run_id(path: Path) -> str:
+    """Return the run id in the first entry of a journal; empty if there is none."""
     try:
         with path.open("rb") as file:
             entry = from_ndjson(file.readline().rstrip(b"\n"))
@@ -132,17 +137,17 @@ def _begun(path: Path) -> str:
 
 
 def _journal_problems(directory: Path, journals: dict[str, Journal]) -> Iterator[str]:
-    wanted = {f"{name}.ndjson": journal for name, journal in journals.items()}
+    expected = {f"{name}.ndjson": journal for name, journal in journals.items()}
     for path in sorted(directory.iterdir()):
-        if path.name not in wanted:
+        if path.name not in expected:
             yield f"{JOURNALS}/{path.name}: is no journal of this run"
-    for name, journal in wanted.items():
+    for name, journal in expected.items():
         if problem := _first_difference(directory / name, journal):
             yield f"{JOURNALS}/{name}: {problem}"
 
 
 def _first_difference(path: Path, journal: Journal) -> str:
-    """Compare a file with the journal that was computed; empty: they are the same."""
+    """Return the first difference of a file to the computed journal; empty if they are equal."""
     try:
         with path.open("rb") as file:
             lines = enumerate(zip_longest(file, journal.after(0)), start=1)
@@ -160,14 +165,14 @@ def _first_difference(path: Path, journal: Journal) -> str:
 
 def _entry_difference(line: bytes, computed: JournalEntry) -> str:
     try:
-        found = from_ndjson(line.rstrip(b"\n"))
-        first = next(differences(_named(found), _named(computed)), "")
+        written = from_ndjson(line.rstrip(b"\n"))
+        first = next(differences(_named(written), _named(computed)), "")
     except ValueError as error:
         return f"not a journal line: {error}"
     if first:
         return first
-    if found.body == computed.body and found.hash != computed.hash:
-        return f"its hash is {found.hash.hex()}, computed {computed.hash.hex()}"
+    if written.body == computed.body and written.hash != computed.hash:
+        return f"its hash is {written.hash.hex()}, computed {computed.hash.hex()}"
     return "is written in another way than a journal is"
 
 
@@ -177,38 +182,40 @@ def _named(entry: JournalEntry) -> dict[str, Any]:
 
 
 def _json_problems(name: str, written: bytes, computed: bytes) -> Iterator[str]:
-    """Name every field that is not as computed; and text in which one is hidden."""
+    """Yield every field that differs, or that the text differs although the fields do not."""
     if written == computed:
         return
     try:
-        found = list(differences(msgspec.json.decode(written), msgspec.json.decode(computed)))
+        problems = list(differences(msgspec.json.decode(written), msgspec.json.decode(computed)))
     except ValueError as error:
-        found = [f"not JSON: {error}"]
-    for line in found or ["has the right fields, and more or other text than was written"]:
+        problems = [f"not JSON: {error}"]
+    for line in problems or ["has the right fields, and more or other text than was written"]:
         yield f"{name}: {line}"
 
 
 def _signature_problems(
     directory: Path, statement: bytes, key: Ed25519PublicKey | None
 ) -> Iterator[str]:
-    found = {n: _kept(directory / n) for n in (STATEMENT, SIGNATURE)}
-    written, signature = found[STATEMENT], found[SIGNATURE]
+    contents = {name: _content(directory / name) for name in (STATEMENT, SIGNATURE)}
+    written, signature = contents[STATEMENT], contents[SIGNATURE]
     if written is not None:
         yield from _json_problems(STATEMENT, written, statement)
     if key is None:
         return
-    for name, content in found.items():
+    for name, content in contents.items():
         if content is None:
             yield f"{name}: missing; a signed report has it: trading run --report DIR --sign KEY"
     if written is not None and signature is not None and not is_signed_by(key, written, signature):
         yield f"{SIGNATURE}: is no signature of {STATEMENT} by the given key"
 
 
-def _kept(path: Path) -> bytes | None:
+def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def _notes(directory: Path, record: PlanRecord, computed: Recomputed, *, signed: bool) -> list[str]:
+def _notes(
+    directory: Path, record: PlanRecord, computed: RecomputedRun, *, signed: bool
+) -> list[str]:
     notes = []
     if record.plan.version != installed_version():
         notes.append(

@@ -1,1 +1,4 @@
-"""What a run leaves for people and for CI: made from a verdict and a record, whatever ran it."""
+"""The reports on a run for people and CI systems, made from its verdict and its record.
+
+The modules here are independent of the runtime that has executed the run.
+"""

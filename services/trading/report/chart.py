@@ -1,4 +1,4 @@
-"""Line charts and lanes as SVG: plain shapes with classes, coloured by the style sheet."""
+"""Draw line charts and lanes as SVG: plain shapes with classes that the style sheet colours."""
 
 from collections.abc import Callable, Sequence
 from html import escape
@@ -8,6 +8,7 @@ from trading.report.scale import Scale, thin, time_ticks, value_ticks
 from trading.scenario.result import FaultOutcome, PhaseStart, Verdict
 from trading.units import PPM, format_duration
 
+#: Sizes in pixels: the width of a chart, its margins, and the height of a lane.
 WIDTH = 1080
 LEFT = 64
 RIGHT = 136
@@ -15,12 +16,16 @@ TOP = 26
 BOTTOM = 22
 LANE = 20
 
-#: Colour classes c0 .. c6 (after Okabe and Ito, distinguishable by the colour-blind).
+#: Number of colour classes c0 .. c6, a palette by Okabe and Ito for colour-blind readers.
 COLOURS = 7
 
 
-class Frame:
-    """The time axis that all charts of a run share, with its faults and phases."""
+class TimeAxis:
+    """The time axis that all charts of a run share, with its faults and phases.
+
+    ``verdict`` has the times of the run, and ``width`` is the width of a chart in pixels. ``start``
+    and ``end`` are in simulated microseconds, and ``x`` maps times to pixels.
+    """
 
     def __init__(self, verdict: Verdict, width: int = WIDTH) -> None:
         self.start = verdict.started_at
@@ -31,7 +36,10 @@ class Frame:
         self.phases: Sequence[PhaseStart] = verdict.phases
 
     def backdrop(self, top: float, bottom: float, *, labels: bool) -> list[str]:
-        """Faults shaded, phases as dashed lines, with their names where ``labels``."""
+        """Return the markup of the faults as shaded areas and of the phases as dashed lines,
+        between the pixels ``top`` and ``bottom``. The names of the phases are written if ``labels``
+        is true.
+        """
         parts = []
         for fault in self.faults:
             if not fault.applied_at:
@@ -44,21 +52,22 @@ class Frame:
                 f'height="{bottom - top}"><title>{escape(fault.name)} ({escape(fault.kind)}), '
                 f"from {since}</title></rect>"
             )
-        clear_of = float(LEFT)
+        next_label_at = float(LEFT)
         for phase in self.phases:
             if phase.phase in ("Pending", "Completed"):
                 continue
             at = self.x.clamped(phase.at)
             parts.append(f'<path class="phase" d="M{at:.1f} {top}V{bottom}"/>')
-            if labels and at >= clear_of:
+            if labels and at >= next_label_at:
                 parts.append(
                     f'<text class="phase-name" x="{at + 3:.1f}" y="{top + 10}">'
                     f"{escape(phase.phase)}</text>"
                 )
-                clear_of = at + 7 * len(phase.phase)
+                next_label_at = at + 7 * len(phase.phase)
         return parts
 
     def time_axis(self, bottom: float) -> list[str]:
+        """Return the markup of the ticks below a chart that ends at the pixel ``bottom``."""
         parts = []
         for tick in time_ticks(self.end - self.start):
             at = self.x(self.start + tick)
@@ -70,7 +79,7 @@ class Frame:
 
 
 def line_chart(
-    frame: Frame,
+    axis: TimeAxis,
     title: str,
     series: Sequence[Series],
     label: Callable[[float], str],
@@ -80,7 +89,11 @@ def line_chart(
     with_zero: bool = False,
     name: str = "",
 ) -> str:
-    """One ``<g>``. ``label`` writes a value, ``with_zero`` puts 0 on the axis."""
+    """Return the markup of a line chart, as one ``<g>`` element.
+
+    ``label`` formats a value. ``height`` is in pixels, ``labels`` shows the names of the phases,
+    ``with_zero`` includes 0 in the value axis, and ``name`` is a class of the element.
+    """
     drawn = [s for s in series if s.points]
     values = [p.value for s in drawn for p in s.points] + ([0] if with_zero or not drawn else [])
     top, bottom = TOP, height - BOTTOM
@@ -89,67 +102,69 @@ def line_chart(
     parts = [
         f'<g class="chart {name}"><text class="title" x="{LEFT}" y="14">{escape(title)}</text>'
     ]
-    parts += frame.backdrop(top, bottom, labels=labels)
+    parts += axis.backdrop(top, bottom, labels=labels)
     for tick in ticks:
         parts.append(
-            f'<path class="grid" d="M{LEFT} {y(tick):.1f}H{frame.width - RIGHT}"/>'
+            f'<path class="grid" d="M{LEFT} {y(tick):.1f}H{axis.width - RIGHT}"/>'
             f'<text class="tick end" x="{LEFT - 6}" y="{y(tick) + 4:.1f}">{label(tick)}</text>'
         )
-    parts += frame.time_axis(bottom)
+    parts += axis.time_axis(bottom)
     if not drawn:
-        middle = (LEFT + frame.width - RIGHT) / 2
+        middle = (LEFT + axis.width - RIGHT) / 2
         parts.append(
             f'<text class="tick middle" x="{middle}" y="{(top + bottom) / 2}">no data</text>'
         )
-    for number, one in enumerate(drawn):
-        path = _path(one.points, frame.x, y, frame.width - LEFT - RIGHT)
+    for number, line in enumerate(drawn):
+        path = _path(line.points, axis.x, y, axis.width - LEFT - RIGHT)
         parts.append(
-            f'<path class="line c{number % COLOURS}" d="{path}"><title>{escape(one.label)}'
+            f'<path class="line c{number % COLOURS}" d="{path}"><title>{escape(line.label)}'
             "</title></path>"
         )
-    parts += _end_labels(drawn, y, frame, label)
+    parts += _end_labels(drawn, y, axis, label)
     return "".join(parts) + "</g>"
 
 
 class Bar:
-    """A stretch of a lane: microseconds, the class that colours it, what hovering says."""
+    """A bar of a lane from ``start`` to ``end``, in simulated microseconds. ``css_class`` colours
+    it, and ``tip`` is the text that is displayed on hovering.
+    """
 
-    __slots__ = ("end", "look", "start", "tip")
+    __slots__ = ("css_class", "end", "start", "tip")
 
-    def __init__(self, start: int, end: int, look: str, tip: str) -> None:
+    def __init__(self, start: int, end: int, css_class: str, tip: str) -> None:
         self.start = start
         self.end = end
-        self.look = look
+        self.css_class = css_class
         self.tip = tip
 
 
-def lanes(frame: Frame, title: str, rows: Sequence[tuple[str, Sequence[Bar]]]) -> str:
-    """One ``<g>``: a horizontal lane for each row, its bars over time."""
+def lanes(axis: TimeAxis, title: str, rows: Sequence[tuple[str, Sequence[Bar]]]) -> str:
+    """Return the markup of one horizontal lane with bars for each row, as one ``<g>`` element."""
     bottom = TOP + LANE * len(rows)
     parts = [f'<g class="chart lanes"><text class="title" x="{LEFT}" y="14">{escape(title)}</text>']
-    parts += frame.backdrop(TOP, bottom, labels=False)
+    parts += axis.backdrop(TOP, bottom, labels=False)
     for number, (name, bars) in enumerate(rows):
         y = TOP + LANE * number
-        parts.append(f'<path class="grid" d="M{LEFT} {y + LANE}H{frame.width - RIGHT}"/>')
+        parts.append(f'<path class="grid" d="M{LEFT} {y + LANE}H{axis.width - RIGHT}"/>')
         for bar in bars:
-            left = frame.x.clamped(bar.start)
-            width = max(frame.x.clamped(bar.end) - left, 3)
+            left = axis.x.clamped(bar.start)
+            width = max(axis.x.clamped(bar.end) - left, 3)
             parts.append(
-                f'<rect class="bar {bar.look}" x="{left:.1f}" y="{y + 4}" width="{width:.1f}" '
+                f'<rect class="bar {bar.css_class}" x="{left:.1f}" y="{y + 4}" width="{width:.1f}" '
                 f'height="{LANE - 8}" rx="2"><title>{escape(bar.tip)}</title></rect>'
             )
         parts.append(f'<text class="lane-name" x="{LEFT + 4}" y="{y + 14}">{escape(name)}</text>')
-    parts += frame.time_axis(bottom)
+    parts += axis.time_axis(bottom)
     return "".join(parts) + "</g>"
 
 
 def lanes_height(rows: int) -> int:
-    """Pixels that :func:`lanes` needs for that many rows."""
+    """Return the height in pixels of :func:`lanes` with that many rows."""
     return TOP + LANE * rows + BOTTOM
 
 
 def rebased(series: Series) -> Series:
-    """Change since the first point, in ppm."""
+    """Return a series as its relative change since its first point, in ppm."""
     if not series.points or not series.points[0].value:
         return Series(series.label, "ppm", ())
     first = series.points[0].value
@@ -165,20 +180,20 @@ def _path(points: Sequence[Point], x: Scale, y: Scale, columns: int) -> str:
 
 
 def _end_labels(
-    drawn: Sequence[Series], y: Scale, frame: Frame, label: Callable[[float], str]
+    drawn: Sequence[Series], y: Scale, axis: TimeAxis, label: Callable[[float], str]
 ) -> list[str]:
-    """Names at the right end of their lines, pushed apart where they would overlap."""
+    """Return the labels at the right ends of the lines, moved apart where they would overlap."""
     ends = sorted(
         ((y(s.points[-1].value), n, s) for n, s in enumerate(drawn)), key=lambda end: end[:2]
     )
     parts = []
     lowest = 0.0
-    for at, number, one in ends:
+    for at, number, line in ends:
         at = max(at + 4, lowest)
         lowest = at + 12
-        text = f"{one.label} {label(one.points[-1].value)}"
+        text = f"{line.label} {label(line.points[-1].value)}"
         parts.append(
-            f'<text class="name c{number % COLOURS}" x="{frame.width - RIGHT + 4}" '
+            f'<text class="name c{number % COLOURS}" x="{axis.width - RIGHT + 4}" '
             f'y="{at:.1f}">{escape(text)}</text>'
         )
     return parts

@@ -1,4 +1,4 @@
-"""Numbers as people read them. Money in 1e-8 USD, shares in ppm, time in microseconds."""
+"""Format figures for people: money in 1e-8 USD, shares in ppm, time in microseconds."""
 
 from trading.scenario.result import FAIL, INCONCLUSIVE, PASS, ExpectationOutcome, Verdict
 from trading.units import PPM, SCALE, format_duration
@@ -7,7 +7,9 @@ _SUFFIXES = ((1_000_000_000, "bn"), (1_000_000, "m"), (1_000, "k"))
 
 
 def money(value: float) -> str:
-    """``1234567 * SCALE`` -> ``"1.23m"``: three significant digits."""
+    """Format an amount in 1e-8 USD with three significant digits: ``1234567 * SCALE`` ->
+    ``"1.23m"``.
+    """
     usd = value / SCALE
     size = abs(usd)
     for divisor, suffix in _SUFFIXES:
@@ -17,28 +19,30 @@ def money(value: float) -> str:
 
 
 def percent(ppm: float) -> str:
-    """``-150000`` -> ``"-15%"``."""
+    """Format a share in ppm: ``-150000`` -> ``"-15%"``."""
     return f"{ppm / PPM * 100:.4g}%"
 
 
 def clock(us: int) -> str:
-    """Time since the start of the run, ``"1:02:03"``: hours, minutes, seconds, rounded down."""
+    """Format the time since the start of a run, rounded down: hours, minutes, seconds,
+    ``"1:02:03"``.
+    """
     seconds = us // 1_000_000
     return f"{seconds // 3600}:{seconds % 3600 // 60:02d}:{seconds % 60:02d}"
 
 
 def latency(expected: ExpectationOutcome) -> str:
-    """How long the detection took; a dash where there was none, or where there shall be none."""
+    """Format how long a detection took; a dash if there was none."""
     return format_duration(expected.latency) if expected.latency >= 0 else "–"
 
 
 def limit(expected: ExpectationOutcome) -> str:
-    """The longest that it may take."""
+    """Format how long a detection may take; "never" if the alert must not fire."""
     return "never" if expected.kind == "noAlert" else format_duration(expected.within)
 
 
 def explanation(expected: ExpectationOutcome) -> str:
-    """What was observed, against which limit; or why it was missed."""
+    """Return what was observed against which limit, or why the expectation was missed."""
     if expected.reason:
         return expected.reason
     if not expected.observed:
@@ -49,10 +53,10 @@ def explanation(expected: ExpectationOutcome) -> str:
 
 
 def audit_summary(verdict: Verdict) -> str:
-    """One line: how much was read, and whether it holds."""
+    """Return one line about the audit: how much was read, and whether it reconciles."""
     audit = verdict.audit
-    found = len(audit.discrepancies)
-    state = "everything reconciles" if not found else f"{found} discrepancies"
+    count = len(audit.discrepancies)
+    state = "everything reconciles" if not count else f"{count} discrepancies"
     if not audit.complete:
         state = "INCOMPLETE"
     return (
@@ -62,7 +66,7 @@ def audit_summary(verdict: Verdict) -> str:
 
 
 def recovery_summary(verdict: Verdict) -> str:
-    """One line: how long it took, or why it never came."""
+    """Return one line about the recovery: how long it took, or why there was none."""
     recovery = verdict.recovery
     if recovery.took < 0:
         return f"not recovered: {recovery.reason}"
@@ -71,5 +75,5 @@ def recovery_summary(verdict: Verdict) -> str:
 
 
 def tone(outcome: str) -> str:
-    """``good``, ``bad`` or ``unsure``: which colour an outcome has."""
+    """Return the class that colours an outcome: ``good``, ``bad`` or ``unsure``."""
     return {PASS: "good", FAIL: "bad", INCONCLUSIVE: "unsure"}.get(outcome, "bad")

@@ -1,11 +1,11 @@
-"""report.html: the page that a risk committee looks at. One file; no network, no script."""
+"""Render report.html: a single page for a risk committee, without scripts or network access."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from html import escape
 
-from trading.report.chart import WIDTH, Frame
+from trading.report.chart import WIDTH, TimeAxis
 from trading.report.figures import (
     audit_summary,
     clock,
@@ -15,24 +15,24 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
-from trading.report.origin import clock_summary, control_summary, label, program
+from trading.report.origin import clock_summary, control_summary, label, program_summary
 from trading.report.panels import Panel, alerts, details, portfolio, prices
 from trading.report.record import RunRecord
 from trading.report.style import PAGE_CSS
 from trading.scenario.result import FaultOutcome, Verdict
 from trading.units import format_duration
 
-#: More alerts than this are only drawn, not listed.
+#: At most this many alerts are listed; all of them are drawn.
 MAX_ALERT_ROWS = 200
 
 
 def render_html(verdict: Verdict, record: RunRecord) -> str:
-    """The whole page. Its content security policy forbids everything but its own style sheet."""
+    """Return the page. Its content security policy forbids everything but its own style sheet."""
     digest = b64encode(sha256(PAGE_CSS.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    frame = Frame(verdict)
+    axis = TimeAxis(verdict)
     name = escape(verdict.scenario)
-    main = [prices(frame, record), *portfolio(frame, record), alerts(frame, record)]
+    main = [prices(axis, record), *portfolio(axis, record), alerts(axis, record)]
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -58,11 +58,11 @@ market time · {record.messages:,} messages · times count from the start of the
 <p>Audit: {escape(audit_summary(verdict))}</p>
 <h2>The run</h2>
 <p class="sub">Faults are shaded, phases are dashed lines.</p>
-{_drawn(main)}
+{_pictures(main)}
 <h2>Faults and their evidence</h2>
 {_faults(verdict)}
 <h2>Books and exposure</h2>
-{_drawn(details(frame, record))}
+{_pictures(details(axis, record))}
 <h2>Alerts</h2>
 {_alerts(verdict)}
 <h2>Audit</h2>
@@ -75,7 +75,7 @@ market time · {record.messages:,} messages · times count from the start of the
 """
 
 
-def _drawn(panels: Iterable[Panel]) -> str:
+def _pictures(panels: Iterable[Panel]) -> str:
     return "\n".join(
         f'<svg viewBox="0 0 {WIDTH} {p.height}" role="img" aria-label="{escape(p.title)}">'
         f"{p.svg}</svg>"
@@ -91,7 +91,7 @@ def _reasons(verdict: Verdict) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], figures: Sequence[int] = ()) -> str:
-    """``rows`` are markup already; ``figures``: the columns that stand to the right."""
+    """Return a table. ``rows`` are markup; the columns in ``figures`` are aligned to the right."""
 
     def cell(tag: str, number: int, content: str) -> str:
         look = ' class="figure"' if number in figures else ""
@@ -166,7 +166,7 @@ def _alerts(verdict: Verdict) -> str:
 
 def _audit(verdict: Verdict) -> str:
     audit = verdict.audit
-    found = _table(
+    discrepancies = _table(
         ("Kind", "Where", "What"),
         ((escape(d.kind), escape(d.where), escape(d.detail)) for d in audit.discrepancies),
     )
@@ -176,7 +176,7 @@ def _audit(verdict: Verdict) -> str:
         (1,),
     )
     return (
-        f"<p>{escape(audit_summary(verdict))}</p>{found if audit.discrepancies else ''}"
+        f"<p>{escape(audit_summary(verdict))}</p>{discrepancies if audit.discrepancies else ''}"
         f"<p>Root of the audit's own chain: <code>{escape(audit.root)}</code></p>{journals}"
     )
 
@@ -187,7 +187,7 @@ def _origin(verdict: Verdict) -> str:
     limits = [(escape(rule), escape(limit)) for rule, limit in setup.limits.items()]
     limits += [(escape(rule), "switched off") for rule in setup.disabled_rules]
     return (
-        f"<p>Made by {escape(program(verdict))}</p>"
+        f"<p>Made by {escape(program_summary(verdict))}</p>"
         f"<p>Clock: {escape(clock_summary(verdict))}</p>"
         f"<p>Control run: {escape(control_summary(verdict))}</p>"
         f"<p>The same run again: <code>{escape(verdict.command)}</code></p>"

@@ -1,17 +1,17 @@
-"""junit.xml: what CI systems show. Each expectation is a test case; so are recovery and audit."""
+"""Render junit.xml for CI systems: each expectation, the recovery and the audit are test cases."""
 
 from xml.etree import ElementTree as ET
 
 from trading.report.figures import audit_summary, explanation
 from trading.scenario.result import ABORTED, ERROR, INCONCLUSIVE, PASS, Verdict
 
-#: What XML 1.0 cannot hold, apart from tab and line ends.
+#: Control characters that XML 1.0 does not allow, and their replacement.
 _FORBIDDEN = {code: "?" for code in range(32) if code not in (9, 10, 13)}
 
 
 def render_junit(verdict: Verdict) -> str:
-    """One test suite. A missed expectation is a failure; an outcome that proves nothing
-    (Inconclusive, Aborted, Error) makes the case ``verdict`` an error.
+    """Return one test suite. A missed expectation is a failure. The test case ``verdict`` is an
+    error if the outcome proves nothing (Inconclusive, Aborted, Error).
     """
     suite = ET.Element("testsuite", name=_text(verdict.scenario))
     for expected in verdict.expectations:
@@ -26,8 +26,8 @@ def render_junit(verdict: Verdict) -> str:
         _fail(recovery, verdict.recovery.reason)
     audit = _case(suite, verdict, "audit", 0)
     if verdict.audit.discrepancies or not verdict.audit.complete:
-        found = (f"{d.kind} at {d.where}: {d.detail}" for d in verdict.audit.discrepancies)
-        _fail(audit, "; ".join([audit_summary(verdict), *found]))
+        details = (f"{d.kind} at {d.where}: {d.detail}" for d in verdict.audit.discrepancies)
+        _fail(audit, "; ".join([audit_summary(verdict), *details]))
     final = _case(suite, verdict, "verdict", 0)
     reasons = "; ".join(verdict.reasons)
     if verdict.outcome in (INCONCLUSIVE, ERROR, ABORTED):
@@ -45,7 +45,9 @@ def render_junit(verdict: Verdict) -> str:
 
 
 def _case(suite: ET.Element, verdict: Verdict, name: str, seconds: float) -> ET.Element:
-    """``time`` is simulated: the detection latency, which is what one wants to see trend."""
+    """Add a test case. Its time is the simulated detection latency, which is the figure whose trend
+    is of interest in a CI system.
+    """
     classname = f"chaos.{_text(verdict.scenario)}"
     return ET.SubElement(
         suite, "testcase", classname=classname, name=_text(name), time=f"{seconds:.3f}"

@@ -1,4 +1,4 @@
-"""What a verdict is about, for people: what was changed, which alerts came, how to run it again."""
+"""Summarise a verdict for people: overrides, alerts, clock, and how the run was made."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,9 +7,12 @@ from trading.scenario.result import PASS, Verdict
 from trading.units import format_duration
 
 
-class Fired(NamedTuple):
-    """All alerts of one rule on one subject. ``first``: of the first of them, microseconds since
-    the start of the run; ``firing``: does any still fire at the end?
+class AlertGroup(NamedTuple):
+    """All alerts of one rule on one subject.
+
+    ``times`` is their number, and ``first`` when the first was detected, in microseconds since the
+    start of the run. ``firing`` is true if any of them still fires at the end of the run.
+    ``observed`` is the reading of the first one with its limit.
     """
 
     name: str
@@ -17,29 +20,31 @@ class Fired(NamedTuple):
     first: int
     firing: bool
     severity: str
-    seen: str
+    observed: str
     expected: bool
 
 
 def changes(overrides: Mapping[str, str]) -> str:
-    """Return ``"faults.crash.at=2m, seed=9"``, empty where nothing was changed."""
+    """Return the overrides in one line, e.g. ``"faults.crash.at=2m, seed=9"``; empty if there are
+    none.
+    """
     return ", ".join(f"{path}={value}" for path, value in overrides.items())
 
 
 def label(description: str, overrides: Mapping[str, str]) -> str:
-    """Return the description, and what of it may not be true since something was changed."""
+    """Return the description and the overrides, since these may make the description wrong."""
     changed = f"changed: {changes(overrides)}" if overrides else ""
     return f"{description} ({changed})" if description and changed else description or changed
 
 
-def program(verdict: Verdict) -> str:
-    """Return one line: by which version, which plan and which seed."""
+def program_summary(verdict: Verdict) -> str:
+    """Return one line with the version, the digest of the plan and the seed."""
     setup = verdict.setup
     return f"version {setup.version}, plan {setup.plan_digest}, seed {setup.seed}"
 
 
 def clock_summary(verdict: Verdict) -> str:
-    """Return one line: by which clock, and for whom time waited."""
+    """Return one line with the clock, its speed, and the services that time has waited for."""
     clock = verdict.clock
     speed = "as fast as the machine could" if clock.speed is None else f"{clock.speed:g}x"
     if clock.mode == "virtual" and clock.speed is not None:
@@ -53,7 +58,7 @@ def clock_summary(verdict: Verdict) -> str:
 
 
 def control_summary(verdict: Verdict) -> str:
-    """Return one line: what the same market did without the faults."""
+    """Return one line about the control run, the same market without the faults."""
     if not verdict.control.until:
         needed = verdict.outcome == PASS
         return "none: not known what fires without the faults" if needed else "only before a Pass"
@@ -62,15 +67,15 @@ def control_summary(verdict: Verdict) -> str:
     return f"without the faults, in the first {until}: {signals or 'no alert'}"
 
 
-def fired(verdict: Verdict) -> list[Fired]:
-    """Return every alert that came, those of one rule on one subject together, oldest first."""
-    found: dict[tuple[str, str], Fired] = {}
+def alert_groups(verdict: Verdict) -> list[AlertGroup]:
+    """Return the alerts, grouped by rule and subject, oldest first."""
+    groups: dict[tuple[str, str], AlertGroup] = {}
     for alert in verdict.alerts:
         key = (alert.rule, alert.subject)
-        known = found.get(key)
+        group = groups.get(key)
         firing = not alert.resolved_at
-        if known is None:
-            found[key] = Fired(
+        if group is None:
+            groups[key] = AlertGroup(
                 f"{alert.rule} on {alert.subject}",
                 1,
                 alert.detected_at - verdict.started_at,
@@ -80,5 +85,5 @@ def fired(verdict: Verdict) -> list[Fired]:
                 alert.expected,
             )
         else:
-            found[key] = known._replace(times=known.times + 1, firing=known.firing or firing)
-    return list(found.values())
+            groups[key] = group._replace(times=group.times + 1, firing=group.firing or firing)
+    return list(groups.values())

@@ -1,17 +1,17 @@
-"""What a run leaves for people to look at: curves, alerts, breaker; the report draws it."""
+"""The record of a run that reports are drawn from: curves, alerts and the circuit breaker."""
 
 import msgspec
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
-    """``at`` in microseconds of simulated time; ``value`` in the series' unit."""
+    """A value at the simulated time ``at``, in microseconds; the series names its unit."""
 
     at: int
     value: int
 
 
 class Series(msgspec.Struct, frozen=True):
-    """``unit``: usd (1e-8 USD), ppm. ``label``: asset or symbol, or what it is."""
+    """A curve; ``unit`` is usd (1e-8 USD) or ppm, ``label`` the asset, symbol or figure."""
 
     label: str
     unit: str
@@ -19,7 +19,7 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class AlertMark(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert; ``resolved_at`` 0 while it still fires at the end."""
+    """One alert; ``resolved_at`` is 0 if it still fires at the end. Times are in microseconds."""
 
     alert_id: str
     rule: str
@@ -33,16 +33,21 @@ class AlertMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BreakerMark(msgspec.Struct, frozen=True):
+    """A change of the circuit breaker to ``state`` at the simulated time ``at``, microseconds."""
+
     state: str
     reason: str
     at: int
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """``prices``: index price by asset (usd). ``marks``: book mid price by symbol (usd; 0 points
-    are left out). ``depth``: both sides within 1 % of the mid, by symbol (usd). ``pnl``,
-    ``drawdown`` (ppm, 0 or negative), ``gross``, ``net``: the risk monitor's. At most a few
-    thousand points each. ``messages``: delivered by the kernel.
+    """The curves of a run, at most a few thousand points each.
+
+    ``prices`` has the index prices by asset, ``marks`` the mid prices of the books by symbol,
+    without those of one-sided books, and ``depth`` the depth of both sides within 1 % of the mid by
+    symbol, all in usd. ``pnl``, ``drawdown`` (ppm, 0 or negative), ``gross`` and ``net`` are the
+    figures of the risk monitor. ``messages`` is the number of messages that the kernel has
+    delivered.
     """
 
     prices: tuple[Series, ...] = ()

@@ -1,4 +1,4 @@
-"""The colours of the report, light and dark, for the page and for the picture."""
+"""The style sheets of the page and of the stand-alone picture, with light and dark colours."""
 
 _LIGHT = """--page:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d8dee4;--box:#f6f8fa;--fault:#d1242f;
 --good:#1a7f37;--bad:#cf222e;--unsure:#9a6700;--c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#cc79a7;
@@ -22,7 +22,7 @@ svg{font:11px system-ui,sans-serif;fill:var(--ink)}
 .unsure{fill:var(--unsure);color:var(--unsure)}
 """ + "".join(f".line.c{n}{{stroke:var(--c{n})}}.name.c{n}{{fill:var(--c{n})}}" for n in range(7))
 
-#: For a picture that stands alone on a page of either colour.
+#: For a stand-alone picture: always light, with a background of its own.
 PICTURE_CSS = f":root{{{_LIGHT}}}{CHART_CSS}.page{{fill:var(--page)}}"
 
 PAGE_CSS = f"""

@@ -1,8 +1,8 @@
-"""summary.svg: the run in one picture, for a README, a chat or a slide."""
+"""Render summary.svg: the run in one picture, for a README, a chat or a slide."""
 
 from html import escape
 
-from trading.report.chart import LEFT, WIDTH, Frame
+from trading.report.chart import LEFT, WIDTH, TimeAxis
 from trading.report.figures import (
     audit_summary,
     explanation,
@@ -22,11 +22,11 @@ _ROW = 20
 
 
 def render_svg(verdict: Verdict, record: RunRecord) -> str:
-    """A stand-alone SVG: verdict, prices, P&L and drawdown, alerts, a row for each expectation."""
-    frame = Frame(verdict)
-    pnl, drawdown = portfolio(frame, record, height=130)
-    body, height = stack([prices(frame, record), pnl, drawdown, alerts(frame, record)], gap=8)
-    named = label(verdict.description, verdict.setup.overrides)
+    """Return a stand-alone SVG: verdict, prices, profit, drawdown, alerts, and the expectations."""
+    axis = TimeAxis(verdict)
+    pnl, drawdown = portfolio(axis, record, height=130)
+    body, height = stack([prices(axis, record), pnl, drawdown, alerts(axis, record)], gap=8)
+    description = label(verdict.description, verdict.setup.overrides)
     rows_at = _HEAD + height + 24
     total = rows_at + _ROW * (len(verdict.expectations) + 3)
     rows = [_row(e, rows_at + _ROW * (n + 1)) for n, e in enumerate(verdict.expectations)]
@@ -38,7 +38,7 @@ def render_svg(verdict: Verdict, record: RunRecord) -> str:
         f'<rect class="page" width="{WIDTH}" height="{total}"/>'
         f'<text x="{LEFT}" y="28" font-size="20" font-weight="700">{escape(verdict.scenario)}'
         f'<tspan class="{tone(verdict.outcome)}" dx="12">{verdict.outcome}</tspan></text>'
-        f'<text class="tick" x="{LEFT}" y="48">{escape(named)} · seed '
+        f'<text class="tick" x="{LEFT}" y="48">{escape(description)} · seed '
         f"{verdict.seed}</text>"
         f'<g transform="translate(0 {_HEAD})">{body}</g>'
         f'<text class="title" x="{LEFT}" y="{rows_at}">Expected, and what came</text>'

@@ -1,7 +1,7 @@
-"""A run on the terminal: live while it lasts, plain lines where nobody watches.
+"""Display a run on the terminal: a live status line, or plain lines in a file or a pipe.
 
-Texts of scenarios, services and journals are anybody's: they are printed as they are, on one line,
-and neither Rich nor the terminal obeys anything in them.
+Texts of scenarios, services and journals are not trusted. They are printed literally, on one line,
+and can contain neither markup for Rich nor control sequences for the terminal.
 """
 
 from types import TracebackType
@@ -21,7 +21,13 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
-from trading.report.origin import changes, clock_summary, control_summary, fired, program
+from trading.report.origin import (
+    alert_groups,
+    changes,
+    clock_summary,
+    control_summary,
+    program_summary,
+)
 from trading.scenario.result import PHASES, Verdict
 from trading.units import on_one_line
 
@@ -31,14 +37,16 @@ _STYLES = {
     "fault": "bold magenta",
     "info": "cyan",
 }
-#: Lines in a file or a CI log are not wrapped before this column.
+#: Width of tables in a file or a CI log.
 _PLAIN_WIDTH = 160
 _TONES = {"good": "bold green", "bad": "bold red", "unsure": "bold yellow"}
 
 
 class LiveProgress:
-    """Watches a run (see :class:`trading.embedded.recorder.Progress`). On a terminal a status line
-    stays below the events; elsewhere each event and phase is one plain line.
+    """Displays the progress of a run (see :class:`trading.embedded.recorder.Progress`).
+
+    On a terminal a status line remains below the events; otherwise each event and each phase is a
+    plain line. ``start`` is the simulated start of the run in microseconds.
     """
 
     def __init__(self, console: Console, *, start: int) -> None:
@@ -71,18 +79,21 @@ class LiveProgress:
             self._live.stop()
 
     def phase(self, name: str, at: int) -> None:
+        """Print the name of a new phase."""
         self._phase = name
-        self._say(at, f"phase {name}", "bold")
+        self._print_line(at, f"phase {name}", "bold")
 
     def tick(self, at: int, pnl: int, alerts_firing: int) -> None:
+        """Update the status line."""
         self._at = at
         self._pnl = pnl
         self._alerts = alerts_firing
 
     def event(self, at: int, text: str, severity: str) -> None:
-        self._say(at, text, _STYLES.get(severity.lower(), ""))
+        """Print an event in the colour of its severity."""
+        self._print_line(at, text, _STYLES.get(severity.lower(), ""))
 
-    def _say(self, at: int, text: str, style: str) -> None:
+    def _print_line(self, at: int, text: str, style: str) -> None:
         self._at = at
         line = Text(f"{clock(at - self._start):>9}  ", style="dim")
         self._console.print(line.append(on_one_line(text), style=style or None), soft_wrap=True)
@@ -99,20 +110,20 @@ class LiveProgress:
 
 
 def make_console() -> Console:
-    """Colours and the terminal's width; where the output is no terminal, none and a wide one."""
+    """Return a console for stdout: with colours on a terminal, otherwise plain and wide."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
 
 
 def print_heading(name: str, seed: int, description: str, console: Console) -> None:
-    """What is about to run."""
+    """Print which scenario is about to run."""
     rest = on_one_line(f" · seed {seed} · {description}")
     console.print(Text.assemble((on_one_line(name), "bold"), rest), soft_wrap=True)
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
-    """The outcome, why, a row for each expectation, recovery, the audit's findings, what was run
-    and how to run it again, and every alert.
+    """Print the outcome and its reasons, the expectations, the recovery, the discrepancies of the
+    audit, how the run was made and can be repeated, and every alert.
     """
     style = _TONES[tone(verdict.outcome)]
     outcome = on_one_line(verdict.outcome)
@@ -125,14 +136,14 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     console.print()
     console.print(Text(f"recovery  {on_one_line(recovery_summary(verdict))}"), soft_wrap=True)
     console.print(Text(f"audit     {on_one_line(audit_summary(verdict))}"), soft_wrap=True)
-    for found in verdict.audit.discrepancies:
-        said = on_one_line(f"{found.kind} at {found.where}: {found.detail}")
-        console.print(Text(f"          {said}"))
+    for discrepancy in verdict.audit.discrepancies:
+        detail = f"{discrepancy.kind} at {discrepancy.where}: {discrepancy.detail}"
+        console.print(Text(f"          {on_one_line(detail)}"))
     for name, text in (
         ("root", verdict.audit.root),
         ("control", control_summary(verdict)),
         ("clock", clock_summary(verdict)),
-        ("made by", program(verdict)),
+        ("made by", program_summary(verdict)),
         ("changed", changes(verdict.setup.overrides)),
         ("off", ", ".join(verdict.setup.disabled_rules)),
         ("again", verdict.command),
@@ -151,14 +162,14 @@ def _alerts(verdict: Verdict) -> Table:
     table.add_column("times", justify="right", no_wrap=True)
     table.add_column("severity", no_wrap=True)
     table.add_column("seen first", overflow="fold")
-    for alert in fired(verdict):
+    for alert in alert_groups(verdict):
         table.add_row(
             Text("expected") if alert.expected else Text("beside", style="yellow"),
             Text(on_one_line(alert.name)),
             clock(alert.first),
             str(alert.times),
             Text(on_one_line(alert.severity)),
-            Text(on_one_line(alert.seen)),
+            Text(on_one_line(alert.observed)),
         )
     return table
 

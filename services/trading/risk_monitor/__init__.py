@@ -1,4 +1,4 @@
-"""The risk monitor: sees only what it would see in production, and must notice trouble in time."""
+"""The risk monitor evaluates risk controls on the data that it would have in production."""
 
 from trading.risk_monitor.component import RiskMonitor
 from trading.risk_monitor.rules import RULES, rules_table_markdown

@@ -1,4 +1,8 @@
-"""The exchange's public books: mid prices as a second opinion, depth, symbol status."""
+"""The exchange's public order books: mid prices, depth, and the trading status of symbols.
+
+The mid price is a second opinion on the index price. Two rules are evaluated here: a depth that
+falls far below its average (liquidity-withdrawal), and a symbol that does not trade (market-halt).
+"""
 
 from typing import Any
 
@@ -13,15 +17,21 @@ from trading.universe import Instrument, Universe
 
 TRADING = "TRADING"
 
-#: The average that the depth is compared with follows it with this time constant; 16 times as
-#: slowly while the depth is gone.
+#: Time constant of the average that the depth is compared with; 16 times as long while the depth is
+#: below its limit, so that the average does not adapt to the missing depth.
 AVERAGE = 10 * MINUTE
-#: Looks at a book before its average means anything.
+#: Number of evaluations of a book before its average is used.
 WARM_UP = 30
 
 
-class Book(msgspec.Struct, gc=False):
-    """``received_at``: 0 before the first top. ``average``: of the depth, in quote units."""
+class PublicBook(msgspec.Struct, gc=False):
+    """The newest top of one order book.
+
+    ``bid`` and ``ask`` are prices in 1e-8 of the quote asset, 0 if that side is empty. ``depth`` is
+    the depth of both sides, and ``average`` its moving average, both in the quote asset.
+    ``received_at`` is 0 before the first top of book. ``status_since`` is when trading was last
+    halted or resumed, and ``looks`` counts the evaluations up to :data:`WARM_UP`.
+    """
 
     instrument: Instrument
     bid: int = 0
@@ -36,29 +46,36 @@ class Book(msgspec.Struct, gc=False):
 
     @property
     def mid(self) -> int:
-        """0 while a side is empty or unknown."""
+        """Return the mid price in 1e-8 of the quote asset; 0 while a side is empty."""
         return (self.bid + self.ask) // 2 if self.bid > 0 and self.ask > 0 else 0
 
 
 class Books:
-    """``patience``: a top older than this says nothing about the price of now."""
+    """Keeps the books of all symbols, and evaluates them once per tick of the market.
+
+    ``tick`` is the evaluation interval, and ``max_age`` the age from which a top of book no longer
+    counts as current, both in simulated microseconds. Alerts go to ``alerts``, by the limits in
+    ``controls``. ``by_symbol`` has every book, ``by_base`` the first book of each base asset.
+    """
 
     def __init__(
-        self, universe: Universe, controls: Controls, alerts: AlertBook, *, tick: int, patience: int
+        self, universe: Universe, controls: Controls, alerts: AlertBook, *, tick: int, max_age: int
     ) -> None:
         self._alerts = alerts
-        self._withdrawal = controls.value("liquidity-withdrawal")
-        self._halt = controls.value("market-halt")
+        self._withdrawal_limit = controls.value("liquidity-withdrawal")
+        self._halt_limit = controls.value("market-halt")
         self._weight = max(AVERAGE // tick, 1)
-        self._patience = patience
-        self._thin = Streaks(2)
-        self.by_symbol = {i.symbol: Book(i) for i in universe.instruments}
-        self.by_base: dict[str, Book] = {}
+        self._max_age = max_age
+        self._thin_streaks = Streaks(2)
+        self.by_symbol = {i.symbol: PublicBook(i) for i in universe.instruments}
+        self.by_base: dict[str, PublicBook] = {}
         for book in self.by_symbol.values():
             self.by_base.setdefault(book.instrument.base, book)
 
-    def on_top(self, top: BookTop, now: int) -> Book | None:
-        """The book that changed, None for an unknown symbol."""
+    def on_top(self, top: BookTop, now: int) -> PublicBook | None:
+        """Update a book, unless the top is older than its last one. Return the book, or None for an
+        unknown symbol.
+        """
         book = self.by_symbol.get(top.symbol)
         if book is not None and top.event_time >= book.event_time:
             book.bid = top.bid
@@ -69,6 +86,7 @@ class Books:
         return book
 
     def on_status(self, change: SymbolStatusChanged, now: int) -> None:
+        """Update the trading status of a symbol, and evaluate it."""
         book = self.by_symbol.get(change.symbol)
         if book is not None and book.status != change.status:
             if TRADING in (change.status, book.status):
@@ -76,40 +94,41 @@ class Books:
             book.status = change.status
             self._judge_status(book, now)
 
-    def usable(self, book: Book, now: int) -> bool:
-        """Does this book say what the asset is worth now?"""
+    def usable(self, book: PublicBook, now: int) -> bool:
+        """Return whether the mid price of a book is current: trading, two-sided, and recent."""
         return (
             book.status == TRADING
             and book.bid > 0
             and book.ask > 0
-            and now - book.received_at <= self._patience
+            and now - book.received_at <= self._max_age
         )
 
     def evaluate(self, now: int) -> None:
-        """Judge every book; once per tick of the market."""
-        withdrawal, halt = self._withdrawal, self._halt
+        """Evaluate the rules of every book; call once per tick of the market."""
+        withdrawal, halt = self._withdrawal_limit, self._halt_limit
         for book in self.by_symbol.values():
             if halt is not None and book.status != TRADING:
                 self._judge_status(book, now)
-            elif withdrawal is not None and now - book.received_at <= self._patience:
+            elif withdrawal is not None and now - book.received_at <= self._max_age:
                 self._judge_depth(book, withdrawal, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
             "books": {s: msgspec.to_builtins(b) for s, b in self.by_symbol.items()},
-            "thin": self._thin.state(),
+            "thin": self._thin_streaks.state(),
         }
 
-    def _judge_status(self, book: Book, now: int) -> None:
-        if self._halt is None:
+    def _judge_status(self, book: PublicBook, now: int) -> None:
+        if self._halt_limit is None:
             return
         symbol = book.instrument.symbol
         if book.status == TRADING:
             self._alerts.clear("market-halt", symbol, now)
-        elif now - book.status_since > self._halt:
+        elif now - book.status_since > self._halt_limit:
             self._alerts.breach("market-halt", symbol, book.status, book.status_since, now)
 
-    def _judge_depth(self, book: Book, limit: int, now: int) -> None:
+    def _judge_depth(self, book: PublicBook, limit: int, now: int) -> None:
         if not book.received_at:
             return
         depth, average = book.depth, book.average
@@ -119,10 +138,10 @@ class Books:
             return
         symbol = book.instrument.symbol
         thin = (average - depth) * PPM > limit * average
-        since = self._thin.first(symbol, thin, book.event_time)
+        since = self._thin_streaks.update(symbol, thin, book.event_time)
         if since:
-            fall = -(-(average - depth) * PPM // average)
-            self._alerts.breach("liquidity-withdrawal", symbol, fall, since, now)
+            fall_ppm = -(-(average - depth) * PPM // average)
+            self._alerts.breach("liquidity-withdrawal", symbol, fall_ppm, since, now)
         elif self._alerts.active and depth * 2 > average:
             self._alerts.clear("liquidity-withdrawal", symbol, now)
         book.average = average + (depth - average) // (self._weight * (16 if thin else 1))

@@ -1,4 +1,8 @@
-"""The circuit breaker: ACTIVE, REDUCING, HALTED, and the exchange's kill function behind it."""
+"""The circuit breaker of the firm, with the states ACTIVE, REDUCING and HALTED.
+
+It reacts to alerts as the rule table says, and uses the exchange's kill switch to stop accounts.
+The exchange confirms each change of a kill switch; unconfirmed requests are repeated.
+"""
 
 from typing import Any
 
@@ -14,14 +18,20 @@ from trading.messages.orders import (
 from trading.messages.risk import ACTIVE, HALTED, REDUCING, BreakerChanged
 from trading.risk_monitor.rules import KILL_ACCOUNT, REDUCES, REDUCING_HALTED, RULES
 
-#: When the monitor has had to kill this many accounts, the trouble is not one algorithm's.
+#: The breaker halts the whole firm once this many accounts are killed: the cause can no longer be a
+#: single algorithm.
 ACCOUNTS_TO_HALT = 2
 
 _RANK = {ACTIVE: 0, REDUCING: 1, HALTED: 2}
 
 
 class KillSwitch(msgspec.Struct, gc=False):
-    """What the monitor wants of one account's kill switch. ``asked_at``: last request for it."""
+    """The desired state of one account's kill switch at the exchange.
+
+    ``engaged`` is the state that the monitor wants, and ``confirmed`` whether the exchange has
+    reported it. ``asked_at`` is when it was last requested, and ``confirmed_at`` when the exchange
+    last confirmed a state, both in simulated microseconds.
+    """
 
     engaged: bool = False
     confirmed: bool = True
@@ -31,11 +41,15 @@ class KillSwitch(msgspec.Struct, gc=False):
 
 
 class Breaker:
-    """``retry``: time after which a request without confirmation is repeated. ``enabled`` False:
-    nothing happens by itself, only by an operator's command. Messages go to ``out``.
+    """Keeps the state of the circuit breaker and of every kill switch.
 
-    REDUCING cancels all orders once and ends with the alerts that caused it. HALTED engages the
-    kill switch of every account and ends only by :meth:`reset` (RTS 6 art. 15(3): a human).
+    ``accounts`` are the accounts of the firm. If ``enabled`` is false, the breaker does not react
+    to alerts, only to commands of an operator. ``retry`` is the time in simulated microseconds
+    after which an unconfirmed request is repeated. Messages to send are appended to ``out``.
+
+    REDUCING cancels all orders once, and ends when the alerts that caused it are resolved. HALTED
+    engages the kill switch of every account, and ends only by :meth:`reset`: RTS 6 article 15(3)
+    requires a human decision.
     """
 
     def __init__(
@@ -45,12 +59,12 @@ class Breaker:
         self._retry = retry
         self._out = out
         self._causes: dict[tuple[str, str], str] = {}
-        self._by_hand = False
+        self._tripped_manually = False
         self._switches = {name: KillSwitch() for name in accounts}
         self.state_name = ACTIVE
 
     def on_breach(self, rule: str, subject: str, observed: str, now: int) -> None:
-        """A rule has begun to fire: do what the rule table says."""
+        """React to a new alert as the rule table says."""
         if not self._enabled:
             return
         action = RULES[rule].breaker
@@ -65,26 +79,29 @@ class Breaker:
                 self._enter(HALTED, f"{reason}; killed {', '.join(killed)}", now)
 
     def on_resolved(self, rule: str, subject: str, now: int) -> None:
+        """Return from REDUCING to ACTIVE when the last alert that caused it is resolved."""
         if self._causes.pop((rule, subject), None) is None:
             return
-        if self.state_name == REDUCING and not self._causes and not self._by_hand:
+        if self.state_name == REDUCING and not self._causes and not self._tripped_manually:
             self._change(ACTIVE, f"{rule} on {subject} resolved", now)
 
     def halt(self, reason: str, now: int) -> None:
-        """A hard limit is breached."""
+        """Halt all trading because a hard limit is breached."""
         if self._enabled:
             self._enter(HALTED, reason, now)
 
     def trip(self, state: str, reason: str, by: str, now: int) -> None:
-        """An operator's command; never lowers the state, ignores what is no state."""
+        """Enter ``state`` by an operator's command. The command never lowers the state, and one
+        with an unknown state is ignored.
+        """
         if _RANK.get(state, 0) > 0:
-            self._by_hand = True
+            self._tripped_manually = True
             self._enter(state, f"{by}: {reason}", now)
 
     def reset(self, reason: str, by: str, now: int) -> None:
-        """Back to ACTIVE, and every account may trade again."""
+        """Return to ACTIVE by an operator's command, and release every kill switch."""
         self._causes.clear()
-        self._by_hand = False
+        self._tripped_manually = False
         if self.state_name != ACTIVE:
             self._change(ACTIVE, f"{by}: {reason}", now)
         for account, switch in self._switches.items():
@@ -92,6 +109,7 @@ class Breaker:
                 self._set_switch(account, False, f"{by}: {reason}", now)
 
     def on_kill_switch(self, message: KillSwitchChanged, now: int) -> None:
+        """Compare the exchange's report of a kill switch with the desired state."""
         switch = self._switches.get(message.account)
         if switch is None:
             return
@@ -102,7 +120,9 @@ class Breaker:
             switch.confirmed = False
 
     def on_account(self, snapshot: AccountSnapshot) -> None:
-        """The exchange's own word on the switch, newer than the last confirmation."""
+        """Compare the kill switch in an account snapshot with the desired state, if the snapshot is
+        newer than the last confirmation.
+        """
         switch = self._switches.get(snapshot.account)
         if switch is not None and snapshot.event_time > switch.confirmed_at:
             if switch.engaged:
@@ -111,16 +131,17 @@ class Breaker:
                 switch.confirmed = not snapshot.killed
 
     def repeat(self, now: int) -> None:
-        """Ask again for what has not been confirmed."""
+        """Repeat the requests that have not been confirmed in time."""
         for account, switch in self._switches.items():
             if not switch.confirmed and now - switch.asked_at >= self._retry:
-                self._ask(account, switch, now)
+                self._request_switch(account, switch, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later messages, as plain values."""
         return {
             "state": self.state_name,
             "causes": {f"{r}/{s}": o for (r, s), o in self._causes.items()},
-            "by_hand": self._by_hand,
+            "by_hand": self._tripped_manually,
             "switches": {n: msgspec.to_builtins(s) for n, s in self._switches.items()},
         }
 
@@ -144,8 +165,8 @@ class Breaker:
             switch.engaged = engaged
             switch.confirmed = False
             switch.reason = reason
-            self._ask(account, switch, now)
+            self._request_switch(account, switch, now)
 
-    def _ask(self, account: str, switch: KillSwitch, now: int) -> None:
+    def _request_switch(self, account: str, switch: KillSwitch, now: int) -> None:
         switch.asked_at = now
         self._out.append(SetKillSwitch(account, switch.engaged, switch.reason))

@@ -1,4 +1,10 @@
-"""The risk monitor as a component: what production APIs tell it, judged by the rule table."""
+"""The risk monitor as a component: it evaluates the rule table on the data of production APIs.
+
+It receives prices, order books, execution reports and snapshots of balances. It knows neither the
+scenario nor the faults, so that its alerts prove something. Its parts evaluate their rules once per
+*beat* (a second of simulated time, or a tick of the market if that is longer), and at once where an
+execution report alone is enough. All messages of one call are collected in one list.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +18,7 @@ from trading.risk_monitor.alerts import AlertBook, Silence
 from trading.risk_monitor.books import Books
 from trading.risk_monitor.breaker import Breaker
 from trading.risk_monitor.feeds import Feeds
-from trading.risk_monitor.orders import Orders
+from trading.risk_monitor.orders import OrderControls
 from trading.risk_monitor.portfolio import Portfolio
 from trading.risk_monitor.positions import Positions
 from trading.risk_monitor.prices import Prices
@@ -25,17 +31,20 @@ from trading.topology import RISK_MONITOR
 from trading.units import MINUTE, SECOND
 from trading.universe import Universe
 
+#: Topic of the timer that triggers each evaluation.
 BEAT = "beat"
 
 _NO_LIMITS: Mapping[str, str] = {}
 
 
 class RiskMonitor:
-    """Judges once a beat (a second, or a tick of the market if that is longer), and at once where
-    an execution report alone shows that something is wrong.
+    """Raises alerts by the rule table, and operates the circuit breaker.
 
-    ``limits``: rule name -> limit as people write it; ``disabled``: rules that are switched off;
-    ``breaker_enabled`` False: alerts only. ValueError for an unknown rule or a wrong limit.
+    ``universe`` says which accounts, assets and symbols exist, and ``tick`` is the tick of the
+    market in simulated microseconds. ``limits`` overrides limits: it maps names of rules to limits
+    as people write them. ``disabled`` names the rules that are switched off. If ``breaker_enabled``
+    is false, the circuit breaker does not react to alerts. Raises ValueError for an unknown rule or
+    an invalid limit.
     """
 
     name = RISK_MONITOR
@@ -50,7 +59,7 @@ class RiskMonitor:
         breaker_enabled: bool = True,
     ) -> None:
         self._beat = beat = max(SECOND, tick)
-        patience = 3 * beat
+        max_age = 3 * beat
         self.controls = controls = Controls(limits, disabled, tick=beat)
         self._out: list[Message] = []
         self._breaker = Breaker(
@@ -59,11 +68,11 @@ class RiskMonitor:
         self._alerts = alerts = AlertBook(
             controls, resolve_after=MINUTE, reaction=self._breaker, out=self._out
         )
-        self._books = Books(universe, controls, alerts, tick=beat, patience=patience)
-        self._feeds = Feeds(universe, controls, alerts, self._books, tick=beat, patience=patience)
+        self._books = Books(universe, controls, alerts, tick=beat, max_age=max_age)
+        self._feeds = Feeds(universe, controls, alerts, self._books, tick=beat, max_age=max_age)
         self._prices = Prices(universe, controls, alerts, self._feeds, self._books)
         self._positions = Positions(universe)
-        self._orders = Orders(universe, controls, alerts, self._feeds, patience=patience)
+        self._orders = OrderControls(universe, controls, alerts, self._feeds, max_age=max_age)
         self._surveillance = Surveillance(universe, controls, alerts)
         self._venues = Venues(controls, alerts)
         self._reconciliation = Reconciliation(
@@ -72,7 +81,7 @@ class RiskMonitor:
             alerts,
             self._positions,
             self._surveillance,
-            every=max(5 * SECOND, 3 * beat),
+            interval=max(5 * SECOND, 3 * beat),
         )
         self._portfolio = Portfolio(
             universe, controls, alerts, self._feeds, self._positions, self._breaker
@@ -96,6 +105,7 @@ class RiskMonitor:
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Process a message, and return the messages that follow from it."""
         handler = self._handlers.get(type(message))
         if handler is None:
             return ()
@@ -108,8 +118,10 @@ class RiskMonitor:
         return answers
 
     def health(self, now: int) -> dict[str, dict[str, int]]:
-        """Microseconds since each venue's last answered question was sent, and since each feed's
-        last good price was true; -1: never.
+        """Return the age of the newest data of each source, in simulated microseconds.
+
+        ``venues`` has, by service, the time since its last answered ping was sent; ``feeds`` has,
+        by asset, the time since its last valid price was true, -1 if there has been none.
         """
         return {
             "venues": self._venues.ages(now),
@@ -120,15 +132,18 @@ class RiskMonitor:
         }
 
     def silences(self, now: int) -> list[Silence]:
-        """The silences in force."""
+        """Return the silences in force."""
         return self._alerts.silences(now)
 
     @property
     def day_open(self) -> int:
-        """Equity that the day's loss counts from, 1e-8 USD; 0 before the first valuation."""
+        """Return the equity in 1e-8 USD that the daily loss is measured from; 0 before the first
+        valuation.
+        """
         return self._portfolio.day_open
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
             "alerts": self._alerts.state(),
             "breaker": self._breaker.state(),
@@ -162,8 +177,8 @@ class RiskMonitor:
         out = self._out
         if report is not None:
             out.append(report)
-        out += self._venues.ask(now)
-        out += self._reconciliation.ask(now)
+        out += self._venues.pings(now)
+        out += self._reconciliation.queries(now)
         out.append(Wake(now + self._beat, BEAT))
 
     def _on_report(self, report: ExecutionReport, now: int) -> None:

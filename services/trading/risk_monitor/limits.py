@@ -1,4 +1,4 @@
-"""Typed limits: how people write them, how they compare, how they read in an alert."""
+"""Typed limits: how they are written, compared and displayed."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -18,9 +18,9 @@ from trading.units import (
     parse_units,
 )
 
-#: Units of a limit. RATIO is in ppm ("2 %"), BASIS_POINTS too, but read in bp ("50 bp"); CAPITAL
-#: is USD ("1500000") or a share of the firm's equity ("70 %"); DURATION is in microseconds
-#: ("30s"); COUNT and RATE ("80/s") are whole numbers.
+#: Units of a limit. RATIO is stored in ppm ("2 %"); so is BASIS_POINTS, which is displayed in basis
+#: points ("50 bp"). CAPITAL is an amount of USD ("1500000") or a share of equity ("70 %").
+#: DURATION is stored in microseconds ("30s"). COUNT and RATE ("80/s") are whole numbers.
 RATIO = "ratio"
 BASIS_POINTS = "basis points"
 CAPITAL = "capital"
@@ -50,8 +50,10 @@ _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*(%|bp|bps)")
 
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
-    """``value`` in ppm, 1e-8 USD, microseconds or a count, as ``unit`` says; ``relative`` capital
-    limits are in ppm of equity.
+    """The limit of a rule.
+
+    ``value`` is in ppm, 1e-8 USD, microseconds or a count, depending on ``unit``. A ``relative``
+    limit of capital is a share of the firm's equity in ppm.
     """
 
     unit: str
@@ -60,25 +62,26 @@ class Limit(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
+        """Return the limit as people write it."""
         if self.relative:
             return f"{format_ppm(self.value)} of equity"
         return describe(self.unit, self.value)
 
     def capital(self, equity: int) -> int:
-        """A CAPITAL limit in 1e-8 USD, where the firm has ``equity``."""
+        """Return a CAPITAL limit in 1e-8 USD for a firm with this ``equity`` (1e-8 USD)."""
         return self.value * max(equity, 0) // PPM if self.relative else self.value
 
 
 def parse_limit(unit: str, text: str) -> Limit:
-    """ValueError with an example for what is not a limit of this unit."""
-    found = _parse(unit, text.strip())
-    if found is None:
+    """Return the limit that ``text`` says. Raises ValueError, with an example, if it is invalid."""
+    limit = _parse(unit, text.strip())
+    if limit is None:
         raise ValueError(f"{text!r} is not a limit in {unit}: write {_EXAMPLES[unit]}")
-    return found
+    return limit
 
 
 def describe(unit: str, value: int) -> str:
-    """``value`` for people, with its unit."""
+    """Return ``value`` with its unit, as people read it."""
     if unit == RATIO:
         return format_ppm(value)
     if unit == BASIS_POINTS:

@@ -1,4 +1,8 @@
-"""Pre-trade controls on single orders and on streams of orders, from execution reports."""
+"""Pre-trade controls on single orders and on the flow of orders, by execution reports.
+
+The monitor does not see orders on their way to the exchange; it sees what the exchange reports of
+them. Rates and repetitions are counted in sliding windows of event time.
+"""
 
 from collections import deque
 from typing import Any
@@ -13,18 +17,22 @@ from trading.risk_monitor.rules import RULES, Controls
 from trading.units import PPM, SCALE, SECOND, notional
 from trading.universe import Universe
 
-#: The windows that orders are counted in.
+#: Lengths of the sliding windows, in simulated microseconds.
 RATE_WINDOW = 5 * SECOND
 DUPLICATE_WINDOW = SECOND
 RUNAWAY_WINDOW = 10 * SECOND
 
-#: Reports of the exchange that answer one message of a client.
+#: Execution types that answer one message of a client each.
 _MESSAGES = frozenset({"NEW", "CANCELED", "REPLACED", "REJECTED"})
 
 
 class OrderFlow(msgspec.Struct, gc=False):
-    """One account. ``messages``: times; ``runaway``: (time, +1 accepted or -1 cancelled) with
-    their ``balance``; ``alike``: times of equal orders, by (symbol, side, quantity, price).
+    """The recent orders of one account; times are event times in simulated microseconds.
+
+    ``messages`` has the times of the client's messages. ``runaway`` has (time, step), where step is
+    +1 for an accepted order and -1 for a cancelled or replaced one, and ``balance`` is the sum of
+    the steps. ``alike`` has the times of identical orders by (symbol, side, quantity, price), and
+    ``alike_since`` is when entries that are too old were last removed from it.
     """
 
     account: str
@@ -35,8 +43,12 @@ class OrderFlow(msgspec.Struct, gc=False):
     alike_since: int = 0
 
 
-class Orders:
-    """``patience``: how old a report may be to be compared with the index price of now."""
+class OrderControls:
+    """Evaluates the pre-trade rules on the execution reports of the firm's accounts.
+
+    ``feeds`` has the index prices to compare with. A report that is older than ``max_age``
+    (simulated microseconds) is not compared with the present index price.
+    """
 
     def __init__(
         self,
@@ -45,20 +57,21 @@ class Orders:
         alerts: AlertBook,
         feeds: Feeds,
         *,
-        patience: int,
+        max_age: int,
     ) -> None:
         self._alerts = alerts
         self._feeds = feeds
-        self._patience = patience
+        self._max_age = max_age
         self._instruments = {i.symbol: i for i in universe.instruments}
-        self._rate = controls.value("order-rate")
-        self._collar = controls.value("price-collar")
-        self._largest = controls.limit("fat-finger")
-        self._duplicates = controls.value("duplicate-orders")
-        self._runaway = controls.value("runaway-orders")
+        self._rate_limit = controls.value("order-rate")
+        self._collar_limit = controls.value("price-collar")
+        self._value_limit = controls.limit("fat-finger")
+        self._duplicate_limit = controls.value("duplicate-orders")
+        self._runaway_limit = controls.value("runaway-orders")
         self._flows = {name: OrderFlow(name) for name in universe.firm_accounts}
 
     def on_report(self, report: ExecutionReport, now: int) -> None:
+        """Evaluate the rules that a report of a firm account concerns."""
         flow = self._flows.get(report.account)
         if flow is None:
             return
@@ -76,18 +89,19 @@ class Orders:
             self._judge_runaway(flow, 1 if kind == "NEW" else -1, report, now)
 
     def evaluate(self, now: int) -> None:
-        """Let streams that have ended be forgotten."""
+        """Clear the conditions of accounts that have sent nothing in the last window."""
         if not self._alerts.active:
             return
         for account, flow in self._flows.items():
-            if self._rate is not None and not _within(flow.messages, now - RATE_WINDOW):
+            if self._rate_limit is not None and not _within(flow.messages, now - RATE_WINDOW):
                 self._alerts.clear("order-rate", account, now)
-            if self._runaway is not None and (
+            if self._runaway_limit is not None and (
                 not flow.runaway or flow.runaway[-1][0] < now - RUNAWAY_WINDOW
             ):
                 self._alerts.clear("runaway-orders", account, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
             name: {
                 "messages": list(flow.messages),
@@ -105,7 +119,7 @@ class Orders:
         oldest = at - RATE_WINDOW
         while times[0] <= oldest:
             times.popleft()
-        limit = self._rate
+        limit = self._rate_limit
         if limit is not None:
             rate = -(-len(times) * SECOND // RATE_WINDOW)
             self._alerts.check("order-rate", flow.account, rate, limit, at, now)
@@ -113,7 +127,7 @@ class Orders:
     def _judge_order(self, report: ExecutionReport, now: int) -> None:
         if report.price:
             self._judge_price(report, report.price, now)
-        limit = self._largest
+        limit = self._value_limit
         if limit is None:
             return
         instrument = self._instruments.get(report.symbol)
@@ -128,22 +142,24 @@ class Orders:
             self._alerts.notice("fat-finger", report.account, text, report.event_time, now)
 
     def _judge_price(self, report: ExecutionReport, price: int, now: int) -> None:
-        """Old reports say nothing about the price of now."""
-        limit = self._collar
+        """Evaluate the price collar, unless the report or the index price is too old."""
+        limit = self._collar_limit
         instrument = self._instruments.get(report.symbol)
-        if limit is None or instrument is None or now - report.event_time > self._patience:
+        if limit is None or instrument is None or now - report.event_time > self._max_age:
             return
         feeds = self._feeds
         if not (feeds.fresh(instrument.base, now) and feeds.fresh(instrument.quote, now)):
             return
         reference = feeds.reference(instrument.base, instrument.quote)
         if reference and abs(price - reference) * PPM > limit * reference:
-            off = describe(RULES["price-collar"].unit, abs(price - reference) * PPM // reference)
-            text = f"{report.symbol} {off} off"
+            deviation = describe(
+                RULES["price-collar"].unit, abs(price - reference) * PPM // reference
+            )
+            text = f"{report.symbol} {deviation} off"
             self._alerts.notice("price-collar", report.account, text, report.event_time, now)
 
     def _judge_repetition(self, flow: OrderFlow, report: ExecutionReport, now: int) -> None:
-        limit = self._duplicates
+        limit = self._duplicate_limit
         if limit is None:
             return
         at = report.event_time
@@ -169,7 +185,7 @@ class Orders:
         flow.balance += step
         while steps[0][0] <= at - RUNAWAY_WINDOW:
             flow.balance -= steps.popleft()[1]
-        limit = self._runaway
+        limit = self._runaway_limit
         if limit is not None:
             check = self._alerts.check
             check("runaway-orders", flow.account, flow.balance, limit, at, now)

@@ -1,4 +1,4 @@
-"""What the firm is worth and what it risks: exposure, concentration, P&L, drawdown, VaR."""
+"""The value and the risk of the firm: exposure, concentration, P&L, drawdown and value at risk."""
 
 from math import sqrt
 from typing import Any
@@ -14,16 +14,20 @@ from trading.universe import Universe
 
 PORTFOLIO = "portfolio"
 
-#: Hard limit by this multiple of the soft one: the breaker goes from REDUCING to HALTED.
+#: The hard limit is this multiple of the soft one; beyond it the breaker goes to HALTED.
 HARD = 2
 
-#: Standard deviations of a loss that 99 % of all days stay below.
-NINETY_NINE = 2.326
+#: Quantile of the normal distribution: 99 % of all losses are below this many standard deviations.
+VAR_QUANTILE = 2.326
 
 
 class Portfolio:
-    """Values the firm's balances at the good index prices. ``opening``, ``peak`` and ``day_open``
-    are equity: at the first valuation, at its highest, at the last midnight UTC.
+    """Values the firm's balances at the good index prices, and evaluates the rules on the result.
+
+    ``feeds`` has the prices and ``positions`` the balances; a breach of a hard limit halts the
+    ``breaker``. The profit counts from the equity at the first valuation, the drawdown from its
+    peak, and the daily loss from ``day_open``, the equity at the first valuation after midnight
+    UTC. All amounts are in 1e-8 USD.
     """
 
     def __init__(
@@ -49,12 +53,12 @@ class Portfolio:
         self.day_open = 0
 
     def rebase(self) -> None:
-        """Losses count from the next valuation: an operator has reset the breaker."""
+        """Measure losses from the next valuation on, since an operator has reset the breaker."""
         self._peak = 0
         self._day = -1
 
     def evaluate(self, now: int) -> PortfolioReported | None:
-        """Judge the portfolio and describe it; None before everything is known."""
+        """Evaluate the rules and return a report; None until all prices and balances are known."""
         feeds, positions = self._feeds, self._positions
         if not (feeds.complete and positions.complete):
             return None
@@ -70,8 +74,8 @@ class Portfolio:
         values = {coin: totals[coin] * prices[coin] // SCALE for coin in self._coins}
         gross = sum(abs(value) for value in values.values())
         value_at_risk = self._value_at_risk(values)
-        drawdown = self._losses(equity, now)
-        self._exposures(equity, values, gross, value_at_risk, prices, now)
+        drawdown = self._judge_losses(equity, now)
+        self._judge_exposures(equity, values, gross, value_at_risk, prices, now)
         return PortfolioReported(
             equity,
             equity - self._opening,
@@ -87,6 +91,7 @@ class Portfolio:
         )
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
             "opening_qty": {name: dict(qty) for name, qty in self._opening_qty.items()},
             "opening": self._opening,
@@ -95,28 +100,28 @@ class Portfolio:
             "day_open": self.day_open,
         }
 
-    def _losses(self, equity: int, now: int) -> int:
-        """Judge loss and drawdown; returns the latter in ppm, rounded up."""
+    def _judge_losses(self, equity: int, now: int) -> int:
+        """Evaluate loss and drawdown; return the drawdown in ppm, rounded up."""
         day = now // DAY
         if day != self._day:
             self._day, self.day_open = day, equity
         self._peak = peak = max(self._peak, equity)
         drawdown = -(-(peak - equity) * PPM // peak) if peak > 0 else 0
-        when = self._feeds.newest
+        event_time = self._feeds.newest
         limit = self._controls.value("drawdown")
         if limit is not None:
-            self._alerts.check("drawdown", PORTFOLIO, drawdown, limit, when, now)
+            self._alerts.check("drawdown", PORTFOLIO, drawdown, limit, event_time, now)
             if drawdown > HARD * limit:
                 self._breaker.halt(f"drawdown above {HARD} times its limit", now)
         loss_limit = self._controls.limit("loss-limit")
         if loss_limit is not None:
             loss, allowed = self.day_open - equity, loss_limit.capital(self.day_open)
-            self._alerts.check("loss-limit", PORTFOLIO, loss, allowed, when, now)
+            self._alerts.check("loss-limit", PORTFOLIO, loss, allowed, event_time, now)
             if loss > HARD * allowed:
                 self._breaker.halt(f"loss above {HARD} times its limit", now)
         return drawdown
 
-    def _exposures(
+    def _judge_exposures(
         self,
         equity: int,
         values: dict[str, int],
@@ -125,16 +130,16 @@ class Portfolio:
         prices: dict[str, int],
         now: int,
     ) -> None:
-        check, when = self._alerts.check, self._feeds.newest
+        check, event_time = self._alerts.check, self._feeds.newest
         limits = self._controls
         if (limit := limits.limit("gross-exposure")) is not None:
-            check("gross-exposure", PORTFOLIO, gross, limit.capital(equity), when, now)
+            check("gross-exposure", PORTFOLIO, gross, limit.capital(equity), event_time, now)
         if (limit := limits.limit("var-limit")) is not None:
-            check("var-limit", PORTFOLIO, value_at_risk, limit.capital(equity), when, now)
+            check("var-limit", PORTFOLIO, value_at_risk, limit.capital(equity), event_time, now)
         if (limit := limits.limit("concentration")) is not None and equity > 0:
             for coin, value in values.items():
                 share = -(-abs(value) * PPM // equity)
-                check("concentration", coin, share, limit.value, when, now)
+                check("concentration", coin, share, limit.value, event_time, now)
         if (limit := limits.limit("net-exposure")) is not None:
             allowed = limit.capital(equity)
             for name, account in self._positions.accounts.items():
@@ -143,12 +148,14 @@ class Portfolio:
                     (account.qty.get(coin, 0) - qty) * prices[coin] // SCALE
                     for coin, qty in opening.items()
                 )
-                check("net-exposure", name, abs(net), allowed, when, now)
+                check("net-exposure", name, abs(net), allowed, event_time, now)
 
     def _value_at_risk(self, values: dict[str, int]) -> int:
-        """In 1e-8 USD; the volatilities are estimates, the whole numbers are for comparison."""
+        """Return the one-day value at risk in 1e-8 USD. The volatility is a floating-point
+        estimate; it is rounded to whole ppm so that equal runs give equal numbers.
+        """
         total = 0
         for coin, value in values.items():
-            daily_ppm = round(sqrt(self._feeds.by_asset[coin].variance * DAY) * PPM * NINETY_NINE)
+            daily_ppm = round(sqrt(self._feeds.by_asset[coin].variance * DAY) * PPM * VAR_QUANTILE)
             total += abs(value) * daily_ppm // PPM
         return total

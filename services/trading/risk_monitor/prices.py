@@ -1,10 +1,10 @@
-"""What prices say together: venue against index, stablecoins against their peg, fast moves."""
+"""Rules that compare prices: exchange against index, stablecoins against their peg, fast moves."""
 
 from collections import deque
 from typing import Any
 
 from trading.risk_monitor.alerts import AlertBook
-from trading.risk_monitor.books import Book, Books
+from trading.risk_monitor.books import Books, PublicBook
 from trading.risk_monitor.feeds import Feeds
 from trading.risk_monitor.limits import describe
 from trading.risk_monitor.rules import RULES, Controls
@@ -12,15 +12,19 @@ from trading.risk_monitor.streaks import Streaks
 from trading.units import MINUTE, PPM, SCALE, format_ppm
 from trading.universe import Universe
 
-#: A move counts within this time.
+#: A price move is measured within this time.
 MOVE_WINDOW = 5 * MINUTE
 
-#: Looks in a row that a divergence or a lost peg must hold.
-LOOKS = 2
+#: A divergence or a lost peg must hold for this many consecutive evaluations.
+REQUIRED_EVALUATIONS = 2
 
 
 class MoveWindow:
-    """Highest and lowest price of the last :data:`MOVE_WINDOW`; (time, price), monotonic."""
+    """Keeps the highest and the lowest price of the last :data:`MOVE_WINDOW`.
+
+    Both are kept as monotonic queues of (time, price): each price is added and removed at most
+    once.
+    """
 
     __slots__ = ("_highs", "_lows")
 
@@ -29,8 +33,8 @@ class MoveWindow:
         self._lows: deque[tuple[int, int]] = deque()
 
     def add(self, price: int, at: int) -> int:
-        """Move of ``price`` from the window's extreme that is further away, signed, in ppm
-        (rounded away from zero).
+        """Add a price at the time ``at``, and return how far it is from the window's extreme that
+        is further away: signed, in ppm, rounded away from zero.
         """
         highs, lows = self._highs, self._lows
         while highs and highs[-1][1] <= price:
@@ -50,6 +54,7 @@ class MoveWindow:
         return -fall if fall >= rise else rise
 
     def state(self) -> dict[str, list[list[int]]]:
+        """Return the prices in the window, as plain values."""
         return {
             "highs": [list(point) for point in self._highs],
             "lows": [list(point) for point in self._lows],
@@ -57,7 +62,7 @@ class MoveWindow:
 
 
 class Prices:
-    """Judges prices across sources; :meth:`evaluate` once per tick of the market."""
+    """Evaluates the rules that compare prices of several sources."""
 
     def __init__(
         self, universe: Universe, controls: Controls, alerts: AlertBook, feeds: Feeds, books: Books
@@ -65,15 +70,16 @@ class Prices:
         self._alerts = alerts
         self._feeds = feeds
         self._books = books
-        self._divergence = controls.value("price-divergence")
-        self._peg = controls.value("peg-deviation")
-        self._move = controls.value("price-move")
-        self._apart = Streaks(LOOKS)
-        self._off_peg = Streaks(LOOKS)
+        self._divergence_limit = controls.value("price-divergence")
+        self._peg_limit = controls.value("peg-deviation")
+        self._move_limit = controls.value("price-move")
+        self._divergence_streaks = Streaks(REQUIRED_EVALUATIONS)
+        self._peg_streaks = Streaks(REQUIRED_EVALUATIONS)
         self._moves = {symbol: MoveWindow() for symbol in universe.symbols}
         self._stablecoins = tuple(a for a in universe.assets if a.stable)
 
     def evaluate(self, now: int) -> None:
+        """Evaluate every symbol and stablecoin; call once per tick of the market."""
         feeds = self._feeds
         for symbol, book in self._books.by_symbol.items():
             instrument = book.instrument
@@ -83,17 +89,18 @@ class Prices:
             reference = feeds.reference(base, quote)
             if not reference:
                 continue
-            if self._move is not None:
-                self._judge_move(symbol, base, reference, self._move, now)
-            if self._divergence is not None and self._books.usable(book, now):
-                self._judge_divergence(symbol, book, reference, self._divergence, now)
-        if self._peg is not None:
-            self._judge_pegs(self._peg, now)
+            if self._move_limit is not None:
+                self._judge_move(symbol, base, reference, self._move_limit, now)
+            if self._divergence_limit is not None and self._books.usable(book, now):
+                self._judge_divergence(symbol, book, reference, self._divergence_limit, now)
+        if self._peg_limit is not None:
+            self._judge_pegs(self._peg_limit, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
-            "apart": self._apart.state(),
-            "off_peg": self._off_peg.state(),
+            "apart": self._divergence_streaks.state(),
+            "off_peg": self._peg_streaks.state(),
             "moves": {symbol: window.state() for symbol, window in self._moves.items()},
         }
 
@@ -106,17 +113,17 @@ class Prices:
             self._alerts.ease("price-move", symbol, abs(move), limit, now)
 
     def _judge_divergence(
-        self, symbol: str, book: Book, reference: int, limit: int, now: int
+        self, symbol: str, book: PublicBook, reference: int, limit: int, now: int
     ) -> None:
-        apart = -(-abs(book.mid - reference) * PPM // reference)
-        since = self._apart.first(symbol, apart > limit, book.event_time)
+        deviation = -(-abs(book.mid - reference) * PPM // reference)
+        since = self._divergence_streaks.update(symbol, deviation > limit, book.event_time)
         if since:
-            self._alerts.breach("price-divergence", symbol, apart, since, now)
+            self._alerts.breach("price-divergence", symbol, deviation, since, now)
         else:
-            self._alerts.ease("price-divergence", symbol, apart, limit, now)
+            self._alerts.ease("price-divergence", symbol, deviation, limit, now)
 
     def _judge_pegs(self, limit: int, now: int) -> None:
-        """By the index, and by the venue's book; the one that is further off speaks."""
+        """Evaluate the price by the index or by the book, whichever is further from the peg."""
         feeds = self._feeds
         for asset in self._stablecoins:
             name, peg = asset.name, asset.peg
@@ -129,10 +136,10 @@ class Prices:
                 by_book = book.mid * feeds.by_asset[book.instrument.quote].good // SCALE
                 if by_book and abs(by_book - peg) > abs(price - peg):
                     price, source, event_time = by_book, "exchange", book.event_time
-            off = -(-abs(price - peg) * PPM // peg)
-            since = self._off_peg.first(name, off > limit, event_time)
+            deviation = -(-abs(price - peg) * PPM // peg)
+            since = self._peg_streaks.update(name, deviation > limit, event_time)
             if since:
-                text = f"{describe(RULES['peg-deviation'].unit, off)} by the {source}"
+                text = f"{describe(RULES['peg-deviation'].unit, deviation)} by the {source}"
                 self._alerts.breach("peg-deviation", name, text, since, now)
             else:
-                self._alerts.ease("peg-deviation", name, off, limit, now)
+                self._alerts.ease("peg-deviation", name, deviation, limit, now)

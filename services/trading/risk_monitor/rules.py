@@ -1,7 +1,7 @@
-"""THE rule table: every control of the risk monitor, its limit, and what the breaker does.
+"""The rule table: every risk control, its limit, and the reaction of the circuit breaker.
 
-The README's table, the names of the Prometheus alerts and the dashboards are generated from it.
-Every rule fires on MORE than its limit.
+The table is the single source of truth: the table in the README, the names of the Prometheus alerts
+and the dashboards are generated from it. A rule fires when a reading is greater than its limit.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from trading.risk_monitor.limits import (
     parse_limit,
 )
 
+#: Stages of the trade life cycle at which a rule is evaluated.
 PRE = "pre"
 AT = "at"
 POST = "post"
@@ -27,8 +28,8 @@ SURVEILLANCE = "surveillance"
 WARNING = "warning"
 CRITICAL = "critical"
 
-#: What the circuit breaker does when a rule fires. KILL_ACCOUNT engages the exchange's kill
-#: function for the one account; REDUCING_HALTED: REDUCING at the limit, HALTED at twice that.
+#: Reactions of the circuit breaker to a rule. KILL_ACCOUNT engages the exchange's kill switch for
+#: that account; REDUCING_HALTED enters REDUCING at the limit, and HALTED at twice the limit.
 NONE = "none"
 KILL_ACCOUNT = "kill account"
 REDUCES = "REDUCING"
@@ -36,9 +37,12 @@ REDUCING_HALTED = "REDUCING, HALTED at twice the limit"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """``stage``: pre, at, post (trade) or surveillance. ``subject``: what its alerts are about.
-    ``limit``: the default, as people write it, in ``unit``; never below ``min_ticks`` ticks of
-    the market. ``term``: as the field calls it.
+    """One risk control.
+
+    ``stage`` is one of the stages above, and ``subject`` the kind of object that its alerts are
+    about. ``signal`` describes the reading, ``limit`` is the default limit as people write it, in
+    ``unit``. A limit is never below ``min_ticks`` ticks of the market. ``term`` is the field's name
+    of the control, with its legal source, and ``description`` says what an alert means.
     """
 
     name: str
@@ -55,10 +59,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def default(self) -> Limit:
+        """Return the default limit."""
         return self.parse(self.limit)
 
     def parse(self, text: str) -> Limit:
-        """ValueError with an example for what is not a limit of this rule."""
+        """Parse a limit of this rule. Raises ValueError, with an example, if it is invalid."""
         return parse_limit(self.unit, text)
 
 
@@ -363,9 +368,11 @@ RULES: Mapping[str, Rule] = {rule.name: rule for rule in _TABLE}
 
 
 class Controls:
-    """The rules in force: all of :data:`RULES` but the disabled ones, with their limits.
+    """The rules in force with their limits: all of :data:`RULES` but the disabled ones.
 
-    ``limits`` overrides them by rule name. ValueError for a name or limit that is none.
+    ``limits`` overrides default limits by the name of the rule, ``disabled`` names the rules that
+    are off, and ``tick`` is the tick of the market in simulated microseconds. Raises ValueError for
+    an unknown rule or an invalid limit.
     """
 
     def __init__(self, limits: Mapping[str, str], disabled: frozenset[str], *, tick: int) -> None:
@@ -384,11 +391,11 @@ class Controls:
                 self._limits[name] = limit
 
     def limit(self, name: str) -> Limit | None:
-        """None where the rule is disabled."""
+        """Return the limit of a rule; None if the rule is disabled."""
         return self._limits.get(name)
 
     def value(self, name: str) -> int | None:
-        """The plain number of a limit, None where the rule is disabled."""
+        """Return the numeric value of a limit; None if the rule is disabled."""
         limit = self._limits.get(name)
         return None if limit is None else limit.value
 
@@ -399,7 +406,7 @@ def _limit_text(rule: Rule) -> str:
 
 
 def rules_table_markdown() -> str:
-    """The rule table for the README."""
+    """Return the rule table as Markdown, for the README."""
     lines = [
         "| rule | stage | subject | fires on more than | severity | breaker | signal | term |",
         "|---|---|---|---|---|---|---|---|",

@@ -1,24 +1,29 @@
-"""Conditions that must hold for several looks in a row before they count."""
+"""Conditions that must hold for several consecutive evaluations before they count."""
 
 
 class Streaks:
-    """``needed``: looks in a row."""
+    """Counts, for each key, the consecutive evaluations in which a condition held, up to
+    ``required``.
+    """
 
-    def __init__(self, needed: int) -> None:
-        self._needed = needed
-        self._running: dict[str, list[int]] = {}
+    def __init__(self, required: int) -> None:
+        self._required = required
+        self._streaks: dict[str, list[int]] = {}
 
-    def first(self, key: str, holds: bool, event_time: int) -> int:
-        """``event_time`` of the first of the present looks in a row, if they are enough; else 0."""
-        running = self._running.get(key)
+    def update(self, key: str, holds: bool, event_time: int) -> int:
+        """Process one evaluation. Return the event time of the first evaluation of the present
+        streak if the streak is long enough, otherwise 0.
+        """
+        streak = self._streaks.get(key)
         if not holds:
-            if running is not None:
-                del self._running[key]
+            if streak is not None:
+                del self._streaks[key]
             return 0
-        if running is None:
-            running = self._running[key] = [0, event_time]
-        running[0] += 1
-        return running[1] if running[0] >= self._needed else 0
+        if streak is None:
+            streak = self._streaks[key] = [0, event_time]
+        streak[0] += 1
+        return streak[1] if streak[0] >= self._required else 0
 
     def state(self) -> dict[str, list[int]]:
-        return {key: list(running) for key, running in self._running.items()}
+        """Return the running streaks as plain values: length and first event time by key."""
+        return {key: list(streak) for key, streak in self._streaks.items()}

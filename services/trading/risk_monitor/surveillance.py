@@ -11,16 +11,20 @@ from trading.risk_monitor.rules import Controls
 from trading.units import MINUTE, SECOND
 from trading.universe import Universe
 
+#: Wash trades are counted in this window.
 WASH_WINDOW = MINUTE
-#: Layers count when this share of them is cancelled within this time after the fill.
+#: Layering means that this percentage of the layers is cancelled within this time after the fill.
 LAYER_PERCENT = 80
 LAYER_WINDOW = 30 * SECOND
 
-_DONE = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
+_CLOSED = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
 
 
 class Layers(msgspec.Struct, gc=False):
-    """Orders that were open on one side when the other side filled at ``filled_at``."""
+    """Orders that were open on one side of a symbol when the other side filled at ``filled_at``.
+
+    ``count`` is their number at that time, and ``left`` has the ids of those that are still open.
+    """
 
     symbol: str
     filled_at: int
@@ -29,7 +33,12 @@ class Layers(msgspec.Struct, gc=False):
 
 
 class Trader(msgspec.Struct, gc=False):
-    """``open``: (symbol, side) -> order ids. ``washed``: times of trades with the firm itself."""
+    """The open orders and the suspicious trades of one account.
+
+    ``open`` has the ids of open orders by (symbol, side), and ``open_count`` their number.
+    ``washed`` has the event times of trades with an account of the firm, and ``layers`` the
+    possible layers.
+    """
 
     name: str
     open: dict[tuple[str, str], dict[int, None]] = {}
@@ -39,18 +48,21 @@ class Trader(msgspec.Struct, gc=False):
 
 
 class Surveillance:
+    """Evaluates the surveillance rules on the execution reports of the firm's accounts."""
+
     def __init__(self, universe: Universe, controls: Controls, alerts: AlertBook) -> None:
         self._alerts = alerts
-        self._wash = controls.value("wash-trades")
-        self._layering = controls.value("layering")
+        self._wash_limit = controls.value("wash-trades")
+        self._layering_limit = controls.value("layering")
         self._traders = {name: Trader(name) for name in universe.firm_accounts}
-        self._last: ExecutionReport | None = None
+        self._last_fill: ExecutionReport | None = None
 
     def open_orders(self, account: str) -> int:
-        """How many orders are open, as far as execution reports tell."""
+        """Return how many orders of an account are open, by its execution reports."""
         return self._traders[account].open_count
 
     def on_report(self, report: ExecutionReport, now: int) -> None:
+        """Update the open orders of an account, and evaluate the rules."""
         trader = self._traders.get(report.account)
         if trader is None:
             return
@@ -58,7 +70,7 @@ class Surveillance:
         if kind == "TRADE":
             self._judge_wash(trader, report, now)
             self._remember_layers(trader, report)
-        if report.status in _DONE:
+        if report.status in _CLOSED:
             self._close(trader, report)
             if kind == "CANCELED" and trader.layers:
                 self._judge_layers(trader, report, now)
@@ -69,6 +81,7 @@ class Surveillance:
                 trader.open_count += 1
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides later alerts, as plain values."""
         return {
             name: {
                 "open": {"/".join(k): list(ids) for k, ids in t.open.items()},
@@ -85,9 +98,9 @@ class Surveillance:
             trader.open_count -= 1
 
     def _judge_wash(self, trader: Trader, report: ExecutionReport, now: int) -> None:
-        """Both sides of a trade report one after the other."""
-        last, self._last = self._last, report
-        limit = self._wash
+        """Compare a fill with the one before: both sides of a trade report one after the other."""
+        last, self._last_fill = self._last_fill, report
+        limit = self._wash_limit
         if limit is None or last is None or last.trade_id != report.trade_id:
             return
         if last.order_id == report.order_id:
@@ -105,7 +118,7 @@ class Surveillance:
                 self._alerts.notice("wash-trades", name, text, washed[0], now)
 
     def _remember_layers(self, trader: Trader, report: ExecutionReport) -> None:
-        limit = self._layering
+        limit = self._layering_limit
         if limit is None:
             return
         other = "SELL" if report.side == BUY else BUY

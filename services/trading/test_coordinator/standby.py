@@ -1,4 +1,4 @@
-"""The coordinator between two runs: it is there, and asks for nothing."""
+"""The coordinator between two runs: it answers pings, writes its journal, and requests nothing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,20 @@ from trading.runtime.component import answer_ping
 from trading.topology import TEST_COORDINATOR
 from trading.units import SECOND
 
-#: How often it says, in its journal, that it is there: the auditor orders what all journals say up
-#: to the time that each of them has reached.
-EVERY = SECOND
+#: How often a heartbeat goes into the journal. The auditor orders the entries of all journals only
+#: up to the time that every journal has reached, so a silent journal would hold back the others.
+HEARTBEAT_INTERVAL = SECOND
 
 
 class Standby:
+    """Takes the place of :class:`~trading.test_coordinator.component.TestCoordinator` while no
+    scenario runs.
+
+    ``ignores`` lists the messages that the market sends all the time: recording them would make
+    this the longest journal of all without any use.
+    """
+
     name = TEST_COORDINATOR
-    #: What a market says all the time. It would be the longest journal of all, of nothing.
     ignores = frozenset(
         {
             PriceTick,
@@ -33,11 +39,13 @@ class Standby:
     )
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Answer a ping, and schedule the next heartbeat."""
         if isinstance(message, Ping):
             return [answer_ping(self.name, message, now)]
         if isinstance(message, Start | Wake):
-            return [Wake(now + EVERY, "there")]
+            return [Wake(now + HEARTBEAT_INTERVAL, "there")]
         return ()
 
     def state(self) -> dict[str, Any]:
+        """Return an empty state: nothing that was received changes a later answer."""
         return {}

@@ -1,4 +1,10 @@
-"""What the coordinator sees of the data plane: prices, books, answers, settlement, alerts."""
+"""The state of the data plane as the coordinator observes it: prices, books, pings, settlement.
+
+The coordinator judges faults and recovery by this view alone, never by what a service reports about
+its own faults. The view is built from messages and evaluated once per *beat*, the coordinator's
+evaluation interval in simulated microseconds. A text that describes a problem is empty when there
+is no problem.
+"""
 
 from collections import deque
 
@@ -7,19 +13,28 @@ import msgspec
 from trading.messages.custody import Settled, SettlementFailed, SettlementInstructed
 from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
 from trading.messages.orders import ExecutionReport
-from trading.messages.risk import ACTIVE
+from trading.messages.risk import ACTIVE, AlertFired, AlertResolved, BreakerChanged
 from trading.topology import TEST_COORDINATOR
 from trading.units import SECOND
 from trading.universe import Universe
 
-#: Beats that a service, a feed or a book may be silent before it counts as gone.
-PATIENCE = 3
-#: Orders of an account are counted over this time.
+#: A service, a feed or a book counts as down when it has been silent for more beats than this.
+TOLERATED_BEATS = 3
+#: The order rate of an account is measured over this time.
 RATE_WINDOW = 10 * SECOND
 
+#: A price is frozen when more consecutive ticks than this repeat it.
+_FROZEN_TICKS = 20
 
-class Link(msgspec.Struct, gc=False):
-    """``unanswered_since``: when the oldest ping without an answer was sent, 0 if none."""
+
+class ServiceLink(msgspec.Struct, gc=False):
+    """The ping exchange with one service; all times in simulated microseconds.
+
+    ``answered_at`` is when the last pong arrived, and ``round_trip`` how long the last ping and its
+    pong took together. ``unanswered_since`` is when the oldest ping without a pong was sent, 0 if
+    every ping has been answered. ``nonce`` and ``sent_at`` belong to the newest ping; ``nonce`` is
+    0 once that ping has been answered.
+    """
 
     answered_at: int = 0
     unanswered_since: int = 0
@@ -28,8 +43,12 @@ class Link(msgspec.Struct, gc=False):
     round_trip: int = 0
 
 
-class Feed(msgspec.Struct, gc=False):
-    """One asset's index feed. ``faulty``: what was wrong with the last tick."""
+class FeedState(msgspec.Struct, gc=False):
+    """The index feed of one asset.
+
+    ``price`` is the last valid price (1e-8 USD), ``frozen`` the number of consecutive ticks that
+    repeated it, and ``faulty`` describes what was wrong with the last tick (empty: nothing).
+    """
 
     price: int = 0
     seq: int = 0
@@ -39,8 +58,12 @@ class Feed(msgspec.Struct, gc=False):
     faulty: str = ""
 
 
-class Book(msgspec.Struct, gc=False):
-    """``depth``: both sides, smoothed; of the newest top only in ``depth_now``."""
+class BookState(msgspec.Struct, gc=False):
+    """The order book of one symbol.
+
+    ``depth_now`` is the depth of both sides in the newest top of book, and ``depth`` the same
+    smoothed exponentially over 16 updates. ``status`` is the trading status of the symbol.
+    """
 
     top: BookTop | None = None
     received_at: int = 0
@@ -49,8 +72,12 @@ class Book(msgspec.Struct, gc=False):
     status: str = "TRADING"
 
 
-class Orders(msgspec.Struct, gc=False):
-    """One firm account: when its last orders were seen, the largest by symbol, the busiest rate."""
+class OrderActivity(msgspec.Struct, gc=False):
+    """The orders of one account of the firm.
+
+    ``recent`` has the times of the orders within the last :data:`RATE_WINDOW`, ``busiest`` the
+    highest number of orders in any such window, and ``largest`` the largest quantity by symbol.
+    """
 
     recent: deque[int]
     busiest: int = 0
@@ -58,33 +85,39 @@ class Orders(msgspec.Struct, gc=False):
 
 
 class View:
-    """Built from the messages that the coordinator gets; ``beat`` is how often it looks."""
+    """Keeps the observed state of every service, feed, book and account of the firm.
+
+    ``services`` are the names of the services to ping, and ``beat`` is the evaluation interval in
+    simulated microseconds. ``due`` maps settlement instructions that are not fully settled to their
+    settlement date, and ``firing`` maps the ids of firing alerts to a label for messages.
+    """
 
     def __init__(self, universe: Universe, services: tuple[str, ...], beat: int) -> None:
         self.universe = universe
         self.beat = beat
-        self.links = {name: Link() for name in services}
-        self.feeds = {asset.name: Feed() for asset in universe.assets}
-        self.books = {symbol: Book() for symbol in universe.symbols}
-        self.orders = {account: Orders(deque()) for account in universe.firm_accounts}
+        self.links = {name: ServiceLink() for name in services}
+        self.feeds = {asset.name: FeedState() for asset in universe.assets}
+        self.books = {symbol: BookState() for symbol in universe.symbols}
+        self.orders = {account: OrderActivity(deque()) for account in universe.firm_accounts}
         self.due: dict[str, int] = {}
         self.firing: dict[str, str] = {}
         self.breaker = ACTIVE
         self._nonce = 0
 
     def pings(self, now: int) -> list[Ping]:
-        """Ask every service; an unanswered earlier question is remembered."""
+        """Return a ping for every service, and note since when earlier pings are unanswered."""
         self._nonce += 1
-        asked = []
+        pings = []
         for name, link in self.links.items():
             if link.nonce and not link.unanswered_since:
                 link.unanswered_since = link.sent_at
             link.nonce = self._nonce
             link.sent_at = now
-            asked.append(Ping(name, TEST_COORDINATOR, self._nonce))
-        return asked
+            pings.append(Ping(name, TEST_COORDINATOR, self._nonce))
+        return pings
 
     def on_pong(self, pong: Pong, now: int) -> None:
+        """Mark the service as answering; measure the round trip if this answers the last ping."""
         link = self.links.get(pong.source)
         if link is None:
             return
@@ -95,6 +128,7 @@ class View:
             link.nonce = 0
 
     def on_tick(self, tick: PriceTick, now: int) -> None:
+        """Check a price tick against the one before it, and remember it."""
         feed = self.feeds[tick.asset]
         previous, price = feed.price, tick.price
         feed.faulty = ""
@@ -116,6 +150,7 @@ class View:
         feed.received_at = now
 
     def on_book(self, top: BookTop, now: int) -> None:
+        """Remember a new top of book, and update the smoothed depth."""
         book = self.books[top.symbol]
         book.top = top
         book.received_at = now
@@ -123,69 +158,86 @@ class View:
         book.depth = depth if not book.depth else book.depth + (depth - book.depth) // 16
 
     def on_status(self, change: SymbolStatusChanged, now: int) -> None:
+        """Remember the trading status of a symbol."""
         self.books[change.symbol].status = change.status
 
     def on_report(self, report: ExecutionReport, now: int) -> None:
-        orders = self.orders.get(report.account)
-        if orders is None or report.execution_type not in ("NEW", "REJECTED"):
+        """Count an accepted or rejected order of a firm account; ignore other reports."""
+        activity = self.orders.get(report.account)
+        if activity is None or report.execution_type not in ("NEW", "REJECTED"):
             return
-        recent = orders.recent
+        recent = activity.recent
         recent.append(now)
         while recent[0] < now - RATE_WINDOW:
             recent.popleft()
-        orders.busiest = max(orders.busiest, len(recent))
-        if report.qty > orders.largest.get(report.symbol, 0):
-            orders.largest[report.symbol] = report.qty
+        activity.busiest = max(activity.busiest, len(recent))
+        if report.qty > activity.largest.get(report.symbol, 0):
+            activity.largest[report.symbol] = report.qty
 
     def on_settlement(
         self, message: SettlementInstructed | Settled | SettlementFailed, now: int
     ) -> None:
-        """``due``: instructions not wholly settled yet, by their intended date."""
+        """Add a new instruction to :attr:`due`, or remove one that is fully settled."""
         if isinstance(message, SettlementInstructed):
             self.due[message.instruction_id] = message.settlement_date
         elif isinstance(message, Settled) and not message.remaining:
             self.due.pop(message.instruction_id, None)
 
+    def on_alert(self, alert: AlertFired, now: int) -> None:
+        """Add an alert to the firing ones."""
+        self.firing[alert.alert_id] = f"{alert.rule} on {alert.subject}"
+
+    def on_resolved(self, alert: AlertResolved, now: int) -> None:
+        """Remove an alert from the firing ones."""
+        self.firing.pop(alert.alert_id, None)
+
+    def on_breaker(self, change: BreakerChanged, now: int) -> None:
+        """Remember the state of the circuit breaker."""
+        self.breaker = change.state
+
     def mid(self, symbol: str) -> int:
-        """Mid price of a book, 0 while a side is empty or unknown."""
+        """Return the mid price of a book in 1e-8 of its quote asset; 0 while a side is empty."""
         top = self.books[symbol].top
         return (top.bid + top.ask) // 2 if top is not None and top.bid and top.ask else 0
 
     def feed_problem(self, asset: str, now: int) -> str:
+        """Describe why the index feed of an asset is unhealthy; empty if it is healthy."""
         feed = self.feeds[asset]
         if not feed.received_at:
             return f"no price of {asset} yet"
-        if now - feed.received_at > PATIENCE * self.beat or (
-            now - feed.event_time > PATIENCE * self.beat + SECOND
+        if now - feed.received_at > TOLERATED_BEATS * self.beat or (
+            now - feed.event_time > TOLERATED_BEATS * self.beat + SECOND
         ):
             return f"price of {asset} is stale"
-        if feed.frozen > 20:
+        if feed.frozen > _FROZEN_TICKS:
             return f"price of {asset} is frozen"
         return f"feed of {asset}: {feed.faulty}" if feed.faulty else ""
 
     def book_problem(self, symbol: str, now: int) -> str:
+        """Describe why an order book is unhealthy; empty if it is healthy."""
         book = self.books[symbol]
         if book.status != "TRADING":
             return f"{symbol} is in {book.status}"
         if not self.mid(symbol):
             return f"book of {symbol} is empty or one-sided"
-        if now - book.received_at > PATIENCE * self.beat:
+        if now - book.received_at > TOLERATED_BEATS * self.beat:
             return f"book of {symbol} is silent"
         return ""
 
     def link_problem(self, service: str, now: int) -> str:
+        """Describe that a service does not answer pings; empty if it does."""
         link = self.links[service]
         since = link.unanswered_since or (link.sent_at if not link.answered_at else 0)
-        if not link.answered_at or (since and now - since > PATIENCE * self.beat):
+        if not link.answered_at or (since and now - since > TOLERATED_BEATS * self.beat):
             return f"{service} does not answer"
         return ""
 
     def overdue(self, now: int) -> int:
-        """Settlements that are past their intended date."""
+        """Return how many settlements are past their settlement date by more than a beat."""
         return sum(1 for date in self.due.values() if date + self.beat < now)
 
     def data_problem(self, now: int) -> str:
-        """What is wrong with the data plane now; empty when nothing is."""
+        """Describe the first problem of the data plane; empty if everything is healthy."""
         for service in self.links:
             if problem := self.link_problem(service, now):
                 return problem
@@ -199,7 +251,11 @@ class View:
         return f"{overdue} settlements are overdue" if overdue else ""
 
     def steady_problem(self, now: int) -> str:
-        """Before the faults the risk controls have to be silent, too."""
+        """Describe why there is no steady state yet; empty if there is.
+
+        The steady state is required before any fault is injected: the data plane is healthy, and
+        in addition no alert fires and the circuit breaker is ACTIVE.
+        """
         if self.breaker != ACTIVE:
             return f"circuit breaker is {self.breaker}"
         for label in self.firing.values():

@@ -1,4 +1,4 @@
-"""What every watcher of a fault has in common."""
+"""The interface of the watchers that verify faults by their effect on the data plane."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,10 +8,16 @@ from trading.test_coordinator.view import View
 
 
 class Watcher:
-    """``injected_at``: event time of the first evidence after ``since``, 0 while there is none.
+    """Looks for evidence of one fault in the data plane, and later for the end of its effect.
 
-    ``probes``: pairs of services whose connection the coordinator shall have tried at each beat;
-    ``cut_until``: event time at which a fresh one between them failed last, 0 if none did.
+    ``fault`` has the parameters of the fault, ``view`` the observed state of the data plane, and
+    ``since`` is the simulated time at which the fault is requested: only later events count as
+    evidence. All times are in microseconds.
+
+    ``injected_at`` is the event time of the first evidence, 0 while there is none, and ``evidence``
+    describes it. ``probes`` lists pairs of services whose connection the coordinator must probe at
+    each beat. ``cut_until`` is the event time of the last failed attempt to open a new connection
+    between such a pair, 0 if none has failed.
     """
 
     def __init__(self, fault: Any, view: View, since: int) -> None:
@@ -25,23 +31,25 @@ class Watcher:
         self.begin()
 
     def begin(self) -> None:
-        """Remember how things are before the fault."""
+        """Remember the state of the data plane before the fault."""
 
     def on(self, message: Message, now: int) -> None:
-        """A message of the data plane has come; the view has seen it already."""
+        """Look for evidence in a message; the view has been updated with it already."""
 
     def beat(self, now: int) -> None:
-        """Time has passed."""
+        """Look for evidence in the time that has passed, once per beat."""
 
     def problem(self, now: int) -> str:
-        """Why the data plane is not right again; empty when it is."""
+        """Describe which effect of the fault persists; empty if the data plane is healthy."""
         return ""
 
-    def seen(self, event_time: int, evidence: str) -> None:
+    def record_evidence(self, event_time: int, evidence: str) -> None:
+        """Keep the first evidence at or after ``since``; ignore all other."""
         if not self.injected_at and event_time >= self.since:
             self.injected_at = event_time
             self.evidence = evidence
 
     @staticmethod
     def first(problems: Iterable[str]) -> str:
+        """Return the first problem that is not empty; empty if all are."""
         return next((p for p in problems if p), "")
