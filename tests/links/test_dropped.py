@@ -28,6 +28,7 @@ PLAN = RunPlan(name="world", seed=3, speed=500, faults=(), expectations=())
 
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make segments so small that short journals have several."""
     for module in (segments, stores):
         monkeypatch.setattr(module, "SEGMENT_ENTRIES", SMALL)
 

@@ -26,11 +26,13 @@ class Recorder:
         self.accounts: list[tuple[int, str]] = []
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """List the account of a message."""
         if isinstance(message, CancelAllOrders):
             self.accounts.append((now, message.account))
         return ()
 
     def state(self) -> Any:
+        """Return the times and accounts so far."""
         return self.accounts
 
 
@@ -47,16 +49,19 @@ def frame(account: str, arrival: int) -> SentFrame:
 
 @pytest.fixture
 def recorder() -> Recorder:
+    """Return the only component."""
     return Recorder()
 
 
 @pytest.fixture
 def kernel(recorder: Recorder) -> Kernel:
+    """Return a kernel that hosts the recorder."""
     return Kernel([recorder], start=START, run_id="r", started=True, sorted_inboxes=True)
 
 
 @pytest.fixture
 def receipts(kernel: Kernel) -> Receipts:
+    """Return the receipts of that kernel, with a connection from each of two senders."""
     receipts = Receipts(Hosted(kernel))  # type: ignore[arg-type]
     for name in (FIRST, SECOND):
         receipts.resume(name, Resume(0, 0))

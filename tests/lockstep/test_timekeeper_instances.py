@@ -56,7 +56,7 @@ class Run:
         self.keeper.on_report(name, Report(self.last[name].number, next_at, sent or {}))
 
     def instant(self, next_at: int = -1, **sent: Sent) -> int:
-        """Let all participants with a grant for the next instant complete it; return the instant."""
+        """Let all participants of the next instant complete it, and return the instant."""
         grants = self.next_grants()
         for name in grants:
             self.report(name, next_at, sent.get(name.replace("-", "_")))
@@ -66,6 +66,7 @@ class Run:
 
 @pytest.fixture
 def run() -> Run:
+    """Return a run that all participants have joined."""
     run = Run()
     run.all_join()
     return run

@@ -28,12 +28,14 @@ class Scripted:
         self._script = script
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """List a message, and answer with a pong or with what the script returns."""
         self.received.append((now, message))
         if isinstance(message, Ping):
             return [answer_ping(self.name, message, now)]
         return self._script(message, now) if self._script else ()
 
     def state(self) -> Any:
+        """Return how many messages have been received."""
         return len(self.received)
 
 

@@ -32,7 +32,7 @@ _PING_INTERVAL = 5.0
 class LinkStatus:
     """The state of the link to the instance of ``peer`` at ``url``.
 
-    ``name`` is the name of the instance, as it said at the last handshake. ``problem`` says why the
+    ``name`` is the name of the instance, as the last handshake says. ``problem`` says why the
     link does not work, and is empty while it does.
     """
 

@@ -70,7 +70,7 @@ def sim_now(anchor: Anchor) -> int:
 
 def without_secrets(plan: RunPlan) -> RunPlan:
     """Return what services may know of a plan: its market, without the faults, the expectations and
-    all else that tells what is going to happen.
+    everything else that reveals what is going to happen.
     """
     return msgspec.structs.replace(
         plan,

@@ -1,8 +1,8 @@
 """A participant of a virtual run: handles the instants that it is granted, and reports.
 
-The time keeper hears of an instant only after it has been handled, and of what came from outside
-only after that is durable. Everything else may be lost with the process, because the participant
-computes it again from its journal and the messages that its peers send again.
+An instant is reported to the time keeper only after it has been handled; if something from outside
+arrived at it, only after that is durable. Everything else may be lost with the process, because the
+participant computes it again from its journal and the messages that its peers send again.
 """
 
 import asyncio

@@ -44,7 +44,7 @@ class _Participant:
         #: Whether something from outside waits for an instant.
         self.inputs = False
         #: Number of its last message by receiver, and by sender the number of the last message
-        #: that a grant has told it to expect.
+        #: that a grant has announced to it.
         self.sent: dict[str, int] = {}
         self.announced: dict[str, int] = {}
 
@@ -176,7 +176,7 @@ class TimeKeeper:
         participant.sent, participant.announced = dict(joined.sent), {}
         self._front = max(self._front, joined.done)
         for other in self._participants.values():
-            # A participant that repeats instants may have been told to expect messages that this
+            # To a participant that repeats instants, messages may have been announced that this
             # one has to send again, perhaps only after it has received some itself.
             if other.awaited is not None and other.awaited.until != self.now:
                 other.awaited, other.synchronised = None, False

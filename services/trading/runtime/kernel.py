@@ -2,8 +2,8 @@
 
 Everything that arrives at one instant is handled component by component, in a fixed order, so a
 run is a function of its components, their seeds and what was sent from outside. The kernel knows
-neither a clock nor a network: whoever drives it says how far time may go, and takes the messages
-for components that are hosted in other processes.
+neither a clock nor a network: its caller decides how far time may go, and carries the messages for
+components that are hosted in other processes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
