@@ -1,4 +1,4 @@
-"""Whatever breaks between two services, and whenever: each message is heard once, in order."""
+"""Each message is received once and in order, whatever breaks between two services."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.hosting.store import MemoryStore
 from trading.links.frames import peer_of
-from trading.links.intake import Intake
-from trading.links.outlet import Outlet
+from trading.links.inbound import InboundLink
+from trading.links.outbound import OutboundLink
 from trading.market_data import MarketData
 from trading.risk_monitor import RiskMonitor
 from trading.runtime.journal import decode
@@ -22,10 +22,12 @@ from trading.topology import MARKET_DATA, RISK_MONITOR
 PLAN = RunPlan(name="world", seed=3, speed=500, faults=(), expectations=())
 
 
-def host(component: Any, store: MemoryStore, outlets: list[Outlet]) -> Host:
+def host(component: Any, store: MemoryStore, links: list[OutboundLink]) -> Host:
+    """Return a host of the component that ``component`` makes, which sends over ``links``."""
+
     def sender(items: Any) -> None:
-        for outlet in outlets:
-            outlet.put([i for i in items if peer_of(i.to) == outlet.peer])
+        for outbound in links:
+            outbound.put([i for i in items if peer_of(i.to) == outbound.peer])
 
     return Host(
         lambda session: [component(session)],
@@ -35,49 +37,52 @@ def host(component: Any, store: MemoryStore, outlets: list[Outlet]) -> Host:
     )
 
 
-async def read_some(outlet: Outlet, intake: Intake, texts: int) -> None:
-    """Take so many lists of frames; then the connection breaks."""
-    stream: Any = outlet.texts()
+async def transfer(outbound: OutboundLink, inbound: InboundLink, count: int) -> None:
+    """Transfer so many lists of frames; then the connection breaks."""
+    stream: Any = outbound.messages()
     try:
         async with asyncio.timeout(5):
-            for _ in range(texts):
-                intake.take(await anext(stream))
+            for _ in range(count):
+                inbound.receive(await anext(stream))
     finally:
         await stream.aclose()
 
 
-async def killed(service: Host) -> None:
-    """The process is gone: what was not written is lost."""
+async def kill(service: Host) -> None:
+    """End the process of a host: what was not written is lost."""
     await service.tasks.stop()
 
 
 async def play(seed: int) -> tuple[list[Any], list[Any]]:
+    """Let one service send to another while connections and processes fail, and return the ticks
+    in the sender's journal and in the receiver's.
+    """
     rng = Random(seed)
-    outlets: list[Outlet] = []
+    links: list[OutboundLink] = []
     source_store, target_store = MemoryStore(), MemoryStore()
     universe = PLAN.universe
-    source = host(lambda s: MarketData(universe, 3, tick=PLAN.tick), source_store, outlets)
+    source = host(lambda s: MarketData(universe, 3, tick=PLAN.tick), source_store, links)
     await source.start()
     target = host(lambda s: RiskMonitor(universe), target_store, [])
     await target.start()
     for _ in range(12):
-        intake = Intake(target, RISK_MONITOR, MARKET_DATA, MARKET_DATA, chaos=False)
-        outlet = Outlet(source, RISK_MONITOR, intake.after())
-        outlets[:] = [outlet]
-        await read_some(outlet, intake, rng.randrange(1, 6))
-        outlets.clear()
+        inbound = InboundLink(target, RISK_MONITOR, MARKET_DATA, MARKET_DATA, chaos=False)
+        outbound = OutboundLink(source, RISK_MONITOR, inbound.after())
+        links[:] = [outbound]
+        await transfer(outbound, inbound, rng.randrange(1, 6))
+        links.clear()
         action = rng.randrange(3)
         if action == 0:
-            await killed(target)
+            await kill(target)
             target = host(lambda s: RiskMonitor(universe), target_store, [])
             await target.start()
         elif action == 1:
-            await killed(source)
-            source = host(lambda s: MarketData(universe, 3, tick=PLAN.tick), source_store, outlets)
+            await kill(source)
+            source = host(lambda s: MarketData(universe, 3, tick=PLAN.tick), source_store, links)
             await source.start()
     await target.settled(target.clock.now())
-    await killed(source)
-    await killed(target)
+    await kill(source)
+    await kill(target)
     sent = [p for _, _, kind, p in entries(source_store, MARKET_DATA) if kind == "PriceTick"]
     received = [m for _, _, kind, p in entries(target_store, RISK_MONITOR) if kind == "Received"
                 for m in p if m["msg"] == "PriceTick"]  # fmt: skip
@@ -85,6 +90,7 @@ async def play(seed: int) -> tuple[list[Any], list[Any]]:
 
 
 def entries(store: MemoryStore, source: str) -> list[tuple[int, int, str, Any]]:
+    """Return the decoded entries of a journal: (seq, time, type, payload)."""
     return [decode(entry.body) for entry in store.read(1, source, 0, 10**9)]
 
 
@@ -100,19 +106,19 @@ def test_a_repeated_frame_counts_once() -> None:
         store = MemoryStore()
         target = host(lambda s: RiskMonitor(PLAN.universe), store, [])
         await target.start()
-        intake = Intake(target, RISK_MONITOR, MARKET_DATA, MARKET_DATA, chaos=False)
+        inbound = InboundLink(target, RISK_MONITOR, MARKET_DATA, MARKET_DATA, chaos=False)
         tick = {"msg": "PriceTick", "asset": "BTC", "price": 1, "seq": 1, "event_time": 1}
         text = json.dumps([[MARKET_DATA, 7, RISK_MONITOR, tick, 1]])
-        intake.take(text)
-        intake.take(text)
+        inbound.receive(text)
+        inbound.receive(text)
         await target.settled(target.clock.now())
-        await killed(target)
+        await kill(target)
         return [
             m for _, _, kind, p in entries(store, RISK_MONITOR) if kind == "Received" for m in p
         ]
 
-    found = asyncio.run(twice())
-    assert [m["msg"] for m in found if m["msg"] in ("PriceTick", "Delivered")] == [
+    received = asyncio.run(twice())
+    assert [m["msg"] for m in received if m["msg"] in ("PriceTick", "Delivered")] == [
         "PriceTick",
         "Delivered",
     ]

@@ -1,4 +1,4 @@
-"""Who may say what to whom, and by which token it is known."""
+"""Which service may send what to which, and how tokens authenticate services."""
 
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ from trading.topology import RISK_MONITOR, SERVICES, TEST_COORDINATOR
 
 
 def blank(kind: type) -> object:
-    """A message of a type, with whatever content."""
+    """Return a message of a type, with arbitrary content."""
     return msgspec.convert(
         {f.name: _filler(f.type) for f in msgspec.structs.fields(kind)} | {"msg": kind.__name__},
         kind,
@@ -31,7 +31,7 @@ def blank(kind: type) -> object:
     )
 
 
-def _filler(wanted: object) -> object:
+def _filler(field_type: object) -> object:
     fillers: dict[object, object] = {
         str: "x",
         int: 1,
@@ -39,25 +39,25 @@ def _filler(wanted: object) -> object:
         dict[str, int]: {},
         chaos.RunSetup: {},
     }
-    if wanted in fillers:
-        return fillers[wanted]
-    if "AnyFault" in str(wanted) or "MarketShock" in str(wanted):
+    if field_type in fillers:
+        return fillers[field_type]
+    if "AnyFault" in str(field_type) or "MarketShock" in str(field_type):
         return {"kind": "networkPartition", "pairs": []}
-    if "PlaceOrder" in str(wanted):
+    if "PlaceOrder" in str(field_type):
         return {"msg": "PlaceOrder", "account": "a", "client_order_id": "b", "symbol": "c",
                 "side": "BUY", "type": "LIMIT", "qty": 1}  # fmt: skip
-    return [] if "tuple" in str(wanted) else {} if "dict" in str(wanted) else None
+    return [] if "tuple" in str(field_type) else {} if "dict" in str(field_type) else None
 
 
 def test_the_risk_monitor_is_told_nothing_of_scenarios_by_anybody() -> None:
-    told = {
+    allowed = {
         kind.__name__
         for kind, source in product(message_types(), SERVICES)
         if source not in (RISK_MONITOR, TEST_COORDINATOR)
         and permitted(source, RISK_MONITOR, blank(kind))  # type: ignore[arg-type]
     }
-    # Pong is signed with its source, which a blank one does not have.
-    assert told == {
+    # A Pong names its sender, which a blank one does not.
+    assert allowed == {
         "PriceTick", "BookTop", "SymbolStatusChanged", "KillSwitchChanged", "ExecutionReport",
         "AccountSnapshot", "CustodySnapshot",
     }  # fmt: skip
@@ -75,9 +75,9 @@ def test_everything_on_the_routes_is_permitted_and_nothing_else() -> None:
         if kind in DIRECT or kind.__name__ in ("AccountQuery", "CustodyQuery", "AuditQuery"):
             continue
         reported = kind.__name__ in ("FaultApplied", "FaultEnded", "ProbeResult")
-        wanted = target in ROUTES.get((source, kind), ())
-        wanted |= reported and target == TEST_COORDINATOR
-        assert permitted(source, target, blank(kind)) == wanted  # type: ignore[arg-type]
+        expected = target in ROUTES.get((source, kind), ())
+        expected |= reported and target == TEST_COORDINATOR
+        assert permitted(source, target, blank(kind)) == expected  # type: ignore[arg-type]
 
 
 def test_nobody_asks_in_another_s_name() -> None:
@@ -92,13 +92,13 @@ def test_a_journal_gives_each_peer_its_own() -> None:
     journal.append(10, "PriceTick", tick)
     journal.append(11, "Received", [tick])
     journal.append(12, "FaultApplied", chaos.FaultApplied("market-data", "x", 12))
-    found = frames.kept("market-data", RISK_MONITOR, journal.after(0))
-    assert frames.decode_frames(frames.joined(found)) == [
+    encoded = frames.frames_from_journal("market-data", RISK_MONITOR, journal.after(0))
+    assert frames.decode_frames(frames.join_frames(encoded)) == [
         frames.Frame("market-data", 1, RISK_MONITOR, tick, 1010)
     ]
-    found = frames.kept("market-data", TEST_COORDINATOR, journal.after(0))
-    assert [f.seq for f in frames.decode_frames(frames.joined(found))] == [1, 3]
-    assert frames.kept("market-data", "custodian", journal.after(0)) == []
+    encoded = frames.frames_from_journal("market-data", TEST_COORDINATOR, journal.after(0))
+    assert [f.seq for f in frames.decode_frames(frames.join_frames(encoded))] == [1, 3]
+    assert frames.frames_from_journal("market-data", "custodian", journal.after(0)) == []
 
 
 @pytest.mark.parametrize("message", [PlaceOrder("a", "1", "s", "BUY", "MARKET", 1),
@@ -108,22 +108,22 @@ def test_orders_are_taken_from_the_newest_owner_alone(message: PlaceOrder) -> No
 
     store = MemoryStore()
     fences = Fences(store)
-    assert fences.passes("one", message)
+    assert fences.allows("one", message)
     asyncio.run(fences.claim("one", {"a": 5}))
-    assert fences.passes("one", message)
-    assert not fences.passes("two", message)
+    assert fences.allows("one", message)
+    assert not fences.allows("two", message)
     asyncio.run(fences.claim("two", {"a": 6}))
-    assert not fences.passes("one", message)
-    assert fences.passes("two", message)
-    assert fences.refused("one") == {"a": 6}
-    assert fences.refused("one") == {}
-    # Somebody older says again what he had.
+    assert not fences.allows("one", message)
+    assert fences.allows("two", message)
+    assert fences.take_refused("one") == {"a": 6}
+    assert fences.take_refused("one") == {}
+    # The former owner claims the account again.
     asyncio.run(fences.claim("one", {"a": 5}))
-    assert not fences.passes("one", message)
-    # Nor after a restart of the venue.
-    again = Fences(store)
-    asyncio.run(again.claim("one", {"a": 5}))
-    assert not again.passes("one", message)
+    assert not fences.allows("one", message)
+    # The same holds after a restart of the exchange.
+    restarted = Fences(store)
+    asyncio.run(restarted.claim("one", {"a": 5}))
+    assert not restarted.allows("one", message)
 
 
 def test_services_on_one_machine_know_each_other_by_the_data_directory(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_services_on_one_machine_know_each_other_by_the_data_directory(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "message"),
     [
         ({"EXCHANGE_URL": "exchange:8080"}, "EXCHANGE_URL: Value error, exchange:8080 is no http"),
         ({"LINK_TOKEN": "x" * 16}, "LINK_TOKEN and LINK_PEERS go together"),
@@ -146,14 +146,14 @@ def test_services_on_one_machine_know_each_other_by_the_data_directory(tmp_path:
     ],
 )
 def test_a_wrong_setting_names_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError) as caught:
         peers("exchange", load_settings({"data_dir": tmp_path}, watches_risk=False))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_addresses_tokens_and_several_instances(
@@ -165,8 +165,8 @@ def test_addresses_tokens_and_several_instances(
     monkeypatch.setenv("LINK_PEERS", f'{{"exchange": "{digest("theirs")}"}}')
     monkeypatch.setenv("TRADING_ENGINE_URL", "http://one:8083/, http://two:8083")
     monkeypatch.chdir(tmp_path)
-    found = peers("custodian", load_settings({"data_dir": tmp_path}))
-    assert found.token == "the-token-of-mine"  # noqa: S105
-    assert found.urls["trading-engine"] == ("http://one:8083", "http://two:8083")
-    assert found.urls["exchange"] == ("http://127.0.0.1:8080",)
-    assert found.who("exchange", "Bearer theirs")
+    custodian = peers("custodian", load_settings({"data_dir": tmp_path}))
+    assert custodian.token == "the-token-of-mine"  # noqa: S105
+    assert custodian.urls["trading-engine"] == ("http://one:8083", "http://two:8083")
+    assert custodian.urls["exchange"] == ("http://127.0.0.1:8080",)
+    assert custodian.who("exchange", "Bearer theirs")

@@ -1,1 +1,1 @@
-"""Virtual time across processes: equality with the embedded run, decisions, streams."""
+"""Virtual time across processes: equality with the embedded run, the time keeper, and streams."""

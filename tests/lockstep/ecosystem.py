@@ -1,5 +1,5 @@
-"""Seven hosts in one event loop, with links that delay, and services that die: a virtual run in
-which everything happens in an order that a seed decides.
+"""Runs seven hosts in one event loop, with links that delay packets and services that are killed: a
+virtual run whose real order of events is decided by a seed.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from trading.hosting.store import JournalStore, MemoryStore, Snapshot, Written
 from trading.lockstep.conductor import Conductor
 from trading.lockstep.follower import Follower
 from trading.lockstep.packets import (
+    Control,
     Grant,
     Joined,
     Packet,
     Resume,
     SentFrame,
-    Word,
     decode_packet,
     encode_packet,
 )
@@ -35,8 +35,8 @@ Heads = dict[str, tuple[int, str]]
 
 
 class Disk(MemoryStore):
-    """What outlives a process. A write that is under way when the process dies is all there, or
-    not at all, and never comes later.
+    """A store that outlives a process. A write that is in progress when the process is killed takes
+    effect completely or not at all, and never later.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Disk(MemoryStore):
 
 
 class Mounted:
-    """A disk as one life of a process has it."""
+    """A disk as one process uses it, until the process is killed."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -59,17 +59,19 @@ class Mounted:
     def write(
         self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
     ) -> None:
+        """Write to the disk, unless it is unmounted by now."""
         with self._disk.lock:
             if self._disk.life == self._life:
                 self._disk.write(session, entries, snapshot)
 
     def unmount(self) -> None:
+        """Ignore all later writes."""
         with self._disk.lock:
             self._disk.life += 1
 
 
 class Service:
-    """One service's process: its host, which drives its part of the run."""
+    """The process of one service: its host, and the follower that drives it."""
 
     def __init__(self, ecosystem: "Ecosystem", name: str, disk: Disk) -> None:
         self.name = name
@@ -88,76 +90,79 @@ class Service:
         self._sent: dict[str, int] = {}
 
     async def start(self) -> None:
-        """Begin, or come back as the journal says."""
+        """Start, with the state of the journal if there is one, and connect to all peers."""
         await self.host.start()
         self.alive = True
         prepare = self.prepare if self.name == AUDIT_CORRELATOR else None
-        self.follower = Follower(self.host, self.say, self.send, prepare)
+        self.follower = Follower(self.host, self.send_control, self.send, prepare)
         for peer in self.host.live.streams:
             self.connect(peer)
 
     def connect(self, peer: str) -> None:
-        """Open the way to a peer, from where it stands; and the way back."""
+        """Open a link to a peer in both directions, after the last message received."""
         other = self._ecosystem.services.get(peer)
         if other is None or not other.alive:
             return
         for source, target in ((self, other), (other, self)):
             stream = source.host.live.streams[target.name]
-            received = target.follower.receipts.number(source.name)
+            received = target.follower.receipts.last_received(source.name)
             after = max(received, stream.first_kept - 1)
             source._sent[target.name] = after
             resume = Resume(after, stream.forgotten_until)
-            words: list[Word] = []
+            controls: list[Control] = []
             if target.name == TEST_COORDINATOR:
-                words = [source.follower.joined()]
-            source._pass(target, Packet(after + 1, source._frames(target.name), words, 0, resume))
+                controls = [source.follower.joined()]
+            frames = source._new_frames(target.name)
+            source._transmit(target, Packet(after + 1, frames, controls, 0, resume))
 
     def send(self, peers: Sequence[str]) -> None:
+        """Send all new messages to these services."""
         for peer in peers:
             other = self._ecosystem.services[peer]
             first = self._sent.get(peer, 0) + 1
-            frames = self._frames(peer)
+            frames = self._new_frames(peer)
             if frames and other.alive:
-                self._pass(other, Packet(first, frames, [], self.host.durable_until))
+                self._transmit(other, Packet(first, frames, [], self.host.durable_until))
 
-    def say(self, word: Word) -> None:
-        """To the time keeper."""
-        keeper = self._ecosystem.services[TEST_COORDINATOR]
-        if self is keeper:
-            self._ecosystem.hear(self.name, word)
-        elif keeper.alive:
-            first = self._sent.get(keeper.name, 0) + 1
-            self._pass(keeper, Packet(first, self._frames(keeper.name), [word]))
+    def send_control(self, control: Control) -> None:
+        """Send a control message to the time keeper."""
+        coordinator = self._ecosystem.services[TEST_COORDINATOR]
+        if self is coordinator:
+            self._ecosystem.conduct(self.name, control)
+        elif coordinator.alive:
+            self.send_to(coordinator.name, control)
 
-    def say_to(self, name: str, word: Word) -> None:
+    def send_to(self, name: str, control: Control) -> None:
+        """Send a control message behind all messages so far, unless the receiver is away."""
         other = self._ecosystem.services[name]
         if other.alive:
             first = self._sent.get(name, 0) + 1
-            self._pass(other, Packet(first, self._frames(name), [word]))
+            self._transmit(other, Packet(first, self._new_frames(name), [control]))
 
-    def _frames(self, peer: str) -> list[SentFrame]:
+    def _new_frames(self, peer: str) -> list[SentFrame]:
         stream = self.host.live.streams[peer]
         frames = [SentFrame(*frame) for frame in stream.after(self._sent.get(peer, 0))]
         self._sent[peer] = self._sent.get(peer, 0) + len(frames)
         return frames
 
-    def _pass(self, other: "Service", packet: Packet) -> None:
+    def _transmit(self, other: "Service", packet: Packet) -> None:
         self._ecosystem.carry(self, other, encode_packet(packet))
 
-    def take(self, peer: str, packet: Packet) -> None:
+    def receive(self, peer: str, packet: Packet) -> None:
+        """Handle a packet from a peer."""
         self.host.live.streams[peer].forget(packet.durable_until)
         if packet.resume is not None:
             self.follower.resume(peer, packet.resume)
         if packet.frames:
-            self.follower.take(peer, peer, packet.first, packet.frames)
-        for word in packet.words:
-            if isinstance(word, Grant):
-                self.follower.granted(word)
+            self.follower.receive(peer, peer, packet.first, packet.frames)
+        for control in packet.controls:
+            if isinstance(control, Grant):
+                self.follower.granted(control)
             elif self.name == TEST_COORDINATOR:
-                self._ecosystem.hear(peer, word)
+                self._ecosystem.conduct(peer, control)
 
     def prepare(self, due: int) -> Awaitable[None] | None:
-        """The auditor reads everybody's journal before it is asked."""
+        """Return what lets the auditor read all journals before an instant with a query."""
         queries = [m for m in self.host.kernel.due(self.name) if isinstance(m, AuditQuery)]
         return self._read_before(due, queries) if queries else None
 
@@ -179,18 +184,20 @@ class Service:
         for batch in slices(journals):
             self.host.kernel.feed(batch)
         for query in queries:
-            answered = AuditQuery(query.source, query.run_id, heads)
-            self.host.kernel.replace_due(self.name, query, answered)
+            completed = AuditQuery(query.source, query.run_id, heads)
+            self.host.kernel.replace_due(self.name, query, completed)
 
-    async def die(self) -> None:
-        """Without a last word: what is not in the store is lost."""
+    async def kill(self) -> None:
+        """End the process at once: what is not in the store is lost."""
         self.alive = False
         self._store.unmount()
         await self.host.tasks.stop()
 
 
 class Ecosystem:
-    """``seed`` decides how long each packet takes, and ``kills`` how many services die."""
+    """Runs a plan in one process for each service. ``seed`` decides how long each packet takes, and
+    ``kills`` is how many times services are killed.
+    """
 
     def __init__(self, plan: RunPlan, seed: int, kills: int = 0) -> None:
         self.plan = plan
@@ -199,40 +206,46 @@ class Ecosystem:
         self._random = random.Random(seed)
         self._kills = kills
         self._conductor: Conductor | None = None
-        self._waiting: dict[str, Joined] = {}
-        self._last: dict[tuple[str, str], float] = {}
+        #: The latest Joined of each service while there is no conductor.
+        self._joined: dict[str, Joined] = {}
+        #: When the last packet arrives, by sender and receiver.
+        self._last_arrival: dict[tuple[str, str], float] = {}
+        #: How many processes each service has had before.
         self._generation = dict.fromkeys(SERVICES, 0)
 
     def carry(self, source: Service, target: Service, text: bytes) -> None:
-        """In order on each link, after a while that nobody knows; lost with either side."""
+        """Deliver a packet after a random delay, in order on each link; it is lost if either side
+        is killed before.
+        """
         loop = asyncio.get_running_loop()
         key = (source.name, target.name)
-        at = max(loop.time() + self._random.random() * 2e-4, self._last.get(key, 0.0))
-        self._last[key] = at
-        lives = (self._generation[source.name], self._generation[target.name])
+        at = max(loop.time() + self._random.random() * 2e-4, self._last_arrival.get(key, 0.0))
+        self._last_arrival[key] = at
+        generations = (self._generation[source.name], self._generation[target.name])
 
         def arrive() -> None:
             now = (self._generation[source.name], self._generation[target.name])
-            if lives == now and target.alive:
-                target.take(source.name, decode_packet(text))
+            if generations == now and target.alive:
+                target.receive(source.name, decode_packet(text))
 
         loop.call_at(at, arrive)
 
-    def hear(self, name: str, word: Word) -> None:
+    def conduct(self, name: str, control: Control) -> None:
+        """Hand a control message to the conductor, or keep it for the next one."""
         if self._conductor is not None:
-            self._conductor.heard(name, word)
-        elif isinstance(word, Joined):
-            self._waiting[name] = word
+            self._conductor.receive(name, control)
+        elif isinstance(control, Joined):
+            self._joined[name] = control
 
     async def run(self) -> Heads:
-        """To the end of the run; each journal's length and last hash."""
+        """Run to the end of the plan, and return each journal's length and last hash."""
         for name in SERVICES:
             self.services[name] = Service(self, name, Disk())
         for name in SERVICES:
             await self.services[name].start()
-        self._conduct()
+        self._start_conductor()
         kills = sorted(self._random.random() for _ in range(self._kills))
-        # At about these moments of a run of 130 simulated seconds.
+        # The run takes about 130 simulated seconds.
         kills = [self.plan.start + int(share * 130e6) for share in kills]
         while not self.services[TEST_COORDINATOR].host.live.run_over:
             await asyncio.sleep(0.001)
@@ -249,25 +262,25 @@ class Ecosystem:
             journal = service.host.kernel.journals[name]
             heads[name] = (journal.length, journal.head.hex())
         for service in self.services.values():
-            await service.die()
+            await service.kill()
         return heads
 
-    def _conduct(self) -> None:
+    def _start_conductor(self) -> None:
         coordinator = self.services[TEST_COORDINATOR]
         self._conductor = Conductor(
             coordinator.host,
             {name: name for name in SERVICES},
-            coordinator.say_to,
+            coordinator.send_to,
             coordinator.follower,
             3600,
             _failed,
         )
-        waiting, self._waiting = self._waiting, {}
-        for name, word in waiting.items():
-            self._conductor.heard(name, word)
+        joined, self._joined = self._joined, {}
+        for name, control in joined.items():
+            self._conductor.receive(name, control)
 
     async def _kill(self) -> None:
-        """Some services, perhaps all at once; they come back one after the other."""
+        """Kill some services, perhaps all at once, and start them one after the other."""
         count = self._random.choice((1, 1, 2, len(SERVICES)))
         names = self._random.sample(list(SERVICES), count)
         for name in names:
@@ -275,15 +288,15 @@ class Ecosystem:
                 await self._conductor.stop()
                 self._conductor = None
             elif self._conductor is not None:
-                self._conductor.lost(name)
+                self._conductor.disconnected(name)
             self._generation[name] += 1
-            await self.services[name].die()
+            await self.services[name].kill()
         self._random.shuffle(names)
         for name in names:
             self.services[name] = Service(self, name, self.services[name].disk)
             await self.services[name].start()
         if self._conductor is None:
-            self._conduct()
+            self._start_conductor()
 
 
 def _failed(why: str) -> None:

@@ -1,4 +1,4 @@
-"""However packets are delayed and whoever dies: the journals are those of the embedded run."""
+"""The journals are those of the embedded run, however packets are delayed and processes killed."""
 
 import asyncio
 
@@ -32,11 +32,13 @@ spec:
 
 @pytest.fixture(scope="module")
 def plan() -> RunPlan:
+    """Return the compiled scenario."""
     return load_sent(SCENARIO).plan
 
 
 @pytest.fixture(scope="module")
 def embedded(plan: RunPlan) -> Heads:
+    """Return the journal heads of the embedded run."""
     journals = run_plan(plan, control=False).journals
     return {name: (journals[name].length, journals[name].head.hex()) for name in SERVICES}
 

@@ -1,4 +1,4 @@
-"""What has come from other services: in its place, and of a dismissed instance no more."""
+"""Received messages get their place in the inbox, and those of a dismissed instance are ignored."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,47 +17,55 @@ START = 1_000
 FIRST, SECOND = TRADING_ENGINE, "trading-engine-2"
 
 
-class Taker:
-    """A component that notes the accounts that it is told of."""
+class Recorder:
+    """A component that lists the accounts in its messages, with the times of arrival."""
 
     name = EXCHANGE
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, str]] = []
+        self.accounts: list[tuple[int, str]] = []
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """List the account of a message."""
         if isinstance(message, CancelAllOrders):
-            self.seen.append((now, message.account))
+            self.accounts.append((now, message.account))
         return ()
 
     def state(self) -> Any:
-        return self.seen
+        """Return the times and accounts so far."""
+        return self.accounts
 
 
 class Hosted(NamedTuple):
+    """All that receipts need of a host."""
+
     kernel: Kernel
 
 
 def frame(account: str, arrival: int) -> SentFrame:
+    """Return a message that carries an account and was sent 10 µs before its arrival."""
     return SentFrame(arrival - 10, arrival, EXCHANGE, CancelAllOrders(account))
 
 
 @pytest.fixture
-def taker() -> Taker:
-    return Taker()
+def recorder() -> Recorder:
+    """Return the only component."""
+    return Recorder()
 
 
 @pytest.fixture
-def kernel(taker: Taker) -> Kernel:
-    return Kernel([taker], start=START, run_id="r", started=True, sorted_inboxes=True)
+def kernel(recorder: Recorder) -> Kernel:
+    """Return a kernel that hosts the recorder."""
+    return Kernel([recorder], start=START, run_id="r", started=True, sorted_inboxes=True)
 
 
 @pytest.fixture
 def receipts(kernel: Kernel) -> Receipts:
-    made = Receipts(Hosted(kernel))  # type: ignore[arg-type]
+    """Return the receipts of that kernel, with a connection from each of two senders."""
+    receipts = Receipts(Hosted(kernel))  # type: ignore[arg-type]
     for name in (FIRST, SECOND):
-        made.resume(name, Resume(0, 0))
-    return made
+        receipts.resume(name, Resume(0, 0))
+    return receipts
 
 
 def test_instances_have_ranks_of_their_own_between_those_of_their_neighbours() -> None:
@@ -71,27 +79,27 @@ def test_instances_have_ranks_of_their_own_between_those_of_their_neighbours() -
 
 
 def test_of_what_two_send_at_one_moment_the_first_one_s_comes_first(
-    receipts: Receipts, kernel: Kernel, taker: Taker
+    receipts: Receipts, kernel: Kernel, recorder: Recorder
 ) -> None:
-    receipts.take(SECOND, TRADING_ENGINE, 1, [frame("c", START + 20)])
-    receipts.take(FIRST, TRADING_ENGINE, 1, [frame("x", START + 15)])
-    receipts.take(FIRST, TRADING_ENGINE, 2, [frame("a", START + 20), frame("b", START + 20)])
+    receipts.receive(SECOND, TRADING_ENGINE, 1, [frame("c", START + 20)])
+    receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("x", START + 15)])
+    receipts.receive(FIRST, TRADING_ENGINE, 2, [frame("a", START + 20), frame("b", START + 20)])
     kernel.run(START + 30)
-    assert [account for _, account in taker.seen] == ["x", "a", "b", "c"]
+    assert [account for _, account in recorder.accounts] == ["x", "a", "b", "c"]
 
 
 def test_of_a_dismissed_instance_only_what_was_handled_remains(
-    receipts: Receipts, kernel: Kernel, taker: Taker
+    receipts: Receipts, kernel: Kernel, recorder: Recorder
 ) -> None:
     for name in (FIRST, SECOND):
         frames = [frame(f"{name} early", START + 20), frame(f"{name} late", START + 30)]
-        receipts.take(name, TRADING_ENGINE, 1, frames)
+        receipts.receive(name, TRADING_ENGINE, 1, frames)
     kernel.run(START + 20)
     receipts.dismiss(SECOND, TRADING_ENGINE)
     receipts.resume(SECOND, Resume(7, START + 40))
-    receipts.take(SECOND, TRADING_ENGINE, 8, [frame("afterwards", START + 50)])
+    receipts.receive(SECOND, TRADING_ENGINE, 8, [frame("afterwards", START + 50)])
     kernel.run(START + 60)
-    assert [account for _, account in taker.seen] == [
+    assert [account for _, account in recorder.accounts] == [
         f"{FIRST} early",
         f"{SECOND} early",
         f"{FIRST} late",
@@ -100,7 +108,7 @@ def test_of_a_dismissed_instance_only_what_was_handled_remains(
 
 def test_nothing_more_is_awaited_of_a_dismissed_instance(receipts: Receipts) -> None:
     expected = {FIRST: 1, SECOND: 9}
-    receipts.take(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
+    receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
     assert not receipts.complete(expected)
     receipts.dismiss(SECOND, TRADING_ENGINE)
     assert receipts.complete(expected)
@@ -111,36 +119,36 @@ def test_nothing_more_is_awaited_of_a_dismissed_instance(receipts: Receipts) -> 
 def test_what_is_sent_again_after_a_snapshot_is_there_once(
     receipts: Receipts, kernel: Kernel
 ) -> None:
-    """A snapshot has what was under way; the sender sends it again. What came from outside, nobody
-    sends again.
+    """A snapshot contains messages in flight, which their sender sends again. What came from
+    outside is not sent again.
     """
-    receipts.take(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
+    receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
     kernel.send(EXCHANGE, CancelAllOrders("outside"), START + 20)
-    back = Kernel([Taker()], start=START, run_id="r", started=True, sorted_inboxes=True)
-    back.thaw(kernel.frozen())
-    back.lose_arrivals()
-    again = Receipts(Hosted(back))  # type: ignore[arg-type]
-    again.resume(FIRST, Resume(0, 0))
-    again.take(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
-    back.run(START + 30)
-    assert back.component(EXCHANGE).state() == [(START + 20, "outside"), (START + 20, "a")]
+    restored = Kernel([Recorder()], start=START, run_id="r", started=True, sorted_inboxes=True)
+    restored.thaw(kernel.frozen())
+    restored.lose_arrivals()
+    restored_receipts = Receipts(Hosted(restored))  # type: ignore[arg-type]
+    restored_receipts.resume(FIRST, Resume(0, 0))
+    restored_receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
+    restored.run(START + 30)
+    assert restored.component(EXCHANGE).state() == [(START + 20, "outside"), (START + 20, "a")]
 
 
 def test_a_sender_that_comes_back_may_forget_unsent_what_was_handled_before(
-    kernel: Kernel, taker: Taker
+    kernel: Kernel, recorder: Recorder
 ) -> None:
-    """Both were killed, and the sender has come back further behind: it hears how far this service
-    is before it has decided its messages again.
+    """Both processes were killed, and the sender was restored to an earlier time than the receiver:
+    it learns how far the receiver is durable before it has computed its messages again.
     """
     kernel.run(START + 100)
     receipts = Receipts(Hosted(kernel))  # type: ignore[arg-type]
     receipts.resume(FIRST, Resume(5, START + 50))
     receipts.resume(FIRST, Resume(7, START + 100))
-    assert receipts.number(FIRST) == 7
-    receipts.take(FIRST, TRADING_ENGINE, 8, [frame("a", START + 110)])
+    assert receipts.last_received(FIRST) == 7
+    receipts.receive(FIRST, TRADING_ENGINE, 8, [frame("a", START + 110)])
     assert receipts.complete({FIRST: 8})
     kernel.run(START + 200)
-    assert [account for _, account in taker.seen] == ["a"]
+    assert [account for _, account in recorder.accounts] == ["a"]
 
 
 @pytest.mark.parametrize("before", [None, 5])

@@ -1,4 +1,4 @@
-"""What was sent is kept until its receiver cannot lose it, and an inbox has one order."""
+"""A stream stores messages until the receiver cannot lose them, and an inbox has only one order."""
 
 from typing import Any
 
@@ -36,18 +36,18 @@ def test_nothing_is_forgotten_that_arrives_after_what_is_durable(
 def test_an_inbox_does_not_depend_on_when_things_arrive(
     sent: list[tuple[int, int, int]], order: Any
 ) -> None:
-    """As if one process had sent them: by time, sender, and each sender's own order."""
-    placed = sorted((at, rank, number) for number, (at, rank, _) in enumerate(sent))
-    together = Agenda(1)
-    for at, rank, number in placed:
-        together.put(10, 0, Wake(number, ""), Origin(at, rank, number))
-    apart = SortedAgenda(1)
-    order.shuffle(placed)
-    for at, rank, number in placed:
-        apart.put(10, 0, Wake(number, ""), Origin(at, rank, number))
-    if placed:
-        assert apart.take() == together.take()
-    assert apart.next_at is together.next_at is None
+    """The order is that of one process: by time, sender, and each sender's own order."""
+    messages = sorted((at, rank, number) for number, (at, rank, _) in enumerate(sent))
+    plain = Agenda(1)
+    for at, rank, number in messages:
+        plain.put(10, 0, Wake(number, ""), Origin(at, rank, number))
+    by_origin = SortedAgenda(1)
+    order.shuffle(messages)
+    for at, rank, number in messages:
+        by_origin.put(10, 0, Wake(number, ""), Origin(at, rank, number))
+    if messages:
+        assert by_origin.take() == plain.take()
+    assert by_origin.next_at is plain.next_at is None
 
 
 def test_after_virtual_time_what_was_under_way_keeps_its_order() -> None:

@@ -1,4 +1,4 @@
-"""Fault leases: whatever happens to the coordinator, a fault ends."""
+"""Fault leases: a fault ends, whatever happens to the coordinator."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ SHOCK = MarketShock(("BTC",), ())
 
 
 class Service:
-    """Plays faults by counting them."""
+    """Applies faults by listing them; with ``refuse`` it refuses them for that reason."""
 
     def __init__(self, refuse: str = "") -> None:
         self.live: list[str] = []
@@ -75,31 +75,31 @@ ACTIONS = st.lists(
 
 @given(ACTIONS)
 def test_no_fault_outlives_its_lease(actions: list[tuple[str, str, int]]) -> None:
-    """Whatever the coordinator asks for and then forgets, all faults end after the last lease."""
+    """All faults end after the last lease, whatever the coordinator requests and then forgets."""
     service = Service()
     timers: list[Wake] = []
     now, last = 0, 0
 
-    def give(message: Message) -> None:
+    def handle(message: Message) -> None:
         timers.extend(m for m in service.board.on(message, now) if isinstance(m, Wake))
 
     for action, fault_id, lease in actions:
         now += 7
         for timer in [t for t in timers if t.at <= now]:
             timers.remove(timer)
-            give(timer)
+            handle(timer)
         last = max(last, now + lease)
         if action == "inject":
-            give(InjectFault("market-data", fault_id, SHOCK, now + lease))
+            handle(InjectFault("market-data", fault_id, SHOCK, now + lease))
         elif action == "renew":
-            give(RenewFault("market-data", fault_id, now + lease))
+            handle(RenewFault("market-data", fault_id, now + lease))
         else:
-            give(RecoverFault("market-data", fault_id))
+            handle(RecoverFault("market-data", fault_id))
         assert sorted(service.live) == sorted(service.board.active)
     while timers:
         timers.sort(key=lambda t: t.at)
         timer = timers.pop(0)
         now = max(now, timer.at)
-        give(timer)
+        handle(timer)
     assert service.live == []
     assert now <= max(last, 0) + 7

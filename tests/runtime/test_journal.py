@@ -1,4 +1,4 @@
-"""The chained journal: canonical bytes, and every change of them is noticed."""
+"""The hash-chained journal: its bytes are canonical, and every change of them is detected."""
 
 import msgspec
 import pytest
@@ -20,6 +20,7 @@ from trading.runtime.journal import (
 
 
 def filled(count: int) -> MemoryJournal:
+    """Return a journal with so many entries."""
     journal = MemoryJournal("market-data")
     for i in range(count):
         journal.append(i * 1000, "PriceTick", PriceTick("BTC", 100 + i, i + 1, i * 1000))

@@ -1,4 +1,4 @@
-"""A background task cannot end unnoticed."""
+"""A background task cannot fail unnoticed."""
 
 import asyncio
 
@@ -8,15 +8,18 @@ from trading.runtime.tasks import Tasks
 
 
 async def fail() -> None:
+    """Fail after one turn of the event loop."""
     await asyncio.sleep(0)
     raise KeyError("a defect")
 
 
 async def end() -> None:
+    """End after one turn of the event loop."""
     await asyncio.sleep(0)
 
 
 async def settle() -> None:
+    """Give the tasks and their callbacks the time to run."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -25,10 +28,10 @@ async def settle() -> None:
 def test_a_failure_is_logged_and_of_what_is_vital_kept(
     vital: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard: list[str] = []
+    problems: list[str] = []
 
     async def run() -> Tasks:
-        tasks = Tasks(heard.append)
+        tasks = Tasks(problems.append)
         tasks.start("the pump", fail(), vital=vital)
         tasks.start("a note", end(), vital=vital)
         await settle()
@@ -38,7 +41,7 @@ def test_a_failure_is_logged_and_of_what_is_vital_kept(
     problem = "the pump failed: KeyError: 'a defect'" if vital else ""
     assert tasks.problem == problem
     assert tasks.failed.is_set() == vital
-    assert heard == [problem] * vital
+    assert problems == [problem] * vital
     (record,) = caplog.records
     assert record.getMessage() == "the pump failed: 'a defect'" and record.exc_info
 
@@ -55,7 +58,7 @@ def test_the_first_problem_stays() -> None:
 
 
 def test_stop_ends_what_runs_and_is_no_problem(caplog: pytest.LogCaptureFixture) -> None:
-    """Also one that lets the first cancellation pass."""
+    """A task that ignores the first cancellation is stopped, too."""
 
     async def stubborn() -> None:
         try:

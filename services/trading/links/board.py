@@ -1,4 +1,9 @@
-"""All links of one service: opens those that it calls, takes those of its callers."""
+"""All links of one service to the others: it opens some, and accepts those that peers open.
+
+A link begins with a handshake in each direction. If both sides are in the same session and follow
+the same kind of time, it then carries frames, or packets in virtual time, until a connection error,
+a partition or another session ends it. The side that has opened it opens it again.
+"""
 
 import asyncio
 import contextlib
@@ -12,35 +17,45 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from trading.hosting.host import Host
 from trading.hosting.live import Outward, Published
 from trading.links import frames
-from trading.links.calls import PATH, Calls, Link
 from trading.links.clocks import Clocks
-from trading.links.conversation import GONE, carries, first_of, stay, take_packets
+from trading.links.conversation import (
+    DISCONNECT_ERRORS,
+    carries_messages,
+    exchange_packets,
+    ignore_dismissed,
+    run_until_first_ends,
+    send_messages,
+    wait_for_close,
+)
+from trading.links.coordinator_watch import CoordinatorWatch
+from trading.links.dialer import PATH, Dialer, LinkStatus
 from trading.links.fences import Fences
-from trading.links.instances import name_of
-from trading.links.intake import Intake, Misbehaved
-from trading.links.losses import Losses
-from trading.links.outlet import Outlet
+from trading.links.inbound import InboundLink, ProtocolViolation
+from trading.links.instances import instance_name
+from trading.links.losses import LossDetector
+from trading.links.outbound import OutboundLink
 from trading.links.peers import Peers
 from trading.links.probes import Prober, try_connection
-from trading.links.sockets import Accepted, Socket, accept
-from trading.links.virtual import VirtualIntake, VirtualLinks, VirtualOutlet
+from trading.links.sockets import AcceptedSocket, Socket, accept_link
+from trading.links.virtual import VirtualLinks, VirtualOutboundLink
 from trading.lockstep.follower import Appointment, Prepare
-from trading.lockstep.packets import Dismissed, Packet, Separate, Tried, Try, encode_packet
+from trading.lockstep.packets import Separate, Tried, Try
 from trading.messages.audit import AuditQuery
 from trading.topology import EXCHANGE, SERVICES, TEST_COORDINATOR, TRADING_ENGINE, may_connect
 
 log = logging.getLogger(__name__)
 
-#: Seconds for the greeting.
-_PATIENCE = 5.0
-#: Wall seconds between two looks for the coordinator.
-_LOOK_EVERY = 0.5
+#: Wall seconds for the peer's half of the handshake.
+_HANDSHAKE_TIMEOUT = 5.0
 
 
 class Links:
-    """``chaos``: does the coordinator's link take faults? ``instance``: tells several processes of
-    one service apart. ``patience``: wall seconds that virtual time stands still without a
-    coordinator; then it goes on by the wall clock, at ``speed``, so that every fault ends.
+    """Keeps the links of ``service`` to its ``peers``, and sends and receives messages over them.
+
+    ``chaos`` says whether faults are accepted from the coordinator. ``instance`` is the number of
+    this process among those of one service, empty for the first. ``patience`` is how many wall
+    seconds virtual time may stand still without a coordinator; after that simulated time follows
+    the wall clock at ``speed``, so that every fault ends.
     """
 
     def __init__(
@@ -57,197 +72,214 @@ class Links:
         self.instance = instance
         self._peers = peers
         self._chaos = chaos
-        self._patience = patience
-        self._speed = speed
-        self._outlets: dict[str, list[Outlet]] = {name: [] for name in SERVICES}
-        #: In a session of virtual time.
+        self._outbound: dict[str, list[OutboundLink]] = {name: [] for name in SERVICES}
+        #: The links of a session in virtual time; None in other sessions.
         self.virtual: VirtualLinks | None = None
-        #: Peers to which the time keeper wants no connection.
-        self.held_off: frozenset[str] = frozenset()
-        #: What a service does in the real world before an instant of virtual time.
-        self.prepare: Prepare | None = None
-        #: When it has something to do there next, though no message is due.
-        self.appointment: Appointment = lambda: None
-        self._open: set[asyncio.Task[Any]] = set()
-        self._watch: asyncio.Task[None] | None = None
+        #: Peers that the coordinator wants this service to have no connection with.
+        self.separated_peers: frozenset[str] = frozenset()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._watch = CoordinatorWatch(
+            lambda: self.virtual, patience, lambda: self.host.pace(speed)
+        )
+        self._watching: asyncio.Task[None] | None = None
         self._host: Host | None = None
         self._fences: Fences | None = None
         self._claims: dict[str, int] = {}
         self._prober = Prober(
             service,
-            lambda peer: bool(self._outlets[peer]),
+            lambda peer: bool(self._outbound[peer]),
             self.is_cut,
             lambda peer: peers.urls[peer][0],
         )
-        self._losses = Losses()
+        self._losses = LossDetector()
         self.clocks = Clocks()
-        self._calls = [
-            Calls(service, peer, peers, self.is_cut, self._opened, self.clocks)
+        self._dialers = [
+            Dialer(service, peer, peers, self.is_cut, self._run_opened_link, self.clocks)
             for peer in SERVICES[service].calls
         ]
-        #: Called when a session, or another clock, has begun.
-        self.began: Callable[[], None] = _nothing
-        self.undelivered: Callable[[str, Sequence[Outward]], None] = _nothing
-        self.connected: Callable[[str], None] = _nothing
-        self.fenced: Callable[[Mapping[str, int]], None] = _nothing
-        self.queried: Callable[[AuditQuery], Coroutine[Any, Any, None]] = _unasked
+        #: Does what a service must do in the real world before an instant of virtual time.
+        self.prepare: Prepare | None = None
+        #: Returns the next instant that needs this although no message is due then.
+        self.appointment: Appointment = lambda: None
+        #: Called when a session has begun or its time follows another clock.
+        self.on_session_started: Callable[[], None] = _ignore
+        #: Called with a peer and messages for it that no open link can carry.
+        self.undelivered: Callable[[str, Sequence[Outward]], None] = _ignore
+        #: Called with the name of a peer when a link to it has been opened.
+        self.connected: Callable[[str], None] = _ignore
+        #: Called with the accounts that another instance owns now, with their fencing tokens.
+        self.fenced: Callable[[Mapping[str, int]], None] = _ignore
+        #: Called with a query for the auditor, which is answered by the process, not the component.
+        self.queried: Callable[[AuditQuery], Coroutine[Any, Any, None]] = _ignore_query
 
     @property
     def name(self) -> str:
-        """What this process is called among the instances of its service."""
-        return name_of(self.service, self.instance)
+        """The name of this process among the instances of its service."""
+        return instance_name(self.service, self.instance)
 
     @property
     def host(self) -> Host:
+        """The host whose messages the links carry. Raises RuntimeError before :meth:`start`."""
         if self._host is None:
             raise RuntimeError("no host yet")
         return self._host
 
     def problems(self) -> dict[str, str]:
-        """By instance that this service calls: what is wrong with the link, empty: nothing; and
-        the clocks that are far from this machine's.
+        """Return the problem of each link that this service opens, an empty text if it works, with
+        the journals that have lost entries and the clocks that differ too much.
         """
-        links = {name: why for calls in self._calls for name, why in calls.problems().items()}
+        links = {name: why for dialer in self._dialers for name, why in dialer.problems().items()}
         return links | self._losses.problems() | self.clocks.problems()
 
     async def start(self, host: Host) -> None:
+        """Open the links for the messages of ``host``, and keep them open. The exchange reads its
+        fencing tokens first.
+        """
         self._host = host
         if self.service == EXCHANGE:
             self._fences = await asyncio.to_thread(Fences, host.store)
-        host.on_session(self._reset)
-        host.on_wall_clock(self._reset)
-        host.listen(self._look)
-        self._reset()
-        for calls in self._calls:
-            calls.start(host.tasks)
+        host.on_session(self._restart_links)
+        host.on_wall_clock(self._restart_links)
+        host.listen(self._close_cut_links)
+        self._restart_links()
+        for dialer in self._dialers:
+            dialer.start(host.tasks)
         if self.service != TEST_COORDINATOR:
-            work = self._watch_coordinator()
-            self._watch = host.tasks.start("the watch for a coordinator", work, vital=True)
+            work = self._watch.run()
+            self._watching = host.tasks.start("the watch for a coordinator", work, vital=True)
 
     async def stop(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-        for task in self._open:
+        """Close all links and open no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._running:
             task.cancel()
-        for calls in self._calls:
-            await calls.stop()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        for dialer in self._dialers:
+            await dialer.stop()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     def send(self, items: Sequence[Outward]) -> None:
-        """Everything to whom it is for; what nobody takes now is told to ``undelivered``."""
+        """Send each message to its receiver. Those for a peer without an open link are handed to
+        ``undelivered``.
+        """
         by_peer: dict[str, list[Outward]] = {}
         for item in items:
             by_peer.setdefault(frames.peer_of(item.to), []).append(item)
-        for peer, found in by_peer.items():
-            outlets = self._outlets.get(peer, [])
-            for outlet in outlets:
-                outlet.put(found)
-            if not outlets and may_connect(self.service, peer):
-                self.undelivered(peer, found)
+        for peer, messages in by_peer.items():
+            links = self._outbound.get(peer, [])
+            for outbound in links:
+                outbound.put(messages)
+            if not links and may_connect(self.service, peer):
+                self.undelivered(peer, messages)
 
     def claim(self, fences: Mapping[str, int]) -> None:
-        """From now on these accounts are this instance's, for the exchange to know."""
+        """Send the exchange the accounts that this instance owns from now on, with their fencing
+        tokens; a new link to it repeats them.
+        """
         self._claims = dict(fences)
-        for outlet in self._outlets[EXCHANGE]:
-            outlet.note(frames.Note(fences=self._claims))
+        for outbound in self._outbound[EXCHANGE]:
+            outbound.put_control(frames.ControlFrame(fences=self._claims))
 
     def is_cut(self, peer: str) -> bool:
-        """Is a partition played between this service and the peer? In virtual time messages are
-        lost where they are sent; connections end when the time keeper says so.
+        """Return whether a partition forbids connections between this service and the peer. In
+        virtual time the sender's kernel drops the messages of a partition, and connections are
+        closed only where the coordinator wants the platform's network to separate the two.
         """
         if self.virtual is not None:
-            return peer in self.held_off
+            return peer in self.separated_peers
         return (self.service, peer) in self.host.kernel.network.cut
 
     def add_to(self, app: FastAPI) -> None:
-        """The side of those who are called."""
+        """Add the WebSocket endpoint at which peers open links to this service."""
 
         @app.websocket(PATH)
         async def link(socket: WebSocket) -> None:
             peer = socket.query_params.get("service", "")
-            shown = socket.headers.get("authorization", "")
-            known = peer in SERVICES and may_connect(peer, self.service)
-            if not known or not self._peers.who(peer, shown) or self.is_cut(peer):
+            authorization = socket.headers.get("authorization", "")
+            allowed = peer in SERVICES and may_connect(peer, self.service)
+            if not allowed or not self._peers.who(peer, authorization) or self.is_cut(peer):
                 await socket.close(1008)
                 return
-            await accept(socket, peer, self.instance, self.clocks)
-            await self._track(self._take(Accepted(socket), peer))
+            await accept_link(socket, peer, self.instance, self.clocks)
+            await self._run_link(self._serve_caller(AcceptedSocket(socket), peer))
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await socket.close(1001)
 
-    def _reset(self) -> None:
-        """Another session, or another clock: every link begins anew."""
-        self.held_off = frozenset()
+    def _restart_links(self) -> None:
+        """End all links, because another session has begun or time follows another clock. Their
+        callers open them again.
+        """
+        self.separated_peers = frozenset()
         self._losses.clear()
-        lockstep = self.host.live.in_lockstep
         self.virtual = None
-        if lockstep:
+        if self.host.live.in_lockstep:
             self.virtual = VirtualLinks(
                 self.service, self.name, self.host, self.prepare, self.appointment
             )
-            self.virtual.on_real = self._on_real
-        self.began()
-        for task in self._open:
+            self.virtual.on_connection_request = self._on_connection_request
+        self.on_session_started()
+        for task in self._running:
             task.cancel()
 
-    async def _track(self, work: Awaitable[None]) -> None:
+    async def _run_link(self, work: Awaitable[None]) -> None:
+        """Run a link in a task that ends with the session. Raises what is no disconnection."""
         task = asyncio.ensure_future(work)
-        self._open.add(task)
+        self._running.add(task)
         try:
             await asyncio.wait([task])
             error = None if task.cancelled() else task.exception()
-            if error is not None and not isinstance(error, GONE):
+            if error is not None and not isinstance(error, DISCONNECT_ERRORS):
                 raise error
         finally:
             task.cancel()
-            self._open.discard(task)
+            self._running.discard(task)
 
-    async def _take(self, socket: Socket, peer: str) -> None:
-        """A caller's link, from the greeting to the end."""
-        async with asyncio.timeout(_PATIENCE):
+    async def _serve_caller(self, socket: Socket, peer: str) -> None:
+        """Run a link that a peer has opened, from its handshake to its end."""
+        async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
             text = await socket.receive()
         greeting = frames.decode_greeting(text)
         host = self.host
         answer = {"service": self.service, "session": host.session.key}
-        name = name_of(peer, greeting.instance)
-        refused = self._refused(greeting)
-        if refused:
-            await socket.send(frames.encode({**answer, "refused": refused}))
+        name = instance_name(peer, greeting.instance)
+        refusal = self._refusal(greeting)
+        if refusal:
+            await socket.send(frames.encode({**answer, "refused": refusal}))
             return
         if self.virtual is not None:
-            if not carries(peer, self.service):
+            if not carries_messages(peer, self.service):
                 await socket.send(frames.encode({**answer, "virtual": True}))
-                await stay(socket)
+                await wait_for_close(socket)
                 return
-            received = self.virtual.follower.receipts.number(name)
+            received = self.virtual.follower.receipts.last_received(name)
             await socket.send(frames.encode({**answer, "virtual": True, "received": received}))
             if name not in self.virtual.participants:
-                await self._turn_away(socket, name)
+                await ignore_dismissed(socket, self.service, name)
                 return
-            outlet = VirtualOutlet(host, peer, name, greeting.received)
-            await self._converse_virtually(socket, self.virtual, outlet)
+            virtual_outbound = VirtualOutboundLink(host, peer, name, greeting.received)
+            await exchange_packets(socket, self.virtual, virtual_outbound, chaos=self._chaos)
             return
-        intake = self._intake(peer, name, greeting.instance)
-        if lost := self._losses.check(host.kernel.journals, name, greeting.after):
-            await socket.send(frames.encode({**answer, "refused": lost}))
+        inbound = self._inbound(peer, name, greeting.instance)
+        if loss := self._losses.check(host.kernel.journals, name, greeting.after):
+            await socket.send(frames.encode({**answer, "refused": loss}))
             return
         if self._fences is not None and peer == TRADING_ENGINE:
             await self._fences.claim(greeting.instance, greeting.fences)
-        await socket.send(frames.encode({**answer, "after": intake.after()}))
-        await self._converse(socket, Outlet(host, peer, greeting.after), intake)
+        await socket.send(frames.encode({**answer, "after": inbound.after()}))
+        await self._exchange_frames(socket, OutboundLink(host, peer, greeting.after), inbound)
 
-    def _refused(self, greeting: frames.Greeting) -> str:
-        """Why there can be no link; empty: there can."""
+    def _refusal(self, greeting: frames.Greeting) -> str:
+        """Return why a handshake must be refused; empty if it can be accepted."""
         if greeting.session != self.host.session.key:
             return "another session"
         return "" if greeting.virtual == (self.virtual is not None) else "another clock"
 
-    async def _opened(self, socket: Socket, peer: str, link: Link) -> None:
-        await self._track(self._call(socket, peer, link))
+    async def _run_opened_link(self, socket: Socket, peer: str, link: LinkStatus) -> None:
+        await self._run_link(self._call_peer(socket, peer, link))
 
-    async def _call(self, socket: Socket, peer: str, link: Link) -> None:
-        """A link to a peer, from the greeting to the end."""
+    async def _call_peer(self, socket: Socket, peer: str, link: LinkStatus) -> None:
+        """Run a link that this service has opened, from its handshake to its end."""
         host, virtual = self.host, self.virtual
         if virtual is not None:
             receipts = virtual.follower.receipts
@@ -256,145 +288,110 @@ class Links:
                 host.session.key,
                 self.instance,
                 virtual=True,
-                received=receipts.number(link.name),
+                received=receipts.last_received(link.name),
             )
         else:
-            intake = self._intake(peer, link.name, "")
+            inbound = self._inbound(peer, link.name, "")
             greeting = frames.Greeting(
-                self.service, host.session.key, self.instance, intake.after(), fences=self._claims
+                self.service, host.session.key, self.instance, inbound.after(), fences=self._claims
             )
         await socket.send(frames.encode(greeting))
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
             text = await socket.receive()
         answer = frames.decode_greeting(text)
-        refused = answer.refused or self._refused(answer)
-        if refused:
-            link.problem = refused
+        refusal = answer.refused or self._refusal(answer)
+        if refusal:
+            link.problem = refusal
             return
         if virtual is None:
             link.problem = self._losses.check(host.kernel.journals, link.name, answer.after)
             if link.problem:
                 return
         link.problem = ""
-        if virtual is not None and not carries(self.service, peer):
-            await stay(socket)
+        if virtual is not None and not carries_messages(self.service, peer):
+            await wait_for_close(socket)
         elif virtual is not None and link.name not in virtual.participants:
-            await self._turn_away(socket, link.name)
+            await ignore_dismissed(socket, self.service, link.name)
         elif virtual is not None:
-            outlet = VirtualOutlet(host, peer, link.name, answer.received)
-            await self._converse_virtually(socket, virtual, outlet)
+            virtual_outbound = VirtualOutboundLink(host, peer, link.name, answer.received)
+            await exchange_packets(socket, virtual, virtual_outbound, chaos=self._chaos)
         else:
             after = answer.after if self.service == TEST_COORDINATOR else None
             self.connected(peer)
-            await self._converse(socket, Outlet(host, peer, after), intake)
+            await self._exchange_frames(socket, OutboundLink(host, peer, after), inbound)
 
-    async def _turn_away(self, socket: Socket, name: str) -> None:
-        """Hear nothing of an instance that takes no part in this session; the coordinator tells it
-        so.
-        """
-        if self.service == TEST_COORDINATOR:
-            await socket.send(encode_packet(Packet(1, words=[Dismissed(name)])))
-        await stay(socket)
-
-    async def _converse_virtually(
-        self, socket: Socket, virtual: VirtualLinks, outlet: VirtualOutlet
+    async def _exchange_frames(
+        self, socket: Socket, outbound: OutboundLink, inbound: InboundLink
     ) -> None:
-        """Both directions, until one ends or time goes by the wall clock."""
-        intake = VirtualIntake(virtual, outlet.peer, outlet.name, chaos=self._chaos)
-        virtual.opened(outlet)
+        """Run both directions until one ends or a partition begins."""
+        self._outbound[outbound.peer].append(outbound)
         try:
-            await first_of(
-                self._send(socket, outlet),
-                take_packets(socket, intake),
-                outlet.cut.wait(),
+            await run_until_first_ends(
+                send_messages(socket, outbound),
+                self._receive(socket, outbound, inbound),
+                outbound.cut.wait(),
             )
         finally:
-            virtual.closed(outlet)
+            self._outbound[outbound.peer].remove(outbound)
 
-    async def _converse(self, socket: Socket, outlet: Outlet, intake: Intake) -> None:
-        """Both directions, until one ends or a partition begins."""
-        self._outlets[outlet.peer].append(outlet)
-        try:
-            await first_of(
-                self._send(socket, outlet),
-                self._receive(socket, outlet, intake),
-                outlet.cut.wait(),
-            )
-        finally:
-            self._outlets[outlet.peer].remove(outlet)
-
-    async def _send(self, socket: Socket, outlet: Outlet | VirtualOutlet) -> None:
-        async for text in outlet.texts():
-            await socket.send(text)
-
-    async def _receive(self, socket: Socket, outlet: Outlet, intake: Intake) -> None:
+    async def _receive(self, socket: Socket, outbound: OutboundLink, inbound: InboundLink) -> None:
         while True:
             text = await socket.receive()
             if text[:1] in ("{", b"{"):
-                await self._on_note(frames.decode_note(text), intake)
+                await self._on_control(frames.decode_control(text), inbound)
                 continue
             try:
-                intake.take(text)
-            except Misbehaved as error:
+                inbound.receive(text)
+            except ProtocolViolation as error:
                 log.error("link closed: %s", error)
                 return
-            while intake.probes:
-                asked = intake.probes.pop()
-                self._start("a probe", self._prober.probe(self.host, asked))
-            while intake.queries:
-                self._start("a query of the audit", self.queried(intake.queries.pop()))
-            if self._fences is not None and (fenced := self._fences.refused(intake.instance)):
-                outlet.note(frames.Note(fenced=fenced))
+            while inbound.probes:
+                request = inbound.probes.pop()
+                self._start("a probe", self._prober.probe(self.host, request))
+            while inbound.queries:
+                self._start("a query of the audit", self.queried(inbound.queries.pop()))
+            fenced = self._fences.take_refused(inbound.instance) if self._fences else {}
+            if fenced:
+                outbound.put_control(frames.ControlFrame(fenced=fenced))
 
-    async def _on_note(self, note: frames.Note, intake: Intake) -> None:
-        if note.fences is not None and self._fences is not None and intake.peer == TRADING_ENGINE:
-            await self._fences.claim(intake.instance, note.fences)
-        if note.fenced:
-            self.fenced(note.fenced)
+    async def _on_control(self, control: frames.ControlFrame, inbound: InboundLink) -> None:
+        from_engine = inbound.peer == TRADING_ENGINE
+        if control.fences is not None and self._fences is not None and from_engine:
+            await self._fences.claim(inbound.instance, control.fences)
+        if control.fenced:
+            self.fenced(control.fenced)
 
-    def _look(self, published: Sequence[Published]) -> None:
-        """A partition has begun or ended: established connections have to go, too."""
-        for peer, outlets in self._outlets.items():
-            if outlets and self.is_cut(peer):
-                for outlet in outlets:
-                    outlet.cut.set()
+    def _close_cut_links(self, published: Sequence[Published]) -> None:
+        """Close the open links that a new partition forbids; a listener of the host."""
+        for peer, links in self._outbound.items():
+            if links and self.is_cut(peer):
+                for outbound in links:
+                    outbound.cut.set()
 
-    async def _watch_coordinator(self) -> None:
-        """Faults are leases in simulated time: it must not stand still for ever."""
-        clock = asyncio.get_running_loop().time
-        heard = clock()
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            virtual = self.virtual
-            if virtual is None or virtual.over or virtual.holds(TEST_COORDINATOR):
-                heard = clock()
-            elif clock() - heard > self._patience:
-                log.error("no coordinator for %g s: time goes on without it", self._patience)
-                self.host.pace(self._speed)
-
-    def _on_real(self, name: str, word: Separate | Try | Tried) -> None:
-        """While virtual time stands still: what the time keeper wants of real connections."""
+    def _on_connection_request(self, name: str, request: Separate | Try | Tried) -> None:
+        """Do what the coordinator wants of real connections while virtual time stands still."""
         virtual = self.virtual
         if virtual is None:
             return
-        if isinstance(word, Separate):
-            self.held_off = frozenset(word.peers)
-            virtual.separate(self.held_off)
-        elif isinstance(word, Try):
-            self._start("a real connection", self._try(virtual, word))
+        if isinstance(request, Separate):
+            self.separated_peers = frozenset(request.peers)
+            virtual.close_links_to(self.separated_peers)
+        elif isinstance(request, Try):
+            self._start("a real connection", self._try_connection(virtual, request))
 
-    async def _try(self, virtual: VirtualLinks, word: Try) -> None:
-        fresh = await try_connection(self._peers.urls[word.target][0])
-        virtual.say_to(TEST_COORDINATOR, Tried(word.number, fresh, virtual.holds(word.target)))
+    async def _try_connection(self, virtual: VirtualLinks, request: Try) -> None:
+        fresh = await try_connection(self._peers.urls[request.target][0])
+        held = virtual.has_link_to(request.target)
+        virtual.send_to(TEST_COORDINATOR, Tried(request.number, fresh, held))
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Begin something that ends with the session at the latest."""
+        """Start a task that ends with the session at the latest."""
         task = self.host.tasks.start(name, work)
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
-    def _intake(self, peer: str, name: str, instance: str) -> Intake:
-        return Intake(
+    def _inbound(self, peer: str, name: str, instance: str) -> InboundLink:
+        return InboundLink(
             self.host,
             self.service,
             peer,
@@ -405,9 +402,9 @@ class Links:
         )
 
 
-async def _unasked(query: AuditQuery) -> None:
-    """Only the auditor is asked."""
+async def _ignore_query(query: AuditQuery) -> None:
+    """Do nothing: only the auditor's process answers queries."""
 
 
-def _nothing(*given: Any) -> None:
+def _ignore(*arguments: Any) -> None:
     return

@@ -1,4 +1,9 @@
-"""What goes over a link: a greeting each, then lists of frames, as JSON."""
+"""The messages of a link, as JSON: one handshake in each direction, then lists of frames with
+control frames between them.
+
+A frame carries its sequence number in the sender's journal, so that a receiver recognises
+duplicates, and the sender resends from its journal what the receiver has not got.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Union
@@ -12,20 +17,23 @@ from trading.runtime.replay import message_types
 from trading.runtime.routes import DIRECT, NOT_JOURNALED, MessageType, destinations
 from trading.units import MILLISECOND
 
-#: Largest message on a link, bytes; its frames are at most FRAMES.
+#: Largest message on a link, bytes; it has at most MAX_FRAMES frames.
 MAX_BYTES = 8 * 1024 * 1024
-FRAMES = 500
-#: Instead of a sequence number: nothing from before.
+MAX_FRAMES = 500
+#: Stands for a sequence number: the receiver wants nothing from before the link.
 FROM_NOW = -1
 
 _TYPES: dict[str, MessageType] = {kind.__name__: kind for kind in message_types()}
 
 
 class Greeting(msgspec.Struct, frozen=True):
-    """First words of either side. ``session``: its key; ``after``: by journal, up to where the
-    sender has heard; ``refused``: why there is no link; ``fences``: by account, see
-    :mod:`trading.links.fences`. ``virtual``: does time wait for everybody; then ``received`` is
-    the number of the last message that the sender of the greeting has.
+    """The handshake, which each side sends first.
+
+    ``session`` is the key of the sender's session. ``after`` has, by journal of the receiver, the
+    last sequence number that the sender has received. ``refused`` says why there is no link, and is
+    empty if there is one. ``fences`` are fencing tokens by account, see
+    :mod:`trading.links.fences`. ``virtual`` says whether the sender is in virtual time; then
+    ``received`` is the number of the last message that it has received from the other side.
     """
 
     service: str
@@ -38,9 +46,10 @@ class Greeting(msgspec.Struct, frozen=True):
     received: int = 0
 
 
-class Note(msgspec.Struct, frozen=True):
-    """Between the frames. ``fences``: what the sender claims now; ``fenced``: what it must let go
-    of, for somebody newer has it.
+class ControlFrame(msgspec.Struct, frozen=True):
+    """A message between the lists of frames. ``fences`` are the accounts that the sender claims
+    from now on, with their fencing tokens, or None where it claims nothing new. ``fenced`` are the
+    accounts that the receiver must give up, with the token of their newer owner.
     """
 
     fences: Mapping[str, int] | None = None
@@ -48,8 +57,9 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """``source``: whose journal ``seq`` counts in (0: nothing that a journal has); ``to``: the
-    component; ``arrival``: simulated time.
+    """One message. ``seq`` is its sequence number in the journal of the component ``source``, or 0
+    for a message that is not journaled. ``to`` is the receiving component, and ``arrival`` the
+    simulated time in microseconds at which it receives the message.
     """
 
     source: str
@@ -71,7 +81,7 @@ class _Addressed(msgspec.Struct):
 
 
 encode = msgspec.json.Encoder().encode
-decode_note = msgspec.json.Decoder(Note).decode
+decode_control = msgspec.json.Decoder(ControlFrame).decode
 decode_greeting = msgspec.json.Decoder(Greeting).decode
 decode_frames = msgspec.json.Decoder(list[Frame]).decode
 _decode_entry = msgspec.json.Decoder(_Entry).decode
@@ -79,23 +89,30 @@ _decode_addressed = msgspec.json.Decoder(_Addressed).decode
 
 
 def peer_of(to: str) -> str:
-    """The service that hosts the component ``to``: ``network/exchange`` is the exchange's side."""
+    """Return the service that hosts the component ``to``, for example ``exchange`` for the
+    exchange's side of the network, ``network/exchange``.
+    """
     return to.rpartition("/")[2]
 
 
 def component_of(to: str) -> str:
+    """Return the name under which its service hosts the component ``to``: ``network`` for
+    ``network/exchange``.
+    """
     return to.partition("/")[0]
 
 
-def live(item: Outward) -> bytes:
-    """A frame of what has just been decided."""
+def encode_outgoing(item: Outward) -> bytes:
+    """Return the encoded frame of a message that this service has just sent."""
     seq = 0 if type(item.message) in NOT_JOURNALED else item.seq
     return encode((item.source, seq, component_of(item.to), item.message, item.arrival))
 
 
-def kept(source: str, peer: str, entries: Iterable[JournalEntry]) -> list[bytes]:
-    """Frames of what a journal has for ``peer``."""
-    found = []
+def frames_from_journal(source: str, peer: str, entries: Iterable[JournalEntry]) -> list[bytes]:
+    """Return the encoded frames of the messages for ``peer`` among the entries of the journal of
+    ``source``.
+    """
+    frames = []
     for entry in entries:
         kind = _TYPES.get(kind_of(entry.body))
         if kind is None or kind in NOT_JOURNALED:
@@ -110,7 +127,7 @@ def kept(source: str, peer: str, entries: Iterable[JournalEntry]) -> list[bytes]
             continue
         else:
             decoded = _decode_entry(entry.body)
-        found.append(
+        frames.append(
             b'["%s",%d,"%s",%s,%d]'
             % (
                 source.encode(),
@@ -120,11 +137,13 @@ def kept(source: str, peer: str, entries: Iterable[JournalEntry]) -> list[bytes]
                 decoded.time + MILLISECOND,
             )
         )
-    return found
+    return frames
 
 
 def addressed(source: str, entries: Iterable[JournalEntry]) -> dict[str, int]:
-    """Whom the entries of a journal are for: by service, the sequence number of the newest."""
+    """Return the sequence number of the newest entry for each service that the entries of the
+    journal of ``source`` have messages for.
+    """
     newest: dict[str, int] = {}
     for entry in entries:
         kind = _TYPES.get(kind_of(entry.body))
@@ -140,5 +159,6 @@ def addressed(source: str, entries: Iterable[JournalEntry]) -> dict[str, int]:
     return newest
 
 
-def joined(frames: Sequence[bytes]) -> bytes:
+def join_frames(frames: Sequence[bytes]) -> bytes:
+    """Return one message with these encoded frames."""
     return b"[" + b",".join(frames) + b"]"

@@ -1,4 +1,6 @@
-"""Where the instances of a service are: a name can have several addresses, others tomorrow."""
+"""Finds the addresses of a service's instances. The name of a service that scales resolves to one
+address for each instance, and these change while it runs.
+"""
 
 import asyncio
 import socket
@@ -9,48 +11,51 @@ from trading.hosting.addresses import address
 from trading.links.peers import Peers
 from trading.topology import INSTANCES
 
-#: Header in which a service that is asked says which of its instances answers.
-INSTANCE = "X-Instance"
-#: Seconds after which names are asked for their addresses again.
-LOOK_EVERY = 1.0
-_PATIENCE = 2.0
+#: Header in which a service says which of its instances responds.
+INSTANCE_HEADER = "X-Instance"
+#: Wall seconds between two resolutions of a name.
+RESOLVE_INTERVAL = 1.0
+#: Wall seconds for one resolution.
+_TIMEOUT = 2.0
 
 
-def name_of(service: str, instance: str) -> str:
-    """What an instance is called: the first as the service, others with their number."""
+def instance_name(service: str, instance: str) -> str:
+    """Return the name of an instance: the service's for the first one, whose ``instance`` is empty,
+    and the service's with the number for the others.
+    """
     return f"{service}-{instance}" if instance else service
 
 
-def scales(service: str) -> bool:
-    """May several instances of it run?"""
+def can_scale(service: str) -> bool:
+    """Return whether several instances of a service may run."""
     return INSTANCES.get(service, 1) > 1
 
 
-async def addresses(peers: Peers, service: str) -> tuple[str, ...]:
-    """Base URLs, one for each instance that is there now, in no order that means anything. None:
-    its name is unknown. A service that never scales is left to be found by its name.
+async def instance_urls(peers: Peers, service: str) -> tuple[str, ...]:
+    """Return one base URL for each instance that runs now, in no particular order; none if the
+    service's name does not resolve. The name of a service that cannot scale is not resolved.
     """
     urls = peers.urls[service]
-    if not scales(service):
+    if not can_scale(service):
         return urls
-    found = await asyncio.gather(*(_resolved(url) for url in urls))
-    return tuple(dict.fromkeys(url for known in found for url in known))
+    resolved = await asyncio.gather(*(_resolve(url) for url in urls))
+    return tuple(dict.fromkeys(url for group in resolved for url in group))
 
 
-async def _resolved(url: str) -> Iterable[str]:
+async def _resolve(url: str) -> Iterable[str]:
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme != "http" or address(host) is not None:
         return (url,)
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(_PATIENCE):
-            known = await loop.getaddrinfo(host, parts.port or 80, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(_TIMEOUT):
+            infos = await loop.getaddrinfo(host, parts.port or 80, type=socket.SOCK_STREAM)
     except (socket.gaierror, TimeoutError):
         return ()
-    return (_at(parts, str(entry[4][0])) for entry in known)
+    return (_with_host(parts, str(info[4][0])) for info in infos)
 
 
-def _at(parts: SplitResult, host: str) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return parts._replace(netloc=f"{shown}:{parts.port or 80}").geturl()
+def _with_host(parts: SplitResult, host: str) -> str:
+    bracketed = f"[{host}]" if ":" in host else host
+    return parts._replace(netloc=f"{bracketed}:{parts.port or 80}").geturl()

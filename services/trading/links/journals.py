@@ -1,11 +1,16 @@
-"""The auditor's side of ``GET /journal``: every journal, kept before it is looked at."""
+"""Reads the journals of all services for the auditor, over ``GET /journal``.
+
+Entries are stored before the auditor component gets them, so that a replay finds what was read.
+When time follows the wall clock the auditor gets entries at once; in virtual time it gets them in
+slices of simulated time, once all journals have been read up to there.
+"""
 
 import asyncio
 import contextlib
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -17,7 +22,14 @@ from trading.hosting.slices import slices
 from trading.hosting.store import StoreUnavailable, Written
 from trading.links import http
 from trading.links.board import Links
-from trading.links.instances import INSTANCE, LOOK_EVERY, addresses, name_of, scales
+from trading.links.instances import (
+    INSTANCE_HEADER,
+    RESOLVE_INTERVAL,
+    can_scale,
+    instance_name,
+    instance_urls,
+)
+from trading.links.journal_heads import request_head
 from trading.links.peers import Peers
 from trading.messages.audit import AuditQuery, JournalBatch, JournalEntry, LossNoted
 from trading.runtime.journal import from_ndjson, time_of
@@ -33,27 +45,33 @@ from trading.topology import (
 
 log = logging.getLogger(__name__)
 
-#: Wall seconds that a query waits for journals that are behind.
-PATIENCE = 8.0
-_RETRY = 0.2
-NETWORK = Network.name
-_UNTIL = b'{"until":'
-_NOT_YET = "not read yet"
-_AT_ONCE = 2000
-#: Longest line of a journal that is taken, bytes.
-_LINE = 16 * 1024 * 1024
-#: Whose journals the claims in all others are judged by.
+#: Wall seconds that a query waits for journals that have not been read to their ends.
+_QUERY_TIMEOUT = 8.0
+#: Wall seconds until a journal that could not be read is tried again.
+_RETRY_DELAY = 0.2
+_NETWORK = Network.name
+#: Start of a line that says up to which simulated time a journal is complete.
+_PROGRESS_LINE = b'{"until":'
+#: Entries that are handled at once.
+_PAGE = 2000
+#: Longest accepted line of a journal, bytes.
+_MAX_LINE = 16 * 1024 * 1024
+#: Services whose journals verify the claims in all other journals.
 _CAUSES = (EXCHANGE, MARKET_DATA)
 
 
 class Journals:
-    """Reads along with every service while it lives, and goes on where it stopped."""
+    """Follows the journal of every service while it runs, and continues where it stopped.
+
+    ``peers`` says where the services are, and ``links`` which of them a partition separates from
+    the auditor and which instances take part in a virtual run.
+    """
 
     def __init__(self, peers: Peers, links: Links) -> None:
         self._links = links
         self._peers = peers
         self._services = {
-            name_of(service, "" if number == 1 else str(number)): service
+            instance_name(service, "" if number == 1 else str(number)): service
             for service in SERVICES[AUDIT_CORRELATOR].calls
             for number in range(1, INSTANCES.get(service, 1) + 1)
         }
@@ -62,68 +80,76 @@ class Journals:
             "Authorization": f"Bearer {peers.token}",
             "X-Service": AUDIT_CORRELATOR,
         }
-        self._finder: asyncio.Task[None] | None = None
+        self._discovery: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._host: Host | None = None
         self._read: dict[str, int] = {}
         self._number = 0
         self._problems: dict[str, str] = {}
         self._progress = asyncio.Event()
-        #: In virtual time: entries that are kept and not looked at yet, and up to which time each
-        #: journal has been read.
-        self._kept: dict[str, deque[JournalEntry]] = {}
-        self._until: dict[str, int] = {}
-        self._taking = asyncio.Event()
-        self._taking.set()
-        #: Journals that have turned out to be shorter than they were.
+        #: In virtual time: stored entries that the auditor has not got yet, and the simulated time
+        #: up to which each journal has been read.
+        self._unread: dict[str, deque[JournalEntry]] = {}
+        self._complete_until: dict[str, int] = {}
+        #: Is set while entries of all journals may be stored, and cleared while those that verify
+        #: others are ahead of the others.
+        self._effects_allowed = asyncio.Event()
+        self._effects_allowed.set()
+        #: Journals that have become shorter than what was read from them.
         self._short: set[str] = set()
 
     def problems(self) -> dict[str, str]:
-        """By journal: why it is not being read now; empty: it is. Of several instances, those
-        that are there now, and the first.
+        """Return for each journal why it is not being read now, an empty text if it is. Of a
+        service with several instances these are the first and those that run now.
         """
         first = SERVICES[AUDIT_CORRELATOR].calls
-        there = [*first, *(name for name in self._sources if name not in first)]
-        return {f"journal of {name}": self._problems.get(name, _NOT_YET) for name in there}
+        names = [*first, *(name for name in self._sources if name not in first)]
+        return {f"journal of {name}": self._problems.get(name, "not read yet") for name in names}
 
     async def start(self, host: Host) -> None:
+        """Begin to read all journals for the auditor of ``host``."""
         self._host = host
-        host.on_session(self._again)
-        self._again()
-        self._finder = host.tasks.start("the search for journals", self._find(), vital=True)
+        host.on_session(self._restart_readers)
+        self._restart_readers()
+        work = self._keep_discovering()
+        self._discovery = host.tasks.start("the search for journals", work, vital=True)
 
     async def stop(self) -> None:
-        tasks = [*self._tasks.values(), *([self._finder] if self._finder is not None else [])]
+        """Read no more."""
+        discovery = [self._discovery] if self._discovery is not None else []
+        tasks = [*self._tasks.values(), *discovery]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def complete(self, query: AuditQuery) -> AuditQuery:
-        """The query with every journal's head as the service itself says it is now, once all has
-        been read up to there, or patience is over. Causes are asked for after their effects, and
-        nothing more of these is taken meanwhile: no claim is judged before what it stands on.
+        """Return the query with the present head of each journal, as its service reports it, when
+        everything has been read up to there or a timeout is over. The journals that verify the
+        others are read last, and no more of the others meanwhile, so that no claim is judged before
+        the entries that verify it have been read.
         """
-        await self._look()
+        await self._discover()
         causes = {n for n in self._tasks if self._services[n] in _CAUSES}
-        heads = await self._reach(self._tasks.keys() - causes)
-        self._taking.clear()
+        heads = await self._read_to_heads(self._tasks.keys() - causes)
+        self._effects_allowed.clear()
         try:
-            heads |= await self._reach(causes)
+            heads |= await self._read_to_heads(causes)
         finally:
-            self._taking.set()
+            self._effects_allowed.set()
         return AuditQuery(query.source, query.run_id, heads)
 
-    async def _reach(self, names: Collection[str]) -> dict[str, int]:
+    async def _read_to_heads(self, names: Collection[str]) -> dict[str, int]:
+        """Wait until the journals have been read to their present heads, and return these."""
         heads = await self._heads(names)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(_QUERY_TIMEOUT):
                 while any(self._read.get(name, 0) < head for name, head in heads.items()):
                     self._progress.clear()
                     await self._progress.wait()
         return heads
 
-    def _again(self) -> None:
-        """A session has begun, or is gone on with: the journals from where they were read to."""
+    def _restart_readers(self) -> None:
+        """Read the journals of a new or continued session, from where reading stopped."""
         for task in self._tasks.values():
             task.cancel()
         if self._host is None:
@@ -131,69 +157,73 @@ class Journals:
         self._number = self._host.live.number
         self._read = {}
         self._tasks = {}
-        self._kept, self._until = {}, {}
+        self._unread, self._complete_until = {}, {}
         self._short.clear()
         if self._host.live.in_lockstep:
-            self._begin(NETWORK)
-        taking_part = self._awaited() if self._host.live.in_lockstep else ()
+            self._start_reader(_NETWORK)
+        taking_part = self._participants() if self._host.live.in_lockstep else ()
         for name, service in self._services.items():
-            known = name in self._sources or name in taking_part
-            if known or not scales(service) or self._has(name):
-                self._begin(name)
+            present = name in self._sources or name in taking_part
+            if present or not can_scale(service) or self._has_read(name):
+                self._start_reader(name)
 
-    def _has(self, name: str) -> bool:
-        """Has an instance that may be gone by now been read in this session?"""
+    def _has_read(self, name: str) -> bool:
+        """Return whether this session has entries of an instance, which may have ended by now."""
         auditor: Any = self._host and self._host.component(AUDIT_CORRELATOR)
         return auditor is not None and auditor.read_to(name) > 0
 
-    def _begin(self, name: str) -> None:
+    def _start_reader(self, name: str) -> None:
         if self._host is not None and name not in self._tasks:
             work = self._follow(name)
             self._tasks[name] = self._host.tasks.start(f"reading {name}", work, vital=True)
 
-    async def _find(self) -> None:
+    async def _keep_discovering(self) -> None:
         while True:
-            await self._look()
-            await asyncio.sleep(LOOK_EVERY)
+            await self._discover()
+            await asyncio.sleep(RESOLVE_INTERVAL)
 
-    async def _look(self) -> None:
-        """Which journal is read from where, and whatever instance is new."""
-        found: dict[str, str] = {}
+    async def _discover(self) -> None:
+        """Find the URL of every instance that runs now, and start to read the new ones."""
+        sources: dict[str, str] = {}
         for service in SERVICES[AUDIT_CORRELATOR].calls:
-            urls = await addresses(self._peers, service)
-            if not scales(service):
-                found[service] = urls[0]
+            urls = await instance_urls(self._peers, service)
+            if not can_scale(service):
+                sources[service] = urls[0]
                 continue
             for url in urls:
-                instance = await self._ask(url)
-                name = name_of(service, str(instance.get("instance", "")))
-                if instance and name in self._services:
-                    found[name] = url
-        self._sources = found
-        for name in found:
-            self._begin(name)
+                head = await request_head(url, self._headers)
+                name = instance_name(service, str(head.get("instance", "")))
+                if head and name in self._services:
+                    sources[name] = url
+        self._sources = sources
+        for name in sources:
+            self._start_reader(name)
 
     async def _follow(self, name: str) -> None:
+        """Read a journal until the session ends, and connect again after errors."""
         host = self._host
         if host is None:
             return
         number = self._number
         auditor: Any = host.component(AUDIT_CORRELATOR)
         seq = auditor.read_to(name)
-        # Kept, and not looked at any more when the process ended.
-        while page := await stored(host.store.read, number, name, seq, _AT_ONCE):
-            self._look_at(host, name, seq, page)
+        # Entries that were stored, but not handed to the auditor before the process ended.
+        while page := await stored(host.store.read, number, name, seq, _PAGE):
+            self._hand_over(host, name, seq, page)
             seq += len(page)
         self._read[name] = seq
         while host.live.number == number:
             try:
                 async for entries in self._pages(name, host.session.key):
-                    await self._take(host, number, name, entries)
+                    await self._store(host, number, name, entries)
             except (httpx.HTTPError, StoreUnavailable, ValueError, OSError) as error:
                 self._problems[name] = str(error) or type(error).__name__
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(_RETRY_DELAY)
 
     async def _pages(self, name: str, key: str) -> AsyncIterator[list[JournalEntry]]:
+        """Yield new entries of a journal as they come. Raises OSError, httpx.HTTPError or
+        ValueError when the journal cannot be read on.
+        """
         service = self._services.get(name, TEST_COORDINATOR)
         url = self._url(name)
         if self._links.is_cut(service):
@@ -206,72 +236,76 @@ class Journals:
         timeout = httpx.Timeout(5, read=30)
         async with (
             http.client(timeout=timeout, headers=self._headers) as client,
-            client.stream("GET", f"{url}/journal", params=params) as answer,
+            client.stream("GET", f"{url}/journal", params=params) as response,
         ):
-            if answer.status_code == 410:
-                gone = json.loads(await answer.aread())["detail"]
-                raise ValueError(f"{gone}. Another session, which every run opens, is read whole")
-            if answer.status_code == 416:
-                lost = json.loads(await answer.aread())["detail"]
-                self._note_loss(name, int(answer.headers.get(LENGTH, "0")), lost)
+            if response.status_code == 410:
+                detail = json.loads(await response.aread())["detail"]
+                raise ValueError(f"{detail}. Another session, which every run opens, is read whole")
+            if response.status_code == 416:
+                detail = json.loads(await response.aread())["detail"]
+                self._report_loss(name, int(response.headers.get(LENGTH, "0")), detail)
                 raise ValueError(
-                    f"entries were lost: {lost}. Another session, which every run"
+                    f"entries were lost: {detail}. Another session, which every run"
                     " opens, is read whole"
                 )
-            if answer.status_code != 200:
-                raise ValueError(f"{answer.status_code} from {answer.url.host}")
-            instance = answer.headers.get(INSTANCE, "")
-            if name != NETWORK and name_of(service, instance) != name:
-                raise ValueError(f"another instance answers at {answer.url.host}")
+            if response.status_code != 200:
+                raise ValueError(f"{response.status_code} from {response.url.host}")
+            instance = response.headers.get(INSTANCE_HEADER, "")
+            if name != _NETWORK and instance_name(service, instance) != name:
+                raise ValueError(f"another instance answers at {response.url.host}")
             self._problems[name] = ""
             rest = b""
-            async for chunk in answer.aiter_bytes():
+            async for chunk in response.aiter_bytes():
                 if self._links.is_cut(service):
                     raise OSError("partitioned")
                 *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > _LINE:
-                    raise ValueError(f"a line of more than {_LINE} bytes")
-                until = [line for line in lines if line.startswith(_UNTIL)]
-                told = [line for line in lines if not line.startswith(_UNTIL)]
-                for first in range(0, len(told), _AT_ONCE):
-                    yield [from_ndjson(line) for line in told[first : first + _AT_ONCE]]
-                if until:
-                    self._until[name] = int(until[-1][len(_UNTIL) : -1])
+                if len(rest) > _MAX_LINE:
+                    raise ValueError(f"a line of more than {_MAX_LINE} bytes")
+                progress = [line for line in lines if line.startswith(_PROGRESS_LINE)]
+                entries = [line for line in lines if not line.startswith(_PROGRESS_LINE)]
+                for first in range(0, len(entries), _PAGE):
+                    yield [from_ndjson(line) for line in entries[first : first + _PAGE]]
+                if progress:
+                    self._complete_until[name] = int(progress[-1][len(_PROGRESS_LINE) : -1])
                     if self._host is not None and self._host.live.in_lockstep:
-                        self._feed_along(self._host)
+                        self._feed_complete(self._host)
 
-    def _note_loss(self, name: str, kept: int, lost: str) -> None:
-        """Tell the auditor once in a session. In virtual time the run cannot go on anyway."""
+    def _report_loss(self, name: str, length: int, detail: str) -> None:
+        """Report to the auditor, once in a session, that a journal has only ``length`` entries
+        left. In virtual time the run cannot go on anyway.
+        """
         if self._host is not None and name not in self._short and not self._host.live.in_lockstep:
             self._short.add(name)
-            loss = LossNoted(name, self._read[name], kept, lost)
+            loss = LossNoted(name, self._read[name], length, detail)
             self._host.send(AUDIT_CORRELATOR, loss)
 
-    async def _take(
+    async def _store(
         self, host: Host, number: int, name: str, entries: Sequence[JournalEntry]
     ) -> None:
-        """Kept first, so that a replay finds what was read."""
+        """Store entries, and then hand them over, so that a replay finds what was read."""
         if self._services.get(name) not in _CAUSES:
-            await self._taking.wait()
+            await self._effects_allowed.wait()
         after = self._read[name]
         written = [Written(name, after + i, e.body, e.hash) for i, e in enumerate(entries, 1)]
         await asyncio.to_thread(host.store.write, number, written)
         if host.live.number != number:
             return
-        self._look_at(host, name, after, entries)
+        self._hand_over(host, name, after, entries)
         self._read[name] = after + len(entries)
         self._progress.set()
 
-    def _look_at(self, host: Host, name: str, after: int, entries: Sequence[JournalEntry]) -> None:
-        """By the wall clock at once; in virtual time once all journals have come as far."""
+    def _hand_over(
+        self, host: Host, name: str, after: int, entries: Sequence[JournalEntry]
+    ) -> None:
+        """Send entries to the auditor; in virtual time, keep them until all journals are as far."""
         if host.live.in_lockstep:
-            self._kept.setdefault(name, deque()).extend(entries)
+            self._unread.setdefault(name, deque()).extend(entries)
         else:
             host.send(AUDIT_CORRELATOR, JournalBatch(name, after, tuple(entries)))
 
     def prepare(self, due: int) -> Awaitable[None] | None:
-        """Before an instant of virtual time: when the auditor is asked at it, every journal is read
-        up to there first.
+        """Return what must be awaited before the instant ``due`` of virtual time: if the auditor
+        gets a query then, every journal must be read up to that time first.
         """
         host = self._host
         if host is None:
@@ -279,110 +313,107 @@ class Journals:
         queries = [m for m in host.kernel.due(AUDIT_CORRELATOR) if isinstance(m, AuditQuery)]
         return self._read_before(host, due, queries) if queries else None
 
-    def _awaited(self) -> list[str]:
-        """Whose journals are read to their ends in virtual time: of all who take part in the run,
-        and of the network.
+    def _participants(self) -> list[str]:
+        """Return the names of the journals that a virtual run needs: those of all instances that
+        take part, and that of the network.
         """
         virtual = self._links.virtual
         participants = virtual.participants if virtual is not None else {}
         calls = SERVICES[AUDIT_CORRELATOR].calls
-        return [*(n for n, service in participants.items() if service in calls), NETWORK]
+        return [*(n for n, service in participants.items() if service in calls), _NETWORK]
 
     async def _read_before(self, host: Host, due: int, queries: Sequence[AuditQuery]) -> None:
-        """Read everybody's journal up to ``due``, and that of a dismissed instance as far as it
-        can be read: where its process is there, as the others'; where it is gone, what has been
-        read of it before. The audit may be complete then all the same. Its process may never come
-        back, and what it wrote last and nobody has read proves nothing and refutes nothing: what
-        the others claim is judged by the journals of exchange and market data, which have every
-        order that took effect. That it was dismissed is recorded with the run.
+        """Read all journals up to ``due``, and add their heads to the queries.
+
+        The journal of a dismissed instance is read like the others if its process runs. If not, the
+        part counts that was read before, and the audit may still be complete: the process may never
+        come back, and its last entries prove and refute nothing, because claims are verified by the
+        journals of the exchange and of market data, which contain every order that took effect. The
+        dismissal is recorded with the run.
         """
         heads: dict[str, int] = {}
         while host.live.in_lockstep and host.live.number == self._number:
-            names = self._awaited()
+            names = self._participants()
             for name in names:
                 if name not in heads and (head := await self._head(name, before=due)) is not None:
                     heads[name] = head
             virtual = self._links.virtual
             for name in sorted(virtual.dismissed) if virtual is not None else ():
                 head = await self._head(name, before=due)
-                # Also this is journaled, so that whoever comes back reads as far again.
-                heads[name] = head if head is not None else self._kept_before(host, name, due)
-            read = all(self._read.get(name, 0) >= head for name, head in heads.items())
-            if read and all(name in heads for name in names):
+                # The heads are journaled with the query, so a replay reads up to the same entry.
+                heads[name] = head if head is not None else self._read_until(host, name, due)
+            complete = all(self._read.get(name, 0) >= head for name, head in heads.items())
+            if complete and all(name in heads for name in names):
                 break
             self._progress.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RETRY):
+                async with asyncio.timeout(_RETRY_DELAY):
                     await self._progress.wait()
         else:
             return
         self._feed(host, due)
         for query in queries:
-            answered = AuditQuery(query.source, query.run_id, heads)
-            host.kernel.replace_due(AUDIT_CORRELATOR, query, answered)
+            completed = AuditQuery(query.source, query.run_id, heads)
+            host.kernel.replace_due(AUDIT_CORRELATOR, query, completed)
 
-    def _feed_along(self, host: Host) -> None:
-        """Feed the auditor what all journals have told, a slice of time after the other."""
-        until = min(self._until.get(name, 0) for name in self._awaited())
-        # Until then everybody may still write; and what is asked at an instant comes before it.
+    def _feed_complete(self, host: Host) -> None:
+        """Feed the auditor up to the simulated time that all journals have been read to."""
+        until = min(self._complete_until.get(name, 0) for name in self._participants())
+        # At the kernel's present instant the others may still write, and a query may be due.
         self._feed(host, min(until, host.kernel.now))
 
-    def _kept_before(self, host: Host, name: str, due: int) -> int:
-        """Return how many entries of a journal have been read from before ``due``."""
+    def _read_until(self, host: Host, name: str, due: int) -> int:
+        """Return how many entries of a journal from before ``due`` have been read."""
         auditor: Any = host.component(AUDIT_CORRELATOR)
-        read: int = auditor.read_to(name)
-        return read + sum(1 for e in self._kept.get(name, ()) if time_of(e.body) < due)
+        fed: int = auditor.read_to(name)
+        return fed + sum(1 for e in self._unread.get(name, ()) if time_of(e.body) < due)
 
     def _feed(self, host: Host, before: int) -> None:
+        """Feed the auditor all entries from before a simulated time, in slices of time."""
         auditor: Any = host.component(AUDIT_CORRELATOR)
         journals = {
-            name: (auditor.read_to(name), _taken_before(kept, before))
-            for name, kept in self._kept.items()
+            name: (auditor.read_to(name), _pop_before(unread, before))
+            for name, unread in self._unread.items()
         }
         for batch in slices(journals):
             host.kernel.feed(batch)
 
     async def _heads(self, names: Collection[str]) -> dict[str, int]:
-        """A journal whose service does not answer counts as longer than what was read."""
-        found = await asyncio.gather(*(self._head(name) for name in names))
+        """Return the lengths of journals. One whose service does not respond counts as one entry
+        longer than what was read, so that it is never taken for completely read.
+        """
+        heads = await asyncio.gather(*(self._head(name) for name in names))
         return {
             name: head if head is not None else self._read.get(name, 0) + 1
-            for name, head in zip(names, found, strict=True)
+            for name, head in zip(names, heads, strict=True)
         }
 
     def _url(self, name: str) -> str:
-        """Where a journal is read, empty while its service does not answer; that of the network
-        is the coordinator's.
+        """Return the base URL of a journal's service, empty while it does not respond; the journal
+        of the network is read from the coordinator.
         """
-        return self._sources.get(TEST_COORDINATOR if name == NETWORK else name, "")
+        return self._sources.get(TEST_COORDINATOR if name == _NETWORK else name, "")
 
     async def _head(self, name: str, before: int | None = None) -> int | None:
+        """Return how many entries a journal has, or has from ``before`` a simulated time; None if
+        its service does not respond, has another session or is not yet as far.
+        """
         url = self._url(name)
-        asked = {**_source(name), **({"before": before} if before is not None else {})}
-        found = await self._ask(url, asked) if url else {}
-        if not found:
-            log.warning("no head of the journal of %s", name)
-        if self._host is None or found.get("session") != self._host.session.key:
+        params = {**_source(name), **({"before": before} if before is not None else {})}
+        head = await request_head(url, self._headers, params) if url else {}
+        if not head:
+            log.warning("no response about the head of the journal of %s", name)
+        if self._host is None or head.get("session") != self._host.session.key:
             return None
-        if name != NETWORK and name_of(self._services[name], found["instance"]) != name:
+        if name != _NETWORK and instance_name(self._services[name], head["instance"]) != name:
             return None
-        return int(found["length"])
-
-    async def _ask(self, url: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        """What a service says of its journal's head; nothing where it does not answer."""
-        try:
-            async with http.client(timeout=3, headers=self._headers) as client:
-                answer = await client.get(f"{url}/journal/head", params=params)
-            found: Mapping[str, Any] = answer.raise_for_status().json()
-        except (httpx.HTTPError, ValueError):
-            return {}
-        return found
+        return int(head["length"])
 
 
 def _source(name: str) -> dict[str, str]:
-    return {"source": NETWORK} if name == NETWORK else {}
+    return {"source": _NETWORK} if name == _NETWORK else {}
 
 
-def _taken_before(kept: deque[JournalEntry], time: int) -> Iterator[JournalEntry]:
-    while kept and time_of(kept[0].body) < time:
-        yield kept.popleft()
+def _pop_before(entries: deque[JournalEntry], time: int) -> Iterator[JournalEntry]:
+    while entries and time_of(entries[0].body) < time:
+        yield entries.popleft()

@@ -1,4 +1,4 @@
-"""Where the other services are, and by which tokens they know each other."""
+"""The addresses of the other services, and the tokens by which services authenticate each other."""
 
 import hmac
 import json
@@ -15,13 +15,17 @@ from trading.hosting.settings import Settings
 from trading.hosting.tokens import check_strength, digest
 from trading.topology import SERVICES
 
-KEPT = "links.json"
+#: File in the data directory with the tokens of services that share one machine.
+SHARED_FILE = "links.json"
 _WHERE = "Where the {} is. Default: its port on this machine."
 
 
 class Peers(NamedTuple):
-    """``urls``: by service; more than one where several instances run. ``token``: what this
-    service shows; ``accepted``: by service, the SHA-256 of its token in hex.
+    """How this service reaches and authenticates the others.
+
+    ``urls`` are the base URLs of each service, more than one where several instances run. ``token``
+    authenticates this service to the others, and ``accepted`` has, by service, the SHA-256 of its
+    token in hex.
     """
 
     urls: Mapping[str, tuple[str, ...]]
@@ -29,20 +33,19 @@ class Peers(NamedTuple):
     accepted: Mapping[str, str]
 
     def secrets(self) -> list[str]:
-        """What no log may show."""
+        """Return the values that no log may contain."""
         return [self.token]
 
     def who(self, service: str, authorization: str) -> bool:
-        """Does ``Authorization: Bearer`` show that it is ``service``?"""
+        """Return whether the header ``Authorization`` has the bearer token of ``service``."""
         kind, _, token = authorization.partition(" ")
-        given = digest(token.strip())
-        known = self.accepted.get(service, "")
-        return hmac.compare_digest(given, known) and kind.lower() == "bearer"
+        accepted = self.accepted.get(service, "")
+        return hmac.compare_digest(digest(token.strip()), accepted) and kind.lower() == "bearer"
 
 
 class LinkSettings(FromEnvironment):
-    """Of services that are processes of their own. Several instances of a service: their addresses
-    separated by commas.
+    """The settings of services that are processes of their own. Each address may be several,
+    separated by commas, one for each instance of the service.
     """
 
     exchange_url: str = Field(default="", description=_WHERE.format("exchange"))
@@ -78,56 +81,60 @@ class LinkSettings(FromEnvironment):
 
 
 def peers(service: str, settings: Settings) -> Peers:
-    """From :class:`LinkSettings`. Without LINK_TOKEN and LINK_PEERS, services that share a data
-    directory on one machine know each other by it. Raises SettingsError.
+    """Return the peers of ``service`` as :class:`LinkSettings` say. Without LINK_TOKEN and
+    LINK_PEERS, services that share a data directory on one machine use the tokens in its file.
+    Raises SettingsError.
     """
-    given = read(LinkSettings)
+    link_settings = read(LinkSettings)
     urls = {}
-    for name, known in SERVICES.items():
-        default = f"http://127.0.0.1:{known.port + settings.port_offset}"
-        urls[name] = _split(getattr(given, f"{name.replace('-', '_')}_url")) or (default,)
-    if (given.link_token is None) == bool(given.link_peers):
+    for name, entry in SERVICES.items():
+        default = f"http://127.0.0.1:{entry.port + settings.port_offset}"
+        urls[name] = _split(getattr(link_settings, f"{name.replace('-', '_')}_url")) or (default,)
+    if (link_settings.link_token is None) == bool(link_settings.link_peers):
         raise SettingsError("LINK_TOKEN and LINK_PEERS go together")
-    if given.link_token is not None:
-        return Peers(urls, given.link_token.get_secret_value(), _accepted(given.link_peers))
+    if link_settings.link_token is not None:
+        token = link_settings.link_token.get_secret_value()
+        return Peers(urls, token, _parse_accepted(link_settings.link_peers))
     if not settings.alone:
         raise SettingsError(
             f"LINK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback address"
         )
-    kept = _kept(settings.data_dir / KEPT)
-    return Peers(urls, kept[service], {name: digest(t) for name, t in kept.items()})
+    tokens = _shared_tokens(settings.data_dir / SHARED_FILE)
+    return Peers(urls, tokens[service], {name: digest(t) for name, t in tokens.items()})
 
 
 def _split(urls: str) -> tuple[str, ...]:
-    return tuple(found for url in urls.split(",") if (found := url.strip().rstrip("/")))
+    return tuple(base for url in urls.split(",") if (base := url.strip().rstrip("/")))
 
 
-def _accepted(text: str) -> dict[str, str]:
+def _parse_accepted(text: str) -> dict[str, str]:
     problem = 'LINK_PEERS: must be JSON like {"risk-monitor": "<SHA-256 of its token in hex>"}'
     try:
-        found = json.loads(text)
+        digests = json.loads(text)
     except ValueError as error:
         raise SettingsError(problem) from error
-    if not isinstance(found, dict) or not all(
+    if not isinstance(digests, dict) or not all(
         name in SERVICES and isinstance(value, str) and len(value) == 64
-        for name, value in found.items()
+        for name, value in digests.items()
     ):
         raise SettingsError(problem)
-    return found
+    return digests
 
 
-def _kept(path: Path) -> dict[str, str]:
-    """Made by whoever is first; the others use the same."""
+def _shared_tokens(path: Path) -> dict[str, str]:
+    """Read the tokens of all services from a file, which the first service creates. Creating it by
+    a hard link is atomic, so services that start together use the same tokens.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        made = path.with_name(f"{KEPT}.{os.getpid()}")
-        made.touch(mode=0o600)
-        made.write_text(json.dumps({name: secrets.token_hex(32) for name in SERVICES}))
+        new_file = path.with_name(f"{SHARED_FILE}.{os.getpid()}")
+        new_file.touch(mode=0o600)
+        new_file.write_text(json.dumps({name: secrets.token_hex(32) for name in SERVICES}))
         try:
-            os.link(made, path)
+            os.link(new_file, path)
         except FileExistsError:
             pass
         finally:
-            made.unlink()
-    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+            new_file.unlink()
+    tokens: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return tokens

@@ -1,8 +1,9 @@
-"""Partitions that the platform's network plays, in virtual time.
+"""Partitions in virtual time that the platform's network makes, for example by network policies.
 
-Time stands still while the platform separates two services, and while it connects them again; it
-goes on when a fresh connection and the held one have failed, or both are possible again. So a real
-partition has the same timeline as a simulated one. The order of real events is kept beside it.
+Simulated time stands still while the platform separates two services, and while it connects them
+again. Time goes on when both the open link and a fresh connection have failed, or both work again.
+So a real partition has the same simulated timeline as a simulated one. The wall times of the real
+events are recorded beside the run.
 """
 
 import asyncio
@@ -17,25 +18,30 @@ import msgspec
 
 from trading.hosting.host import Host
 from trading.lockstep.conductor import Conductor
-from trading.lockstep.packets import Separate, Tried, Try, Word
+from trading.lockstep.packets import Control, Separate, Tried, Try
 from trading.runtime.network import Pair
 from trading.topology import may_connect, service_of
 
 log = logging.getLogger(__name__)
 
-#: Wall seconds between two attempts to connect while a change is awaited, and afterwards.
-_AGAIN, _WATCH_EVERY = 0.2, 2.0
-#: Wall seconds for which connections may be possible in a partition until it counts as one that
-#: does not hold. Whoever enforces policies in a cluster writes all of its rules again when any pod
-#: comes or goes, and for a moment some of them are not there.
-_GAP = 3.0
-#: Wall seconds that an attempt's answer may take.
-_ANSWER = 5.0
+#: Wall seconds between two attempts to connect while a change is awaited.
+_RETRY_DELAY = 0.2
+#: Wall seconds between two checks of a partition that has been established.
+_CHECK_INTERVAL = 2.0
+#: Wall seconds for which connections may succeed in a partition before it counts as broken. A
+#: network plugin rewrites all of its rules when any pod starts or ends, and for a moment some of
+#: them are missing.
+_GRACE = 3.0
+#: Wall seconds for the response to one attempt.
+_RESPONSE_TIMEOUT = 5.0
 
 
-class RealChange(msgspec.Struct, frozen=True):
-    """One change of the platform's network. ``at``: simulated time, microseconds; the others are
-    wall times, ISO 8601: when it was asked for, and when connections showed it.
+class PlatformChange(msgspec.Struct, frozen=True):
+    """One change of the platform's network, as it is stored beside the run.
+
+    ``pair`` are the caller and the callee, and ``separated`` says whether a partition of them began
+    or ended. ``at`` is the simulated time in microseconds. ``asked`` and ``seen`` are wall times in
+    ISO 8601: when the change was requested, and when connections confirmed it.
     """
 
     pair: Pair
@@ -46,53 +52,58 @@ class RealChange(msgspec.Struct, frozen=True):
 
 
 class PlatformNetwork:
-    """Waits for the platform in the session that ``conductor`` keeps the time of. ``say``: to a
-    service; ``record`` gets each change. ``patience``: wall seconds that the platform has for one.
+    """Holds the simulated time that ``conductor`` grants until the platform's network has changed.
+
+    ``send`` sends a control message to an instance of a service, and ``record`` is called with each
+    change. ``timeout`` is how many wall seconds the platform has for a change; after that the run
+    fails.
     """
 
     def __init__(
         self,
         host: Host,
         conductor: Conductor,
-        say: Callable[[str, Word], None],
-        record: Callable[[RealChange], None],
-        patience: float,
+        send: Callable[[str, Control], None],
+        record: Callable[[PlatformChange], None],
+        timeout: float,
     ) -> None:
         self._host = host
         self._conductor = conductor
-        self._say = say
+        self._send = send
         self._record = record
-        self._patience = patience
-        #: Callers and callees that are separated now, as connections have shown.
+        self._timeout = timeout
+        #: Callers and callees that are separated now, as connections have confirmed.
         self._separated: set[Pair] = set()
         self._attempts: dict[int, asyncio.Future[Tried]] = {}
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
         conductor.barrier = self._barrier
-        conductor.on_joined = self._tell
+        conductor.on_joined = self._send_separation
 
     async def stop(self) -> None:
+        """End all checks and changes."""
         for task in list(self._tasks):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
-    def hear(self, name: str, word: Separate | Try | Tried) -> None:
-        """A service says whether it could connect."""
-        if isinstance(word, Tried):
-            attempt = self._attempts.pop(word.number, None)
+    def on_response(self, name: str, response: Separate | Try | Tried) -> None:
+        """Handle the response of a service to a request for an attempt to connect."""
+        if isinstance(response, Tried):
+            attempt = self._attempts.pop(response.number, None)
             if attempt is not None and not attempt.done():
-                attempt.set_result(word)
+                attempt.set_result(response)
 
-    def _wanted(self) -> set[Pair]:
-        """Callers and callees that the faults of this moment separate."""
+    def _target(self) -> set[Pair]:
+        """Return the callers and callees that the active faults separate."""
         return {pair for pair in self._host.kernel.network.cut if may_connect(*pair)}
 
     def _barrier(self) -> bool:
-        wanted = self._wanted()
-        if wanted == self._separated:
+        """Start a change where the active faults require one; return whether time has to wait."""
+        target = self._target()
+        if target == self._separated:
             return False
-        self._start(self._change(wanted))
+        self._start(self._change_to(target))
         return True
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -100,43 +111,46 @@ class PlatformNetwork:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _change(self, wanted: set[Pair]) -> None:
-        asked = _now()
+    async def _change_to(self, target: set[Pair]) -> None:
+        """Hold time until connections confirm that exactly the pairs of ``target`` are cut."""
+        requested_at = _now()
         await self._conductor.hold()
-        before, self._separated = self._separated, wanted
-        changed = sorted(wanted ^ before)
+        before, self._separated = self._separated, target
+        changed = sorted(target ^ before)
         for name in {name for pair in changed for name in pair}:
             for instance in self._conductor.keeper.instances(name):
-                self._tell(instance)
-        until = time.monotonic() + self._patience
+                self._send_separation(instance)
+        until = time.monotonic() + self._timeout
         for pair in changed:
-            if not await self._seen(pair, pair in wanted, until):
-                what = "separate" if pair in wanted else "connect"
+            if not await self._confirmed(pair, pair in target, until):
+                action = "separate" if pair in target else "connect"
                 names = " and ".join(pair)
-                why = f"the platform did not {what} {names} within {self._patience:g} s"
+                why = f"the platform did not {action} {names} within {self._timeout:g} s"
                 self._conductor.fail(why)
                 return
-            change = RealChange(pair, pair in wanted, self._host.now, asked, _now())
+            change = PlatformChange(pair, pair in target, self._host.now, requested_at, _now())
             log.info("%s", msgspec.json.encode(change).decode())
             self._record(change)
-        if wanted and not before:
-            self._start(self._watch())
+        if target and not before:
+            self._start(self._check_partition())
         self._conductor.release()
 
-    async def _seen(self, pair: Pair, separated: bool, until: float) -> bool:
-        """Do connections show it before it is ``until``?"""
+    async def _confirmed(self, pair: Pair, separated: bool, until: float) -> bool:
+        """Try connections until they show that the pair is separated, or connected. Return False
+        if they do not before ``until``, in seconds of the monotonic clock.
+        """
         while time.monotonic() < until:
-            found = await self._try(pair)
-            wanted = (not separated, not separated)
-            if all(tried is not None and (tried.fresh, tried.held) == wanted for tried in found):
+            results = await self._try(pair)
+            expected = (not separated, not separated)
+            if all(r is not None and (r.fresh, r.held) == expected for r in results):
                 return True
-            await asyncio.sleep(_AGAIN)
+            await asyncio.sleep(_RETRY_DELAY)
         return False
 
-    async def _watch(self) -> None:
-        """A partition that does not hold is no evidence."""
+    async def _check_partition(self) -> None:
+        """Fail the run if separated services can connect: such a partition proves nothing."""
         while self._separated:
-            await asyncio.sleep(_WATCH_EVERY)
+            await asyncio.sleep(_CHECK_INTERVAL)
             for pair in sorted(self._separated):
                 if await self._is_open(pair):
                     self._conductor.fail(
@@ -145,30 +159,38 @@ class PlatformNetwork:
                     return
 
     async def _is_open(self, pair: Pair) -> bool:
-        """Can the two connect, again and again for _GAP seconds, while they are to be separated?"""
-        until = time.monotonic() + _GAP
-        tries = 0
+        """Return whether every attempt of the two to connect succeeds for the grace period, while
+        they are to be separated.
+        """
+        until = time.monotonic() + _GRACE
+        connected = 0
         while True:
-            found = await self._try(pair)
-            fresh = any(tried is not None and tried.fresh for tried in found)
-            if not fresh or pair not in self._separated & self._wanted():
+            results = await self._try(pair)
+            fresh = any(result is not None and result.fresh for result in results)
+            if not fresh or pair not in self._separated & self._target():
                 break
-            tries += 1
+            connected += 1
             if time.monotonic() > until:
                 return True
-            await asyncio.sleep(_AGAIN)
-        if tries and not fresh:
-            log.warning("%s reached %s %d times in a partition, and then not", *pair, tries)
+            await asyncio.sleep(_RETRY_DELAY)
+        if connected and not fresh:
+            log.warning(
+                "%s connected to %s %d times during a partition, which holds again",
+                *pair,
+                connected,
+            )
         return False
 
-    def _tell(self, name: str) -> None:
-        """Say to an instance of a service with whom it may have no connection."""
+    def _send_separation(self, name: str) -> None:
+        """Send an instance the names of the services that it may have no connection with."""
         service = service_of(name)
         peers = {p for pair in self._separated if service in pair for p in pair if p != service}
-        self._say(name, Separate(tuple(sorted(peers))))
+        self._send(name, Separate(tuple(sorted(peers))))
 
     async def _try(self, pair: Pair) -> list[Tried | None]:
-        """Let each instance of the caller try to connect; None: it did not answer."""
+        """Let each instance of the caller try to connect, and return the results; None for one that
+        did not respond in time.
+        """
         instances = self._conductor.keeper.instances(pair[0])
         return list(await asyncio.gather(*(self._try_from(n, pair[1]) for n in instances)))
 
@@ -176,9 +198,9 @@ class PlatformNetwork:
         self._number += 1
         attempt: asyncio.Future[Tried] = asyncio.get_running_loop().create_future()
         self._attempts[self._number] = attempt
-        self._say(name, Try(target, self._number))
+        self._send(name, Try(target, self._number))
         with suppress(TimeoutError):
-            async with asyncio.timeout(_ANSWER):
+            async with asyncio.timeout(_RESPONSE_TIMEOUT):
                 return await attempt
         return None
 

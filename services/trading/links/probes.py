@@ -1,4 +1,4 @@
-"""Evidence of a partition from real sockets."""
+"""Tries real connections between services, as evidence of whether a partition holds."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,53 +10,54 @@ from trading.links import http
 from trading.messages.chaos import ProbeAsked, ProbeSeen
 from trading.runtime.network import Network
 
-#: Seconds that a connection may take to count as one.
-PATIENCE = 1.0
+#: Wall seconds after which an attempt to connect counts as failed.
+_CONNECT_TIMEOUT = 1.0
 
 
 class Prober:
-    """Answers for ``service`` what a coordinator asks in a run by the wall clock. By the name of a
-    peer: ``holds`` says whether there is a link, ``is_cut`` whether a partition is played, and
-    ``url`` where the peer is.
+    """Answers the coordinator's probes for ``service`` in a run that follows the wall clock.
+
+    The callables take the name of a peer: ``has_link`` says whether a link to it is open,
+    ``is_cut`` whether a partition separates it from this service, and ``url`` returns its base URL.
     """
 
     def __init__(
         self,
         service: str,
-        holds: Callable[[str], bool],
+        has_link: Callable[[str], bool],
         is_cut: Callable[[str], bool],
         url: Callable[[str], str],
     ) -> None:
         self._service = service
-        self._holds = holds
+        self._has_link = has_link
         self._is_cut = is_cut
         self._url = url
-        #: Peers whose lost connection has been told.
-        self._lost: set[str] = set()
+        #: Peers whose lost link has been reported.
+        self._reported_lost: set[str] = set()
 
-    async def probe(self, host: Host, asked: ProbeAsked) -> None:
-        """Try a connection between the pair as the coordinator names it; the other one is whom
-        this service calls.
+    async def probe(self, host: Host, request: ProbeAsked) -> None:
+        """Try a connection between the pair that ``request`` names, one of which is this service,
+        and send the result to the network component of ``host``.
         """
-        source, target, nonce = asked.source, asked.target, asked.nonce
+        source, target, nonce = request.source, request.target, request.nonce
         peer = target if source == self._service else source
-        held = self._holds(peer)
-        tried = host.session.platform_cuts or not self._is_cut(peer)
+        held = self._has_link(peer)
+        may_try = host.session.platform_cuts or not self._is_cut(peer)
         if held:
-            self._lost.discard(peer)
-        elif tried and peer not in self._lost:
-            # Whether another can be made takes a while to know; until then it counts as possible.
-            self._lost.add(peer)
+            self._reported_lost.discard(peer)
+        elif may_try and peer not in self._reported_lost:
+            # An attempt takes up to a second; until then a fresh connection counts as possible.
+            self._reported_lost.add(peer)
             host.send(Network.name, ProbeSeen(source, target, nonce, True, held))
-        fresh = tried and await try_connection(self._url(peer))
-        held = self._holds(peer)
+        fresh = may_try and await try_connection(self._url(peer))
+        held = self._has_link(peer)
         host.send(Network.name, ProbeSeen(source, target, nonce, fresh, held))
 
 
 async def try_connection(url: str) -> bool:
-    """Does a fresh connection get an answer from the service at ``url``?"""
+    """Return whether the service at ``url`` responds over a fresh connection."""
     try:
-        async with asyncio.timeout(PATIENCE), http.client() as client:
+        async with asyncio.timeout(_CONNECT_TIMEOUT), http.client() as client:
             return (await client.get(f"{url}/health")).is_success
     except (httpx.HTTPError, TimeoutError):
         return False

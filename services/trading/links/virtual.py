@@ -1,4 +1,9 @@
-"""Links in virtual time: numbered packets between services, and the time keeper's words."""
+"""Links in virtual time: numbered packets between services, with the control messages of the time
+keeper.
+
+Messages are stored in one stream for each receiving service until the receiver's journal is durable
+beyond them, so a receiver that restarts gets again what it has lost.
+"""
 
 import asyncio
 import logging
@@ -8,10 +13,11 @@ from itertools import islice
 import msgspec
 
 from trading.hosting.host import Host
-from trading.links.intake import Misbehaved, check_message
+from trading.links.inbound import ProtocolViolation, check_message
 from trading.lockstep.conductor import Conductor
 from trading.lockstep.follower import Appointment, Follower, Prepare
 from trading.lockstep.packets import (
+    Control,
     Dismissed,
     Grant,
     Joined,
@@ -22,7 +28,6 @@ from trading.lockstep.packets import (
     Tried,
     Try,
     Wish,
-    Word,
     decode_packet,
     encode_packet,
 )
@@ -32,14 +37,14 @@ from trading.topology import TEST_COORDINATOR
 log = logging.getLogger(__name__)
 
 #: Messages in one packet, at most.
-_FRAMES = 500
-#: Wall seconds between two words about what is durable, where nothing else is to be said.
-_ACKNOWLEDGE_EVERY = 0.2
+_MAX_FRAMES = 500
+#: Wall seconds after which a packet acknowledges what is durable, if no other packet is sent.
+_ACKNOWLEDGE_INTERVAL = 0.2
 
 
-class VirtualOutlet:
-    """The outgoing half of a link to ``name``, an instance of the service ``peer``. ``received``:
-    number of the last message that it has.
+class VirtualOutboundLink:
+    """Sends the messages of ``host`` to ``name``, an instance of the service ``peer``. ``received``
+    is the number of the last message that the instance has. :attr:`cut` is set to close the link.
     """
 
     def __init__(self, host: Host, peer: str, name: str, received: int) -> None:
@@ -51,25 +56,25 @@ class VirtualOutlet:
         self._stream = host.live.streams[peer]
         self._sent = max(received, self._stream.first_kept - 1)
         self._resume: Resume | None = Resume(self._sent, self._stream.forgotten_until)
-        self._words: list[Word] = []
+        self._controls: list[Control] = []
         self._acknowledged = 0
         self._filled = asyncio.Event()
         self._filled.set()
 
-    def say(self, word: Word) -> None:
-        """Send a word behind all messages so far."""
-        self._words.append(word)
+    def send_control(self, control: Control) -> None:
+        """Queue a control message behind all messages so far."""
+        self._controls.append(control)
         self._filled.set()
 
-    def fill(self) -> None:
-        """There are new messages."""
+    def notify(self) -> None:
+        """Wake the sending side up, because there are new messages."""
         self._filled.set()
 
-    async def texts(self) -> AsyncIterator[bytes]:
-        """Packets, as long as this is the session."""
+    async def messages(self) -> AsyncIterator[bytes]:
+        """Yield encoded packets while the session is the same and its time is virtual."""
         while self._host.live is self._live and self._live.in_lockstep:
             try:
-                async with asyncio.timeout(_ACKNOWLEDGE_EVERY):
+                async with asyncio.timeout(_ACKNOWLEDGE_INTERVAL):
                     await self._filled.wait()
             except TimeoutError:
                 if self._host.durable_until == self._acknowledged:
@@ -77,27 +82,29 @@ class VirtualOutlet:
             self._filled.clear()
             while True:
                 if self._sent < self._stream.first_kept - 1:
-                    # The peer has had more than this link has sent: it is another link's by now.
+                    # The peer has received more than this link has sent: it has a newer link.
                     return
                 yield self._packet()
-                if self._sent >= self._stream.released and not self._words:
+                if self._sent >= self._stream.released and not self._controls:
                     break
 
     def _packet(self) -> bytes:
         first = self._sent + 1
-        most = max(0, min(_FRAMES, self._stream.released - self._sent))
-        frames = [SentFrame(*frame) for frame in islice(self._stream.after(self._sent), most)]
+        count = max(0, min(_MAX_FRAMES, self._stream.released - self._sent))
+        frames = [SentFrame(*frame) for frame in islice(self._stream.after(self._sent), count)]
         self._sent += len(frames)
-        words: list[Word] = []
+        controls: list[Control] = []
         if self._sent >= self._stream.released:
-            words, self._words = self._words, []
+            controls, self._controls = self._controls, []
         self._acknowledged = self._host.durable_until
         resume, self._resume = self._resume, None
-        return encode_packet(Packet(first, frames, words, self._acknowledged, resume))
+        return encode_packet(Packet(first, frames, controls, self._acknowledged, resume))
 
 
-class VirtualIntake:
-    """The incoming half of a link from ``name``, an instance of the service ``peer``."""
+class VirtualInboundLink:
+    """Receives packets from ``name``, an instance of the service ``peer``, and hands them to
+    ``links``. Faults are refused unless ``chaos`` is true.
+    """
 
     def __init__(self, links: "VirtualLinks", peer: str, name: str, *, chaos: bool) -> None:
         self._links = links
@@ -105,21 +112,24 @@ class VirtualIntake:
         self.name = name
         self._chaos = chaos
 
-    def take(self, text: str | bytes) -> None:
-        """Raises Misbehaved."""
+    def receive(self, text: str | bytes) -> None:
+        """Handle one packet. Raises ProtocolViolation."""
         try:
             packet = decode_packet(text)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise Misbehaved(f"{self.peer}: {error}") from error
+            raise ProtocolViolation(f"{self.peer}: {error}") from error
         for frame in packet.frames:
             check_message(self._links.service, self.peer, frame.to, frame.message, self._chaos)
-        self._links.take(self.peer, self.name, packet)
+        self._links.receive(self.peer, self.name, packet)
 
 
 class VirtualLinks:
-    """The links of ``name``, an instance of ``service``, in one session of virtual time. The
-    coordinator has a ``conductor``. ``participants``: by name of the instances that take part, the
-    service of each; ``dismissed``: those that did.
+    """Keeps the links of ``name``, an instance of ``service``, in one session of virtual time.
+
+    ``prepare`` and ``appointment`` are handed to the follower, which drives the kernel of ``host``.
+    In the coordinator's process a :attr:`conductor` keeps the time. :attr:`participants` has the
+    instances that take part in the session, with their services, and :attr:`dismissed` the names of
+    those that the run goes on without.
     """
 
     def __init__(
@@ -134,62 +144,67 @@ class VirtualLinks:
         self.name = name
         self.participants = dict(host.session.instances)
         self.dismissed: set[str] = set()
-        #: By name of an instance: up to which time its journal is durable.
+        #: By name of an instance: the simulated time up to which its journal is durable.
         self._durable: dict[str, int] = {}
         self._host = host
         self._live = host.live
-        self._outlets: dict[str, VirtualOutlet] = {}
-        #: Where those stand that are connected, for a conductor that comes later.
+        self._outbound: dict[str, VirtualOutboundLink] = {}
+        #: The latest Joined of each connected instance, for a conductor that starts later.
         self._joined: dict[str, Joined] = {}
-        self.follower = Follower(host, self._say, self._fill, prepare, appointment)
+        self.follower = Follower(
+            host, self._send_to_time_keeper, self._notify_links, prepare, appointment
+        )
         self.conductor: Conductor | None = None
-        #: Hears of what the time keeper asks to do in the real world, and of the answers.
-        self.on_real: Callable[[str, Separate | Try | Tried], None] = lambda name, word: None
-        host.on_input = self._wish
+        #: Called with the coordinator's requests about real connections, and with the responses.
+        self.on_connection_request: Callable[[str, Separate | Try | Tried], None] = _ignore
+        host.on_input = self._request_time_for_inputs
         host.caught_up = self.follower.caught_up
 
     @property
     def over(self) -> bool:
+        """Whether the session is over or its time follows the wall clock by now."""
         return self.follower.over
 
-    def conduct(self, conductor: Conductor) -> None:
-        """Keep the time of this session, from now on."""
+    def set_conductor(self, conductor: Conductor) -> None:
+        """Let ``conductor`` keep the time of this session, and hand it what was received so far."""
         self.conductor = conductor
-        for name, word in self._joined.items():
-            conductor.heard(name, word)
+        for name, joined in self._joined.items():
+            conductor.receive(name, joined)
 
-    def opened(self, outlet: VirtualOutlet) -> None:
-        """A link is up."""
-        self._outlets[outlet.name] = outlet
-        if outlet.peer == TEST_COORDINATOR:
+    def link_opened(self, outbound: VirtualOutboundLink) -> None:
+        """Note that a link has been opened; with the coordinator's, join the run."""
+        self._outbound[outbound.name] = outbound
+        if outbound.peer == TEST_COORDINATOR:
             self.follower.join()
 
-    def closed(self, outlet: VirtualOutlet) -> None:
-        """A link has ended."""
-        if self._outlets.get(outlet.name) is outlet:
-            del self._outlets[outlet.name]
-            self._joined.pop(outlet.name, None)
+    def link_closed(self, outbound: VirtualOutboundLink) -> None:
+        """Note that a link has ended, unless a newer one has replaced it."""
+        if self._outbound.get(outbound.name) is outbound:
+            del self._outbound[outbound.name]
+            self._joined.pop(outbound.name, None)
             if self.conductor is not None:
-                self.conductor.lost(outlet.name)
+                self.conductor.disconnected(outbound.name)
 
-    def holds(self, peer: str) -> bool:
-        """Is there a link to the service?"""
-        return any(outlet.peer == peer for outlet in self._outlets.values())
+    def has_link_to(self, peer: str) -> bool:
+        """Return whether a link to an instance of the service is open."""
+        return any(outbound.peer == peer for outbound in self._outbound.values())
 
-    def separate(self, peers: Collection[str]) -> None:
-        """End the links to these services."""
-        for outlet in self._outlets.values():
-            if outlet.peer in peers:
-                outlet.cut.set()
+    def close_links_to(self, peers: Collection[str]) -> None:
+        """Close the links to all instances of these services."""
+        for outbound in self._outbound.values():
+            if outbound.peer in peers:
+                outbound.cut.set()
 
-    def say_to(self, name: str, word: Word) -> None:
-        """Say something to one instance; one that is away asks when it comes back."""
-        outlet = self._outlets.get(name)
-        if outlet is not None:
-            outlet.say(word)
+    def send_to(self, name: str, control: Control) -> None:
+        """Send a control message to one instance. Without a link it is dropped: an instance that
+        connects again starts with a Joined, which is answered with all that it needs.
+        """
+        outbound = self._outbound.get(name)
+        if outbound is not None:
+            outbound.send_control(control)
 
     def dismiss(self, name: str) -> None:
-        """An instance takes part no more: end its link, and forget what is kept for it alone."""
+        """Go on without an instance: close its link, and drop the messages that only it needed."""
         service = self.participants.pop(name, None)
         if service is None or self.over:
             return
@@ -198,66 +213,72 @@ class VirtualLinks:
             log.warning("this run goes on without this process; the next session has it again")
             return
         log.warning("this run goes on without %s", name)
-        outlet = self._outlets.get(name)
-        if outlet is not None:
-            outlet.cut.set()
-        self._forget(service)
+        outbound = self._outbound.get(name)
+        if outbound is not None:
+            outbound.cut.set()
+        self._forget_durable(service)
         self.follower.dismiss(name, service)
 
-    def _forget(self, service: str) -> None:
-        """Drop what every instance of a service that takes part cannot lose any more."""
-        instances = [name for name, found in self.participants.items() if found == service]
+    def _forget_durable(self, service: str) -> None:
+        """Drop the messages that are durable at every participating instance of a service."""
+        instances = [name for name, of in self.participants.items() if of == service]
         if instances:
             durable = min(self._durable.get(name, 0) for name in instances)
             self._live.streams[service].forget(durable)
 
-    def take(self, peer: str, name: str, packet: Packet) -> None:
-        """Take what has come over a link; nothing from somebody who takes no part."""
+    def receive(self, peer: str, name: str, packet: Packet) -> None:
+        """Handle a packet from an instance; it is ignored if the instance does not take part.
+        Raises ProtocolViolation.
+        """
         if self.over or name not in self.participants:
             return
         if packet.durable_until > self._durable.get(name, 0):
             self._durable[name] = packet.durable_until
-            self._forget(peer)
+            self._forget_durable(peer)
         try:
             if packet.resume is not None:
                 self.follower.resume(name, packet.resume)
             if packet.frames:
-                self.follower.take(name, peer, packet.first, packet.frames)
+                self.follower.receive(name, peer, packet.first, packet.frames)
         except LostMessages as error:
             self.follower.fail(error)
-        for word in packet.words:
-            self._hear(peer, name, word)
+        for control in packet.controls:
+            self._on_control(peer, name, control)
 
-    def _hear(self, peer: str, name: str, word: Word) -> None:
-        if isinstance(word, Separate | Try | Tried):
-            if peer != TEST_COORDINATOR and not isinstance(word, Tried):
-                raise Misbehaved(f"{peer} keeps no time")
-            self.on_real(name, word)
-        elif isinstance(word, Grant | Dismissed):
+    def _on_control(self, peer: str, name: str, control: Control) -> None:
+        if isinstance(control, Separate | Try | Tried):
+            if peer != TEST_COORDINATOR and not isinstance(control, Tried):
+                raise ProtocolViolation(f"{peer} is not the time keeper")
+            self.on_connection_request(name, control)
+        elif isinstance(control, Grant | Dismissed):
             if peer != TEST_COORDINATOR:
-                raise Misbehaved(f"{peer} keeps no time")
-            if isinstance(word, Grant):
-                self.follower.granted(word)
+                raise ProtocolViolation(f"{peer} is not the time keeper")
+            if isinstance(control, Grant):
+                self.follower.granted(control)
             else:
-                self.dismiss(word.name)
+                self.dismiss(control.name)
         elif self.conductor is not None:
-            self.conductor.heard(name, word)
-        elif isinstance(word, Joined):
-            self._joined[name] = word
+            self.conductor.receive(name, control)
+        elif isinstance(control, Joined):
+            self._joined[name] = control
 
-    def _say(self, word: Word) -> None:
+    def _send_to_time_keeper(self, control: Control) -> None:
         if self.conductor is not None:
-            self.conductor.heard(TEST_COORDINATOR, word)
+            self.conductor.receive(TEST_COORDINATOR, control)
         else:
-            self.say_to(TEST_COORDINATOR, word)
+            self.send_to(TEST_COORDINATOR, control)
 
-    def _fill(self, peers: Sequence[str]) -> None:
+    def _notify_links(self, peers: Sequence[str]) -> None:
         if self.conductor is not None and not self._live.run_over:
-            # Whoever gets something is granted time for it next: both go in one packet.
+            # The receivers are granted time for these messages next, and both go in one packet.
             return
-        for outlet in self._outlets.values():
-            if outlet.peer in peers:
-                outlet.fill()
+        for outbound in self._outbound.values():
+            if outbound.peer in peers:
+                outbound.notify()
 
-    def _wish(self) -> None:
-        self._say(Wish())
+    def _request_time_for_inputs(self) -> None:
+        self._send_to_time_keeper(Wish())
+
+
+def _ignore(name: str, request: Separate | Try | Tried) -> None:
+    return

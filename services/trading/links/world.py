@@ -1,11 +1,12 @@
-"""One world for all services: the session and the clock that the coordinator sets.
+"""Puts all services into the session, and on the clock, that the coordinator decides on.
 
-A scenario run brings its own market: every service opens a session with the same prices, balances,
-seed and clock. What a service is told of it says nothing of what will break. The coordinator
-repeats what it wants until every service has it, so one that was away follows when it is back.
+A scenario run has its own market: every service opens a session with the same prices, balances,
+seed and clock. The session that a service receives contains nothing about the faults to come. The
+coordinator repeats the request until every service is in the session, so a service that was away
+follows when it is back.
 
 In a virtual run the coordinator keeps the time (:mod:`trading.lockstep`) until the run is over.
-Then everybody's journal is as long as the verdict says, and time goes on by the wall clock.
+From then on no journal of the run grows, and time follows the wall clock.
 """
 
 import asyncio
@@ -22,16 +23,16 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from trading.hosting.clock import Anchor
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
-from trading.hosting.patience import stored
 from trading.hosting.session import Session, decode_session, encode_session
 from trading.hosting.store import StoreUnavailable
 from trading.hosting.tokens import Token, require_token
-from trading.hosting.world import CHANGES, DISMISSED, CannotOpen, Halted
+from trading.hosting.world import CannotOpen, Halted
+from trading.links.all_services import AllServices, ServiceResponse, problems
 from trading.links.board import Links
-from trading.links.everybody import Answer, Everybody, problems
-from trading.links.instances import INSTANCE, name_of
+from trading.links.instances import INSTANCE_HEADER, instance_name
 from trading.links.peers import Peers
-from trading.links.platform import PlatformNetwork, RealChange
+from trading.links.platform import PlatformChange, PlatformNetwork
+from trading.links.session_store import SessionStore
 from trading.lockstep.conductor import Conductor
 from trading.runtime.agenda import rank_of
 from trading.scenario.plan import RunPlan
@@ -41,31 +42,36 @@ from trading.units import SECOND
 
 log = logging.getLogger(__name__)
 
+#: Path of the requests by which the coordinator opens sessions.
 PATH = "/chaos/session"
+#: Key of the session between runs.
 IDLE = "idle"
-#: Kind of the documents that keep a run's journal heads.
-HEADS = "heads"
-#: Wall seconds from the opening of a session to its first moment: everybody has to be there.
+#: Wall seconds from the request for a session to its first instant: all services must be in it.
 LEAD = 1.5
-_REPEAT = 1.0
-#: Wall seconds between two questions for a journal's head.
-_HEAD_AGAIN = 0.1
+#: Wall seconds between two repetitions of the request for a session.
+_REPEAT_INTERVAL = 1.0
+#: Wall seconds between two requests for a journal's head.
+_HEAD_RETRY_DELAY = 0.1
+#: Wall seconds by which a change of the clock is announced in advance.
 _NOTICE = 0.3
-#: 2026-01-05T00:00:00Z: where simulated and wall time agree between runs.
+#: 2026-01-05T00:00:00Z, the Unix time at which simulated and wall time agree between runs.
 _EPOCH = 1_767_571_200
 
 
 def idle_anchor(speed: float) -> Anchor:
-    """The clock between runs, the same for everybody who knows the speed."""
+    """Return the clock between runs, which is the same for all services with the same speed."""
     return Anchor(_EPOCH * SECOND, _EPOCH * 1_000_000_000, speed)
 
 
 def sim_now(anchor: Anchor) -> int:
+    """Return the simulated time in microseconds by a clock and this machine's wall time."""
     return anchor.sim + int((time.time_ns() - anchor.wall) * anchor.speed) // 1000
 
 
 def without_secrets(plan: RunPlan) -> RunPlan:
-    """What services may know of a plan: their world, and not what is going to happen in it."""
+    """Return what services may know of a plan: its market, without the faults, the expectations and
+    everything else that reveals what is going to happen.
+    """
     return msgspec.structs.replace(
         plan,
         name="world",
@@ -81,40 +87,41 @@ def without_secrets(plan: RunPlan) -> RunPlan:
 def add_session_route(
     app: FastAPI, host: Host, chaos_token: Token, standing: Callable[[], str]
 ) -> None:
-    """Where the coordinator says which session it is; only where chaos is enabled. ``standing``:
-    why no other session may be opened; empty: one may.
+    """Add the routes by which the coordinator opens sessions, for a service with chaos enabled.
+    ``standing`` returns why no other session may be opened, an empty text if one may.
     """
+    # No docstrings here: FastAPI publishes those of routes as a part of the API.
 
     @app.get(PATH, tags=["chaos"], summary="Which session it is in, and may another be opened?")
     async def get_session(request: Request, response: Response) -> dict[str, str]:
         require_token(request, chaos_token)
         if why := standing():
             raise HTTPException(409, why)
-        response.headers[INSTANCE] = str(app.state.instance)
+        response.headers[INSTANCE_HEADER] = str(app.state.instance)
         return {"session": host.session.key}
 
     @app.put(PATH, tags=["chaos"], summary="Be in this session, by this clock")
     async def put_session(request: Request, response: Response) -> dict[str, str]:
         require_token(request, chaos_token)
         try:
-            wanted = decode_session(await request.body())
+            session = decode_session(await request.body())
         except (msgspec.DecodeError, RecursionError) as error:
             raise HTTPException(422, f"not a session: {error}") from error
-        if not wanted.key or (wanted.anchor is None and not wanted.virtual):
+        if not session.key or (session.anchor is None and not session.virtual):
             raise HTTPException(422, "a session needs a key, and an anchor or virtual time")
-        if wanted.key != host.session.key:
+        if session.key != host.session.key:
             if why := standing():
                 raise HTTPException(409, why)
-            await host.open(wanted)
-            log.info("session %s", wanted.key)
-        if wanted.anchor is not None and (host.virtual or wanted.anchor != host.anchor):
-            await host.follow(wanted.anchor, wanted.heads)
-        response.headers[INSTANCE] = str(app.state.instance)
+            await host.open(session)
+            log.info("session %s opened", session.key)
+        if session.anchor is not None and (host.virtual or session.anchor != host.anchor):
+            await host.follow(session.anchor, session.heads)
+        response.headers[INSTANCE_HEADER] = str(app.state.instance)
         return {"session": host.session.key}
 
 
 class RemoteWorld:
-    """The coordinator's hand on everybody's session and clock."""
+    """Opens sessions and sets the clock of all services, from the coordinator's process."""
 
     def __init__(
         self,
@@ -126,72 +133,78 @@ class RemoteWorld:
         patience: float,
         network_patience: float,
     ) -> None:
-        """``chaos_token``: empty where no chaos is allowed. ``patience``: wall seconds for which a
-        virtual run waits for a service, and ``network_patience`` for the platform's network.
+        """``chaos_token`` authenticates the requests to the services, and is empty where no chaos
+        is allowed. A virtual run waits ``patience`` wall seconds for a service that is away, and
+        ``network_patience`` for a change of the platform's network.
         """
         self._host = host
         self._links = links
         self._patience = patience
         self._network_patience = network_patience
-        ruling = {"Authorization": f"Bearer {chaos_token}"}
-        reading = {"Authorization": f"Bearer {peers.token}", "X-Service": TEST_COORDINATOR}
-        self._ruled = Everybody(peers, TEST_COORDINATOR, ruling)
-        self._read = Everybody(peers, TEST_COORDINATOR, reading)
+        chaos = {"Authorization": f"Bearer {chaos_token}"}
+        read = {"Authorization": f"Bearer {peers.token}", "X-Service": TEST_COORDINATOR}
+        self._session_requests = AllServices(peers, TEST_COORDINATOR, chaos)
+        self._head_requests = AllServices(peers, TEST_COORDINATOR, read)
+        self._store = SessionStore(host)
         self._enabled = bool(chaos_token)
-        self._keeper: asyncio.Task[None] | None = None
+        self._repeating: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._problems: dict[str, str] = {}
+        #: Called with the reason when a run cannot go on.
         self.failed: Callable[[str], None] = lambda why: None
         self.conductor: Conductor | None = None
         self._platform: PlatformNetwork | None = None
         self._waited: dict[str, float] = {}
         self._gave_up = False
-        #: What the platform's network did in this run.
-        self.changes: list[RealChange] = []
-        links.began = self._begun
+        #: What the platform's network did in this run, oldest first.
+        self.changes: list[PlatformChange] = []
+        links.on_session_started = self._on_session_started
 
     def problems(self) -> dict[str, str]:
-        """By service: why it is not in the session; empty: it is."""
+        """Return for each service why it is not in the session, an empty text if it is."""
         return {f"session of {name}": why for name, why in self._problems.items()}
 
     async def start(self, host: Host) -> None:
+        """Begin to repeat the request for the present session."""
         if self._enabled:
-            self._keeper = host.tasks.start("the keeper of the session", self._keep(), vital=True)
+            work = self._repeat_session()
+            self._repeating = host.tasks.start("the keeper of the session", work, vital=True)
 
     async def stop(self) -> None:
+        """Grant no more time and send no more requests."""
         await self._stop_conductor()
-        if self._keeper is not None:
-            self._keeper.cancel()
+        if self._repeating is not None:
+            self._repeating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+                await self._repeating
 
     async def open(self, session: Session) -> None:
-        """Everybody into the session: all instances of all services that are there now take part
-        in a virtual run. Raises CannotOpen if one is not there, and Halted if one must not leave
-        its session; then the session is opened nowhere: a run needs all of them.
+        """Put all services into the session. In a virtual run all instances that run now take part.
+        Raises CannotOpen if a service does not respond, and Halted if one must not leave its
+        session; then no service opens the session, since a run needs all of them.
         """
         wall = time.time_ns() + int(LEAD * 1e9)
         anchor = Anchor(session.plan.start, wall, session.plan.speed or 1.0)
         key = hashlib.sha256(session.run_id.encode()).hexdigest()[:16]
         async with self._lock:
-            answers = await self._ruled.ask("GET", PATH)
-            for answer in answers:
-                if answer.status == 409:
-                    raise Halted(msgspec.json.decode(answer.body)["detail"])
-            if wrong := problems(answers):
-                text = "; ".join(f"{name}: {why}" for name, why in wrong.items())
+            responses = await self._session_requests.request("GET", PATH)
+            for response in responses:
+                if response.status == 409:
+                    raise Halted(msgspec.json.decode(response.body)["detail"])
+            if failures := problems(responses):
+                text = "; ".join(f"{name}: {why}" for name, why in failures.items())
                 raise CannotOpen(f"not every service is there: {text}")
-            wanted = msgspec.structs.replace(
+            session = msgspec.structs.replace(
                 session,
                 key=key,
                 anchor=None if session.virtual else anchor,
-                participants=_participants(answers) if session.virtual else (),
+                participants=_participants(responses) if session.virtual else (),
             )
-            await self._host.open(wanted)
-            self._problems = await self._tell(wanted)
+            await self._host.open(session)
+            self._problems = await self._send_session(session)
 
     async def pace(self, speed: float) -> None:
-        """From now on time goes on at ``speed`` for everybody."""
+        """Let the time of all services follow the wall clock at ``speed`` from now on."""
         if self._host.session.key == IDLE:
             return
         await self._stop_conductor()
@@ -200,130 +213,115 @@ class RemoteWorld:
             anchor = Anchor(self._host.now, time.time_ns(), speed)
             await self._host.follow(anchor, heads)
         else:
-            # Nobody's clock may have to go back: it is set a little ahead of everybody's.
+            # No clock may go back, so the new clock begins a little ahead of all present ones.
             ahead = self._host.clock.now() + int(self._host.clock.speed * _NOTICE * 1e6)
             await self._host.follow(Anchor(ahead, time.time_ns() + int(_NOTICE * 1e9), speed))
         async with self._lock:
-            self._problems = await self._tell(self._host.session)
+            self._problems = await self._send_session(self._host.session)
 
     def waited(self) -> dict[str, float]:
+        """Return how many wall seconds the newest virtual run has waited for each instance."""
         return {name: round(seconds, 3) for name, seconds in self._waited.items()}
 
-    def _everybody_is_there(self) -> bool:
-        """In virtual time, is every service linked in this session? Then nobody has to be told."""
-        return self.conductor is not None and self.conductor.everybody_is_there
+    def _all_connected(self) -> bool:
+        """Return whether all instances have a link in this session of virtual time: then they are
+        in the session, and no request has to be repeated.
+        """
+        return self.conductor is not None and self.conductor.all_present
 
     async def heads(self) -> dict[str, JournalHead]:
-        """Asked of each service, and kept with the first answer: of a run that has ended they do
-        not change any more. A service that does not answer has none.
+        """Return the journal heads of all instances at the end of the run. The first call requests
+        and stores them, since they do not change after the run. A service that does not respond is
+        missing.
         """
-        if kept := await self._kept_heads():
-            return kept
+        if stored_heads := await self._store.heads():
+            return stored_heads
         end = self._host.now + 1
         with contextlib.suppress(Unavailable):
             await self._host.durable()
-        found = {
+        heads = {
             name: JournalHead(journal.length, journal.head.hex())
             for name, journal in self._host.kernel.journals.items()
         }
-        # Whoever comes back has to catch up first; who has been waited for in vain has no head.
+        # A service that has restarted must catch up first. A run that was given up waits for none.
         waits = self._host.virtual and not self._gave_up
         until = time.monotonic() + (self._patience if waits else 0)
         while True:
             # An instance that was dismissed has no part in the end of the run.
-            wanted = set(self._host.session.instances)
-            wanted -= (await asyncio.to_thread(self._dismissed)).keys()
-            found |= {n: h for n, h in (await self._heads_now(end)).items() if n in wanted}
-            missing = wanted - found.keys()
+            expected = set(self._host.session.instances)
+            expected -= (await asyncio.to_thread(self._store.dismissed)).keys()
+            heads |= {n: h for n, h in (await self._request_heads(end)).items() if n in expected}
+            missing = expected - heads.keys()
             if not missing or time.monotonic() > until:
                 break
-            await asyncio.sleep(_HEAD_AGAIN)
+            await asyncio.sleep(_HEAD_RETRY_DELAY)
         for name in sorted(missing):
-            log.warning("no head of the journal of %s", name)
-        body = msgspec.json.encode(found)
-        number = str(self._host.live.number)
-        await asyncio.to_thread(self._host.store.put, HEADS, number, body)
-        return found
+            log.warning("no response about the head of the journal of %s", name)
+        await self._store.put_heads(heads)
+        return heads
 
-    async def _heads_now(self, end: int) -> dict[str, JournalHead]:
-        """By name, what each instance of a service has from before the simulated time ``end``;
-        without those that do not say yet.
+    async def _request_heads(self, end: int) -> dict[str, JournalHead]:
+        """Return the journal head of each instance of a service before the simulated time ``end``,
+        without those that do not respond or are not yet as far.
         """
         params = {"before": end} if self._host.virtual else {}
-        found = {}
-        for answer in await self._read.ask("GET", "/journal/head", params=params):
-            if answer.problem:
+        heads = {}
+        for response in await self._head_requests.request("GET", "/journal/head", params=params):
+            if response.problem:
                 continue
-            told = msgspec.json.decode(answer.body, type=_Head)
-            if told.session == self._host.session.key:
-                name = name_of(answer.service, told.instance)
-                found[name] = JournalHead(told.length, told.hash)
-        return found
-
-    def _dismissed(self) -> dict[str, int]:
-        """Return the instances that the run of this session goes on without, with the simulated
-        time, in microseconds, since which it does.
-        """
-        kept = self._host.store.document(DISMISSED, self._host.session.run_id)
-        return msgspec.json.decode(kept or b"{}", type=dict[str, int])
-
-    async def _record_dismissed(self, name: str, at: int) -> None:
-        """Keep it beside the run, and for a coordinator that comes back. While the store cannot be
-        written time waits.
-        """
-        kept = await stored(self._dismissed)
-        body = msgspec.json.encode({**kept, name: at})
-        await stored(self._host.store.put, DISMISSED, self._host.session.run_id, body)
+            head = msgspec.json.decode(response.body, type=_Head)
+            if head.session == self._host.session.key:
+                name = instance_name(response.service, head.instance)
+                heads[name] = JournalHead(head.length, head.hash)
+        return heads
 
     def waiting_for(self) -> list[str]:
+        """Return the instances that simulated time waits for now."""
         return self.conductor.waiting_for if self.conductor is not None else []
 
-    def _begun(self) -> None:
-        """A session has begun, or has been gone on with: in virtual time it needs a conductor."""
+    def _on_session_started(self) -> None:
+        """Start a conductor where a session of virtual time has begun or continues."""
         virtual = self._links.virtual
         self.changes = []
         self._gave_up = False
-        self._start(_stopped(self.conductor, self._platform))
+        self._start(_stop(self.conductor, self._platform))
         self.conductor = self._platform = None
         if virtual is not None:
-            dismissed = self._dismissed()
+            dismissed = self._store.dismissed()
             self.conductor = Conductor(
                 self._host,
                 self._host.session.instances,
-                virtual.say_to,
+                virtual.send_to,
                 virtual.follower,
                 self._patience,
                 self._give_up,
                 dismissed,
             )
-            self.conductor.record = self._record_dismissed
+            self.conductor.record_dismissal = self._store.add_dismissed
             self.conductor.on_dismissed = virtual.dismiss
             for name in dismissed:
                 virtual.dismiss(name)
             if self._host.session.platform_cuts:
-                kept = self._host.store.document(CHANGES, self._host.session.run_id)
-                self.changes = msgspec.json.decode(kept or b"[]", type=list[RealChange])
+                self.changes = self._store.changes()
                 self._platform = PlatformNetwork(
                     self._host,
                     self.conductor,
-                    virtual.say_to,
-                    self._record,
+                    virtual.send_to,
+                    self._record_change,
                     self._network_patience,
                 )
-                virtual.on_real = self._platform.hear
+                virtual.on_connection_request = self._platform.on_response
             self._waited = self.conductor.waited
-            virtual.conduct(self.conductor)
+            virtual.set_conductor(self.conductor)
 
     def _give_up(self, why: str) -> None:
         self._gave_up = True
         self.failed(why)
 
-    def _record(self, change: RealChange) -> None:
-        """Keep what the platform's network did, and when, beside the run."""
+    def _record_change(self, change: PlatformChange) -> None:
+        """Store what the platform's network did, and when, beside the run."""
         self.changes.append(change)
-        body = msgspec.json.encode(self.changes)
-        keeping = stored(self._host.store.put, CHANGES, self._host.session.run_id, body)
-        self._start(keeping)
+        self._start(self._store.put_changes(self.changes))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._host.tasks.start("a note of what happened in a run", work)
@@ -331,22 +329,23 @@ class RemoteWorld:
     async def _stop_conductor(self) -> None:
         conductor, platform = self.conductor, self._platform
         self.conductor = self._platform = None
-        await _stopped(conductor, platform)
+        await _stop(conductor, platform)
 
-    async def _keep(self) -> None:
+    async def _repeat_session(self) -> None:
         while True:
-            if self._host.session.key != IDLE and not self._everybody_is_there():
+            if self._host.session.key != IDLE and not self._all_connected():
                 async with self._lock:
                     try:
-                        self._problems = await self._tell(self._host.session)
+                        self._problems = await self._send_session(self._host.session)
                     except StoreUnavailable as error:
-                        # It goes on when the database is back.
-                        log.warning("nobody is told of the session: %s", error)
-            await asyncio.sleep(_REPEAT)
+                        # The next repetition succeeds when the database is back.
+                        log.warning("the session is not sent to the services: %s", error)
+            await asyncio.sleep(_REPEAT_INTERVAL)
 
-    async def _tell(self, session: Session) -> dict[str, str]:
-        heads = await self._kept_heads() if self._host.anchor is not None else {}
-        told = Session(
+    async def _send_session(self, session: Session) -> dict[str, str]:
+        """Put all services into the session, and return why some are not in it, by instance."""
+        heads = await self._store.heads() if self._host.anchor is not None else {}
+        request = Session(
             plan=without_secrets(session.plan),
             opened=session.opened,
             run_id=session.key,
@@ -357,17 +356,12 @@ class RemoteWorld:
             heads={name: head.events for name, head in heads.items()},
             participants=session.participants,
         )
-        return problems(await self._ruled.ask("PUT", PATH, encode_session(told)))
-
-    async def _kept_heads(self) -> dict[str, JournalHead]:
-        """The heads that :meth:`heads` has kept for this session; none before."""
-        number = str(self._host.live.number)
-        kept = await asyncio.to_thread(self._host.store.document, HEADS, number)
-        return msgspec.json.decode(kept or b"{}", type=dict[str, JournalHead])
+        body = encode_session(request)
+        return problems(await self._session_requests.request("PUT", PATH, body))
 
 
 class _Head(msgspec.Struct):
-    """What ``GET /journal/head`` answers."""
+    """The response of ``GET /journal/head``."""
 
     session: str
     instance: str
@@ -375,13 +369,13 @@ class _Head(msgspec.Struct):
     hash: str
 
 
-def _participants(answers: Sequence[Answer]) -> tuple[str, ...]:
+def _participants(responses: Sequence[ServiceResponse]) -> tuple[str, ...]:
     """Return the names of all instances, in the order in which they act within one instant."""
-    found = {TEST_COORDINATOR: TEST_COORDINATOR, **{a.name: a.service for a in answers}}
-    return tuple(sorted(found, key=lambda name: rank_of(found[name], name)))
+    services = {TEST_COORDINATOR: TEST_COORDINATOR, **{r.name: r.service for r in responses}}
+    return tuple(sorted(services, key=lambda name: rank_of(services[name], name)))
 
 
-async def _stopped(conductor: Conductor | None, platform: PlatformNetwork | None) -> None:
+async def _stop(conductor: Conductor | None, platform: PlatformNetwork | None) -> None:
     if platform is not None:
         await platform.stop()
     if conductor is not None:

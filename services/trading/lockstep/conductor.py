@@ -1,4 +1,6 @@
-"""The coordinator's part: keeps the time of a virtual run, and waits for whom it must."""
+"""The coordinator's part of virtual time: sends the time keeper's grants, waits for the
+participants, and goes on without those that the run can do without.
+"""
 
 import asyncio
 import logging
@@ -7,33 +9,37 @@ from contextlib import suppress
 
 from trading.hosting.host import Host
 from trading.lockstep.follower import Follower
-from trading.lockstep.packets import Dismissed, Grant, Joined, Report, Wish, Word
+from trading.lockstep.packets import Control, Dismissed, Grant, Joined, Report, Wish
 from trading.lockstep.timekeeper import TimeKeeper
 from trading.topology import TEST_COORDINATOR
 
 log = logging.getLogger(__name__)
 
-#: Wall seconds between two looks at who is awaited.
-_LOOK_EVERY = 0.5
-#: Wall seconds that an instance which has others beside it has for its first appearance.
-_GRACE = 10.0
+#: Wall seconds between two checks of how long time has been waiting.
+_CHECK_INTERVAL = 0.5
+#: Wall seconds after which an instance that has never joined counts as lost, if its service has
+#: another instance.
+_FIRST_JOIN_TIMEOUT = 10.0
 
 
 class Conductor:
-    """``participants``: by name, the service that each is an instance of; this process's own is
-    among them. ``say``: to a participant elsewhere. ``patience``: wall seconds for which time
-    waits for a service that is away, or does not answer; then ``failed`` hears why the run cannot
-    go on. ``dismissed``: those of the participants that the run goes on without already.
+    """Keeps the time of the session that ``host`` is in.
 
-    A participant that is lost, and whose service has another instance that is there, is dismissed:
-    time does not wait for it, and nobody listens to it any more in this session.
+    ``participants`` has the service of each instance that takes part, this process included;
+    ``dismissed`` are those of them that the run continues without already. ``send`` sends a control
+    message to another participant, and ``follower`` handles the grants of this process. Time waits
+    ``patience`` wall seconds for a participant that is absent or does not report; after that
+    ``failed`` is called with the reason why the run cannot go on.
+
+    A participant that is lost, and whose service has another instance that is present, is
+    dismissed: time does not wait for it, and its messages are ignored in this session.
     """
 
     def __init__(
         self,
         host: Host,
         participants: Mapping[str, str],
-        say: Callable[[str, Word], None],
+        send: Callable[[str, Control], None],
         follower: Follower,
         patience: float,
         failed: Callable[[str], None],
@@ -41,35 +47,38 @@ class Conductor:
     ) -> None:
         self._host = host
         self._live = host.live
-        self._say = say
+        self._send = send
         self.follower = follower
         self._patience = patience
-        self._failed = failed
+        self._on_failed = failed
         self.keeper = TimeKeeper(participants, host.session.plan.start)
         self._dismissed = dict.fromkeys(dismissed)
         for name in self._dismissed:
             self.keeper.dismiss(name)
-        #: Wall seconds that time stood still, by who reported, or came back, last.
+        #: Wall seconds that time stood still, by the participant that reported or joined last.
         self.waited: dict[str, float] = dict.fromkeys(participants, 0.0)
         self._loop = asyncio.get_running_loop()
-        self._began = self._progress = self._loop.time()
-        self._sim_began: int | None = None
-        self._turning = False
+        #: When time last began to wait, and when a participant last reported or joined, in seconds
+        #: of the event loop's clock.
+        self._waiting_since = self._last_progress = self._loop.time()
+        #: The instant, and the event loop's time, at which the plan's speed limit began to count.
+        self._limit_began: tuple[int, float] | None = None
+        self._round_scheduled = False
         self._ended = False
         self._held = False
-        self._quiet = asyncio.Event()
-        #: Asked before every round; True: it holds time, and releases it later.
+        self._synchronised = asyncio.Event()
+        #: Called before every round. If it returns true it holds time, and releases it later.
         self.barrier: Callable[[], bool] = lambda: False
-        #: Called when a participant is there, perhaps again.
+        #: Called with the name of a participant that has joined, perhaps after a restart.
         self.on_joined: Callable[[str], None] = lambda name: None
-        #: Keeps that a participant is dismissed at a simulated time, before anybody hears of it.
-        self.record: Callable[[str, int], Awaitable[None]] = _unrecorded
-        #: Called when a participant is dismissed.
+        #: Stores that a participant is dismissed at a simulated time, before anything follows.
+        self.record_dismissal: Callable[[str, int], Awaitable[None]] = _record_nothing
+        #: Called with the name of a participant that is dismissed.
         self.on_dismissed: Callable[[str], None] = lambda name: None
-        self._opened = self._began
+        self._started = self._waiting_since
         self._dismissing: asyncio.Task[None] | None = None
-        self._watch = host.tasks.start("the watch over a run", self._watch_patience(), vital=True)
-        self.keeper.joined(TEST_COORDINATOR, follower.joined())
+        self._watch = host.tasks.start("the watch over a run", self._watch_progress(), vital=True)
+        self.keeper.on_joined(TEST_COORDINATOR, follower.joined())
 
     async def stop(self) -> None:
         """Grant no more time."""
@@ -81,115 +90,116 @@ class Conductor:
                     await task
 
     @property
-    def everybody_is_there(self) -> bool:
-        return not self.keeper.missing
+    def all_present(self) -> bool:
+        """Whether all participants are connected."""
+        return not self.keeper.absent
 
     @property
     def waiting_for(self) -> list[str]:
-        """Who keeps time from going on now."""
+        """The participants that time waits for now."""
         return self.keeper.awaited
 
-    def heard(self, name: str, word: Word) -> None:
-        """A participant says something; words that are for others change nothing, nor do those of
-        somebody who takes no part.
+    def receive(self, name: str, control: Control) -> None:
+        """Handle a control message of a participant. Those of other senders, and those that are not
+        for a time keeper, are ignored.
         """
         if name not in self.keeper:
             return
-        if isinstance(word, Report):
-            self._progress = self._loop.time()
-            self.keeper.reported(name, word)
+        if isinstance(control, Report):
+            self._last_progress = self._loop.time()
+            self.keeper.on_report(name, control)
             if not self.keeper.awaited:
-                self._count(name)
-        elif isinstance(word, Joined):
-            self._progress = self._loop.time()
+                self._add_waiting_time(name)
+        elif isinstance(control, Joined):
+            self._last_progress = self._loop.time()
             if name in self.keeper.awaited:
-                self._count(name)
-            if word.problem:
-                self.fail(f"{name}: {word.problem}")
+                self._add_waiting_time(name)
+            if control.problem:
+                self.fail(f"{name}: {control.problem}")
             for other in self._dismissed:
-                self._say(name, Dismissed(other))
-            if lost := self.keeper.joined(name, word):
-                self._fail_for_lost(name, lost)
+                self._send(name, Dismissed(other))
+            if lost := self.keeper.on_joined(name, control):
+                self._fail_for_lost_messages(name, lost)
             self.on_joined(name)
-        elif isinstance(word, Wish):
-            self.keeper.wished(name)
-        self.turn()
+        elif isinstance(control, Wish):
+            self.keeper.on_wish(name)
+        self.schedule_round()
 
-    def lost(self, name: str) -> None:
-        """The connection to a participant has ended."""
+    def disconnected(self, name: str) -> None:
+        """Note that the connection to a participant has ended."""
         if name in self.keeper:
             if not self.keeper.awaited:
-                self._began = self._loop.time()
-            self.keeper.left(name)
-            self.turn()
+                self._waiting_since = self._loop.time()
+            self.keeper.on_disconnected(name)
+            self.schedule_round()
 
-    def _count(self, name: str) -> None:
-        """Until now time has waited for this one."""
+    def _add_waiting_time(self, name: str) -> None:
+        """Count the wall time since time began to wait for a participant."""
         now = self._loop.time()
-        self.waited[name] += now - self._began
-        self._began = now
+        self.waited[name] += now - self._waiting_since
+        self._waiting_since = now
 
     async def hold(self) -> None:
-        """Let time stand still until :meth:`release`; returns once everybody has received all that
-        was sent to it.
+        """Let time stand still until :meth:`release`. Returns when all participants have received
+        everything that was sent to them.
         """
         self._held = True
-        self._quiet.clear()
+        self._synchronised.clear()
         self.keeper.resynchronise()
-        self.turn()
-        await self._quiet.wait()
+        self.schedule_round()
+        await self._synchronised.wait()
 
     def release(self) -> None:
-        """Let time go on."""
+        """Let time go on after :meth:`hold`."""
         self._held = False
-        self._progress = self._loop.time()
-        self.turn()
+        self._last_progress = self._loop.time()
+        self.schedule_round()
 
     def fail(self, why: str) -> None:
-        """The run cannot go on."""
+        """Report why the run cannot go on, and grant no more time."""
         if not self._ended:
             self._ended = True
-            self._failed(why)
+            self._on_failed(why)
 
-    def _fail_for_lost(self, name: str, senders: Collection[str]) -> None:
-        who = ", ".join(senders)
-        self.fail(f"{name} has lost what it had from {who}, which takes part no more")
+    def _fail_for_lost_messages(self, name: str, senders: Collection[str]) -> None:
+        names = ", ".join(senders)
+        self.fail(f"{name} has lost what it had from {names}, which takes part no more")
 
-    def turn(self) -> None:
-        """Look soon whether the next round can begin."""
-        if not self._turning and not self._ended:
-            self._turning = True
-            self._loop.call_soon(self._turn)
+    def schedule_round(self) -> None:
+        """Decide soon on the next grants."""
+        if not self._round_scheduled and not self._ended:
+            self._round_scheduled = True
+            self._loop.call_soon(self._run_round)
 
-    def _turn(self) -> None:
-        self._turning = False
+    def _run_round(self) -> None:
+        self._round_scheduled = False
         if self._ended or self.follower.over:
             return
         self._dismiss_where_possible()
         if self._held:
             if self.keeper.synchronised:
-                self._quiet.set()
-        elif self._too_early() or (not self.keeper.awaited and self.barrier()):
+                self._synchronised.set()
+        elif self._delay_for_speed() or (not self.keeper.awaited and self.barrier()):
             return
         self.keeper.ending = self._live.run_over or self._held
-        grants = self.keeper.round()
+        grants = self.keeper.next_grants()
         if not grants:
             return
-        self._began = self._loop.time()
+        self._waiting_since = self._loop.time()
         own: Grant | None = None
         for name, grant in grants.items():
             if name == TEST_COORDINATOR:
                 own = grant
             else:
-                self._say(name, grant)
+                self._send(name, grant)
         if own is not None:
             self.follower.granted(own)
 
     def _dismiss_where_possible(self) -> None:
-        """Leave out those that are away and that the run can go on without."""
+        """Start to dismiss the absent participants if the run can continue without them."""
         if self._dismissing is not None and not self._dismissing.done():
             return
-        late = self._loop.time() - self._opened > _GRACE
+        late = self._loop.time() - self._started > _FIRST_JOIN_TIMEOUT
         names = self.keeper.dispensable(unseen=late)
         if names:
             work = self._dismiss(names)
@@ -198,46 +208,50 @@ class Conductor:
     async def _dismiss(self, names: Collection[str]) -> None:
         at = self._host.kernel.now
         for name in names:
-            await self.record(name, at)
+            await self.record_dismissal(name, at)
         for name in names:
-            log.warning("%s is away: the run goes on without it from %d on", name, at)
+            log.warning("%s is absent: the run continues without it from %d on", name, at)
             self._dismissed[name] = None
             for needing in self.keeper.dismiss(name):
-                self._fail_for_lost(needing, [name])
+                self._fail_for_lost_messages(needing, [name])
             self.on_dismissed(name)
             for other in self.keeper.present:
                 if other != TEST_COORDINATOR:
-                    self._say(other, Dismissed(name))
-        self._progress = self._loop.time()
-        self.turn()
+                    self._send(other, Dismissed(name))
+        self._last_progress = self._loop.time()
+        self.schedule_round()
 
-    def _too_early(self) -> bool:
-        """Where the plan has a ceiling: wait until the wall clock has come so far."""
+    def _delay_for_speed(self) -> bool:
+        """Return whether simulated time is ahead of the plan's speed limit; then the next round is
+        scheduled for when the wall clock has caught up.
+        """
         speed = self._live.session.plan.speed
         if speed is None or self.keeper.awaited:
             return False
-        if self._sim_began is None:
-            self._sim_began, self._wall_began = self.keeper.now, self._loop.time()
-        early = (self.keeper.now - self._sim_began) / 1e6 / speed
-        wait = early - (self._loop.time() - self._wall_began)
+        if self._limit_began is None:
+            self._limit_began = self.keeper.now, self._loop.time()
+        sim_began, wall_began = self._limit_began
+        due = (self.keeper.now - sim_began) / 1e6 / speed
+        wait = due - (self._loop.time() - wall_began)
         if wait <= 0:
             return False
-        self._turning = True
-        self._loop.call_later(wait, self._turn)
+        self._round_scheduled = True
+        self._loop.call_later(wait, self._run_round)
         return True
 
-    async def _watch_patience(self) -> None:
+    async def _watch_progress(self) -> None:
+        """Fail the run when time has waited longer than ``patience``."""
         while not self._ended:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_CHECK_INTERVAL)
             if self.follower.over:
                 return
-            self.turn()
+            self.schedule_round()
             awaited = self.keeper.awaited
-            waited = self._loop.time() - self._progress
+            waited = self._loop.time() - self._last_progress
             if awaited and waited > self._patience:
                 names = ", ".join(awaited)
                 self.fail(f"time waited {self._patience:g} s for {names} and cannot go on")
 
 
-async def _unrecorded(name: str, at: int) -> None:
-    """Nobody keeps it."""
+async def _record_nothing(name: str, at: int) -> None:
+    """Do nothing: a test that has no store needs no record."""

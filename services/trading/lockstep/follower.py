@@ -1,4 +1,9 @@
-"""A service in virtual time: does what it is granted, and reports."""
+"""A participant of a virtual run: handles the instants that it is granted, and reports.
+
+An instant is reported to the time keeper only after it has been handled; if something from outside
+arrived at it, only after that is durable. Everything else may be lost with the process, because the
+participant computes it again from its journal and the messages that its peers send again.
+"""
 
 import asyncio
 import logging
@@ -6,70 +11,79 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
-from trading.lockstep.packets import Grant, Joined, Report, Resume, SentFrame, Word
+from trading.lockstep.packets import Control, Grant, Joined, Report, Resume, SentFrame
 from trading.lockstep.receipts import LostMessages, Receipts
 from trading.messages import Message
 
 log = logging.getLogger(__name__)
 
-_RETRY = 0.05
-#: Does what must be done in the real world before an instant; None: nothing. Finds the messages
-#: from outside that arrive at it.
+#: Wall seconds until a store that was unavailable is tried again.
+_RETRY_DELAY = 0.05
+#: Called with an instant; returns None if nothing has to be done in the real world before it, or
+#: what must be awaited, which gives the messages from outside that arrive at the instant.
 Prepare = Callable[[int], Awaitable[Sequence[Message] | None] | None]
-#: When something must be done in the real world next, though no message is due; None: never.
+#: Returns the next instant before which something must be done in the real world, though no message
+#: is due at it; None if there is none.
 Appointment = Callable[[], int | None]
 
 
 class Follower:
-    """Drives the host's kernel in one session. ``say``: to the time keeper; ``sent``: there are
-    new messages for these services. ``prepare`` may be called again for the same instant, when the
-    time keeper was away meanwhile.
+    """Drives the kernel of ``host`` in one session of virtual time.
+
+    ``send`` sends a control message to the time keeper. ``notify`` is called with the services that
+    there are new messages for. ``prepare`` and ``appointment`` connect the participant with the
+    real world; ``prepare`` may be called again for the same instant if the connection to the time
+    keeper was lost meanwhile.
     """
 
     def __init__(
         self,
         host: Host,
-        say: Callable[[Word], None],
-        sent: Callable[[Sequence[str]], None],
+        send: Callable[[Control], None],
+        notify: Callable[[Sequence[str]], None],
         prepare: Prepare | None = None,
         appointment: Appointment = lambda: None,
     ) -> None:
         self._host = host
         self._live = host.live
-        self._say = say
-        self._sent = sent
+        self._send = send
+        self._notify = notify
         self._prepare = prepare
         self._appointment = appointment
         self.receipts = Receipts(host)
         self._grant: Grant | None = None
-        self._told: dict[str, int] = {}
+        #: Number of the last message that was reported to the time keeper, by receiver.
+        self._reported: dict[str, int] = {}
         self._busy: asyncio.Task[None] | None = None
         self._preparing = self._join_later = False
-        #: Has something come that nobody can send again? It is durable before the next report.
-        self._unsettled = False
+        #: Whether there is something that cannot be sent or computed again: it must be durable
+        #: before the next report.
+        self._must_be_durable = False
+        #: Why this participant cannot continue the run; empty if it can.
         self.problem = ""
-        #: Since this process began, has it once received all that was sent to it?
+        #: Whether it has received all that was sent to it, once since this process started.
         self._received_all = False
         for stream in self._live.streams.values():
-            # What leads to it was in the journal, or is decided again before anybody hears of it.
+            # What led to these messages is in the journal, or is computed again before a report.
             stream.release()
 
     @property
     def over(self) -> bool:
-        """Is this another session by now, or does its time go by the wall clock?"""
+        """Whether the session has ended or its time follows the wall clock by now."""
         return self._host.live is not self._live or not self._live.in_lockstep
 
     def caught_up(self, before: int) -> bool:
-        """Has this service done everything from before that time? After it has come back it takes
-        a while until it has.
+        """Return whether this participant has handled everything from before a simulated time.
+        After a restart it takes a while until it has.
         """
         next_at = self._due
         return self._received_all and (next_at is None or next_at >= before)
 
     def join(self) -> None:
-        """Tell the time keeper, who was away, where this service stands. What it prepares is left
-        aside: the time keeper may itself have to do something again first. What it has decided is
-        made durable first.
+        """Report to the time keeper, to which the connection was lost, how far this participant is.
+
+        A preparation is cancelled, because the time keeper may itself have to repeat instants
+        first. An instant that is being made durable is completed before.
         """
         if self._busy is not None and not self._preparing:
             self._join_later = True
@@ -77,53 +91,55 @@ class Follower:
         if self._busy is not None:
             self._busy.cancel()
             self._busy, self._preparing = None, False
-        self._say(self.joined())
+        self._send(self.joined())
 
     def joined(self) -> Joined:
-        """Where this service stands, for the time keeper."""
+        """Return the report on how far this participant is, and forget the present grant."""
         live = self._live
         self._grant = None
-        self._told = {name: stream.last for name, stream in live.streams.items()}
+        self._reported = {name: stream.last for name, stream in live.streams.items()}
         return Joined(
             live.kernel.now,
             self._next_at,
-            self._told.copy(),
+            self._reported.copy(),
             self._host.has_inputs,
             self.problem,
         )
 
-    def resume(self, sender: str, word: Resume) -> None:
-        """A sender has connected, perhaps again. Raises LostMessages."""
-        self.receipts.resume(sender, word)
-        self._try()
+    def resume(self, sender: str, resume: Resume) -> None:
+        """Handle the beginning of a connection from a sender. Raises LostMessages."""
+        self.receipts.resume(sender, resume)
+        self._continue()
 
-    def take(self, sender: str, service: str, first: int, frames: Sequence[SentFrame]) -> None:
-        """Messages have come. Raises LostMessages."""
-        self.receipts.take(sender, service, first, frames)
-        self._try()
+    def receive(self, sender: str, service: str, first: int, frames: Sequence[SentFrame]) -> None:
+        """Handle messages of ``sender``, an instance of ``service``; the first has the number
+        ``first``. Raises LostMessages.
+        """
+        self.receipts.receive(sender, service, first, frames)
+        self._continue()
 
     def dismiss(self, sender: str, service: str) -> None:
-        """The time keeper says that an instance of a service takes part no more: take nothing from
-        it, and wait for nothing. What it has sent is kept nowhere else, so all that followed from
-        that is durable before the time keeper hears anything from here again.
+        """Ignore the messages of an instance that does not take part any more. What it has sent is
+        stored nowhere else, so everything that followed from it is made durable before the next
+        report.
         """
         self.receipts.dismiss(sender, service)
-        self._unsettled = True
-        self._try()
+        self._must_be_durable = True
+        self._continue()
 
     def fail(self, error: LostMessages) -> None:
-        """Say that this service cannot go on with the run."""
-        log.error("this run cannot go on here: %s", error)
+        """Report to the time keeper that this participant cannot continue the run."""
+        log.error("this process cannot continue the run: %s", error)
         self.problem = str(error)
-        self._say(self.joined())
+        self._send(self.joined())
 
     def granted(self, grant: Grant) -> None:
-        """The time keeper grants time."""
+        """Handle a grant of the time keeper."""
         self._grant = grant
-        self._try()
+        self._continue()
 
-    def _try(self) -> None:
-        """Do what is granted, once everything has come that belongs to it."""
+    def _continue(self) -> None:
+        """Handle what is granted if all messages that belong to it have come."""
         grant = self._grant
         if grant is None or self._busy is not None or self.over:
             return
@@ -131,20 +147,20 @@ class Follower:
             return
         self._grant = None
         if grant.inputs and self._host.place_inputs(grant.until):
-            self._unsettled = True
-        # The store has to keep up: what is decided faster than it is written fills the memory.
-        self._unsettled = self._unsettled or self._host.full
-        work = self._to_prepare(grant)
-        if work is not None or self._unsettled:
-            running = self._advance_slowly(grant, work)
-            self._busy = self._host.tasks.start("the follower of a run", running, vital=True)
+            self._must_be_durable = True
+        # The store has to keep up, or entries that are not written yet fill the memory.
+        self._must_be_durable = self._must_be_durable or self._host.full
+        preparation = self._preparation(grant)
+        if preparation is not None or self._must_be_durable:
+            work = self._advance_with_waiting(grant, preparation)
+            self._busy = self._host.tasks.start("the follower of a run", work, vital=True)
             return
         self._host.advance(grant.until)
         self._report(grant)
 
     @property
     def _due(self) -> int | None:
-        """When this service has something to do next, by its own word."""
+        """The next instant at which this participant has something to do; None if there is none."""
         next_at, appointment = self._live.kernel.next_at, self._appointment()
         if next_at is None or appointment is None:
             return appointment if next_at is None else next_at
@@ -152,80 +168,85 @@ class Follower:
 
     @property
     def _next_at(self) -> int:
-        """As :attr:`_due`, as it is said to the time keeper; -1: never."""
+        """As :attr:`_due`, in the form of the reports, where -1 means never."""
         due = self._due
         return -1 if due is None else due
 
-    def _to_prepare(self, grant: Grant) -> Awaitable[Sequence[Message] | None] | None:
-        """What the next instant needs from the real world, if it is granted."""
+    def _preparation(self, grant: Grant) -> Awaitable[Sequence[Message] | None] | None:
+        """Return what must be awaited before the next instant, if that is granted; None for
+        nothing.
+        """
         due = self._due
         if self._prepare is None or due is None or due > grant.until:
             return None
         return self._prepare(due)
 
-    async def _advance_slowly(
-        self, grant: Grant, work: Awaitable[Sequence[Message] | None] | None
+    async def _advance_with_waiting(
+        self, grant: Grant, preparation: Awaitable[Sequence[Message] | None] | None
     ) -> None:
-        """Instant by instant, with what each needs from the real world; what came from outside is
-        on the disk before anybody hears of what follows from it.
+        """Handle the granted instants with the preparation of each, and report when what came from
+        outside is durable.
         """
         kernel = self._live.kernel
-        while work is not None:
+        while preparation is not None:
             due = self._due or grant.until
             self._preparing = True
-            found = await work
-            # Whoever is cancelled may not notice (CPython before 3.12, gh-86296).
+            messages = await preparation
+            # A cancellation can get lost (CPython before 3.12, gh-86296).
             if self.over or self._busy is not asyncio.current_task():
                 return
             self._preparing = False
-            for message in found or ():
+            for message in messages or ():
                 kernel.place(kernel.hosted[0].name, message, due)
-                self._unsettled = True
+                self._must_be_durable = True
             self._host.advance(due)
-            work = self._to_prepare(grant)
+            preparation = self._preparation(grant)
         self._host.advance(grant.until)
-        while self._unsettled:
-            self._unsettled = False
-            if not await self._durable():
+        while self._must_be_durable:
+            self._must_be_durable = False
+            if not await self._wait_durable():
                 return
         self._busy = None
         if self._join_later:
             self._join_later = False
             self._release()
-            self._say(self.joined())
+            self._send(self.joined())
         else:
             self._report(grant)
-        self._try()
+        self._continue()
 
-    async def _durable(self) -> bool:
-        """Wait until everything is; False when this session's time goes by the wall clock."""
+    async def _wait_durable(self) -> bool:
+        """Wait until everything decided is durable. Return False if the session has ended or its
+        time follows the wall clock by now.
+        """
         while not self.over:
             try:
                 await self._host.durable()
             except Unavailable:
-                await asyncio.sleep(_RETRY)
+                await asyncio.sleep(_RETRY_DELAY)
                 continue
             return True
         return False
 
     def _report(self, grant: Grant) -> None:
+        """Release the new messages, and report to the time keeper that a grant is completed."""
         live = self._live
         self._received_all = True
         self._release()
         sent: dict[str, tuple[int, int]] = {}
         for name, stream in live.streams.items():
-            told = self._told.get(name, 0)
-            if stream.last > told:
-                arrival = min(frame.arrival for frame in stream.after(told))
+            reported = self._reported.get(name, 0)
+            if stream.last > reported:
+                arrival = min(frame.arrival for frame in stream.after(reported))
                 sent[name] = (stream.last, arrival)
-                self._told[name] = stream.last
-        self._say(Report(grant.number, self._next_at, sent, self._host.has_inputs))
+                self._reported[name] = stream.last
+        self._send(Report(grant.number, self._next_at, sent, self._host.has_inputs))
 
     def _release(self) -> None:
-        """Let what has been decided be sent."""
+        """Allow the links to send all new messages, and notify them."""
         streams = self._live.streams
         new = [name for name, stream in streams.items() if stream.released < stream.last]
         for name in new:
             streams[name].release()
         if new:
-            self._sent(new)
+            self._notify(new)

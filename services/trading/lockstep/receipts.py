@@ -1,4 +1,8 @@
-"""What has come from other services in virtual time: each message once, and in its place."""
+"""Receives the messages of other services in virtual time: each once, and in its place.
+
+Every sender numbers its messages. After a restart of either side messages are sent again; the
+numbers tell which of them are new.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,47 +12,53 @@ from trading.runtime.agenda import Origin, rank_of
 
 
 class LostMessages(Exception):
-    """Messages that this service needs are kept nowhere any more."""
+    """Raised when messages that this service needs are not stored anywhere any more."""
 
 
 class Receipts:
-    """Counts the messages of each sender in one session, and puts them into the kernel."""
+    """Counts the messages of each sender in one session, and puts them into the kernel of
+    ``host``.
+    """
 
     def __init__(self, host: Host) -> None:
         self._kernel = host.kernel
-        #: The moment up to which this service has come back: what arrived before has been handled.
-        self._back_at = host.kernel.now
+        #: The simulated time that this service was restored to: earlier messages were handled.
+        self._restored_at = host.kernel.now
         self._received: dict[str, int] = {}
         self._dismissed: set[str] = set()
 
-    def number(self, sender: str) -> int:
-        """Number of the last message that has been received; 0: none since this process began."""
+    def last_received(self, sender: str) -> int:
+        """Return the number of the last message from a sender; 0 if none has come since this
+        process started.
+        """
         return self._received.get(sender, 0)
 
-    def resume(self, sender: str, word: Resume) -> None:
-        """The sender says from where on it repeats its messages. What it keeps no more must have
-        been handled before this process began: a sender that comes back decides it again, and
-        forgets it, perhaps unsent, as soon as it hears how far this service is. Raises
-        LostMessages.
+    def resume(self, sender: str, resume: Resume) -> None:
+        """Note from which number on a sender repeats its messages. Earlier ones must have been
+        handled before this process started: a sender that restarts computes them again, and drops
+        them, perhaps without sending them, when it receives how far this service is durable.
+        Raises LostMessages if one was not handled.
         """
-        if sender in self._dismissed or word.after <= self._received.get(sender, -1):
+        if sender in self._dismissed or resume.after <= self._received.get(sender, -1):
             return
-        if word.forgotten_until > self._back_at:
+        if resume.forgotten_until > self._restored_at:
             raise LostMessages(
-                f"{sender} repeats its messages from {word.after + 1} on and keeps none from before"
+                f"{sender} repeats its messages from {resume.after + 1} on"
+                " and keeps none from before"
             )
-        self._received[sender] = word.after
+        self._received[sender] = resume.after
 
     def dismiss(self, sender: str, service: str) -> None:
-        """Take nothing from the sender any more, and wait for nothing; what has come from it and
-        is not handled yet is lost, as what was under way.
+        """Ignore all further messages of a sender, wait for none, and drop those that are not
+        handled yet, as if they had been lost on the way.
         """
         self._dismissed.add(sender)
-        self._kernel.lose(rank_of(service, sender))
+        self._kernel.drop_from(rank_of(service, sender))
 
-    def take(self, sender: str, service: str, first: int, frames: Sequence[SentFrame]) -> None:
-        """Take messages, the first with number ``first``; ``service``: the sender is an instance
-        of it. Those that were received before are dropped. Raises LostMessages at a gap.
+    def receive(self, sender: str, service: str, first: int, frames: Sequence[SentFrame]) -> None:
+        """Put messages of ``sender``, an instance of ``service``, into the kernel; the first has
+        the number ``first``. Those that were received before are dropped. Raises LostMessages if a
+        message is missing or comes too late.
         """
         if sender in self._dismissed:
             return
@@ -63,12 +73,14 @@ class Receipts:
             if frame.arrival > self._kernel.now:
                 origin = Origin(frame.sent_at, rank, number)
                 self._kernel.arrive(frame.to, frame.message, frame.arrival, origin)
-            elif frame.arrival > self._back_at:
+            elif frame.arrival > self._restored_at:
                 raise LostMessages(f"{sender}: a message for {frame.arrival} came too late")
         self._received[sender] = received
 
     def complete(self, expected: Mapping[str, int]) -> bool:
-        """Has everything come that was sent? Of a dismissed sender nothing more comes."""
+        """Return whether all expected messages have come, given the number of the last one by
+        sender. From a dismissed sender none are expected.
+        """
         received, dismissed = self._received, self._dismissed
         return all(
             received.get(sender, 0) >= number or sender in dismissed

@@ -1,16 +1,18 @@
-"""The time keeper's decisions: who may do what next. It knows no network and no clock.
+"""The decisions of the time keeper: which participants may continue, and how far. It is pure: it
+knows no network and no clock.
 
-Everybody has reported, or is awaited. When nobody is awaited any more, the next instant is the
-smallest at which anybody has something to do, by its own word or by a message under way to it.
-Only those take part. A message takes some time to arrive, so whatever is decided at an instant
-concerns later ones.
+Each participant has reported, or is awaited. When none is awaited any more, the next instant is the
+earliest at which any of them has something to do, by its own report or by a message on its way to
+it. Only those participants are granted the instant. A message takes some time to arrive, so what is
+decided at an instant concerns later ones only.
 
-Whoever was away joins again with where it stands, which may be earlier. It is first asked to
-receive all that was sent to it; then it does again what it had done before, while the others wait
-where they are. Those that are at work at the newest instant go on with that: what they send arrives
-later than anything that is done again.
+A participant that restarts joins again with the state of its journal, which may be at an earlier
+instant. It is first synchronised: it receives all that was sent to it. Then it repeats the instants
+that it had handled before, while the others wait. Participants that are still handling the newest
+instant continue, because their messages arrive later than everything that is repeated.
 
-An instance of a service that has others can be left out: see :meth:`TimeKeeper.dispensable`.
+An instance of a service that has other instances can be left out of the run: see
+:meth:`TimeKeeper.dispensable`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,50 +21,58 @@ from trading.lockstep.packets import Grant, Joined, Report
 
 
 class _Participant:
-    """``next_at``: when something is due by its own word, ``arrival``: when the earliest message
-    arrives that it has not been told of; -1: never. ``sent``: receiver -> number of the last
-    message. ``told``: sender -> number of the last message that it knows it has to receive.
-    ``done``: the last instant that it has done, ``reached``: before it had to do some again.
-    ``unsettled``: those who were dismissed since it was synchronised last: what it has had from
-    them may be lost with it.
-    """
+    """The state of one participant. Times are simulated microseconds, and -1 means never."""
 
     def __init__(self, start: int) -> None:
-        self.seen = False
+        #: Whether it has ever joined, and whether it is connected now.
+        self.has_joined = False
         self.present = False
+        #: Whether it has received all that was sent to it when it was synchronised last.
         self.synchronised = False
-        #: Number of a grant; it takes one after that to be synchronised again.
-        self.stale = 0
-        self.done = self.reached = start
-        self.unsettled: set[str] = set()
+        #: Only a grant with a larger number than this synchronises it.
+        self.synchronised_after = 0
+        #: The last instant that it has handled, and the last before it had to repeat some.
+        self.done_until = self.reached = start
+        #: The participants that were dismissed since it was synchronised last: what it has
+        #: received from them may not be durable yet.
+        self.unconfirmed: set[str] = set()
+        #: The grant that it has not reported yet.
         self.awaited: Grant | None = None
+        #: When it has something to do, by its own report; and when the earliest message arrives
+        #: that is not in a grant to it yet.
         self.next_at = self.arrival = -1
+        #: Whether something from outside waits for an instant.
         self.inputs = False
+        #: Number of its last message by receiver, and by sender the number of the last message
+        #: that a grant has announced to it.
         self.sent: dict[str, int] = {}
-        self.told: dict[str, int] = {}
+        self.announced: dict[str, int] = {}
 
     @property
     def due(self) -> int:
-        """When it has something to do; -1: never."""
+        """When it has something to do; -1 for never."""
         return _earlier(self.next_at, self.arrival)
 
-    def do(self, until: int) -> None:
-        """Note that it has done everything up to then."""
-        self.done = until
+    def handle_until(self, until: int) -> None:
+        """Note that it has handled everything up to ``until``."""
+        self.done_until = until
         self.reached = max(self.reached, until)
 
 
 class TimeKeeper:
-    """``participants``: by name, the service that each is an instance of; messages are sent to a
-    service, and reach every instance of it. ``now``: the instant that is being done.
+    """Decides what each of ``participants`` may do next in a run that begins at ``start``.
 
-    ``ending``: no later instant is granted any more, but whoever comes back is still led to it.
+    ``participants`` has the service of each instance that takes part. Messages are sent to a
+    service, and reach every instance of it. :attr:`now` is the instant that is being handled, in
+    simulated microseconds. Once :attr:`ending` is true no later instant is granted, but restarted
+    participants are still led to the present one.
     """
 
     def __init__(self, participants: Mapping[str, str], start: int) -> None:
         self._service = dict(participants)
         self._participants = {name: _Participant(start) for name in participants}
         self._start = start
+        #: The latest instant that any participant has been granted.
         self._front = start - 1
         self._number = 0
         self.now = start - 1
@@ -70,179 +80,198 @@ class TimeKeeper:
 
     @property
     def awaited(self) -> list[str]:
-        """Who has not reported yet, or is not there."""
-        return [n for n, one in self._participants.items() if one.awaited or not one.present]
+        """The participants that have not completed their grants, or are absent."""
+        return [n for n, p in self._participants.items() if p.awaited or not p.present]
 
     def __contains__(self, name: str) -> bool:
-        """Does an instance take part?"""
+        """Return whether an instance takes part."""
         return name in self._participants
 
     @property
-    def missing(self) -> list[str]:
-        """Who is not there."""
-        return [name for name, one in self._participants.items() if not one.present]
+    def absent(self) -> list[str]:
+        """The participants that are not connected."""
+        return [name for name, p in self._participants.items() if not p.present]
 
     @property
     def present(self) -> list[str]:
-        """Who takes part, and is there."""
-        return [name for name, one in self._participants.items() if one.present]
+        """The participants that are connected."""
+        return [name for name, p in self._participants.items() if p.present]
 
     def instances(self, service: str) -> list[str]:
         """Return the instances of a service that take part."""
-        return [name for name, found in self._service.items() if found == service]
+        return [name for name, of in self._service.items() if of == service]
 
     def dispensable(self, *, unseen: bool) -> list[str]:
-        """Return those that are away and that the run can go on without. Either all that are away
-        are, or none: every service must have an instance that is there, and nobody may have to do
-        again what it did with messages of theirs, which are kept nowhere else. ``unseen``: also
-        those that have never been there, as long as the run is where it began; later they may
-        have sent something, to a coordinator that was another process then.
+        """Return the absent participants that the run can continue without: either all absent ones,
+        or none.
+
+        Every service must have an instance that is present, and no participant may have to repeat
+        an instant with messages of an absent one, since these are stored nowhere else. With
+        ``unseen``, participants that have never joined count, too, as long as the run is at its
+        start. Later they may have sent messages to a coordinator whose process has ended since.
         """
-        away = self.missing
-        for name in away:
-            one = self._participants[name]
-            if all(other in away for other in self.instances(self._service[name])):
+        absent = self.absent
+        for name in absent:
+            participant = self._participants[name]
+            if all(other in absent for other in self.instances(self._service[name])):
                 return []
-            if not one.seen and not (unseen and self._front <= self._start):
+            if not participant.has_joined and not (unseen and self._front <= self._start):
                 return []
-            if self._needing(name):
+            if self._repeating_messages_of(name):
                 return []
-        return away
+        return absent
 
     def dismiss(self, name: str) -> list[str]:
-        """Go on without a participant. Everybody has to be synchronised: when it is, it has kept
-        what it had from the one that is dismissed. Returns those that need it again: then the run
-        cannot go on. KeyError for one that takes no part.
+        """Continue without a participant, and return those that still need its messages, because
+        they repeat instants: then the run cannot continue.
+
+        All others must be synchronised again: after that, what they have received from the
+        dismissed one is durable. Raises KeyError for an instance that does not take part.
         """
-        needing = self._needing(name)
+        needing = self._repeating_messages_of(name)
         sent = self._participants.pop(name).sent
         del self._service[name]
         self.resynchronise()
-        for there, other in self._participants.items():
-            if sent.get(self._service[there], 0):
-                other.unsettled.add(name)
+        for receiver, other in self._participants.items():
+            if sent.get(self._service[receiver], 0):
+                other.unconfirmed.add(name)
         return needing
 
-    def _needing(self, name: str) -> list[str]:
-        """Who has to do again what it did with messages of a participant?"""
+    def _repeating_messages_of(self, name: str) -> list[str]:
+        """Return the participants that repeat instants and have received messages of ``name``."""
         sent = self._participants[name].sent
         return [
-            there
-            for there, other in self._participants.items()
-            if other.present and other.done < other.reached and sent.get(self._service[there], 0)
+            receiver
+            for receiver, other in self._participants.items()
+            if other.present
+            and other.done_until < other.reached
+            and sent.get(self._service[receiver], 0)
         ]
 
     @property
     def synchronised(self) -> bool:
-        """Is everybody there, with all that was sent to it, and nobody at work?"""
-        everybody = self._participants.values()
-        return all(one.present and one.synchronised and not one.awaited for one in everybody)
+        """Whether all participants are present, have received all that was sent to them, and have
+        completed their grants.
+        """
+        participants = self._participants.values()
+        return all(p.present and p.synchronised and not p.awaited for p in participants)
 
     def resynchronise(self) -> None:
-        """Let everybody first receive all that is under way to it."""
-        for one in self._participants.values():
-            one.synchronised, one.stale = False, self._number
+        """Let all participants receive what is on its way to them, before time goes on."""
+        for participant in self._participants.values():
+            participant.synchronised = False
+            participant.synchronised_after = self._number
 
-    def joined(self, name: str, word: Joined) -> list[str]:
-        """A participant is there, perhaps again. Returns those who were dismissed and whose
-        messages it would need again: then the run cannot go on.
+    def on_joined(self, name: str, joined: Joined) -> list[str]:
+        """Note that a participant is present, perhaps after a restart. Return the dismissed ones
+        whose messages it would need again: then the run cannot continue.
         """
-        one = self._participants[name]
-        one.seen = True
-        one.do(word.done)
-        one.present, one.synchronised, one.awaited = True, False, None
-        one.stale = self._number
-        one.next_at, one.arrival, one.inputs = word.next_at, -1, word.inputs
-        one.sent, one.told = dict(word.sent), {}
-        self._front = max(self._front, word.done)
+        participant = self._participants[name]
+        participant.has_joined = True
+        participant.handle_until(joined.done)
+        participant.present, participant.synchronised, participant.awaited = True, False, None
+        participant.synchronised_after = self._number
+        participant.next_at, participant.arrival = joined.next_at, -1
+        participant.inputs = joined.inputs
+        participant.sent, participant.announced = dict(joined.sent), {}
+        self._front = max(self._front, joined.done)
         for other in self._participants.values():
-            # Who was to do something again may have been told of messages that this one has to
-            # send again, too, and perhaps only after it has got some itself.
+            # To a participant that repeats instants, messages may have been announced that this
+            # one has to send again, perhaps only after it has received some itself.
             if other.awaited is not None and other.awaited.until != self.now:
                 other.awaited, other.synchronised = None, False
-                other.told = {}
-        return sorted(one.unsettled) if one.done < one.reached else []
+                other.announced = {}
+        repeats = participant.done_until < participant.reached
+        return sorted(participant.unconfirmed) if repeats else []
 
-    def left(self, name: str) -> None:
-        """The connection to a participant is lost: time waits for it."""
+    def on_disconnected(self, name: str) -> None:
+        """Note that the connection to a participant is lost: time waits for it."""
         self._participants[name].present = False
 
-    def wished(self, name: str) -> None:
-        """Something from outside waits at a participant."""
+    def on_wish(self, name: str) -> None:
+        """Note that something from outside waits at a participant."""
         self._participants[name].inputs = True
 
-    def reported(self, name: str, word: Report) -> None:
-        """A participant has done what it was granted. Of the report of an older grant only counts
-        what it has sent: it is told once.
+    def on_report(self, name: str, report: Report) -> None:
+        """Note that a participant has completed a grant. In the report of an older grant only what
+        it has sent counts, because it reports each message once.
         """
-        one = self._participants[name]
-        for receiver, (number, arrival) in word.sent.items():
-            one.sent[receiver] = max(number, one.sent.get(receiver, 0))
+        participant = self._participants[name]
+        for receiver, (number, arrival) in report.sent.items():
+            participant.sent[receiver] = max(number, participant.sent.get(receiver, 0))
             for instance, service in self._service.items():
                 if service == receiver:
                     other = self._participants[instance]
                     other.arrival = _earlier(other.arrival, arrival)
-        if one.awaited is None or word.number != one.awaited.number:
+        grant = participant.awaited
+        if grant is None or report.number != grant.number:
             return
-        if one.awaited.until:
-            one.do(one.awaited.until)
-        elif one.awaited.number > one.stale:
-            one.synchronised = True
-            one.unsettled.clear()
-        one.awaited = None
-        one.next_at, one.inputs = word.next_at, word.inputs
+        if grant.until:
+            participant.handle_until(grant.until)
+        elif grant.number > participant.synchronised_after:
+            participant.synchronised = True
+            participant.unconfirmed.clear()
+        participant.awaited = None
+        participant.next_at, participant.inputs = report.next_at, report.inputs
 
-    def round(self) -> Mapping[str, Grant]:
-        """Decide who may go on, and how far; nobody, while somebody has to be waited for."""
-        everybody = self._participants
-        if not all(one.present for one in everybody.values()):
+    def next_grants(self) -> Mapping[str, Grant]:
+        """Decide which participants may continue, and how far, and return their grants; none while
+        time has to wait.
+        """
+        participants = self._participants
+        if not all(p.present for p in participants.values()):
             return {}
-        behind = [n for n, one in everybody.items() if not one.synchronised and not one.awaited]
+        behind = [n for n, p in participants.items() if not p.synchronised and not p.awaited]
         if behind:
-            return self._granted(0, behind)
-        awaited = [one.awaited for one in everybody.values() if one.awaited is not None]
+            return self._grant(0, behind)
+        awaited = [p.awaited for p in participants.values() if p.awaited is not None]
         if any(grant.until != self.now for grant in awaited):
             return {}
-        free = [one for one in everybody.values() if not one.awaited]
-        at = min((one.due for one in free if one.due >= 0), default=-1)
-        again = 0 <= at <= self.now
-        if not again and (awaited or self.ending):
+        free = [p for p in participants.values() if not p.awaited]
+        at = min((p.due for p in free if p.due >= 0), default=-1)
+        repeating = 0 <= at <= self.now
+        if not repeating and (awaited or self.ending):
             return {}
-        wishes = [name for name, one in everybody.items() if one.inputs]
-        # While somebody does again what it had done, the others have been at later moments.
-        if wishes and not again and self.now >= self._front:
+        wishing = [name for name, p in participants.items() if p.inputs]
+        # While one participant repeats instants, the others have been at later ones already, so
+        # nothing from outside may arrive.
+        if wishing and not repeating and self.now >= self._front:
             at = self.now + 1
         elif at < 0:
             return {}
         else:
-            wishes = []
+            wishing = []
         if not awaited:
             self.now = at
             self._front = max(self._front, at)
-        active = [n for n, one in everybody.items() if not one.awaited and 0 <= one.due <= at]
-        return self._granted(at, dict.fromkeys((*active, *wishes)), wishes)
+        active = [n for n, p in participants.items() if not p.awaited and 0 <= p.due <= at]
+        return self._grant(at, dict.fromkeys((*active, *wishing)), wishing)
 
-    def _granted(
-        self, until: int, names: Iterable[str], wishes: Iterable[str] = ()
+    def _grant(
+        self, until: int, names: Iterable[str], wishing: Iterable[str] = ()
     ) -> Mapping[str, Grant]:
+        """Grant ``names`` everything up to ``until``; at those ``wishing``, inputs from outside
+        arrive then.
+        """
         grants = {}
-        wishing = set(wishes)
+        with_inputs = set(wishing)
         for name in names:
-            one = self._participants[name]
+            participant = self._participants[name]
             service = self._service[name]
             expected = {}
             for sender, other in self._participants.items():
                 number = other.sent.get(service, 0)
-                if number > one.told.get(sender, 0):
-                    expected[sender] = one.told[sender] = number
+                if number > participant.announced.get(sender, 0):
+                    expected[sender] = participant.announced[sender] = number
             self._number += 1
-            one.arrival = -1
-            one.awaited = grants[name] = Grant(self._number, until, expected, name in wishing)
-            if name in wishing:
-                one.inputs = False
+            participant.arrival = -1
+            grant = Grant(self._number, until, expected, name in with_inputs)
+            participant.awaited = grants[name] = grant
+            if name in with_inputs:
+                participant.inputs = False
         return grants
 
 
-def _earlier(one: int, other: int) -> int:
-    """The earlier of two times, of which -1 is never."""
-    return max(one, other) if min(one, other) < 0 else min(one, other)
+def _earlier(time: int, other: int) -> int:
+    """Return the earlier of two times, where -1 means never."""
+    return max(time, other) if min(time, other) < 0 else min(time, other)

@@ -1,4 +1,4 @@
-"""What becomes of one type of one component's messages, and who looks on."""
+"""How the kernel delivers one type of one component's messages, and the types of its callbacks."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,26 +8,34 @@ import msgspec
 from trading.messages import Message
 from trading.messages.audit import BatchRead, JournalBatch
 
+#: Called with (message, simulated time in microseconds) when a component sends a message.
 Tap = Callable[[Any, int], None]
-#: (source, destination, message, arrival) of what goes to a component that is elsewhere.
+#: Called with (source, destination, message, arrival) for a message to another process.
 Outbound = Callable[[str, str, Any, int], None]
 
 
 class Route(msgspec.Struct, gc=False):
-    """What happens to one type of one component's messages: ``to`` are the indices of hosted
-    receivers, ``away`` the names of others, ``lost`` how many receivers a partition cuts off.
+    """Says what happens to one type of one component's messages.
+
+    ``journaled``: they are decisions, which go to the sender's journal. ``direct``: each names its
+    receiver. ``to`` has the indices of hosted receivers, ``remote`` the names of others, and
+    ``lost`` counts the receivers that a partition cuts off.
     """
 
     journaled: bool
     direct: bool
     to: tuple[int, ...]
-    away: tuple[str, ...]
+    remote: tuple[str, ...]
     lost: int
     tap: Tap | None
 
 
-def as_read(inbox: Iterable[Message]) -> list[Message]:
-    """The auditor keeps the journals that it reads itself; its own says how far it has read."""
+def with_read_receipts(inbox: Iterable[Message]) -> list[Message]:
+    """Return ``inbox`` with a receipt in the place of each batch of journal entries.
+
+    The store of an auditor that is a process of its own contains the entries already, so its
+    journal only says how far it has read.
+    """
     return [
         BatchRead(m.source, m.after, len(m.entries)) if isinstance(m, JournalBatch) else m
         for m in inbox

@@ -1,4 +1,8 @@
-"""Fault leases (design: faults must end): a service enforces the end of its own faults."""
+"""Fault leases: a service ends its own faults, even if the coordinator never asks for it.
+
+Every fault comes with the simulated time at which its lease expires. The coordinator renews the
+lease while the fault shall last; a fault whose lease expires ends by a timer of its service.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,28 +20,38 @@ from trading.messages.chaos import (
     RenewFault,
 )
 
+#: Start of the topics of lease timers; the fault's id follows.
 LEASE_TOPIC = "fault-lease/"
 
+#: Called with (fault id, fault, simulated time in microseconds); returns messages to send.
 Hook = Callable[[str, Any, int], Sequence[Message]]
 
 
 def no_effect(fault_id: str, fault: Any, now: int) -> Sequence[Message]:
-    """For a service that asks its board what is active instead."""
+    """Do nothing: the hook of a service that reads from its board which faults are active."""
     return ()
 
 
 class Lease(msgspec.Struct, gc=False):
+    """An active fault, with the simulated times in microseconds at which it began and at which it
+    ends unless it is renewed.
+    """
+
     fault: AnyFault
     since: int
     expires_at: int
 
 
 class FaultBoard:
-    """The faults that one service plays now. Give it every chaos message and every
+    """Keeps the faults that are active in one service. It handles every chaos message and every
     :class:`~trading.messages.Wake` whose topic starts with ``LEASE_TOPIC``.
 
-    ``on_start(fault_id, fault, now)`` and ``on_end(fault_id, fault, now)`` do the service's part
-    and may return messages. ``on_start`` raises ValueError("UPPER_SNAKE_REASON") to refuse.
+    ``service`` is the name that its answers carry, and ``accepts`` the types of faults that the
+    service can apply. ``on_start(fault_id, fault, now)`` and ``on_end(fault_id, fault, now)`` apply
+    and remove the effect of a fault, and may return messages. ``on_start`` raises
+    ValueError("UPPER_SNAKE_REASON") to refuse a fault.
+
+    Snapshots contain boards as pickles: the names of their attributes are part of that format.
     """
 
     def __init__(
@@ -50,11 +64,11 @@ class FaultBoard:
         self.active: dict[str, Lease] = {}
 
     def of(self, kind: type[Fault]) -> list[tuple[str, Lease]]:
-        """The active faults of one kind, oldest first."""
+        """Return the active faults of one type with their ids, oldest first."""
         return [(i, lease) for i, lease in self.active.items() if isinstance(lease.fault, kind)]
 
     def on(self, message: Message, now: int) -> list[Message]:
-        """Answers to a chaos message or a lease timer; [] for anything else."""
+        """Handle a chaos message or a lease timer and return the answers; [] for anything else."""
         if isinstance(message, InjectFault):
             return self._inject(message, now)
         if isinstance(message, RenewFault):
@@ -73,9 +87,9 @@ class FaultBoard:
         return []
 
     def state(self) -> dict[str, Any]:
-        """For the component's own state."""
-        built: dict[str, Any] = msgspec.to_builtins(self.active)
-        return built
+        """Return the active leases by fault id, for the state of the component."""
+        leases: dict[str, Any] = msgspec.to_builtins(self.active)
+        return leases
 
     def _inject(self, message: InjectFault, now: int) -> list[Message]:
         fault_id = message.fault_id
@@ -86,14 +100,14 @@ class FaultBoard:
         if message.expires_at <= now:
             return [FaultEnded(self._service, fault_id, "REFUSED_LEASE_OVER", now)]
         try:
-            begun = self._on_start(fault_id, message.fault, now)
+            started = self._on_start(fault_id, message.fault, now)
         except ValueError as error:
             return [FaultEnded(self._service, fault_id, f"REFUSED_{error}", now)]
         self.active[fault_id] = Lease(message.fault, now, message.expires_at)
         return [
             FaultApplied(self._service, fault_id, now),
             Wake(message.expires_at, LEASE_TOPIC + fault_id),
-            *begun,
+            *started,
         ]
 
     def _end(self, fault_id: str, reason: str, now: int) -> list[Message]:

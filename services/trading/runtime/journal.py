@@ -1,10 +1,11 @@
-"""The append-only, hash-chained journal that every component's decisions go to.
+"""The append-only, hash-chained journal of what a component received and decided.
 
 An entry's canonical bytes are the JSON array ``[seq,time,"Type",payload]``; its hash is
-``sha256(previous hash + bytes)``, the first previous hash being 32 zero bytes. No wall time is in
-it, so the same run gives the same journal, byte for byte. What a component received in one step is
-one entry of type ``Received`` whose payload is the list of messages; each event that it decided
-follows as an entry of its own. Replaying the ``Received`` entries gives everything else again.
+``sha256(previous hash + bytes)``, where the first entry uses 32 zero bytes as the previous hash. An
+entry contains no wall time, so the same run gives the same journal, byte for byte. What a component
+received in one step is one entry of type ``Received`` whose payload is the list of messages; each
+event that it decided follows as an entry of its own. A replay of the ``Received`` entries gives all
+other entries again.
 """
 
 import zlib
@@ -17,7 +18,9 @@ import msgspec
 from trading.messages import Message
 from trading.messages.audit import JournalEntry
 
+#: The hash before the first entry.
 GENESIS = bytes(32)
+#: Type of the entries that contain what a component received.
 RECEIVED = "Received"
 
 _SEGMENT_ENTRIES = 4096
@@ -25,7 +28,9 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class ChainBroken(ValueError):
-    """An entry that is not what its hash says, or out of sequence. ``seq`` names the first."""
+    """Raised for a journal with an entry that does not match its hash or is out of sequence.
+    ``seq`` is the sequence number of the first such entry, and ``why`` says what is wrong.
+    """
 
     def __init__(self, seq: int, why: str) -> None:
         super().__init__(f"entry {seq}: {why}")
@@ -34,28 +39,30 @@ class ChainBroken(ValueError):
 
 
 class Journal(Protocol):
-    """Where a runtime keeps one component's entries; ``head`` is the last hash."""
+    """Stores the entries of one component: ``source`` is its name, ``length`` the number of
+    entries, and ``head`` the hash of the last one.
+    """
 
     source: str
     head: bytes
     length: int
 
     def append(self, now: int, kind: str, payload: Message | Sequence[Message]) -> bytes:
-        """Append one entry and return its hash."""
+        """Append one entry at the simulated time ``now`` (microseconds) and return its hash."""
         ...
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
-        """The entries with a sequence number above ``seq``, oldest first."""
+        """Yield the entries with a sequence number above ``seq``, oldest first."""
         ...
 
 
 def encode_entry(seq: int, now: int, kind: str, payload: Message | Sequence[Message]) -> bytes:
-    """The canonical bytes of an entry."""
+    """Return the canonical bytes of an entry."""
     return _encode((seq, now, kind, payload))
 
 
 class MemoryJournal:
-    """A journal in memory; old entries are kept compressed, so that long runs stay small."""
+    """Stores a journal in memory, with old entries compressed so that long runs stay small."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -67,7 +74,7 @@ class MemoryJournal:
         self._sealed_hashes: list[bytes] = []
 
     def append(self, now: int, kind: str, payload: Message | Sequence[Message]) -> bytes:
-        """Append one entry and return its hash."""
+        """Append one entry at the simulated time ``now`` (microseconds) and return its hash."""
         seq = self.length + 1
         body = _encode((seq, now, kind, payload))
         self.head = head = sha256(self.head + body).digest()
@@ -79,7 +86,7 @@ class MemoryJournal:
         return head
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
-        """The entries with a sequence number above ``seq``, oldest first."""
+        """Yield the entries with a sequence number above ``seq``, oldest first."""
         first_open = len(self._segments) * _SEGMENT_ENTRIES
         start = seq
         while start < first_open:
@@ -95,7 +102,9 @@ class MemoryJournal:
             yield JournalEntry(body, head)
 
     def _seal(self) -> None:
-        """Of the open entries the older half: whoever reads along finds the newest unpacked."""
+        """Compress the older half of the open entries. The newer half stays uncompressed for those
+        who follow the journal's end.
+        """
         self._segments.append(zlib.compress(b"\n".join(self._bodies[:_SEGMENT_ENTRIES]), 1))
         self._sealed_hashes.append(b"".join(self._hashes[:_SEGMENT_ENTRIES]))
         del self._bodies[:_SEGMENT_ENTRIES]
@@ -105,9 +114,9 @@ class MemoryJournal:
 def verify(
     entries: Iterable[JournalEntry], *, after: int = 0, head: bytes = GENESIS
 ) -> tuple[int, bytes]:
-    """Check a chain (or its continuation after ``after``, whose hash was ``head``).
-
-    Returns the last sequence number and hash. Raises ChainBroken at the first entry that is wrong.
+    """Check a hash chain, or its continuation after the entry number ``after`` with the hash
+    ``head``, and return the last sequence number and hash. Raises ChainBroken at the first entry
+    that is wrong.
     """
     seq = after
     for entry in entries:
@@ -121,35 +130,35 @@ def verify(
 
 
 def to_ndjson(entry: JournalEntry) -> bytes:
-    """One line of a journal file: ``{"hash":"<hex>","entry":[seq,time,"Type",payload]}``."""
+    """Return the line of a journal file: ``{"hash":"<hex>","entry":[seq,time,"Type",payload]}``."""
     return b'{"hash":"%s","entry":%s}' % (entry.hash.hex().encode(), entry.body)
 
 
 def from_ndjson(line: bytes) -> JournalEntry:
-    """The reverse of :func:`to_ndjson`. ValueError for anything else."""
+    """Parse a line of :func:`to_ndjson`. Raises ValueError for anything else."""
     if line[:9] != b'{"hash":"' or line[73:84] != b'","entry":[' or line[-2:] != b"]}":
         raise ValueError("not a journal line")
     return JournalEntry(line[83:-1], bytes.fromhex(line[9:73].decode()))
 
 
 def kind_of(body: bytes) -> str:
-    """The entry's type, without decoding its payload."""
+    """Return the entry's type, without decoding its payload."""
     start = body.index(b'"') + 1
     return body[start : body.index(b'"', start)].decode()
 
 
 def seq_of(body: bytes) -> int:
-    """The entry's sequence number, without decoding its payload."""
+    """Return the entry's sequence number, without decoding its payload."""
     return int(body[1 : body.index(b",")])
 
 
 def time_of(body: bytes) -> int:
-    """The entry's simulated time in microseconds, without decoding its payload."""
+    """Return the entry's simulated time in microseconds, without decoding its payload."""
     start = body.index(b",") + 1
     return int(body[start : body.index(b",", start)])
 
 
 def decode(body: bytes) -> tuple[int, int, str, Any]:
-    """``(seq, time, type, payload)``; the payload as plain dicts and lists."""
+    """Return ``(seq, time, type, payload)``, with the payload as plain dicts and lists."""
     seq, time, kind, payload = msgspec.json.decode(body)
     return seq, time, kind, payload

@@ -1,4 +1,6 @@
-"""Bring a component to the state that its journal says: feed it again what it received."""
+"""Rebuilds a component's state from its journal, by handing it again what it received. A component
+is deterministic, so its journal's ``Received`` entries are enough.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Union
@@ -24,9 +26,9 @@ from trading.runtime.journal import RECEIVED, kind_of
 
 
 def message_types() -> tuple[type[Message], ...]:
-    """Everything that a component can receive."""
+    """Return the types of all messages that a component can receive."""
     modules = (market, orders, custody, risk, strategy, chaos, audit)
-    found: list[type[Message]] = [Start, Wake, Delivered]
+    types: list[type[Message]] = [Start, Wake, Delivered]
     for module in modules:
         for value in vars(module).values():
             if (
@@ -34,8 +36,8 @@ def message_types() -> tuple[type[Message], ...]:
                 and issubclass(value, Message)
                 and value.__module__ == module.__name__
             ):
-                found.append(value)
-    return tuple(found)
+                types.append(value)
+    return tuple(types)
 
 
 class _Received(msgspec.Struct, array_like=True):
@@ -50,13 +52,15 @@ _messages = msgspec.json.Decoder(list[Union[message_types()]])  # type: ignore[m
 
 
 def received(entry: JournalEntry) -> tuple[int, list[Message]]:
-    """``(time, messages)`` of one ``Received`` entry. msgspec.DecodeError for anything else."""
+    """Return ``(time, messages)`` of one ``Received`` entry; the time is in simulated microseconds.
+    Raises msgspec.DecodeError for anything else.
+    """
     decoded = _entry.decode(entry.body)
     return decoded.time, _messages.decode(decoded.messages)
 
 
 def replay(entries: Iterable[JournalEntry], component: Component) -> list[Sequence[Message]]:
-    """Feed ``component`` what the entries say it received; returns its answers, in order."""
+    """Hand ``component`` what the entries say it received, and return its answers in order."""
     answers: list[Sequence[Message]] = []
     for entry in entries:
         if kind_of(entry.body) == RECEIVED:

@@ -1,4 +1,4 @@
-"""Seeded randomness: every user of it has a stream of its own, so that one more draw in one
+"""Seeded randomness. Every user has a random stream of its own, so that one more draw in one
 component changes nothing in another.
 """
 
@@ -7,6 +7,6 @@ import random
 
 
 def stream(seed: int, name: str) -> random.Random:
-    """The random stream ``name`` of a run, the same on every machine."""
+    """Return the random stream ``name`` of a run, which is the same on every machine."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return random.Random(int.from_bytes(digest[:16], "big"))

@@ -1,5 +1,5 @@
-"""The one table of message flows: which service's messages of a type go where, and what is not
-written to journals. Every runtime follows it.
+"""The table of message flows: where the messages of each service go, who may send what, and which
+messages are not written to journals. Every runtime follows this one table.
 """
 
 from trading.messages import Message, audit, chaos, custody, market, orders, risk, strategy
@@ -20,7 +20,7 @@ MessageType = type[Message]
 _CONTROL = (TEST_COORDINATOR,)
 _VENUE_CLIENTS = (TRADING_ENGINE, RISK_MONITOR, TEST_COORDINATOR)
 
-#: (source, type) -> destinations, in order of delivery.
+#: (sender, type) -> receivers, in the order of delivery.
 ROUTES: dict[tuple[str, MessageType], tuple[str, ...]] = {
     (MARKET_DATA, market.PriceTick): (EXCHANGE, TRADING_ENGINE, RISK_MONITOR, TEST_COORDINATOR),
     (EXCHANGE, market.BookTop): _VENUE_CLIENTS,
@@ -51,7 +51,7 @@ ROUTES: dict[tuple[str, MessageType], tuple[str, ...]] = {
     (TEST_COORDINATOR, audit.AuditQuery): (AUDIT_CORRELATOR,),
 }
 
-#: Go to whom their ``to`` names.
+#: Messages that go to the component in their field ``to``.
 DIRECT: frozenset[MessageType] = frozenset(
     {
         market.Ping,
@@ -68,8 +68,8 @@ DIRECT: frozenset[MessageType] = frozenset(
     }
 )
 
-#: Who may send what names its receiver.
-_SENDERS: dict[MessageType, tuple[str, ...]] = {
+#: By type of direct message: who may send it.
+_DIRECT_SENDERS: dict[MessageType, tuple[str, ...]] = {
     market.Ping: (RISK_MONITOR, TEST_COORDINATOR),
     market.Pong: tuple(SERVICES),
     orders.AccountSnapshot: (EXCHANGE,),
@@ -82,36 +82,39 @@ _SENDERS: dict[MessageType, tuple[str, ...]] = {
     audit.AuditReport: (AUDIT_CORRELATOR,),
 }
 
-#: Every service's go to the coordinator.
+#: Messages that every service may send, and that go to the coordinator.
 REPORTED: frozenset[MessageType] = frozenset(
     {chaos.FaultApplied, chaos.FaultEnded, chaos.ProbeResult}
 )
 
-#: Not decisions: requests that change nothing, and streams that the receivers journal.
+#: Messages that are no decisions: requests that change nothing, and market data streams, which the
+#: receivers journal.
 NOT_JOURNALED: frozenset[MessageType] = frozenset(
     {Wake, market.BookTop, market.Ping, market.Pong, orders.AccountQuery, custody.CustodyQuery}
 )
 
 
 def destinations(source: str, kind: MessageType) -> tuple[str, ...]:
-    """Where ``source`` sends messages of ``kind`` that do not name their receiver."""
+    """Return the receivers of messages of ``kind`` from ``source`` that do not name a receiver."""
     if kind in REPORTED:
         return _CONTROL
     return ROUTES.get((source, kind), ())
 
 
 def permitted(source: str, to: str, message: Message) -> bool:
-    """May ``source`` send this to ``to``? Who asks or answers, does so in its own name."""
+    """Return whether ``source`` may send this message to ``to``. A message that names its sender
+    must name ``source``.
+    """
     kind = type(message)
-    if isinstance(message, _SIGNED) and message.source != source:
+    if isinstance(message, _NAMES_SENDER) and message.source != source:
         return False
     if kind in DIRECT:
-        known = to == TEST_COORDINATOR or kind is not audit.AuditReport
-        return known and source in _SENDERS.get(kind, ())
+        receiver_allowed = to == TEST_COORDINATOR or kind is not audit.AuditReport
+        return receiver_allowed and source in _DIRECT_SENDERS.get(kind, ())
     return to in destinations(source, kind)
 
 
-_SIGNED = (
+_NAMES_SENDER = (
     market.Ping
     | market.Pong
     | orders.AccountQuery

@@ -1,4 +1,6 @@
-"""The incoming half of a link: what a peer may say, to the component that it is for."""
+"""The incoming half of a link: checks what a peer sends, drops duplicates, and hands each message
+to its component.
+"""
 
 import msgspec
 
@@ -14,13 +16,16 @@ from trading.runtime.routes import permitted
 from trading.topology import TEST_COORDINATOR
 
 
-class Misbehaved(Exception):
-    """The peer said something that it may not say."""
+class ProtocolViolation(Exception):
+    """Raised when a peer sends what it may not send; its link is closed then."""
 
 
-class Intake:
-    """``peer``: the service at the other end, ``name``: what its journals count under here (with
-    several instances of a service each counts alone). ``chaos`` False: no faults are taken.
+class InboundLink:
+    """Receives the messages of ``peer``, the service at the other end, for ``service`` on ``host``.
+
+    ``name`` is the name under which the peer's sequence numbers are counted here; each instance of
+    a service has its own. Faults are refused unless ``chaos`` is true. Where the peer is a trading
+    engine, ``fences`` decide which orders of its ``instance`` are delivered.
     """
 
     def __init__(
@@ -42,20 +47,23 @@ class Intake:
         self._fences = fences
         self.instance = instance
         self._number = host.live.number
-        #: What the process does, rather than its component.
+        #: Received requests that the process answers, not its component.
         self.probes: list[ProbeAsked] = []
         self.queries: list[AuditQuery] = []
 
-    def take(self, text: str | bytes) -> None:
-        """Raises Misbehaved. What belongs to a session that is over is dropped."""
+    def receive(self, text: str | bytes) -> None:
+        """Deliver a list of frames to the host, without those that it has received before. Frames
+        of a session that is over are dropped. Raises ProtocolViolation, and StoreUnavailable while
+        too much is waiting to be written.
+        """
         try:
-            found = decode_frames(text)
+            frames = decode_frames(text)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise Misbehaved(f"{self.peer}: {error}") from error
+            raise ProtocolViolation(f"{self.peer}: {error}") from error
         if self._host.live.number != self._number:
             return
         arrived: dict[str, list[Arrived]] = {}
-        for frame in found:
+        for frame in frames:
             self._check(frame)
             if frame.seq and frame.seq <= self._host.live.heard.get(self._journal(frame.source), 0):
                 continue
@@ -66,7 +74,7 @@ class Intake:
             elif isinstance(message, AuditQuery):
                 self.queries.append(message)
                 message = None
-            elif self._fences is not None and not self._fences.passes(self.instance, message):
+            elif self._fences is not None and not self._fences.allows(self.instance, message):
                 message = None
             arrived.setdefault(frame.source, []).append(
                 Arrived(frame.to, message, frame.arrival, frame.seq)
@@ -75,30 +83,30 @@ class Intake:
             self._host.deliver(self._journal(source), items)
 
     def after(self) -> dict[str, int]:
-        """Up to where the peer's journals have been heard; ``FROM_NOW``: what it has sent in
-        virtual time has arrived, and nothing since.
+        """Return the last sequence number received from each of the peer's journals; ``FROM_NOW``
+        where all messages of virtual time have arrived, and none since.
         """
         live = self._host.live
-        first = FROM_NOW if live.left_lockstep else 0
-        return {s: live.heard.get(self._journal(s), first) for s in (self.peer, Network.name)}
+        initial = FROM_NOW if live.left_lockstep else 0
+        return {s: live.heard.get(self._journal(s), initial) for s in (self.peer, Network.name)}
 
     def _journal(self, source: str) -> str:
         return self._name if source == self.peer else f"{self._name}/{source}"
 
     def _check(self, frame: Frame) -> None:
         if frame.source not in (self.peer, Network.name):
-            raise Misbehaved(f"{self.peer} speaks for {frame.source}")
+            raise ProtocolViolation(f"{self.peer} sent a message of {frame.source}")
         check_message(self._service, self.peer, frame.to, frame.message, self._chaos)
 
 
 def check_message(service: str, peer: str, to: str, message: Message, chaos: bool) -> None:
-    """May ``peer`` send this to the component ``to`` of ``service``? ``chaos`` False: no faults are
-    taken. Raises Misbehaved.
+    """Check that ``peer`` may send this message to the component ``to`` of ``service``. Faults are
+    refused unless ``chaos`` is true. Raises ProtocolViolation.
     """
-    network = to == Network.name and peer == TEST_COORDINATOR
-    if to != service and not network:
-        raise Misbehaved(f"{peer} sends to {to}")
+    to_network = to == Network.name and peer == TEST_COORDINATOR
+    if to != service and not to_network:
+        raise ProtocolViolation(f"{peer} may not send to {to}")
     if not permitted(peer, service, message):
-        raise Misbehaved(f"{peer} may not send {type(message).__name__}")
+        raise ProtocolViolation(f"{peer} may not send {type(message).__name__}")
     if isinstance(message, InjectFault) and not chaos:
-        raise Misbehaved("no chaos here: ENABLE_CHAOS_SCENARIOS is not true")
+        raise ProtocolViolation("faults are refused: ENABLE_CHAOS_SCENARIOS is not true")
