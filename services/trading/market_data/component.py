@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from trading.market_data.feed import Feed, check_disruption
+from trading.market_data.feed import PriceFeed, check_disruption
 from trading.market_data.replay import RecordedSeries
 from trading.market_data.shocks import Shocks
 from trading.market_data.synthetic import SyntheticPrices
@@ -68,7 +68,7 @@ class MarketData:
         self._synthetic = SyntheticPrices(universe.assets, seed, tick)
         self._shocks = Shocks(universe)
         self._anchors: dict[str, AnchorObserved] = {}
-        self._feeds = {name: Feed(name) for name in names}
+        self._feeds = {name: PriceFeed(name) for name in names}
         self._faults = FaultBoard(
             self.name, (MarketShock, Depeg, FeedDisruption), self._begin_fault, self._end_fault
         )

@@ -60,7 +60,7 @@ class _Disruption:
         }
 
 
-class Feed:
+class PriceFeed:
     """Publishes the ticks of one asset, through the disruptions that are active.
 
     A disruption changes what is published, never the true price. Several at a time apply in the

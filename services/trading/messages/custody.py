@@ -67,7 +67,9 @@ class SettlementInstructed(Message):
 
 
 class Settled(Message):
-    """``amount`` of an instruction is booked; ``remaining`` (of the same sign) is still open."""
+    """An instruction has been booked by ``amount``; ``remaining`` (of the same sign) is
+    still open.
+    """
 
     instruction_id: str
     account: str
@@ -131,7 +133,10 @@ class CustodyQuery(Message):
 
 
 class CustodyBalance(msgspec.Struct, gc=False):
-    """``settled`` is booked; ``pending`` is the net still to settle, positive if to be received."""
+    """Balance of one account in one asset.
+
+    ``settled`` is booked; ``pending`` is the net still to settle, positive if it is to be received.
+    """
 
     account: str
     asset: str

@@ -26,6 +26,10 @@ class IndexRebalancing(Strategy):
         self._last_hour = 0
 
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
+        """Once an hour, trade every coin whose weight has drifted from its target.
+
+        The first time, the current weights become the targets.
+        """
         if now // HOUR == self._last_hour or len(self.desk.tops) < len(self.desk.symbols):
             return
         self._last_hour = now // HOUR
@@ -43,6 +47,7 @@ class IndexRebalancing(Strategy):
                 self.desk.send_ioc(symbol, side, min(abs(gap), MAX_TRADE), out)
 
     def watch(self, top: BookTop, now: int) -> None:
+        """Learn the targets from the same books as the engine that trades."""
         if len(self.desk.tops) < len(self.desk.symbols):
             return
         self._last_hour = now // HOUR
@@ -51,6 +56,7 @@ class IndexRebalancing(Strategy):
             self._set_targets(values, sum(values.values()))
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {"targets": dict(self._targets), "looked": self._last_hour}
 
     def _set_targets(self, values: dict[str, int], total: int) -> None:

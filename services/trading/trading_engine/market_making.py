@@ -29,6 +29,7 @@ class MarketMaking(Strategy):
         self._frozen: dict[str, int] = {}
 
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
+        """Replace both quotes if one is gone or the mid price has moved by more than TOLERANCE."""
         desk, symbol = self.desk, top.symbol
         mid = self._reference(top)
         quoted_mid, bid, ask = self._quotes.get(symbol, (0, "", ""))
@@ -49,12 +50,15 @@ class MarketMaking(Strategy):
         self._quotes[symbol] = (mid, bid or ask, ask or bid)
 
     def watch(self, top: BookTop, now: int) -> None:
+        """Freeze the price under stale-quotes, as the engine that trades does."""
         self._reference(top)
 
     def reset(self) -> None:
+        """Forget the quotes, so that the next book places new ones."""
         self._quotes.clear()
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "quotes": {s: list(q) for s, q in self._quotes.items()},
             "frozen": dict(self._frozen),

@@ -31,6 +31,10 @@ class MeanReversion(Strategy):
         self._stable = {s: desk.instruments[s].base.startswith("USD") for s in desk.symbols}
 
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
+        """Buy or sell one step if the price is far enough from the mean.
+
+        Steps that were bought are sold as soon as the price is above the mean.
+        """
         symbol = top.symbol
         mid = (top.bid + top.ask) // 2
         mean = self._mean(symbol, mid)
@@ -47,13 +51,16 @@ class MeanReversion(Strategy):
             self._step(symbol, SELL, -1, now, out)
 
     def watch(self, top: BookTop, now: int) -> None:
+        """Update the averages of the symbol without sending orders."""
         self._mean(top.symbol, (top.bid + top.ask) // 2)
 
     def take_over(self, now: int) -> None:
+        """Pause, and compute the steps from the position at the next book of each symbol."""
         self._steps.clear()
         self._last_step_at = dict.fromkeys(self.desk.symbols, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "means": {s: m.value for s, m in self._means.items()},
             "steps": dict(self._steps),

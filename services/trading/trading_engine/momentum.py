@@ -31,6 +31,7 @@ class Momentum(Strategy):
         self._last_step_at = dict.fromkeys(self.desk.symbols, 0)
 
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
+        """Buy or sell one step in the direction of the trend; sell only what the account owns."""
         symbol = top.symbol
         mid = (top.bid + top.ask) // 2
         trend = self._trend(symbol, mid)
@@ -45,13 +46,16 @@ class Momentum(Strategy):
             self._step(symbol, SELL, -1, now, out)
 
     def watch(self, top: BookTop, now: int) -> None:
+        """Update the averages of the symbol without sending orders."""
         self._trend(top.symbol, (top.bid + top.ask) // 2)
 
     def take_over(self, now: int) -> None:
+        """Pause, and compute the steps from the position at the next book of each symbol."""
         self._steps.clear()
         self._last_step_at = dict.fromkeys(self.desk.symbols, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "averages": {s: [a.value for a in pair] for s, pair in self._averages.items()},
             "steps": dict(self._steps),
