@@ -151,8 +151,8 @@ def test_of_two_that_contradict_each_other_the_one_that_goes_on_is_believed() ->
     last = PriceAnchor("BTC", 10_100, "a", 0, 0)
     assert choose_quote(quotes(a=1000, b=100), last)[0] == "b"
     assert choose_quote(quotes(a=100, b=1000), last)[0] == "a"
-    for last in (None, PriceAnchor("BTC", 10_100, "a", 0, 0, stale=True)):
+    for unusable in (None, PriceAnchor("BTC", 10_100, "a", 0, 0, stale=True)):
         with pytest.raises(ImplausiblePrice, match="a 1e-05, b 1e-06"):
-            choose_quote(quotes(a=10, b=1), last)
+            choose_quote(quotes(a=10, b=1), unusable)
     with pytest.raises(ImplausiblePrice):
         choose_quote(quotes(a=1000, b=300), last)
