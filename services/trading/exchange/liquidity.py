@@ -78,8 +78,7 @@ class Liquidity:
     def on_tick(self, now: int, out: list[Message]) -> None:
         """Move the maker's orders after the reference price, and let the noise trader trade.
 
-        The random draw is made for every symbol at every tick, so that a halt of one symbol does
-        not change what happens on the others.
+        Nothing happens on a symbol that is halted or has no reference price yet.
         """
         engine, rng = self._engine, self._rng
         for symbol, instrument in engine.instruments.items():
