@@ -54,8 +54,7 @@ def play(book: Any, stream: list[Operation]) -> tuple[float, str]:
                 remove(resting)
             continue
         order = Order(number, accounts[number % 50], "", "BTCUSDT", buy, qty, price)
-        fills, _ = match(order)
-        for maker, at, size in fills:
+        for maker, at, size in match(order).fills:
             log.append((number, maker.order_id, at, size))
         if kind == 0 and order.left:
             rest(order)

@@ -7,7 +7,7 @@ from collections import deque
 
 from sortedcontainers import SortedDict
 
-from trading.exchange.book import Fill, Order
+from trading.exchange.book import Fill, MatchResult, Order
 
 
 class SortedBook:
@@ -34,7 +34,7 @@ class SortedBook:
         if not level:
             del side[key]
 
-    def match(self, taker: Order, budget: int = -1, lot: int = 1) -> tuple[list[Fill], list[Order]]:
+    def match(self, taker: Order, budget: int = -1, lot: int = 1) -> MatchResult:
         side = self.asks if taker.buy else self.bids
         fills: list[Fill] = []
         expired: list[Order] = []
@@ -59,4 +59,4 @@ class SortedBook:
                     del self.orders[maker.order_id]
             if not level:
                 del side[key]
-        return fills, expired
+        return MatchResult(fills, expired, False)

@@ -1,6 +1,6 @@
-"""The trading ecosystem chaos range.
+"""The trading ecosystem chaos range: a simulated market whose services are tested by faults.
 
-``trading.run("market-crash", seed=7)`` breaks a market in virtual time and returns the
+``trading.run("market-crash", seed=7)`` runs a scenario in virtual time and returns the
 :class:`~trading.scenario.result.Verdict`.
 """
 
@@ -13,7 +13,7 @@ __all__ = ["run"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use: `trading --help` shall not load seven services.
+    # Imported on first use, so that `trading --help` does not load seven services.
     if name == "run":
         from trading.embedded.api import run
 

@@ -1,6 +1,7 @@
-"""The one table: service, port, networks, and who may call whom.
+"""The table of services: names, ports, networks, and who may open connections to whom.
 
-A deployment has one network for each callee, of it and its callers; only the callee listens there.
+A deployment has one network for each callee, which joins it to its callers; only the callee listens
+there.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,11 @@ INTERNAL = "internal"
 
 
 class Service(NamedTuple):
-    """``calls``: the services that this one opens connections to, with the network it uses."""
+    """One service of the ecosystem.
+
+    ``port`` is where it listens. ``calls`` has the services that it opens connections to, each with
+    the network that it uses.
+    """
 
     name: str
     port: int
@@ -69,7 +74,8 @@ SERVICES: dict[str, Service] = {
     )
 }
 
-#: Of which several instances may run, and how many find a journal of their own.
+#: Services of which several instances may run, with the highest number of instances: each needs a
+#: journal of its own.
 INSTANCES = {TRADING_ENGINE: 8}
 
 
@@ -84,13 +90,15 @@ OTEL_COLLECTOR = "otel-collector"
 JAEGER = "jaeger"
 PROMETHEUS = "prometheus"
 GRAFANA = "grafana"
-#: On Kubernetes alone.
+#: Only in deployments on Kubernetes.
 OPERATOR = "operator"
 
 
 class Store(NamedTuple):
-    """What a deployment has beside the services. ``ports``: where it listens, each with those that
-    open connections to it; the first is its main one.
+    """A part of a deployment that is not one of the services: a database, a tool of observability,
+    or the operator.
+
+    ``ports`` has its ports, each with those that open connections to it. The first is the main one.
     """
 
     name: str
@@ -98,11 +106,11 @@ class Store(NamedTuple):
 
     @property
     def callers(self) -> tuple[str, ...]:
-        """Of any port."""
+        """Return all that open connections to any of its ports."""
         return tuple(dict.fromkeys(name for names in self.ports.values() for name in names))
 
 
-#: The Job that makes roles and schemas.
+#: The Job that creates roles and schemas.
 DATABASE_SETUP = "database"
 
 INFRASTRUCTURE: dict[str, Store] = {
@@ -110,31 +118,35 @@ INFRASTRUCTURE: dict[str, Store] = {
     for s in (
         Store(POSTGRES, {5432: (*SERVICES, DATABASE_SETUP)}),
         Store(REDIS, {6379: (MARKET_DATA, TRADING_ENGINE)}),
-        # Traces; its own metrics; its health.
+        # Ports for: traces, its own metrics, its health.
         Store(OTEL_COLLECTOR, {4318: tuple(SERVICES), 8889: (PROMETHEUS,), 13133: ()}),
-        # The page and its API; traces.
+        # Ports for: the page and its API, traces.
         Store(JAEGER, {16686: (GRAFANA,), 4317: (OTEL_COLLECTOR,)}),
         Store(PROMETHEUS, {9090: (GRAFANA,)}),
         Store(GRAFANA, {3000: ()}),
-        # Its metrics; its health.
+        # Ports for: its metrics, its health.
         Store(OPERATOR, {8088: (PROMETHEUS,), 8087: ()}),
     )
 }
 
-#: What people open, on the fixed ports.
+#: What people open in a browser or with a client, on fixed ports.
 PUBLISHED = (*SERVICES, GRAFANA, PROMETHEUS, JAEGER)
 
 
 def may_connect(source: str, target: str) -> bool:
-    """May ``source`` open a connection to ``target``? Answers flow back on it."""
+    """Return whether ``source`` may open a connection to ``target``.
+
+    Responses on an open connection are always allowed.
+    """
     return target in SERVICES[source].calls
 
 
 def callers(name: str) -> tuple[str, ...]:
-    """Who opens connections to a service or store, in a deployment with all of them: Prometheus
-    reads every service, and the operator runs scenarios.
+    """Return those that open connections to a service or store, in a deployment with all parts.
+
+    Prometheus scrapes every service, and the operator starts runs at the test coordinator.
     """
     if name in INFRASTRUCTURE:
         return INFRASTRUCTURE[name].callers
-    found = (*(other for other in SERVICES if may_connect(other, name)), PROMETHEUS)
-    return (*found, OPERATOR) if name == TEST_COORDINATOR else found
+    names = (*(other for other in SERVICES if may_connect(other, name)), PROMETHEUS)
+    return (*names, OPERATOR) if name == TEST_COORDINATOR else names

@@ -1,11 +1,14 @@
-"""Integer money and time: the only place where decimals and units meet.
+"""Integer money and time: the only module that converts between decimals and units.
 
-Prices, quantities and money are integers in units of 1e-8; time is integer microseconds.
+Prices, quantities and money are integers in units of 1e-8; time is in integer microseconds; ratios
+are in parts per million (ppm).
 """
 
 from decimal import Decimal
 
+#: Units per coin, or per USD.
 SCALE = 100_000_000
+#: Parts per million in the whole.
 PPM = 1_000_000
 
 MICROSECOND = 1
@@ -17,19 +20,23 @@ DAY = 24 * HOUR
 
 
 def notional(price: int, qty: int) -> int:
-    """Price times quantity, in units of the quote asset. Exact for prices and quantities on a
-    symbol's tick and lot, because tick x lot is a whole number of units (see Instrument).
+    """Return price times quantity, in 1e-8 of the quote asset.
+
+    The result is exact for prices and quantities on a symbol's tick and lot, because tick times lot
+    is a whole number of units (see :class:`~trading.universe.Instrument`). Otherwise it is rounded
+    down.
     """
     return price * qty // SCALE
 
 
 def parse_units(text: str) -> int:
-    """``"0.00001"`` -> 1000. ValueError for more than 8 decimals, for more than 10^22, or for what
-    is not a number.
+    """Return a decimal text in units of 1e-8: ``"0.00001"`` is 1000.
+
+    Raises ValueError if it is not a number, has more than 8 decimals, or exceeds 10^22.
     """
     try:
         scaled = Decimal(text).scaleb(8)
-        # The digits of 1e999999 would have to be written out.
+        # int() would write out all digits of a number like 1e999999.
         if scaled.is_finite() and scaled.adjusted() > 30:
             raise ValueError(f"too large: {text!r}")
         whole = int(scaled)
@@ -41,7 +48,10 @@ def parse_units(text: str) -> int:
 
 
 def format_units(units: int, *, decimals: int | None = None) -> str:
-    """1000 -> ``"0.00001"``; with ``decimals`` fixed and rounded."""
+    """Return units of 1e-8 as a decimal text: 1000 is ``"0.00001"``.
+
+    With ``decimals`` the text is rounded to so many digits after the point.
+    """
     value = Decimal(units).scaleb(-8)
     if decimals is not None:
         return f"{value:.{decimals}f}"
@@ -50,14 +60,16 @@ def format_units(units: int, *, decimals: int | None = None) -> str:
 
 
 def format_ppm(ppm: int) -> str:
-    """-150000 -> ``"-15 %"``."""
+    """Return parts per million as a percentage: -150000 is ``"-15 %"``."""
     text = f"{Decimal(ppm).scaleb(-4):.4f}".rstrip("0").rstrip(".")
     return f"{text} %"
 
 
 def printable(text: str) -> str:
-    """Without what a terminal would obey: control characters but line feeds and tabs, and the signs
-    that turn the direction of writing, are written out as escapes.
+    """Return ``text`` without characters that control a terminal.
+
+    Control characters other than line feed and tab, and the marks that change the direction of
+    writing, become escape sequences.
     """
     if text.isprintable():
         return text
@@ -65,7 +77,10 @@ def printable(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """As :func:`printable`, for where a line feed would begin a line of somebody else's."""
+    """Return ``text`` as :func:`printable` does, with spaces for line feeds.
+
+    For output in which a line feed would forge another line.
+    """
     return " ".join(printable(text).split("\n"))
 
 
@@ -74,7 +89,9 @@ def _escaped(character: str) -> str:
 
 
 def format_duration(us: int) -> str:
-    """90_000_000 -> ``"1m30s"``; below one second in milliseconds."""
+    """Return microseconds as text: 90_000_000 is ``"1m30s"``; durations below a second are
+    in ms.
+    """
     sign = "-" if us < 0 else ""
     us = abs(us)
     if us < SECOND:

@@ -1,20 +1,23 @@
-"""What is traded and who trades: assets, symbols, accounts and their opening balances."""
+"""What is traded, and by whom: assets, symbols, and accounts with their opening balances."""
 
 import msgspec
 
 from trading.units import SCALE, parse_units
 
-#: Accounts of the exchange's synthetic participants; everything else belongs to the firm.
+#: Accounts of the exchange's synthetic participants; all others belong to the firm.
 MAKER_ACCOUNT = "synthetic-maker"
 NOISE_ACCOUNT = "synthetic-noise"
 
-#: The strategy of an account on which only people and their programs trade.
+#: The strategy of accounts that only clients of the API trade on.
 MANUAL = "manual"
 
 
 class Asset(msgspec.Struct, frozen=True, gc=False):
-    """``price``: opening USD price. ``volatility_ppm``: standard deviation of a year's log return
-    (stablecoins: of the distance to the peg). ``peg``: USD price that a stablecoin returns to.
+    """An asset that is traded.
+
+    ``price`` is the opening price in 1e-8 USD. ``volatility_ppm`` is the standard deviation of a
+    year's log return; for stablecoins, of the distance to the peg. ``peg`` is the USD price (1e-8)
+    that a stablecoin returns to, 0 for other assets.
     """
 
     name: str
@@ -24,12 +27,16 @@ class Asset(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def stable(self) -> bool:
+        """Return whether the asset is a stablecoin."""
         return self.peg > 0
 
 
 class Instrument(msgspec.Struct, frozen=True, gc=False):
-    """A spot symbol. ``tick`` x ``lot`` is a whole number of 1e-8 quote units, so every notional
-    is exact.
+    """A spot symbol: ``base`` is traded for ``quote``.
+
+    ``tick`` is the price increment, ``lot`` the quantity increment, and ``min_notional`` the least
+    notional of an order, in 1e-8. ``tick`` times ``lot`` is a whole number of 1e-8 quote units, so
+    that every notional is exact; raises ValueError otherwise.
     """
 
     symbol: str
@@ -45,8 +52,10 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
 
 
 class FirmAccount(msgspec.Struct, frozen=True, gc=False):
-    """An account of the firm and the one strategy that trades on it. ``strategy``: market-making,
-    momentum, mean-reversion, index-rebalancing, or manual: only clients of the API trade there.
+    """An account of the firm and the strategy that trades on it.
+
+    ``strategy`` is market-making, momentum, mean-reversion, index-rebalancing, or manual if only
+    clients of the API trade there. ``balances`` are the opening balances in 1e-8.
     """
 
     name: str
@@ -56,26 +65,35 @@ class FirmAccount(msgspec.Struct, frozen=True, gc=False):
 
 
 class Universe(msgspec.Struct, frozen=True, gc=False):
+    """The assets, symbols and accounts of one run."""
+
     assets: tuple[Asset, ...]
     instruments: tuple[Instrument, ...]
     accounts: tuple[FirmAccount, ...]
 
     def asset(self, name: str) -> Asset:
+        """Return the asset called ``name``. Raises StopIteration if there is none."""
         return next(a for a in self.assets if a.name == name)
 
     def instrument(self, symbol: str) -> Instrument:
+        """Return the instrument of ``symbol``. Raises StopIteration if there is none."""
         return next(i for i in self.instruments if i.symbol == symbol)
 
     @property
     def firm_accounts(self) -> tuple[str, ...]:
+        """Return the names of the firm's accounts."""
         return tuple(a.name for a in self.accounts)
 
     @property
     def symbols(self) -> tuple[str, ...]:
+        """Return all symbols."""
         return tuple(i.symbol for i in self.instruments)
 
     def with_prices(self, prices: dict[str, int]) -> "Universe":
-        """The same universe with other opening prices. KeyError for an unknown asset."""
+        """Return the same universe with other opening prices (1e-8 USD) for some assets.
+
+        Raises KeyError for an unknown asset.
+        """
         unknown = set(prices) - {a.name for a in self.assets}
         if unknown:
             raise KeyError(", ".join(sorted(unknown)))
@@ -102,8 +120,10 @@ def _account(name: str, strategy: str, symbols: tuple[str, ...], **balances: str
 
 
 def default_universe() -> Universe:
-    """Three coins and two stablecoins against USDT, four strategies, about 10 M USD of the firm's
-    money: half of it in coins, so that a crash hurts.
+    """Return the universe of the shipped scenarios.
+
+    It has three coins and two stablecoins that are traded against USDT, four strategies, and about
+    10 M USD of the firm's money. Half of that is in coins, so that a crash causes losses.
     """
     coins = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
     return Universe(

@@ -32,23 +32,23 @@ START = 1_767_571_200 * SECOND
 
 
 class Host:
-    """Custody with an own book beside it: what every account must have, settled or pending."""
+    """Runs a custodian and keeps its own record of what every account must own beside it."""
 
     def __init__(self, lag: int = 1) -> None:
         terms = SettlementTerms("intraday", lag, MINUTE)
         self.custodian = Custodian(UNIVERSE, terms=terms)
         self.now = START
         self.timers: list[Wake] = []
-        self.sent: list[Message] = []
-        self.own = {(a.name, asset): n for a in UNIVERSE.accounts for asset, n in a.balances}
+        self.answers: list[Message] = []
+        self.expected = {(a.name, asset): n for a in UNIVERSE.accounts for asset, n in a.balances}
         self.trades = 0
         self.ledger: dict[str, int] = {}
-        self.give(Start("test"))
+        self.send(Start("test"))
 
-    def give(self, message: Message) -> Sequence[Message]:
+    def send(self, message: Message) -> Sequence[Message]:
         answers = self.custodian.on(message, self.now)
         for answer in answers:
-            self.sent.append(answer)
+            self.answers.append(answer)
             if isinstance(answer, Wake):
                 self.timers.append(answer)
             elif isinstance(answer, LedgerPosted):
@@ -57,19 +57,19 @@ class Host:
         assert not any(self.ledger.values()), "the ledger does not sum to zero"
         return answers
 
-    def pass_(self, time: int) -> None:
-        until = self.now + time
+    def advance(self, duration: int) -> None:
+        until = self.now + duration
         while due := sorted((w for w in self.timers if w.at <= until), key=lambda w: w.at):
             self.timers.remove(due[0])
             self.now = max(self.now, due[0].at)
-            self.give(due[0])
+            self.send(due[0])
         self.now = until
 
     def trade(self, buyer: str, seller: str, lots: int) -> None:
         self.trades += 1
         qty = lots * 100_000
         quote = 65_000 * qty
-        self.give(
+        self.send(
             Trade(
                 self.trades,
                 "BTCUSDT",
@@ -87,18 +87,19 @@ class Host:
         for account, sign in ((buyer, 1), (seller, -1)):
             for asset, amount in (("BTC", qty), ("USDT", -quote)):
                 key = (account, asset)
-                self.own[key] = self.own.get(key, 0) + sign * amount
+                self.expected[key] = self.expected.get(key, 0) + sign * amount
 
     def snapshot(self) -> CustodySnapshot:
-        (answer,) = self.give(CustodyQuery("risk-monitor", "r"))
+        (answer,) = self.send(CustodyQuery("risk-monitor", "r"))
         assert isinstance(answer, CustodySnapshot)
         return answer
 
     def check(self) -> None:
-        held = {(b.account, b.asset): b.settled + b.pending for b in self.snapshot().balances}
-        for key, amount in self.own.items():
+        """Compare the custodian's snapshot with the expected ownership of the firm's accounts."""
+        actual = {(b.account, b.asset): b.settled + b.pending for b in self.snapshot().balances}
+        for key, amount in self.expected.items():
             if key[0] in FIRM:
-                assert held.get(key, 0) == amount, key
+                assert actual.get(key, 0) == amount, key
 
 
 accounts = st.sampled_from([*FIRM, "market"])
@@ -126,7 +127,7 @@ def test_nothing_is_lost_whatever_happens(steps: list[tuple[Any, ...]], lag: int
         if kind == "trade" and args[0] != args[1]:
             host.trade(*args)
         elif kind == "pass":
-            host.pass_(args[0])
+            host.advance(args[0])
         elif kind in ("deposit", "withdraw"):
             account, amount = args
             transfer = (Deposit if kind == "deposit" else Withdraw)(
@@ -136,20 +137,20 @@ def test_nothing_is_lost_whatever_happens(steps: list[tuple[Any, ...]], lag: int
                 f"t{number}",
             )
             sign = 1 if kind == "deposit" else -1
-            for answer in host.give(transfer):
+            for answer in host.send(transfer):
                 if isinstance(answer, TransferCompleted):
-                    host.own[answer.account, "USDT"] += sign * answer.amount
+                    host.expected[answer.account, "USDT"] += sign * answer.amount
         elif kind == "fault":
             mode, assets, fraction = args
             faults.append(f"f{number}")
-            hinder = SettlementFailure(assets=assets, mode=mode, fraction_ppm=fraction)
-            host.give(InjectFault("custodian", faults[-1], hinder, host.now + 60 * MINUTE))
+            fault = SettlementFailure(assets=assets, mode=mode, fraction_ppm=fraction)
+            host.send(InjectFault("custodian", faults[-1], fault, host.now + 60 * MINUTE))
         elif kind == "recover" and faults:
-            host.give(RecoverFault("custodian", faults.pop()))
+            host.send(RecoverFault("custodian", faults.pop()))
         host.check()
-    for fault in faults:
-        host.give(RecoverFault("custodian", fault))
-    host.pass_(20 * MINUTE)
+    for fault_id in faults:
+        host.send(RecoverFault("custodian", fault_id))
+    host.advance(20 * MINUTE)
     host.check()
     assert all(b.pending == 0 for b in host.snapshot().balances), "everything settles in the end"
     assert host.snapshot().overdue == ()
@@ -158,16 +159,16 @@ def test_nothing_is_lost_whatever_happens(steps: list[tuple[Any, ...]], lag: int
 def test_a_failed_delivery_ages_costs_and_then_settles() -> None:
     host = Host()
     fault = SettlementFailure(assets=("BTC",), mode="fail", fraction_ppm=0)
-    host.give(InjectFault("custodian", "f", fault, host.now + 60 * MINUTE))
+    host.send(InjectFault("custodian", "f", fault, host.now + 60 * MINUTE))
     host.trade("firm-index", "market", 1000)
-    host.pass_(5 * MINUTE)
+    host.advance(5 * MINUTE)
     (late,) = host.snapshot().overdue
     assert (late.account, late.asset, late.remaining) == ("firm-index", "BTC", 100_000_000)
     assert late.settlement_date == START + 2 * MINUTE
-    assert any(isinstance(m, SettlementFailed) for m in host.sent)
-    assert any(isinstance(m, PenaltyCharged) for m in host.sent)
-    host.give(RecoverFault("custodian", "f"))
-    host.pass_(2 * MINUTE)
+    assert any(isinstance(m, SettlementFailed) for m in host.answers)
+    assert any(isinstance(m, PenaltyCharged) for m in host.answers)
+    host.send(RecoverFault("custodian", "f"))
+    host.advance(2 * MINUTE)
     assert host.snapshot().overdue == ()
     host.check()
 
@@ -175,15 +176,15 @@ def test_a_failed_delivery_ages_costs_and_then_settles() -> None:
 def test_t_plus_n_settles_on_its_cycle_and_not_before() -> None:
     host = Host(lag=2)
     host.trade("firm-index", "market", 1000)
-    host.pass_(3 * MINUTE - 1)
-    assert not any(isinstance(m, Settled) for m in host.sent)
-    host.pass_(1)
-    booked = [(m.asset, m.amount) for m in host.sent if isinstance(m, Settled)]
+    host.advance(3 * MINUTE - 1)
+    assert not any(isinstance(m, Settled) for m in host.answers)
+    host.advance(1)
+    booked = [(m.asset, m.amount) for m in host.answers if isinstance(m, Settled)]
     assert ("BTC", 100_000_000) in booked
 
 
 def test_more_than_is_there_cannot_be_withdrawn() -> None:
     host = Host()
-    (answer,) = host.give(Withdraw("firm-index", "USDT", 800_000 * SCALE + 1, "t"))
+    (answer,) = host.send(Withdraw("firm-index", "USDT", 800_000 * SCALE + 1, "t"))
     assert isinstance(answer, TransferRejected)
     host.check()

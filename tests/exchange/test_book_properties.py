@@ -69,7 +69,7 @@ def test_fills_are_those_of_the_naive_matcher(
         limit = price if kind == "limit" else 0
         ours = Order(number, account, "", "BTCUSDT", buy, qty, limit)
         same = Order(number, account, "", "BTCUSDT", buy, qty, limit)
-        fills, _ = book.match(ours)
+        fills = book.match(ours).fills
         assert [(m.order_id, p, s) for m, p, s in fills] == naive.match(same)
         assert ours.left == same.left
         if limit and ours.left:
@@ -89,10 +89,10 @@ def test_no_trade_through_a_better_price(
         taker = Order(number, account, "", "BTCUSDT", buy, qty, 0 if kind == "market" else price)
         before = sorted(o.limit for o in book.orders.values() if o.buy != buy)
         best = before[0] if before and buy else before[-1] if before else 0
-        fills, expired = book.match(taker)
-        prices = [p for _, p, _ in fills]
+        result = book.match(taker)
+        prices = [p for _, p, _ in result.fills]
         assert prices == sorted(prices, reverse=not buy)
-        if fills and not expired:
+        if result.fills and not result.expired_makers:
             assert prices[0] == best
         if taker.limit:
             assert all(p <= taker.limit if buy else p >= taker.limit for p in prices)

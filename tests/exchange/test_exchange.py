@@ -37,7 +37,7 @@ PRICES = {"BTC": "65000", "ETH": "3500", "SOL": "150", "USDT": "1", "USDC": "1",
 
 
 class Venue:
-    """An exchange with an index and a running clock."""
+    """Drives an exchange that has index prices, and keeps the time."""
 
     def __init__(self) -> None:
         self.exchange = Exchange(default_universe(), 7, tick=SECOND)
@@ -55,7 +55,7 @@ class Venue:
             self.send(PriceTick(asset, parse_units(price), 1, self.now))
 
     def tick(self) -> list[Any]:
-        """The next look of the venue at its makers: books have tops afterwards."""
+        """Advance to the venue's next tick, at which makers quote and book tops are published."""
         self.now = self.wake.at
         out = self.send(self.wake)
         self.wake = next(m for m in out if isinstance(m, Wake) and m.topic == "tick")
@@ -66,7 +66,7 @@ class Venue:
 
     def order(self, **fields: Any) -> PlaceOrder:
         self.ids += 1
-        given = {
+        defaults = {
             "account": "firm-mm",
             "client_order_id": f"t-{self.ids}",
             "symbol": "BTCUSDT",
@@ -75,17 +75,17 @@ class Venue:
             "qty": parse_units("0.1"),
             "price": parse_units("64000"),
         }
-        return PlaceOrder(**{**given, **fields})
+        return PlaceOrder(**{**defaults, **fields})
 
     def reports(self, message: Message) -> list[tuple[str, str]]:
-        """(execution type, reason) of each report that the message caused."""
-        found = [m for m in self.send(message) if isinstance(m, ExecutionReport)]
-        return [(m.execution_type, m.reason) for m in found]
+        """Return execution type and reason of each report that the message causes."""
+        reports = [m for m in self.send(message) if isinstance(m, ExecutionReport)]
+        return [(m.execution_type, m.reason) for m in reports]
 
     def account(self, name: str = "firm-mm") -> AccountSnapshot:
-        (found,) = self.send(AccountQuery("risk-monitor", name, "q"))
-        assert isinstance(found, AccountSnapshot)
-        return found
+        (snapshot,) = self.send(AccountQuery("risk-monitor", name, "q"))
+        assert isinstance(snapshot, AccountSnapshot)
+        return snapshot
 
     def inject(self, fault: Any) -> list[Any]:
         return self.send(InjectFault("exchange", "f", fault, self.now + 60 * MINUTE))
@@ -131,10 +131,10 @@ def test_books_have_two_sides_around_the_reference(venue: Venue) -> None:
 )
 def test_refusals_name_their_reason(venue: Venue, fields: dict[str, Any], reason: str) -> None:
     before = venue.exchange.engine.state()["balances"]
-    kind, said = venue.reports(venue.order(**fields))[0]
+    kind, actual_reason = venue.reports(venue.order(**fields))[0]
     if reason:
         assert kind == "REJECTED"
-        assert said.startswith(reason)
+        assert actual_reason.startswith(reason)
         assert venue.exchange.engine.state()["balances"] == before
     else:
         assert kind == "NEW"
@@ -155,8 +155,10 @@ def test_replace_places_nothing_when_the_cancel_fails(venue: Venue) -> None:
     venue.send(first)
     replace = ReplaceOrder("firm-mm", "BTCUSDT", first.client_order_id, second)
     assert venue.reports(replace) == [("CANCELED", "REPLACED"), ("NEW", "")]
-    again = venue.reports(ReplaceOrder("firm-mm", "BTCUSDT", first.client_order_id, venue.order()))
-    assert [(k, r.split()[0]) for k, r in again] == [("REJECTED", "UNKNOWN_ORDER")]
+    rejected = venue.reports(
+        ReplaceOrder("firm-mm", "BTCUSDT", first.client_order_id, venue.order())
+    )
+    assert [(k, r.split()[0]) for k, r in rejected] == [("REJECTED", "UNKNOWN_ORDER")]
     assert venue.account().open_orders == 1
 
 
@@ -276,8 +278,8 @@ def test_unknown_status_executes_and_tells_later(venue: Venue) -> None:
     assert [m.reason for m in out if isinstance(m, RequestFailed)] == ["EXECUTION_STATUS_UNKNOWN"]
     assert [m for m in out if isinstance(m, Trade)]
     assert not [m for m in out if isinstance(m, ExecutionReport)]
-    told = [m.execution_type for m in venue.recover() if isinstance(m, ExecutionReport)]
-    assert told == ["NEW", "TRADE"]
+    delivered = [m.execution_type for m in venue.recover() if isinstance(m, ExecutionReport)]
+    assert delivered == ["NEW", "TRADE"]
 
 
 def test_slow_and_partial_acknowledgement(venue: Venue) -> None:
@@ -287,10 +289,12 @@ def test_slow_and_partial_acknowledgement(venue: Venue) -> None:
     assert out[0].delay == 3 * SECOND
     venue.recover()
     venue.inject(ExchangeOutage("partial-ack", probability_ppm=500_000))
-    seen = sum(len(venue.reports(venue.order(qty=parse_units("0.001")))) for _ in range(100))
-    assert 20 < seen < 80
-    told = sum(isinstance(m, ExecutionReport) for m in venue.recover())
-    assert seen + told == 100
+    acknowledged = sum(
+        len(venue.reports(venue.order(qty=parse_units("0.001")))) for _ in range(100)
+    )
+    assert 20 < acknowledged < 80
+    delivered = sum(isinstance(m, ExecutionReport) for m in venue.recover())
+    assert acknowledged + delivered == 100
 
 
 def test_liquidity_withdrawal_thins_the_book_and_comes_back(venue: Venue) -> None:

@@ -63,36 +63,36 @@ MESSAGES = st.lists(
 
 def begin() -> tuple[Exchange, list[tuple[Message, int]]]:
     exchange = Exchange(UNIVERSE, 7)
-    given_so_far: list[tuple[Message, int]] = [(Start("x"), START)]
+    history: list[tuple[Message, int]] = [(Start("x"), START)]
     for asset in UNIVERSE.assets:
         # ETH near BTC, so that one price range suits both books.
         price = parse_units("65000") if asset.name in ("BTC", "ETH") else asset.price
-        given_so_far.append((PriceTick(asset.name, price, 1, START), START))
-    for message, now in given_so_far:
+        history.append((PriceTick(asset.name, price, 1, START), START))
+    for message, now in history:
         exchange.on(message, now)
-    return exchange, given_so_far
+    return exchange, history
 
 
 def totals(exchange: Exchange) -> dict[str, int]:
-    found: dict[str, int] = {}
+    totals_by_asset: dict[str, int] = {}
     for balances in exchange.engine.balances.values():
         for held in (balances.free, balances.locked):
             for asset, amount in held.items():
                 assert amount >= 0
-                found[asset] = found.get(asset, 0) + amount
-    return found
+                totals_by_asset[asset] = totals_by_asset.get(asset, 0) + amount
+    return totals_by_asset
 
 
-def owed(exchange: Exchange) -> dict[tuple[str, str], int]:
-    """What the open orders have to have locked, by account and asset."""
-    found: dict[tuple[str, str], int] = {}
+def required_locks(exchange: Exchange) -> dict[tuple[str, str], int]:
+    """Return what the open orders must have locked, by account and asset."""
+    amounts: dict[tuple[str, str], int] = {}
     for account, orders in exchange.engine.open.items():
         for order in orders.values():
             instrument = UNIVERSE.instrument(order.symbol)
             asset = instrument.quote if order.buy else instrument.base
             amount = notional(order.limit, order.left) if order.buy else order.left
-            found[account, asset] = found.get((account, asset), 0) + amount
-    return found
+            amounts[account, asset] = amounts.get((account, asset), 0) + amount
+    return amounts
 
 
 @settings(max_examples=120, deadline=None)
@@ -115,7 +115,7 @@ def test_balances_and_locks_conserve_and_replay_reaches_the_same_state(
             for asset, amount in balances.locked.items()
             if amount
         }
-        assert locked == {k: v for k, v in owed(exchange).items() if v}
+        assert locked == {k: v for k, v in required_locks(exchange).items() if v}
         for book in exchange.engine.books.values():
             assert not (book.best_bid and book.best_ask) or book.best_bid < book.best_ask
             assert all(
@@ -124,7 +124,7 @@ def test_balances_and_locks_conserve_and_replay_reaches_the_same_state(
         if number == prefix:
             at_prefix = (len(history), exchange.state())
     for length, state in filter(None, [at_prefix, (len(history), exchange.state())]):
-        again = Exchange(UNIVERSE, 7)
+        replayed = Exchange(UNIVERSE, 7)
         for message, at in history[:length]:
-            again.on(message, at)
-        assert again.state() == state
+            replayed.on(message, at)
+        assert replayed.state() == state

@@ -1,4 +1,4 @@
-"""Quotes of synthetic makers are orders like any other, only told to nobody."""
+"""Quotes of synthetic makers are orders like any other, only without reports."""
 
 import pytest
 

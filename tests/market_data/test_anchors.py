@@ -1,4 +1,4 @@
-"""Anchors tie synthetic prices to real ones, and cost nothing where none ever comes."""
+"""Anchors tie synthetic prices to real ones, and change nothing where there are none."""
 
 import pickle
 from itertools import pairwise
@@ -15,13 +15,13 @@ START = 1_700_000_000 * SECOND
 
 
 class Market:
-    """The component, driven as a kernel would."""
+    """Drives the component as a kernel would, and records its prices by asset."""
 
     def __init__(self, seed: int = 1) -> None:
         self.component = MarketData(default_universe(), seed, tick=SECOND)
         self.now = START
         self.prices: dict[str, list[int]] = {}
-        self._take(self.component.on(Start("r"), self.now))
+        self._record(self.component.on(Start("r"), self.now))
 
     def observe(self, asset: str, price: str, *, stale: bool = False) -> None:
         message = AnchorObserved(asset, parse_units(price), "coingecko", self.now, stale)
@@ -30,9 +30,9 @@ class Market:
     def run(self, ticks: int) -> None:
         for _ in range(ticks):
             self.now = self.wake.at
-            self._take(self.component.on(self.wake, self.now))
+            self._record(self.component.on(self.wake, self.now))
 
-    def _take(self, answers: Any) -> None:
+    def _record(self, answers: Any) -> None:
         for answer in answers:
             if isinstance(answer, Wake):
                 self.wake = answer
@@ -41,7 +41,7 @@ class Market:
 
 
 def test_the_price_goes_to_the_anchor_and_lives_around_it() -> None:
-    """From far away in small steps: the risk monitor takes a jump of 5 % for a broken feed."""
+    """In small steps, since the risk monitor takes a jump of 5 % for a broken feed."""
     market = Market()
     for asset, price in (("BTC", "650000"), ("ETH", "350"), ("USDT", "0.97")):
         market.observe(asset, price)
@@ -115,11 +115,11 @@ def test_unknown_assets_are_refused() -> None:
         prices.anchor("DOGE", 1.0)
     except KeyError:
         return
-    raise AssertionError("taken")
+    raise AssertionError("accepted an unknown asset")
 
 
 def test_a_late_timer_is_not_made_up_for() -> None:
-    """After a pause the next tick is one interval from now, not all that were missed at once."""
+    """After a pause the next tick comes one interval later; missed ticks are not repeated."""
     market = Market()
     late = market.wake.at + 5 * MINUTE
     answers = market.component.on(market.wake, late)

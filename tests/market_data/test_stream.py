@@ -1,4 +1,4 @@
-"""The feed of ticks: in the order of publication, once each, also across gaps and restarts."""
+"""The event stream of ticks: in order of publication, each once, across gaps and restarts too."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ async def running(store: JournalStore, speed: float = 50) -> AsyncIterator[tuple
 
 
 class Reader:
-    """What a client makes of the events."""
+    """Reads a subscriber's event stream as a client does, and collects what it receives."""
 
     def __init__(self, subscriber: Subscriber) -> None:
         self.ids: list[str] = []
@@ -57,17 +57,17 @@ class Reader:
     async def until(self, enough: Callable[[], object]) -> None:
         async with asyncio.timeout(30):
             while not enough():
-                self._take((await anext(self._events)).decode())
+                self._read_chunk((await anext(self._events)).decode())
 
     async def to_the_end(self) -> None:
         async with asyncio.timeout(30):
             async for chunk in self._events:
-                self._take(chunk.decode())
+                self._read_chunk(chunk.decode())
 
     def seqs(self, asset: str) -> list[int]:
         return [t["seq"] for t in self.ticks if t["asset"] == asset]
 
-    def _take(self, chunk: str) -> None:
+    def _read_chunk(self, chunk: str) -> None:
         for event in chunk.strip().split("\n\n"):
             if event.startswith(":"):
                 continue
@@ -89,8 +89,10 @@ def test_every_tick_comes_once_and_in_order() -> None:
         async with running(MemoryStore()) as (_, hub):
             reader = Reader(hub.join(""))
             await reader.until(lambda: len(reader.ticks) > 20 * ASSETS)
-            found = positions(reader)
-            assert found == list(range(found[0], found[0] + len(found)))
+            event_positions = positions(reader)
+            assert event_positions == list(
+                range(event_positions[0], event_positions[0] + len(event_positions))
+            )
             seqs = reader.seqs("BTC")
             assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
             assert reader.other == [("session", {"session": 1, "run_id": None})]
@@ -113,8 +115,10 @@ def test_a_disrupted_feed_is_told_as_it_is(mode: str) -> None:
                 "gap": lambda: len(s := reader.seqs("BTC")) < s[-1] - s[0] + 1,
             }
             await reader.until(odd[mode])
-            found = positions(reader)
-            assert found == list(range(found[0], found[0] + len(found)))
+            event_positions = positions(reader)
+            assert event_positions == list(
+                range(event_positions[0], event_positions[0] + len(event_positions))
+            )
             if mode == "out-of-order":
                 seqs = reader.seqs("BTC")
                 last = hub.ticks.after("BTC", seqs[0] - 1, 1000, hub.told)
@@ -128,15 +132,17 @@ def test_a_stream_goes_on_after_the_last_event_that_was_seen() -> None:
         async with running(MemoryStore()) as (_, hub):
             reader = Reader(hub.join(""))
             await reader.until(lambda: len(reader.ticks) > 3 * ASSETS)
-            seen = reader.ids[7]
-            again = Reader(hub.join(seen))
-            await again.until(lambda: len(again.ticks) > 10 * ASSETS)
-            found = positions(again)
-            assert found[0] == int(seen.partition("-")[2]) + 1
-            assert found == list(range(found[0], found[0] + len(found)))
-            both = min(len(again.ids), len(reader.ids) - 8)
-            assert again.ids[:both] == reader.ids[8 : 8 + both]
-            assert again.ticks[:both] == reader.ticks[8 : 8 + both]
+            last_event_id = reader.ids[7]
+            resumed = Reader(hub.join(last_event_id))
+            await resumed.until(lambda: len(resumed.ticks) > 10 * ASSETS)
+            event_positions = positions(resumed)
+            assert event_positions[0] == int(last_event_id.partition("-")[2]) + 1
+            assert event_positions == list(
+                range(event_positions[0], event_positions[0] + len(event_positions))
+            )
+            both = min(len(resumed.ids), len(reader.ids) - 8)
+            assert resumed.ids[:both] == reader.ids[8 : 8 + both]
+            assert resumed.ticks[:both] == reader.ticks[8 : 8 + both]
 
     asyncio.run(run())
 
@@ -148,11 +154,11 @@ def test_it_says_how_much_is_not_kept_any_more(monkeypatch: pytest.MonkeyPatch) 
         async with running(MemoryStore()) as (_, hub):
             reader = Reader(hub.join(""))
             await reader.until(lambda: hub.told > 60)
-            again = Reader(hub.join("1-10"))
-            told = hub.told
-            await again.until(lambda: again.ticks)
-            assert again.other[1] == ("gap", {"missed": told - 30 - 10})
-            assert positions(again)[0] == told - 30 + 1
+            resumed = Reader(hub.join("1-10"))
+            published = hub.told
+            await resumed.until(lambda: resumed.ticks)
+            assert resumed.other[1] == ("gap", {"missed": published - 30 - 10})
+            assert positions(resumed)[0] == published - 30 + 1
 
     asyncio.run(run())
 
@@ -162,15 +168,15 @@ def test_an_odd_event_id_is_nothing_to_go_on_from(odd: str) -> None:
     async def run() -> None:
         async with running(MemoryStore()) as (_, hub):
             reader = Reader(hub.join(odd))
-            told = hub.told
+            published = hub.told
             await reader.until(lambda: reader.ticks)
-            assert positions(reader)[0] == told + 1
+            assert positions(reader)[0] == published + 1
 
     asyncio.run(run())
 
 
 def test_a_restart_goes_on_where_the_stream_was(tmp_path: Path) -> None:
-    """Everything that was told is there again under the same id."""
+    """Every event that was published before the restart has the same id afterwards."""
 
     async def first() -> Reader:
         async with running(SqliteStore(tmp_path / "j.sqlite")) as (_, hub):
@@ -182,11 +188,13 @@ def test_a_restart_goes_on_where_the_stream_was(tmp_path: Path) -> None:
         async with running(SqliteStore(tmp_path / "j.sqlite")) as (_, hub):
             reader = Reader(hub.join(before.ids[4]))
             await reader.until(lambda: len(reader.ticks) > len(before.ticks) + ASSETS)
-            known = len(before.ids) - 5
-            assert reader.ids[:known] == before.ids[5:]
-            assert reader.ticks[:known] == before.ticks[5:]
-            found = positions(reader)
-            assert found == list(range(found[0], found[0] + len(found)))
+            repeated = len(before.ids) - 5
+            assert reader.ids[:repeated] == before.ids[5:]
+            assert reader.ticks[:repeated] == before.ticks[5:]
+            event_positions = positions(reader)
+            assert event_positions == list(
+                range(event_positions[0], event_positions[0] + len(event_positions))
+            )
 
     asyncio.run(second(asyncio.run(first())))
 
@@ -264,9 +272,9 @@ def test_there_is_a_limit_to_who_can_follow() -> None:
 
 def test_what_is_not_durable_yet_is_not_shown() -> None:
     ticks = Ticks()
-    see = ticks.taps()[PriceTick]
+    on_tick = ticks.taps()[PriceTick]
     for seq, price in ((1, 5), (2, None), (4, 7), (3, 6)):
-        see(PriceTick("BTC", price, seq, seq), seq)
+        on_tick(PriceTick("BTC", price, seq, seq), seq)
     assert [t.seq for t in ticks.after("BTC", 0, 10, until=3)] == [1, 2, 4]
     assert [t.seq for t in ticks.after("BTC", 1, 2, until=4)] == [2, 3]
     newest = ticks.last("BTC", until=2)

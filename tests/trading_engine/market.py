@@ -1,4 +1,4 @@
-"""A real exchange with one or two trading engines on it, second by second."""
+"""Runs one or two trading engines against a real exchange, second by second."""
 
 from collections.abc import Sequence
 
@@ -23,12 +23,15 @@ START = 1_767_571_200 * SECOND
 UNIVERSE = default_universe()
 ACCOUNTS = tuple(a.name for a in UNIVERSE.accounts if a.strategy != "manual")
 ORDERS = (PlaceOrder, CancelOrder, ReplaceOrder, CancelAllOrders)
-_HEARD = (BookTop, ExecutionReport, KillSwitchChanged, RequestFailed)
+_FOR_ENGINES = (BookTop, ExecutionReport, KillSwitchChanged, RequestFailed)
 
 
 class Market:
-    """``prices``: by asset, change them as you like. ``sent``: (engine, message), what each engine
-    has sent. ``dead``: engines that do nothing any more.
+    """Delivers messages between an exchange and ``engines`` trading engines, and keeps the time.
+
+    ``prices`` are the index prices by asset; tests may change them. ``sent`` has every message of
+    every engine, as (engine number, message). ``dead`` are the numbers of engines that receive
+    nothing any more.
     """
 
     def __init__(self, engines: int = 1) -> None:
@@ -44,7 +47,7 @@ class Market:
         for number in range(engines):
             self.to_engine(number, Start("test"))
 
-    def pass_(self, seconds: int = 1) -> None:
+    def advance(self, seconds: int = 1) -> None:
         for _ in range(seconds):
             until = self.now + SECOND
             self._seq += 1
@@ -58,13 +61,13 @@ class Market:
             self.now = until
 
     def to_exchange(self, message: Message) -> None:
-        heard = []
+        deliveries = []
         for answer in self.exchange.on(message, self.now):
             if isinstance(answer, Wake):
                 self._timers.append((-1, answer))
-            elif isinstance(answer, _HEARD):
-                heard.append(answer)
-        for answer in heard:
+            elif isinstance(answer, _FOR_ENGINES):
+                deliveries.append(answer)
+        for answer in deliveries:
             for number in range(len(self.engines)):
                 self.to_engine(number, answer)
 
@@ -82,7 +85,7 @@ class Market:
                 self.to_exchange(answer)
 
     def orders(self, number: int, account: str) -> list[Message]:
-        """What an engine has sent to the exchange for an account."""
+        """Return what an engine has sent to the exchange for an account."""
         return [
             m
             for n, m in self.sent
@@ -90,20 +93,22 @@ class Market:
         ]
 
     def states(self, number: int = 0) -> dict[str, str]:
-        """Account -> state."""
+        """Return the state of every strategy by account."""
         return {desk.account: state for _, state, desk in self.engines[number].strategies()}
 
     def changes(self, number: int = 0) -> list[tuple[str, str, str]]:
-        """(account, state, reason), in order."""
-        told = [m for n, m in self.sent if n == number]
-        return [(m.account, m.state, m.reason) for m in told if isinstance(m, StrategyStateChanged)]
+        """Return account, state and reason of every state change, in order."""
+        messages = [m for n, m in self.sent if n == number]
+        return [
+            (m.account, m.state, m.reason) for m in messages if isinstance(m, StrategyStateChanged)
+        ]
 
     def open(self, account: str) -> Sequence[str]:
-        """Client order ids that are open at the exchange."""
+        """Return the client order ids that are open at the exchange."""
         return list(self.exchange.engine.open[account])
 
     def total(self, account: str) -> dict[str, int]:
-        """Balances at the exchange, free and locked together; without assets that it has not."""
+        """Return the balances at the exchange, free and locked together, without zeros."""
         balances = self.exchange.engine.balances[account]
         sums = {a: n + balances.locked[a] for a, n in balances.free.items()}
         return {asset: amount for asset, amount in sums.items() if amount}

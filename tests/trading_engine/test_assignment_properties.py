@@ -1,5 +1,5 @@
-"""Whatever comes in whatever order: no order for an account that is not assigned, and a replay of
-what was received ends in the same state with the same answers.
+"""For any sequence of messages: no order for an account that is not assigned, and a replay of what
+was received ends in the same state with the same answers.
 """
 
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ from trading.trading_engine.malfunction import MODES
 from trading.units import SCALE, SECOND
 
 ACCOUNT = st.sampled_from(ACCOUNTS)
-#: Known accounts, the manual one, and one that nobody has heard of.
+#: Known accounts, the manual one, and one that does not exist.
 ANY_ACCOUNT = st.sampled_from([*ACCOUNTS, "firm-api", "nobody"])
 SYMBOL = st.sampled_from(UNIVERSE.symbols)
 FAULT = st.sampled_from(["f", "g"])
@@ -103,29 +103,29 @@ def test_no_order_for_an_account_that_is_not_assigned(
     timers: list[Wake] = []
     answers: list[Message] = []
     states: dict[int, object] = {}
-    may: dict[str, int] = {}
+    assigned: dict[str, int] = {}
     now = START
 
-    def give(message: Message) -> None:
-        nonlocal may
+    def handle(message: Message) -> None:
+        nonlocal assigned
         journal.append(now, RECEIVED, [message])
         if isinstance(message, StrategiesAssigned):
-            may = {a: f for a, f in message.accounts.items() if a in ACCOUNTS}
-        found = engine.on(message, now)
-        answers.extend(found)
+            assigned = {a: f for a, f in message.accounts.items() if a in ACCOUNTS}
+        new_answers = engine.on(message, now)
+        answers.extend(new_answers)
         states[journal.length] = engine.state()
-        for answer in found:
+        for answer in new_answers:
             if isinstance(answer, Wake):
                 timers.append(answer)
             elif isinstance(answer, ORDERS):
-                assert answer.account in may
+                assert answer.account in assigned
             if isinstance(answer, PlaceOrder) and "-x" not in answer.client_order_id:
-                assert f"-{may[answer.account]}-" in answer.client_order_id
+                assert f"-{assigned[answer.account]}-" in answer.client_order_id
 
-    give(Start("test"))
-    give(first)
+    handle(Start("test"))
+    handle(first)
     for message, seconds in steps:
-        give(message)
+        handle(message)
         until = now + seconds * SECOND
         # A few timers are enough: a runaway strategy alone has ten a second.
         for _ in range(40):
@@ -134,17 +134,17 @@ def test_no_order_for_an_account_that_is_not_assigned(
                 break
             timers.remove(due)
             now = max(now, due.at)
-            give(due)
+            handle(due)
         now = until
-        assert dict(engine.fences) == may
+        assert dict(engine.fences) == assigned
         for _, state, desk in engine.strategies():
-            assert (state == "STANDBY") == (desk.account not in may)
-            assert desk.account in may or not desk.open
+            assert (state == "STANDBY") == (desk.account not in assigned)
+            assert desk.account in assigned or not desk.open
     fresh = TradingEngine(UNIVERSE)
     entries = list(journal.after(0))
     half = len(entries) // 2
     replay(entries[:half], fresh)
     assert not half or fresh.state() == states[half]
-    replayed = [m for found in replay(entries[half:], fresh) for m in found]
+    replayed = [m for batch in replay(entries[half:], fresh) for m in batch]
     assert fresh.state() == engine.state()
     assert not replayed or answers[-len(replayed) :] == replayed

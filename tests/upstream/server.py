@@ -1,4 +1,4 @@
-"""CoinGecko and CoinMarketCap as recorded, on 127.0.0.1: they answer, or fail as one wants."""
+"""A server on 127.0.0.1 with recorded responses of CoinGecko and CoinMarketCap, and failures."""
 
 import json
 import sys
@@ -22,9 +22,12 @@ _NAMES = {COINGECKO: "coingecko", COINMARKETCAP: "coinmarketcap"}
 
 @dataclass
 class Api:
-    """``mode``: ok, 429, 500, 401, slow, trickle, garbage, empty, huge, or drop (the connection).
-    ``factor``: on every price; ``prices``: other prices, by CoinGecko's id or symbol; None: left
-    out. ``age``: of what it says, seconds. ``asked``: query and headers of every question.
+    """How one API responds, and what it was requested.
+
+    ``mode`` is ok, a status (429, 500, 401, ...), slow, trickle, garbage, empty, huge, or drop (of
+    the connection). ``factor`` multiplies every price. ``prices`` has prices to return instead, by
+    CoinGecko's id or by symbol; None leaves the price out. ``age`` is the age of prices in seconds.
+    ``requests`` has query and headers of every request.
     """
 
     mode: str = "ok"
@@ -32,20 +35,20 @@ class Api:
     factor: float = 1.0
     prices: dict[str, float | None] = field(default_factory=dict)
     age: float = 0.0
-    asked: list[tuple[dict[str, str], dict[str, str]]] = field(default_factory=list)
+    requests: list[tuple[dict[str, str], dict[str, str]]] = field(default_factory=list)
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that had waited long enough is no error of ours."""
+        """Ignore clients that disconnect because of their timeout."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class RecordedUpstream:
-    """``with``; ``url`` is both APIs' address."""
+    """Runs the server within a ``with`` block; ``url`` is the address of both APIs."""
 
     def __init__(self) -> None:
         self.coingecko = Api()
@@ -69,7 +72,7 @@ class RecordedUpstream:
         self._server.server_close()
 
     def fail(self, mode: str, retry_after: str = "") -> None:
-        """Both."""
+        """Set the mode of both APIs."""
         for api in (self.coingecko, self.coinmarketcap):
             api.mode, api.retry_after = mode, retry_after
 
@@ -87,7 +90,7 @@ class RecordedUpstream:
                 api: Api = getattr(upstream, _NAMES[path])
                 params = {k: v[0] for k, v in parse_qs(urlsplit(f"?{query}").query).items()}
                 headers = {k.lower(): v for k, v in self.headers.items()}
-                api.asked.append((params, headers))
+                api.requests.append((params, headers))
                 self._answer(path, api, params, headers)
 
             def _answer(
@@ -96,8 +99,8 @@ class RecordedUpstream:
                 mode, name = api.mode, _NAMES[path]
                 unknown = path == COINMARKETCAP and headers.get("x-cmc_pro_api_key") != CMC_KEY
                 if mode == "ok" and not unknown:
-                    say = _coingecko if path == COINGECKO else _coinmarketcap
-                    self._send(200, json.dumps(say(api, params)).encode())
+                    respond = _coingecko if path == COINGECKO else _coinmarketcap
+                    self._send(200, json.dumps(respond(api, params)).encode())
                 elif mode == "429":
                     self._send(429, (RECORDED / f"{name}-429.json").read_bytes(), api.retry_after)
                 elif mode == "401" or unknown:
@@ -148,32 +151,32 @@ class RecordedUpstream:
 
 def _coingecko(api: Api, params: dict[str, str]) -> dict[str, Any]:
     recorded = json.loads((RECORDED / "coingecko.json").read_text())
-    found: dict[str, Any] = {}
+    prices: dict[str, Any] = {}
     for name in params["ids"].split(","):
         if name not in recorded:
             continue
         entry = {params["vs_currencies"]: _price(api, name, recorded[name]["usd"])}
         if params.get("include_last_updated_at") == "true":
             entry["last_updated_at"] = int(time.time() - api.age)
-        found[name] = entry
-    return {n: e for n, e in found.items() if api.prices.get(n, 0) is not None}
+        prices[name] = entry
+    return {n: e for n, e in prices.items() if api.prices.get(n, 0) is not None}
 
 
 def _coinmarketcap(api: Api, params: dict[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((RECORDED / "coinmarketcap.json").read_text())
-    wanted = params["symbol"].split(",")
-    found["data"] = {s: c for s, c in found["data"].items() if s in wanted}
+    response: dict[str, Any] = json.loads((RECORDED / "coinmarketcap.json").read_text())
+    symbols = params["symbol"].split(",")
+    response["data"] = {s: c for s, c in response["data"].items() if s in symbols}
     at = datetime.fromtimestamp(time.time() - api.age, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    for symbol, coins in found["data"].items():
+    for symbol, coins in response["data"].items():
         for coin in coins:
             usd = coin["quote"][params["convert"]]
             usd["price"] = _price(api, symbol, usd["price"])
             usd["last_updated"] = at
-    return found
+    return response
 
 
 def _price(api: Api, name: str, recorded: float | None) -> float | None:
-    given = api.prices.get(name)
-    if given is not None:
-        return given
+    override = api.prices.get(name)
+    if override is not None:
+        return override
     return None if recorded is None else recorded * api.factor

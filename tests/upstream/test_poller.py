@@ -38,33 +38,33 @@ def redis() -> Iterator[RedisServer]:
         yield running
 
 
-class Following:
-    """A poller in its context, and all it told."""
+class RunningPoller:
+    """Runs a poller within an ``async with`` block, and collects the anchors that it passes on."""
 
     def __init__(
         self,
         upstream: RecordedUpstream,
         *,
-        every: float = 0.1,
+        interval: float = 0.1,
         both: bool = False,
         redis: RedisServer | None = None,
     ) -> None:
-        sources: list[Source] = [CoinGecko(upstream.url, patience=0.3)]
+        sources: list[Source] = [CoinGecko(upstream.url, timeout_seconds=0.3)]
         if both:
-            sources.append(CoinMarketCap(upstream.url, CMC_KEY, patience=0.3))
+            sources.append(CoinMarketCap(upstream.url, CMC_KEY, timeout_seconds=0.3))
         cache = AnchorCache(redis.url) if redis is not None else None
-        self.poller = Poller(sources, ASSETS, every, cache)
-        self.told: list[PriceAnchor] = []
+        self.poller = Poller(sources, ASSETS, interval, cache)
+        self.changes: list[PriceAnchor] = []
 
-    async def __aenter__(self) -> "Following":
-        self.poller.start(self._tell)
+    async def __aenter__(self) -> "RunningPoller":
+        self.poller.start(self._on_change)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.poller.stop()
 
-    def _tell(self, anchors: Sequence[PriceAnchor]) -> None:
-        self.told.extend(anchors)
+    def _on_change(self, anchors: Sequence[PriceAnchor]) -> None:
+        self.changes.extend(anchors)
 
     def btc(self) -> PriceAnchor | None:
         return self.poller.anchors.get("BTC")
@@ -80,16 +80,16 @@ async def until(what: str, condition: Callable[[], object], seconds: float = 20)
         await asyncio.sleep(0.01)
 
 
-def asked(upstream: RecordedUpstream, times: int) -> bool:
-    return len(upstream.coingecko.asked) >= times
+def request_count_reached(upstream: RecordedUpstream, count: int) -> bool:
+    return len(upstream.coingecko.requests) >= count
 
 
-def has_asked(it: Following) -> bool:
-    """Or has been told to wait."""
-    return it.poller._turns[0].due > 0
+def has_polled(it: RunningPoller) -> bool:
+    """Return whether the first source was polled, or has to wait for its turn."""
+    return it.poller._sources[0].due > 0
 
 
-def near(it: Following, price: int) -> bool:
+def near(it: RunningPoller, price: int) -> bool:
     return abs(it.poller.anchors["BTC"].price - price) < 10
 
 
@@ -103,16 +103,16 @@ def test_the_last_good_anchor_holds_and_is_stale_until_somebody_confirms_it(
     caplog.set_level(logging.INFO, "trading.upstream")
 
     async def run() -> None:
-        async with Following(upstream) as it:
+        async with RunningPoller(upstream) as it:
             await until("anchors", it.fresh)
             for mode in ("500", "slow", "garbage", "drop"):
                 caplog.clear()
                 upstream.fail(mode)
                 await until(f"stale after {mode}", lambda: len(it.poller.stale) == len(ASSETS))
-                enough = len(upstream.coingecko.asked) + 2
-                await until("more questions", partial(asked, upstream, enough))
-                held = it.btc()
-                assert held is not None and (held.price, held.stale) == (BTC, True)
+                enough = len(upstream.coingecko.requests) + 2
+                await until("more questions", partial(request_count_reached, upstream, enough))
+                anchor = it.btc()
+                assert anchor is not None and (anchor.price, anchor.stale) == (BTC, True)
                 assert it.poller.problems["coingecko"]
                 assert lines(caplog, "real prices are stale: BTC") == 1
                 assert lines(caplog, "coingecko") == 1
@@ -121,22 +121,22 @@ def test_the_last_good_anchor_holds_and_is_stale_until_somebody_confirms_it(
                 await until(f"fresh after {mode}", it.fresh)
                 assert lines(caplog, "real prices are fresh again") == 1
                 assert it.poller.problems == {}
-            assert [a.stale for a in it.told if a.asset == "BTC"].count(True) == 4
+            assert [a.stale for a in it.changes if a.asset == "BTC"].count(True) == 4
 
     asyncio.run(run())
 
 
 def test_a_rate_limit_is_obeyed_for_as_long_as_it_says(upstream: RecordedUpstream) -> None:
     async def run() -> None:
-        async with Following(upstream) as it:
+        async with RunningPoller(upstream) as it:
             await until("anchors", it.fresh)
             upstream.fail("429", retry_after="2")
             limited = ("coingecko", http.RATE_LIMITED)
             await until("the limit", lambda: it.poller.requests[limited])
-            once, since = len(upstream.coingecko.asked), time.monotonic()
+            count, since = len(upstream.coingecko.requests), time.monotonic()
             upstream.fail("ok")
             await until("stale anchors", lambda: bool(it.poller.stale))
-            await until("the next question", partial(asked, upstream, once + 1))
+            await until("the next question", partial(request_count_reached, upstream, count + 1))
             assert time.monotonic() - since > 1.5
             await until("fresh anchors", it.fresh)
             assert it.poller.requests[limited] == 1
@@ -150,10 +150,10 @@ def test_it_starts_without_the_outside_and_goes_on_when_it_is_there(
     upstream.fail("503")
 
     async def run() -> None:
-        async with Following(upstream) as it:
+        async with RunningPoller(upstream) as it:
             failed = ("coingecko", http.SERVER_ERROR)
             await until("failures", lambda: it.poller.requests[failed] > 2)
-            assert it.poller.anchors == {} and it.told == []
+            assert it.poller.anchors == {} and it.changes == []
             upstream.fail("ok")
             await until("anchors", it.fresh)
 
@@ -162,17 +162,17 @@ def test_it_starts_without_the_outside_and_goes_on_when_it_is_there(
 
 def test_the_second_source_takes_over_and_hands_back(upstream: RecordedUpstream) -> None:
     async def run() -> None:
-        async with Following(upstream, both=True) as it:
+        async with RunningPoller(upstream, both=True) as it:
             await until("anchors", it.fresh)
             assert it.poller.anchors["BTC"].source == "coingecko"
             upstream.coingecko.mode = "500"
-            took = it.poller.anchors
-            await until("the second", lambda: took["BTC"].source == "coinmarketcap")
+            anchors = it.poller.anchors
+            await until("the second", lambda: anchors["BTC"].source == "coinmarketcap")
             assert it.fresh()
             upstream.coingecko.mode = "ok"
             upstream.coingecko.prices["solana"] = None
-            await until("the first", lambda: took["BTC"].source == "coingecko")
-            assert took["SOL"].source == "coinmarketcap"
+            await until("the first", lambda: anchors["BTC"].source == "coingecko")
+            assert anchors["SOL"].source == "coinmarketcap"
 
     asyncio.run(run())
 
@@ -181,7 +181,7 @@ def test_a_source_that_is_absurdly_far_from_the_other_is_not_believed(
     upstream: RecordedUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
-        async with Following(upstream, both=True) as it:
+        async with RunningPoller(upstream, both=True) as it:
             await until("anchors", it.fresh)
             upstream.coingecko.prices["bitcoin"] = 1118.73
             await until("the other", lambda: it.poller.anchors["BTC"].source == "coinmarketcap")
@@ -196,7 +196,7 @@ def test_a_source_that_is_absurdly_far_from_the_other_is_not_believed(
 
 def test_what_a_source_no_longer_names_becomes_stale(upstream: RecordedUpstream) -> None:
     async def run() -> None:
-        async with Following(upstream) as it:
+        async with RunningPoller(upstream) as it:
             await until("anchors", it.fresh)
             upstream.coingecko.prices["solana"] = None
             await until("old", lambda: it.poller.stale == ("SOL",))
@@ -209,14 +209,14 @@ def test_a_restarted_service_and_a_second_one_start_from_redis_and_do_not_ask(
     upstream: RecordedUpstream, redis: RedisServer
 ) -> None:
     async def run() -> None:
-        async with Following(upstream, every=60, redis=redis) as it:
+        async with RunningPoller(upstream, interval=60, redis=redis) as it:
             await until("anchors", it.fresh)
-            async with Following(upstream, every=60, redis=redis) as second:
+            async with RunningPoller(upstream, interval=60, redis=redis) as second:
                 await until("the second's anchors", second.fresh)
                 assert second.poller.anchors == it.poller.anchors
-        async with Following(upstream, every=60, redis=redis) as again:
-            await until("the cached anchors", again.fresh)
-        assert len(upstream.coingecko.asked) == 1
+        async with RunningPoller(upstream, interval=60, redis=redis) as restarted:
+            await until("the cached anchors", restarted.fresh)
+        assert len(upstream.coingecko.requests) == 1
         with redis.client() as client:
             keys = sorted(client.keys("trading:upstream:*"))
             assert len(keys) == len(ASSETS) + 1
@@ -228,24 +228,24 @@ def test_a_restarted_service_and_a_second_one_start_from_redis_and_do_not_ask(
 def test_services_that_share_a_redis_take_turns(
     upstream: RecordedUpstream, redis: RedisServer
 ) -> None:
-    """Together they ask as often as one, and both know what either has heard.
+    """Together they send as many requests as one service, and share the anchors.
 
-    No more often than a turn in Redis lasts: a slow machine only asks less often.
+    There is at most one request per turn in Redis; a slow machine only sends fewer.
     """
 
     async def run() -> None:
         since = time.monotonic()
         async with (
-            Following(upstream, every=0.5, redis=redis) as one,
-            Following(upstream, every=0.5, redis=redis) as two,
+            RunningPoller(upstream, interval=0.5, redis=redis) as first,
+            RunningPoller(upstream, interval=0.5, redis=redis) as second,
         ):
-            await until("four questions", partial(asked, upstream, 4))
+            await until("four questions", partial(request_count_reached, upstream, 4))
             upstream.coingecko.factor = 1.01
             moved = round(BTC * 1.01)
-            for it in (one, two):
+            for it in (first, second):
                 await until("the move", partial(near, it, moved))
-            times = len(upstream.coingecko.asked)
-        assert times <= (time.monotonic() - since) / (0.5 * TURN) + 1
+            count = len(upstream.coingecko.requests)
+        assert count <= (time.monotonic() - since) / (0.5 * TURN) + 1
 
     asyncio.run(run())
 
@@ -255,9 +255,9 @@ def test_a_rate_limit_outlives_the_service(upstream: RecordedUpstream, redis: Re
 
     async def run() -> None:
         for _ in range(2):
-            async with Following(upstream, redis=redis) as it:
-                await until("a round", partial(has_asked, it))
-        assert len(upstream.coingecko.asked) == 1
+            async with RunningPoller(upstream, redis=redis) as it:
+                await until("a round", partial(has_polled, it))
+        assert len(upstream.coingecko.requests) == 1
         with redis.client() as client:
             assert 500_000 < int(client.pttl("trading:upstream:turn:coingecko")) <= 600_000
 
@@ -270,7 +270,7 @@ def test_redis_goes_away_and_comes_back(
     caplog.set_level(logging.INFO, "trading.upstream")
 
     async def run() -> None:
-        async with Following(upstream, redis=redis) as it:
+        async with RunningPoller(upstream, redis=redis) as it:
             await until("anchors", it.fresh)
             redis.kill()
             await until("the trouble", lambda: it.poller.cache_problem)
@@ -296,7 +296,7 @@ def test_a_wrong_password_is_said_and_stops_nothing(
     redis.url = redis.url.replace(PASSWORD, "wr0ng-pass")
 
     async def run() -> None:
-        async with Following(upstream, redis=redis) as it:
+        async with RunningPoller(upstream, redis=redis) as it:
             await until("anchors", it.fresh)
             assert it.poller.cache_problem == "it does not accept the password"
         assert "wr0ng-pass" not in caplog.text
@@ -322,7 +322,7 @@ def test_what_somebody_else_put_into_the_cache_is_not_believed(
             client.set(f"trading:upstream:anchor:{asset}", body)
 
     async def run() -> None:
-        async with Following(upstream, redis=redis) as it:
+        async with RunningPoller(upstream, redis=redis) as it:
             await until("a failure", lambda: it.poller.problems)
             await until("what is known", lambda: it.poller.stale)
             assert list(it.poller.anchors) == ["ETH"]

@@ -1,4 +1,4 @@
-"""The clients against recorded answers: what they take, and what each failure is called."""
+"""The clients against recorded responses: the prices they return, and the name of each failure."""
 
 import asyncio
 import json
@@ -13,13 +13,13 @@ import pytest
 from tests.upstream.server import CMC_KEY, RECORDED, RecordedUpstream
 from trading.units import parse_units
 from trading.upstream import http
-from trading.upstream.anchors import NotPlausible, PriceAnchor, Quote, choose
+from trading.upstream.anchors import ImplausiblePrice, PriceAnchor, Quote, choose_quote
 from trading.upstream.coingecko import CoinGecko
 from trading.upstream.coinmarketcap import CoinMarketCap
-from trading.upstream.http import LONGEST_WAIT, Source, UpstreamError, retry_after
+from trading.upstream.http import MAX_RETRY_AFTER, Source, UpstreamError, parse_retry_after
 
 ASSETS = ("BTC", "ETH", "SOL", "USDT", "USDC", "USDE")
-PATIENCE = 0.5
+TIMEOUT = 0.5
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def upstream() -> Iterator[RecordedUpstream]:
 
 def sources(upstream: RecordedUpstream) -> dict[str, Source]:
     return {
-        "coingecko": CoinGecko(upstream.url, "CG-key", patience=PATIENCE),
-        "coinmarketcap": CoinMarketCap(upstream.url, CMC_KEY, patience=PATIENCE),
+        "coingecko": CoinGecko(upstream.url, "CG-key", timeout_seconds=TIMEOUT),
+        "coinmarketcap": CoinMarketCap(upstream.url, CMC_KEY, timeout_seconds=TIMEOUT),
     }
 
 
-def ask(source: Source) -> dict[str, Quote]:
+def request(source: Source) -> dict[str, Quote]:
     async def once() -> dict[str, Quote]:
         try:
             return await source.quotes(ASSETS, time.time_ns() // 1000)
@@ -46,12 +46,12 @@ def ask(source: Source) -> dict[str, Quote]:
 
 
 def test_coingecko_is_asked_as_it_wants_to_be(upstream: RecordedUpstream) -> None:
-    found = ask(sources(upstream)["coingecko"])
+    received = request(sources(upstream)["coingecko"])
     recorded = json.loads((RECORDED / "coingecko.json").read_text())
-    assert list(found) == list(ASSETS)
-    assert found["BTC"].price == parse_units("111873.41293847")
-    assert found["USDE"].price == round(recorded["ethena-usde"]["usd"] * 1e8)
-    params, headers = upstream.coingecko.asked[0]
+    assert list(received) == list(ASSETS)
+    assert received["BTC"].price == parse_units("111873.41293847")
+    assert received["USDE"].price == round(recorded["ethena-usde"]["usd"] * 1e8)
+    params, headers = upstream.coingecko.requests[0]
     assert params["ids"] == "bitcoin,ethereum,solana,tether,usd-coin,ethena-usde"
     assert (params["vs_currencies"], params["include_last_updated_at"]) == ("usd", "true")
     assert headers["x-cg-demo-api-key"] == "CG-key" and "x-cg-pro-api-key" not in headers
@@ -65,12 +65,12 @@ def test_a_pro_key_has_another_header_and_no_key_has_none() -> None:
 
 
 def test_coinmarketcap_gives_the_coin_that_is_meant(upstream: RecordedUpstream) -> None:
-    """Two coins are called BTC and two SOL; one of each has no use, and one no price."""
-    found = ask(sources(upstream)["coinmarketcap"])
-    assert set(found) == set(ASSETS)
-    assert found["BTC"].price == parse_units("111901.77218364")
-    assert found["SOL"].price == parse_units("193.22018251")
-    params, headers = upstream.coinmarketcap.asked[0]
+    """Two coins have the symbol BTC and two SOL; only one of each is ours, and one has no price."""
+    received = request(sources(upstream)["coinmarketcap"])
+    assert set(received) == set(ASSETS)
+    assert received["BTC"].price == parse_units("111901.77218364")
+    assert received["SOL"].price == parse_units("193.22018251")
+    params, headers = upstream.coinmarketcap.requests[0]
     assert params == {"symbol": "BTC,ETH,SOL,USDT,USDC,USDE", "convert": "USD"}
     assert headers["x-cmc_pro_api_key"] == CMC_KEY
 
@@ -97,7 +97,7 @@ def test_every_failure_has_a_name(
 ) -> None:
     upstream.fail(mode, retry_after="120")
     with pytest.raises(UpstreamError) as caught:
-        ask(sources(upstream)[name])
+        request(sources(upstream)[name])
     assert caught.value.outcome == outcome
     assert caught.value.retry_after == (120 if mode in ("429", "500", "503", "301") else 0)
     assert "CG-key" not in str(caught.value) and CMC_KEY not in str(caught.value)
@@ -108,34 +108,34 @@ def test_nobody_listens() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(UpstreamError) as caught:
-            ask(CoinGecko(url, patience=PATIENCE))
+            request(CoinGecko(url, timeout_seconds=TIMEOUT))
     assert caught.value.outcome == http.UNREACHABLE
 
 
 @pytest.mark.parametrize("price", [0.0, -1.0, 1e-12, 1e9, 1e300, None])
 def test_what_is_no_price_is_left_out(upstream: RecordedUpstream, price: float | None) -> None:
     upstream.coingecko.prices["bitcoin"] = price
-    assert set(ask(sources(upstream)["coingecko"])) == set(ASSETS) - {"BTC"}
+    assert set(request(sources(upstream)["coingecko"])) == set(ASSETS) - {"BTC"}
     if price is not None:
         upstream.coinmarketcap.prices["BTC"] = price
-        assert set(ask(sources(upstream)["coinmarketcap"])) == set(ASSETS) - {"BTC"}
+        assert set(request(sources(upstream)["coinmarketcap"])) == set(ASSETS) - {"BTC"}
 
 
 def test_prices_of_long_ago_are_none(upstream: RecordedUpstream) -> None:
     for name in ("coingecko", "coinmarketcap"):
         getattr(upstream, name).age = 16 * 60
         with pytest.raises(UpstreamError, match="without one usable price"):
-            ask(sources(upstream)[name])
+            request(sources(upstream)[name])
 
 
 def test_retry_after_is_a_number_a_date_or_nothing() -> None:
-    assert retry_after("120") == 120
-    assert retry_after("99999999999999999999") == LONGEST_WAIT
+    assert parse_retry_after("120") == 120
+    assert parse_retry_after("99999999999999999999") == MAX_RETRY_AFTER
     soon = datetime.now(UTC) + timedelta(minutes=5)
-    assert 290 < retry_after(format_datetime(soon, usegmt=True)) <= 300
-    assert retry_after(format_datetime(soon - timedelta(hours=1), usegmt=True)) == 0
+    assert 290 < parse_retry_after(format_datetime(soon, usegmt=True)) <= 300
+    assert parse_retry_after(format_datetime(soon - timedelta(hours=1), usegmt=True)) == 0
     for odd in ("", "soon", "-5", "1.5", "²"):
-        assert retry_after(odd) == 0
+        assert parse_retry_after(odd) == 0
 
 
 def quotes(**prices: float) -> dict[str, Quote]:
@@ -143,16 +143,16 @@ def quotes(**prices: float) -> dict[str, Quote]:
 
 
 def test_the_first_source_is_preferred_while_they_agree() -> None:
-    assert choose(quotes(a=100, b=104), None)[0] == "a"
-    assert choose(quotes(b=104), None)[0] == "b"
+    assert choose_quote(quotes(a=100, b=104), None)[0] == "a"
+    assert choose_quote(quotes(b=104), None)[0] == "b"
 
 
 def test_of_two_that_contradict_each_other_the_one_that_goes_on_is_believed() -> None:
     last = PriceAnchor("BTC", 10_100, "a", 0, 0)
-    assert choose(quotes(a=1000, b=100), last)[0] == "b"
-    assert choose(quotes(a=100, b=1000), last)[0] == "a"
-    for known in (None, PriceAnchor("BTC", 10_100, "a", 0, 0, stale=True)):
-        with pytest.raises(NotPlausible, match="a 1e-05, b 1e-06"):
-            choose(quotes(a=10, b=1), known)
-    with pytest.raises(NotPlausible):
-        choose(quotes(a=1000, b=300), last)
+    assert choose_quote(quotes(a=1000, b=100), last)[0] == "b"
+    assert choose_quote(quotes(a=100, b=1000), last)[0] == "a"
+    for unusable in (None, PriceAnchor("BTC", 10_100, "a", 0, 0, stale=True)):
+        with pytest.raises(ImplausiblePrice, match="a 1e-05, b 1e-06"):
+            choose_quote(quotes(a=10, b=1), unusable)
+    with pytest.raises(ImplausiblePrice):
+        choose_quote(quotes(a=1000, b=300), last)

@@ -1,4 +1,4 @@
-"""``trading up`` with real prices: recorded APIs, a real Redis, and what becomes of both."""
+"""``trading up`` with real prices from recorded APIs and a real Redis, and failures of both."""
 
 import json
 import subprocess
@@ -47,8 +47,8 @@ def get(up: Up, path: str) -> Any:
 
 
 def btc(up: Up) -> dict[str, Any]:
-    found: dict[str, Any] = next(a for a in get(up, "/api/v1/assets") if a["asset"] == "BTC")
-    return found
+    asset: dict[str, Any] = next(a for a in get(up, "/api/v1/assets") if a["asset"] == "BTC")
+    return asset
 
 
 def metric(up: Up, start: str) -> float:
@@ -73,7 +73,7 @@ def test_the_market_follows_real_prices_and_survives_their_end(
         assert metric(up, 'market_data_anchor_stale{asset="BTC"}') == 0
         alerts = httpx.get(up.url["risk-monitor"] + "/api/alerts").json()
         assert [a["rule"] for a in alerts] == []
-        assert upstream.coingecko.asked[0][1]["x-cg-demo-api-key"] == DEMO_KEY
+        assert upstream.coingecko.requests[0][1]["x-cg-demo-api-key"] == DEMO_KEY
 
         upstream.fail("429", retry_after="3")
         redis.kill()
@@ -85,8 +85,8 @@ def test_the_market_follows_real_prices_and_survives_their_end(
         assert (ready.status_code, ready.json()["ready"]) == (200, True)
         assert "stale" in ready.json()["dependencies"]["coingecko"]
         wait_for("the cache's end", lambda: metric(up, "market_data_price_cache_up") == 0)
-        said = get(up, "/ready")["dependencies"]["redis"]
-        assert said.startswith("it cannot be reached")
+        problem = get(up, "/ready")["dependencies"]["redis"]
+        assert problem.startswith("it cannot be reached")
         seq = btc(up)["last"]["seq"]
         wait_for("ticks all the same", lambda: btc(up)["last"]["seq"] > seq + 1)
 
@@ -107,24 +107,26 @@ def test_the_market_follows_real_prices_and_survives_their_end(
 def test_a_restarted_service_opens_from_the_cache_and_streams_on(
     tmp_path: Path, upstream: RecordedUpstream, redis: RedisServer
 ) -> None:
-    """Also where its journals are new, as on another machine, and the outside is away."""
+    """The second service has new journals, as on another machine, and the APIs are down."""
     with redis.client() as client:
         client.ping()
     first = Up(tmp_path / "first", **settings(upstream, redis))
     try:
         stream = first.url["market-data"] + "/api/v1/stream"
         with httpx.stream("GET", stream, timeout=30) as events:
-            seen = next(x for x in events.iter_lines() if x.startswith("id: "))[4:]
+            last_event_id = next(x for x in events.iter_lines() if x.startswith("id: "))[4:]
         first.stop()
-        asked = len(upstream.coingecko.asked)
+        request_count = len(upstream.coingecko.requests)
         upstream.fail("503")
         first.start()
         stream = first.url["market-data"] + "/api/v1/stream"
-        with httpx.stream("GET", stream, headers={"Last-Event-ID": seen}, timeout=30) as events:
-            again = next(x for x in events.iter_lines() if x.startswith("id: "))[4:]
-        session, _, position = seen.partition("-")
-        assert again == f"{session}-{int(position) + 1}"
-        assert len(upstream.coingecko.asked) == asked
+        with httpx.stream(
+            "GET", stream, headers={"Last-Event-ID": last_event_id}, timeout=30
+        ) as events:
+            next_event_id = next(x for x in events.iter_lines() if x.startswith("id: "))[4:]
+        session, _, position = last_event_id.partition("-")
+        assert next_event_id == f"{session}-{int(position) + 1}"
+        assert len(upstream.coingecko.requests) == request_count
     finally:
         first.stop()
 
@@ -137,10 +139,10 @@ def test_a_restarted_service_opens_from_the_cache_and_streams_on(
 
 
 def test_it_starts_where_there_is_no_outside(tmp_path: Path, redis: RedisServer) -> None:
-    with RecordedUpstream() as gone:
-        nowhere = settings(gone, redis)
+    with RecordedUpstream() as stopped:
+        environment = settings(stopped, redis)
     redis.kill()
-    up = Up(tmp_path / "data", **nowhere)
+    up = Up(tmp_path / "data", **environment)
     try:
         wait_for("synthetic prices", lambda: btc(up)["last"])
         assert btc(up)["anchor"] is None
@@ -152,7 +154,7 @@ def test_it_starts_where_there_is_no_outside(tmp_path: Path, redis: RedisServer)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("ANCHOR_SECONDS", "5", "greater than or equal to 20"),
         ("COINGECKO_URL", "http://example.com", "must be https"),
@@ -161,17 +163,17 @@ def test_it_starts_where_there_is_no_outside(tmp_path: Path, redis: RedisServer)
         ("ENABLE_REAL_MARKET_DATA", "perhaps", "valid boolean"),
     ],
 )
-def test_a_wrong_setting_names_itself(tmp_path: Path, name: str, value: str, said: str) -> None:
-    done = subprocess.run(
+def test_a_wrong_setting_names_itself(tmp_path: Path, name: str, value: str, expected: str) -> None:
+    process = subprocess.run(
         [sys.executable, "-c", _LOAD],
         env={name: value},
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 1
-    assert f"{name}: " in done.stdout and said in done.stdout
-    assert "hidden-pw" not in done.stdout + done.stderr
+    assert process.returncode == 1
+    assert f"{name}: " in process.stdout and expected in process.stdout
+    assert "hidden-pw" not in process.stdout + process.stderr
 
 
 _LOAD = """

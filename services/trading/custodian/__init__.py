@@ -1,4 +1,4 @@
-"""The custodian: double-entry ledger, netting and settlement of every trade, transfers."""
+"""The custodian: a double-entry ledger, netting and settlement of every trade, and transfers."""
 
 from trading.custodian.component import Custodian
 

@@ -1,4 +1,8 @@
-"""The custodian: knows who owns what, and moves it when trades settle."""
+"""The custodian as a component: keeps the record of ownership, and moves assets as trades settle.
+
+Trades are netted by account and asset until a settlement cycle closes; each net becomes an
+instruction, which is booked in the ledger at its settlement date.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,17 +31,21 @@ from trading.topology import CUSTODIAN
 from trading.units import PPM
 from trading.universe import Universe
 
+#: Topic of the timer of settlement runs.
 RUN_TOPIC = "settlement-run"
 
 _DEFAULT_TERMS = SettlementTerms()
 
 
 class Custodian:
-    """Learns every :class:`Trade`, settles the nets by ``terms``, answers :class:`CustodyQuery`.
+    """Nets every :class:`Trade`, settles the nets by ``terms``, answers :class:`CustodyQuery`.
 
-    ``settled`` plus ``pending`` of a snapshot is what the exchange has in the account once it has
-    executed the same ``last_trade_id`` (transfers apart: the exchange does not know of them).
-    Plays :class:`SettlementFailure`.
+    ``universe`` gives the assets and the firm's accounts with their opening balances. ``terms``
+    decide when netting closes and when a net is due.
+
+    In a snapshot, ``settled`` plus ``pending`` is the balance that the exchange has for the account
+    when its newest trade is ``last_trade_id``; except for deposits and withdrawals, which the
+    exchange does not know. The component plays :class:`SettlementFailure` faults.
     """
 
     name = CUSTODIAN
@@ -48,7 +56,7 @@ class Custodian:
         self._ledger = Ledger()
         self._netting = Netting(universe)
         self._settlement = Settlement(self._ledger, self._netting, universe.firm_accounts)
-        self._transfers = Transfers(universe, self._ledger, self._owed)
+        self._transfers = Transfers(universe, self._ledger, self._deliverable)
         self._faults = FaultBoard(self.name, (SettlementFailure,), self._check_fault, no_effect)
         self._assets = tuple(asset.name for asset in universe.assets)
         self._firm = {account: None for account in universe.firm_accounts}
@@ -67,10 +75,12 @@ class Custodian:
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Handle one message at simulated time ``now``; return the messages to send."""
         handler = self._handlers.get(type(message))
         return handler(message, now) if handler is not None else ()
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "started": self._started,
             "ledger": self._ledger.state(),
@@ -100,13 +110,14 @@ class Custodian:
     def _on_wake(self, message: Wake, now: int) -> Sequence[Message]:
         if message.topic != RUN_TOPIC:
             return self._faults.on(message, now)
-        # The run's own time decides what is due: a timer that comes late makes nothing overdue.
+        # What is due depends on the scheduled time of the run, so that a late timer makes nothing
+        # overdue.
         run = message.at
         out: list[Message] = []
         if self._terms.closes_netting(run):
             date = self._terms.settlement_date(run)
             out += self._settlement.instruct(self._netting.close(), date, now)
-        out += self._settlement.run(run, self._hindered(), now)
+        out += self._settlement.run(run, self._faults_by_asset(), now)
         out.append(Wake(self._terms.next_run(run), RUN_TOPIC))
         return out
 
@@ -117,17 +128,20 @@ class Custodian:
         return (self.snapshot(message.source, message.request_id, now),)
 
     def snapshot(self, to: str, request_id: str, now: int) -> CustodySnapshot:
-        """What the firm's accounts hold and are owed at this moment."""
+        """Return settled and pending balances of the firm's accounts, and what is overdue.
+
+        Balances that are zero on both counts are left out.
+        """
         pending: dict[str, dict[str, int]] = {account: {} for account in self._firm}
         for account, asset, amount in self._unsettled():
-            owed = pending.get(account)
-            if owed is not None:
-                owed[asset] = owed.get(asset, 0) + amount
+            pending_by_asset = pending.get(account)
+            if pending_by_asset is not None:
+                pending_by_asset[asset] = pending_by_asset.get(asset, 0) + amount
         balances = []
-        for account, owed in pending.items():
-            held = self._ledger.of(account)
+        for account, pending_by_asset in pending.items():
+            settled_by_asset = self._ledger.of(account)
             for asset in self._assets:
-                settled, due = held.get(asset, 0), owed.get(asset, 0)
+                settled, due = settled_by_asset.get(asset, 0), pending_by_asset.get(asset, 0)
                 if settled or due:
                     balances.append(CustodyBalance(account, asset, settled, due))
         overdue = tuple(
@@ -140,33 +154,37 @@ class Custodian:
         )
 
     def _unsettled(self) -> list[tuple[str, str, int]]:
-        """Account, asset and amount of everything traded and not booked."""
+        """Return account, asset and amount of everything that is traded and not booked yet."""
         return [(i.account, i.asset, i.remaining) for i in self._settlement] + [
             (net.account, net.asset, net.amount) for net in self._netting.open_nets()
         ]
 
-    def _owed(self, account: str, asset: str) -> int:
-        """What the account must still deliver; what it is to receive may fail to come."""
+    def _deliverable(self, account: str, asset: str) -> int:
+        """Return what ``account`` still has to deliver of ``asset``, in 1e-8.
+
+        What it is to receive is not subtracted, since its delivery may fail.
+        """
         return -sum(
             amount
-            for holder, what, amount in self._unsettled()
-            if holder == account and what == asset and amount < 0
+            for owner, unsettled, amount in self._unsettled()
+            if owner == account and unsettled == asset and amount < 0
         )
 
-    def _hindered(self) -> dict[str, SettlementFailure]:
-        """The fault of each asset, the gravest where there are several."""
+    def _faults_by_asset(self) -> dict[str, SettlementFailure]:
+        """Return the active fault of each asset; where there are several, the most severe one."""
         faults: dict[str, SettlementFailure] = {}
         for lease in self._faults.active.values():
             fault = lease.fault
             if not isinstance(fault, SettlementFailure):
                 continue
             for asset in fault.assets:
-                known = faults.get(asset)
-                if known is None or MODES.index(fault.mode) > MODES.index(known.mode):
+                other = faults.get(asset)
+                if other is None or MODES.index(fault.mode) > MODES.index(other.mode):
                     faults[asset] = fault
         return faults
 
     def _check_fault(self, fault_id: str, fault: SettlementFailure, now: int) -> Sequence[Message]:
+        """Raise ValueError, with an UPPER_SNAKE reason, for a fault that cannot be played."""
         if fault.mode not in MODES:
             raise ValueError(f"UNKNOWN_MODE mode={fault.mode}")
         for asset in fault.assets:

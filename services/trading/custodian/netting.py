@@ -1,4 +1,4 @@
-"""Nets trades by account and asset until the netting closes."""
+"""Nets trades by account and asset, until a settlement cycle closes the netting."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from trading.universe import Universe
 
 
 class Net(msgspec.Struct, gc=False):
-    """What an account owes (< 0) or is owed in one asset, from how many trades."""
+    """What an account owes (``amount`` < 0) or is owed in one asset, and from how many trades."""
 
     account: str
     asset: str
@@ -19,7 +19,7 @@ class Net(msgspec.Struct, gc=False):
 
 
 class _Flow(msgspec.Struct, gc=False):
-    """Net of one account in one symbol."""
+    """Running net of one account in one symbol, in both of its assets."""
 
     base: int = 0
     quote: int = 0
@@ -28,32 +28,32 @@ class _Flow(msgspec.Struct, gc=False):
 
 
 class Netting:
-    """Takes every trade once and in order, whatever order they arrive in.
+    """Adds every trade exactly once and in the order of trade ids, in whatever order they arrive.
 
-    A trade beyond a gap waits until the gap is filled, so :attr:`last_trade_id` always means that
+    A trade after a gap waits until the gap is filled, so :attr:`last_trade_id` always means that
     every trade up to it is in the nets. A trade belongs to the netting that is open when the
-    custodian learns of it: one that comes late, after an outage, settles late, but it settles.
+    custodian receives it: one that arrives late, after an outage, settles late, but it settles.
     """
 
     def __init__(self, universe: Universe) -> None:
         self._sides = {i.symbol: (i.base, i.quote) for i in universe.instruments}
         self._flows: dict[str, dict[str, _Flow]] = {i.symbol: {} for i in universe.instruments}
-        self._held: dict[int, Trade] = {}
+        self._waiting: dict[int, Trade] = {}
         self._prices: dict[str, tuple[int, int]] = {}
         self.last_trade_id = 0
 
     def add(self, trade: Trade) -> None:
-        """Duplicates are ignored."""
+        """Add a trade, and those that were waiting for it. A duplicate is ignored."""
         expected = self.last_trade_id + 1
         if trade.trade_id == expected:
             self._book(trade)
-            if self._held:
+            if self._waiting:
                 self._release()
         elif trade.trade_id > expected:
-            self._held.setdefault(trade.trade_id, trade)
+            self._waiting.setdefault(trade.trade_id, trade)
 
     def open_nets(self) -> list[Net]:
-        """What has been netted since the last close, zero amounts left out."""
+        """Return the nets since the last :meth:`close`, without those that are zero."""
         nets: dict[tuple[str, str], Net] = {}
         for symbol, flows in self._flows.items():
             base, quote = self._sides[symbol]
@@ -68,15 +68,16 @@ class Netting:
         return [net for net in nets.values() if net.amount]
 
     def close(self) -> list[Net]:
-        """The nets; the next trade opens new ones."""
+        """Return the nets and start again from zero."""
         nets = self.open_nets()
         for flows in self._flows.values():
             flows.clear()
         return nets
 
     def value(self, asset: str, amount: int) -> tuple[str, int]:
-        """``(asset, value)`` of an amount at the price of the asset's last trade, in the quote
-        asset of that trade; of an asset that nobody traded as a base: itself.
+        """Return ``(quote asset, value)`` of an amount, at the price of the asset's last trade.
+
+        An asset that was never traded as a base is its own value: ``(asset, amount)``.
         """
         for symbol, (base, quote) in self._sides.items():
             if base == asset and symbol in self._prices:
@@ -85,10 +86,11 @@ class Netting:
         return asset, amount
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "last_trade_id": self.last_trade_id,
             "flows": msgspec.to_builtins(self._flows),
-            "held": [msgspec.to_builtins(t) for _, t in sorted(self._held.items())],
+            "held": [msgspec.to_builtins(t) for _, t in sorted(self._waiting.items())],
             "prices": {symbol: list(price) for symbol, price in self._prices.items()},
         }
 
@@ -117,6 +119,7 @@ class Netting:
             self._prices[trade.symbol] = (qty, quote_qty)
 
     def _release(self) -> None:
-        held = self._held
-        while (trade := held.pop(self.last_trade_id + 1, None)) is not None:
+        """Book the waiting trades that are next in order."""
+        waiting = self._waiting
+        while (trade := waiting.pop(self.last_trade_id + 1, None)) is not None:
             self._book(trade)

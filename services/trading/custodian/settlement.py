@@ -1,4 +1,8 @@
-"""Instructions from their netting to the last unit booked, through every fault."""
+"""Settlement instructions, from the close of netting until the last unit is booked.
+
+Under a fault an instruction may be booked late, in part or not at all. It then fails, is retried
+and costs penalties, by the rules of the European CSDR.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -22,10 +26,10 @@ FAIL = "fail"
 PARTIAL = "partial"
 STUCK = "stuck"
 
-#: From the mildest: where several faults hit one asset, the gravest one counts.
+#: In ascending severity: where several faults affect one asset, the most severe one counts.
 MODES = (DELAY, PARTIAL, FAIL, STUCK)
 
-#: One basis point of the value a day, as for liquid instruments in CSDR.
+#: Penalty of one basis point of the value per day, as for liquid instruments under the CSDR.
 PENALTY_DIVISOR = 10_000
 
 _REASONS = {
@@ -36,8 +40,10 @@ _REASONS = {
 
 
 class Instruction(msgspec.Struct, gc=False):
-    """``failed``: its settlement date has passed and was announced. ``days_charged``: penalties
-    so far.
+    """An open instruction: ``account`` is to receive ``remaining`` (deliver it, if negative).
+
+    ``failed`` is set once its failure has been announced by SettlementFailed. ``days_charged``
+    counts the days for which penalties have been charged so far.
     """
 
     instruction_id: str
@@ -50,11 +56,14 @@ class Instruction(msgspec.Struct, gc=False):
 
 
 class Settlement:
-    """The open instructions, oldest first. ``charged``: the accounts that pay penalties.
+    """Keeps the open instructions, oldest first, and settles them in ``ledger`` run by run.
 
-    What is not booked in time fails once (SettlementFailed), is retried at every run, and costs a
-    penalty for each day that it is late, a started day in full. A stuck asset's run does not
-    happen at all: nothing is said, nothing charged, until the first run afterwards catches up.
+    ``charged`` are the accounts that pay penalties; ``netting`` gives the value of an amount.
+
+    An instruction that is not booked in time fails once (SettlementFailed), is retried at every
+    run, and costs a penalty for each day that it is late; a day that has begun counts in full. For
+    a stuck asset a run does nothing at all: nothing is reported and nothing charged, until the
+    first run after the fault catches up. ``last_run`` is the scheduled time of the newest run.
     """
 
     def __init__(self, ledger: Ledger, netting: Netting, charged: Iterable[str]) -> None:
@@ -69,10 +78,11 @@ class Settlement:
         return iter(self._open.values())
 
     def overdue(self) -> list[Instruction]:
-        """What the run at its settlement date did not settle."""
+        """Return the open instructions whose settlement date is not after the newest run."""
         return [i for i in self._open.values() if i.settlement_date <= self.last_run]
 
     def instruct(self, nets: Iterable[Net], settlement_date: int, now: int) -> list[Message]:
+        """Open an instruction for each net, due at ``settlement_date``."""
         out: list[Message] = []
         for net in nets:
             self._last_id += 1
@@ -93,7 +103,10 @@ class Settlement:
         return out
 
     def run(self, run: int, faults: Mapping[str, SettlementFailure], now: int) -> list[Message]:
-        """Settle what is due by ``run``. ``faults``: by asset."""
+        """Settle what is due by ``run``, the scheduled time of this run.
+
+        ``faults`` has the active fault of each affected asset.
+        """
         self.last_run = run
         out: list[Message] = []
         for instruction in self.overdue():
@@ -101,17 +114,18 @@ class Settlement:
             if fault is None:
                 self._settle(instruction, instruction.remaining, run, now, out)
             elif fault.mode != STUCK:
-                self._hinder(instruction, fault, run, now, out)
+                self._settle_under_fault(instruction, fault, run, now, out)
         return out
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "open": [msgspec.to_builtins(i) for i in self._open.values()],
             "last_id": self._last_id,
             "last_run": self.last_run,
         }
 
-    def _hinder(
+    def _settle_under_fault(
         self,
         instruction: Instruction,
         fault: SettlementFailure,
@@ -159,7 +173,10 @@ class Settlement:
         )
 
     def _charge(self, instruction: Instruction, until: int, now: int, out: list[Message]) -> None:
-        """Penalties for the days that have begun before ``until``."""
+        """Charge penalties for the days late that have begun before ``until``, if not yet charged.
+
+        Accounts outside ``charged`` pay none.
+        """
         account = instruction.account
         accrual = self._charged.get(account)
         if accrual is None:
@@ -179,5 +196,6 @@ class Settlement:
 
 
 def _part(remaining: int, fault: SettlementFailure) -> int:
+    """Return what a partial settlement books of ``remaining``, rounded towards zero."""
     part = abs(remaining) * fault.fraction_ppm // PPM
     return part if remaining > 0 else -part

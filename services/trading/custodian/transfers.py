@@ -1,4 +1,4 @@
-"""Deposits and withdrawals of the firm's accounts."""
+"""Deposits to and withdrawals from the firm's accounts."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,20 +13,27 @@ WITHDRAWAL = "withdrawal"
 
 
 class Transfers:
-    """``owed``: what an account must still deliver in an asset; that money is not free to leave.
+    """Books transfers in ``ledger`` or rejects them.
 
-    Rejected: UNKNOWN_ACCOUNT, UNKNOWN_ASSET, AMOUNT_NOT_POSITIVE, INSUFFICIENT_BALANCE, and
-    DUPLICATE_REFERENCE where the account's reference was completed before.
+    ``deliverable`` returns what an account still has to deliver of an asset, which cannot be
+    withdrawn.
+
+    Reasons of rejection are UNKNOWN_ACCOUNT, UNKNOWN_ASSET, AMOUNT_NOT_POSITIVE,
+    INSUFFICIENT_BALANCE, and DUPLICATE_REFERENCE if the account has completed a transfer with the
+    same reference before.
     """
 
-    def __init__(self, universe: Universe, ledger: Ledger, owed: Callable[[str, str], int]) -> None:
+    def __init__(
+        self, universe: Universe, ledger: Ledger, deliverable: Callable[[str, str], int]
+    ) -> None:
         self._accounts = {name: None for name in universe.firm_accounts}
         self._assets = {asset.name: None for asset in universe.assets}
         self._ledger = ledger
-        self._owed = owed
+        self._deliverable = deliverable
         self._references: dict[str, dict[str, None]] = {}
 
     def on(self, request: Deposit | Withdraw, now: int) -> Sequence[Message]:
+        """Complete or reject a transfer; return the messages that say so."""
         kind = DEPOSIT if isinstance(request, Deposit) else WITHDRAWAL
         account, asset, amount = request.account, request.asset, request.amount
         reference = request.reference
@@ -41,9 +48,11 @@ class Transfers:
         ]
 
     def state(self) -> dict[str, Any]:
-        return {account: list(known) for account, known in self._references.items()}
+        """Return the references of completed transfers by account."""
+        return {account: list(references) for account, references in self._references.items()}
 
     def _refusal(self, kind: str, account: str, asset: str, amount: int, reference: str) -> str:
+        """Return why the transfer is rejected, or ""."""
         if account not in self._accounts:
             return f"UNKNOWN_ACCOUNT account={account}"
         if asset not in self._assets:
@@ -53,7 +62,7 @@ class Transfers:
         if reference in self._references.get(account, ()):
             return f"DUPLICATE_REFERENCE reference={reference}"
         if kind == WITHDRAWAL:
-            available = self._ledger.balance(account, asset) - self._owed(account, asset)
+            available = self._ledger.balance(account, asset) - self._deliverable(account, asset)
             if amount > available:
                 return f"INSUFFICIENT_BALANCE available={available} requested={amount}"
         return ""

@@ -1,11 +1,14 @@
-"""One symbol's order book and its matching: price-time priority, nothing about money.
+"""The order book of one symbol and its matching, by price-time priority. Knows no balances.
 
-A side keeps its prices in a sorted list whose last element is the best one, so that the usual work
-(match at the best price, add near it, remove it) is at the cheap end. A level is a dict from order
-id to order: insertion order is time priority, and a cancel finds its order without a search.
+A side keeps its prices in a sorted list whose last element is the best price, so that the frequent
+operations (match at the best price, add near it, remove it) work at the cheap end of the list. A
+level is a dict from order id to order: insertion order is time priority, and a cancel finds its
+order without a search. Prices and quantities are integers in units of 1e-8.
 """
 
 from bisect import bisect_left
+
+import msgspec
 
 from trading.messages.orders import BUY
 
@@ -15,7 +18,13 @@ EXPIRE_BOTH = "EXPIRE_BOTH"
 
 
 class Order:
-    """An order at work. ``left``: quantity not filled yet. ``limit``: price, 0 for MARKET."""
+    """An accepted order, while it is matched and while it rests in a book.
+
+    ``qty`` is the ordered quantity, ``left`` the part of it that is not filled yet (FIX calls it
+    LeavesQty), and ``cum_quote`` the notional of the fills so far, in units of the quote asset.
+    ``limit`` is the limit price, 0 for a MARKET order. ``stp`` is the order's mode of self-trade
+    prevention: ``NONE`` or one of the ``EXPIRE_`` constants.
+    """
 
     __slots__ = (
         "account",
@@ -60,20 +69,36 @@ class Order:
 
     @property
     def side(self) -> str:
+        """Return ``BUY`` or ``SELL``, as in messages."""
         return BUY if self.buy else "SELL"
 
-    @property
-    def filled(self) -> int:
-        return self.qty - self.left
 
-
+#: Orders at one price by order id, oldest first.
 Level = dict[int, Order]
-#: (maker, price, quantity)
+#: A maker that was hit, the price (its limit) and the quantity.
 Fill = tuple[Order, int, int]
 
 
+class MatchResult(msgspec.Struct, gc=False):
+    """The outcome of one call of :meth:`Book.match`.
+
+    ``fills`` are in the order in which they happened. ``expired_makers`` are the resting orders
+    that self-trade prevention removed from the book, and ``taker_expired`` tells whether it expired
+    the incoming order as well, which then must not rest.
+    """
+
+    fills: list[Fill]
+    expired_makers: list[Order]
+    taker_expired: bool
+
+
 class Side:
-    """Bids or asks. Keys are prices, negated for asks: the best key is always the highest."""
+    """The bids or the asks of a book.
+
+    Levels are stored by key: the price of a bid, the negated price of an ask. The best key is
+    therefore the highest on both sides. ``keys`` is sorted in ascending order and has exactly the
+    keys of ``levels``; no level is empty between two calls.
+    """
 
     __slots__ = ("keys", "levels")
 
@@ -82,6 +107,7 @@ class Side:
         self.levels: dict[int, Level] = {}
 
     def add(self, key: int, order: Order) -> None:
+        """Append ``order`` to the level at ``key``, which is created if there is none."""
         level = self.levels.get(key)
         if level is None:
             self.levels[key] = {order.order_id: order}
@@ -94,13 +120,14 @@ class Side:
             level[order.order_id] = order
 
     def remove(self, key: int, order_id: int) -> None:
+        """Remove an order, and its level if it was the last one there. Raises KeyError."""
         level = self.levels[key]
         del level[order_id]
         if not level:
             self.drop(key)
 
     def drop(self, key: int) -> None:
-        """Forget an empty level."""
+        """Delete the empty level at ``key``."""
         del self.levels[key]
         keys = self.keys
         if keys[-1] == key:
@@ -110,7 +137,10 @@ class Side:
 
 
 class Book:
-    """``orders``: everything that rests, by order id."""
+    """Keeps the resting orders of one ``symbol`` and matches incoming orders against them.
+
+    ``orders`` has every resting order of both sides by its order id.
+    """
 
     __slots__ = ("asks", "bids", "orders", "symbol")
 
@@ -122,18 +152,18 @@ class Book:
 
     @property
     def best_bid(self) -> int:
-        """Highest bid price, 0 without one."""
+        """Return the highest bid price, or 0 if there are no bids."""
         keys = self.bids.keys
         return keys[-1] if keys else 0
 
     @property
     def best_ask(self) -> int:
-        """Lowest ask price, 0 without one."""
+        """Return the lowest ask price, or 0 if there are no asks."""
         keys = self.asks.keys
         return -keys[-1] if keys else 0
 
     def rest(self, order: Order) -> None:
-        """Put what is left of an order into the book, behind everything at its price."""
+        """Add the unfilled rest of a limit order to the book, last in time at its price."""
         self.orders[order.order_id] = order
         if order.buy:
             self.bids.add(order.limit, order)
@@ -141,7 +171,7 @@ class Book:
             self.asks.add(-order.limit, order)
 
     def remove(self, order: Order) -> None:
-        """Take a resting order out. KeyError if it does not rest."""
+        """Remove a resting order. Raises KeyError if it does not rest in this book."""
         del self.orders[order.order_id]
         if order.buy:
             self.bids.remove(order.limit, order.order_id)
@@ -149,7 +179,7 @@ class Book:
             self.asks.remove(-order.limit, order.order_id)
 
     def crosses(self, order: Order) -> bool:
-        """Would a limit order match at once?"""
+        """Return whether a limit order would match at once, self-trades included."""
         if order.buy:
             keys = self.asks.keys
             return bool(keys) and -keys[-1] <= order.limit
@@ -157,35 +187,40 @@ class Book:
         return bool(keys) and keys[-1] >= order.limit
 
     def available(self, order: Order) -> int:
-        """Quantity of other accounts that ``order`` could match now, up to its own."""
+        """Return the quantity that ``order`` could fill now, at most its own unfilled quantity.
+
+        Resting orders of its own account count only if its self-trade prevention is NONE.
+        """
         side = self.asks if order.buy else self.bids
-        worst = _worst(order)
+        worst_key = _worst_key(order)
         total = 0
         for key in reversed(side.keys):
-            if key < worst or total >= order.left:
+            if key < worst_key or total >= order.left:
                 break
             for maker in side.levels[key].values():
                 if maker.account != order.account or order.stp == "NONE":
                     total += maker.left
         return min(total, order.left)
 
-    def match(self, taker: Order, budget: int = -1, lot: int = 1) -> tuple[list[Fill], list[Order]]:
-        """Match ``taker`` against the other side, best price first, oldest first.
+    def match(self, taker: Order, budget: int = -1, lot: int = 1) -> MatchResult:
+        """Match ``taker`` against the other side, best price first, oldest order first.
 
-        ``budget``: quote units (times 1e8) that a MARKET buy may spend, -1: no bound; quantities
-        are then cut to ``lot``. Returns the fills, and the makers that self-trade prevention
-        expired; ``taker.left`` afterwards is what was not filled, and a taker that self-trade
-        prevention expires has its ``stp`` set to EXPIRED.
+        ``budget`` bounds what a MARKET buy may spend, in quote units times 1e8 (the scale of price
+        times quantity); quantities are then cut to whole multiples of ``lot``. -1 means no bound.
+        Filled and expired makers leave the book, and ``left`` of taker and makers is updated. The
+        taker is not put into the book: see :meth:`rest`. Balances and ``cum_quote`` are the
+        caller's.
         """
         side = self.asks if taker.buy else self.bids
         keys, levels, orders = side.keys, side.levels, self.orders
-        worst = _worst(taker)
+        worst_key = _worst_key(taker)
         left, account, stp = taker.left, taker.account, taker.stp
         fills: list[Fill] = []
-        expired: list[Order] = []
+        expired_makers: list[Order] = []
+        taker_expired = False
         while left and keys:
             key = keys[-1]
-            if key < worst:
+            if key < worst_key:
                 break
             price = -key if key < 0 else key
             level = levels[key]
@@ -196,10 +231,9 @@ class Book:
                 if maker.account == account and stp != "NONE":
                     if stp != EXPIRE_TAKER:
                         del level[order_id], orders[order_id]
-                        expired.append(maker)
+                        expired_makers.append(maker)
                     if stp != EXPIRE_MAKER:
-                        taker.stp = "EXPIRED"
-                        stopped = True
+                        taker_expired = stopped = True
                         break
                     continue
                 size = maker.left
@@ -225,11 +259,11 @@ class Book:
             if stopped:
                 break
         taker.left = left
-        return fills, expired
+        return MatchResult(fills, expired_makers, taker_expired)
 
 
-def _worst(order: Order) -> int:
-    """The worst key of the other side that the order accepts."""
+def _worst_key(order: Order) -> int:
+    """Return the lowest key of the other side that the order accepts; a MARKET order takes all."""
     if not order.limit:
         return -(1 << 200)
     return -order.limit if order.buy else order.limit

@@ -1,4 +1,9 @@
-"""The exchange as a component: requests in, reports, trades and books out, faults between."""
+"""The exchange as a component: requests in; reports, trades and book updates out.
+
+:class:`Exchange` hands requests to the matching engine, drives the synthetic participants once per
+tick, and plays the faults that the test coordinator injects: outages, halts, vanishing liquidity
+and depegs of this venue's own market.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,6 +12,7 @@ from trading.exchange.depeg import VenueDepegs
 from trading.exchange.engine import CANCEL_ONLY, HALT, TRADING, Engine
 from trading.exchange.liquidity import Liquidity
 from trading.exchange.outage import Outage
+from trading.exchange.reports import report_unknown_order
 from trading.messages import Message, Start, Wake
 from trading.messages.chaos import (
     Depeg,
@@ -20,7 +26,6 @@ from trading.messages.orders import (
     AccountQuery,
     CancelAllOrders,
     CancelOrder,
-    ExecutionReport,
     HaltMarket,
     PlaceOrder,
     ReplaceOrder,
@@ -33,13 +38,20 @@ from trading.topology import EXCHANGE
 from trading.units import SCALE, SECOND
 from trading.universe import Universe
 
+#: Topic of the timer that drives book updates and synthetic participants.
 TICK = "tick"
 
-Answer = list[Message]
+#: Messages that a handler emits; handlers append to it.
+Output = list[Message]
 
 
 class Exchange:
-    """``tick``: microseconds between two looks at the synthetic makers and two book updates."""
+    """Runs the venue: a state machine from messages to messages.
+
+    ``universe`` gives instruments and accounts, ``seed`` the random streams of liquidity and
+    outages. ``tick`` is the interval, in simulated microseconds, at which synthetic participants
+    act and the top of every book is published.
+    """
 
     name = EXCHANGE
 
@@ -55,7 +67,7 @@ class Exchange:
         self._faults = FaultBoard(
             self.name, (ExchangeOutage, Depeg), self._begin_fault, self._end_fault
         )
-        self._handlers: dict[type, Callable[[Any, int, Answer], None]] = {
+        self._handlers: dict[type, Callable[[Any, int, Output], None]] = {
             Start: self._on_start,
             Wake: self._on_wake,
             PriceTick: self._on_tick,
@@ -74,31 +86,36 @@ class Exchange:
 
     @property
     def outage_modes(self) -> frozenset[str]:
-        """Modes of :class:`ExchangeOutage` that are played at the wire now."""
+        """Return the modes of :class:`ExchangeOutage` that are in force at the connections."""
         return self._outage.modes
 
     @property
     def outage_delay(self) -> int:
-        """Microseconds that every answer is late now."""
+        """Return by how many simulated microseconds every answer is delayed now."""
         return self._outage.delay
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Handle one message at simulated time ``now``; return the messages to send.
+
+        During an outage, requests may be refused before and answers withheld after the handler.
+        """
         handler = self._handlers.get(type(message))
         if handler is None:
             return ()
         outage = self._outage
-        if not outage.on:
-            out: Answer = []
+        if not outage.active:
+            out: Output = []
             handler(message, now, out)
             return out
-        refused = outage.refuse(message, now)
-        if refused is not None:
-            return refused
+        failures = outage.fail_request(message, now)
+        if failures is not None:
+            return failures
         out = []
         handler(message, now, out)
-        return outage.out(out, now) + outage.unknown(message, now)
+        return outage.filter_output(out, now) + outage.fail_execution(message, now)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "engine": self.engine.state(),
             "index": dict(self._index),
@@ -109,63 +126,63 @@ class Exchange:
             "faults": self._faults.state(),
         }
 
-    def _on_start(self, message: Start, now: int, out: Answer) -> None:
-        # After the index ticks of the same instant have arrived.
+    def _on_start(self, message: Start, now: int, out: Output) -> None:
+        # A quarter of a tick late, so that the index ticks of the same instant have arrived.
         out.append(Wake(now - now % self._tick + self._tick + self._tick // 4, TICK))
 
-    def _on_wake(self, message: Wake, now: int, out: Answer) -> None:
+    def _on_wake(self, message: Wake, now: int, out: Output) -> None:
         if message.topic.startswith(LEASE_TOPIC):
             out += self._faults.on(message, now)
             return
         out.append(Wake(now + self._tick, TICK))
-        self._refer(now)
-        self._liquidity.act(now, out)
+        self._update_reference_prices(now)
+        self._liquidity.on_tick(now, out)
         for symbol in self.engine.books:
             out.append(self._top(symbol, now))
 
-    def _on_tick(self, tick: PriceTick, now: int, out: Answer) -> None:
+    def _on_tick(self, tick: PriceTick, now: int, out: Output) -> None:
         if tick.price is not None and tick.price > 0:
             self._index[tick.asset] = tick.price
 
-    def _on_ping(self, message: Ping, now: int, out: Answer) -> None:
+    def _on_ping(self, message: Ping, now: int, out: Output) -> None:
         out.append(answer_ping(self.name, message, now))
 
-    def _on_place(self, order: PlaceOrder, now: int, out: Answer) -> None:
+    def _on_place(self, order: PlaceOrder, now: int, out: Output) -> None:
         self.engine.place(order, now, out)
 
-    def _on_cancel(self, request: CancelOrder, now: int, out: Answer) -> None:
+    def _on_cancel(self, request: CancelOrder, now: int, out: Output) -> None:
         if not self.engine.cancel(request.account, request.client_order_id, now, out):
-            out.append(_unknown_order(request, now))
+            out.append(report_unknown_order(request, event_time=now))
 
-    def _on_replace(self, request: ReplaceOrder, now: int, out: Answer) -> None:
+    def _on_replace(self, request: ReplaceOrder, now: int, out: Output) -> None:
         if self.engine.cancel(request.account, request.client_order_id, now, out, "REPLACED"):
             self.engine.place(request.order, now, out)
         else:
-            out.append(_unknown_order(request, now))
+            out.append(report_unknown_order(request, event_time=now))
 
-    def _on_cancel_all(self, request: CancelAllOrders, now: int, out: Answer) -> None:
+    def _on_cancel_all(self, request: CancelAllOrders, now: int, out: Output) -> None:
         self.engine.cancel_all(request.account, request.symbol, now, out)
 
-    def _on_kill(self, request: SetKillSwitch, now: int, out: Answer) -> None:
+    def _on_kill(self, request: SetKillSwitch, now: int, out: Output) -> None:
         if request.account in self.engine.balances:
-            self.engine.set_kill(request.account, request.engaged, request.reason, now, out)
+            self.engine.set_kill_switch(request.account, request.engaged, request.reason, now, out)
 
-    def _on_halt(self, request: HaltMarket, now: int, out: Answer) -> None:
+    def _on_halt(self, request: HaltMarket, now: int, out: Output) -> None:
         if request.status in (TRADING, HALT, CANCEL_ONLY):
             for symbol in request.symbols or self._universe.symbols:
                 if symbol in self.engine.status:
                     self._set_status(symbol, request.status, request.reason, now, out)
 
-    def _on_query(self, query: AccountQuery, now: int, out: Answer) -> None:
+    def _on_query(self, query: AccountQuery, now: int, out: Output) -> None:
         if query.account in self.engine.balances:
             snapshot = self.engine.snapshot(query.source, query.request_id, query.account, now)
             out.append(snapshot)
 
-    def _on_fault(self, message: Message, now: int, out: Answer) -> None:
+    def _on_fault(self, message: Message, now: int, out: Output) -> None:
         out += self._faults.on(message, now)
 
     def _begin_fault(self, fault_id: str, fault: Any, now: int) -> Sequence[Message]:
-        out: Answer = []
+        out: Output = []
         if isinstance(fault, Depeg):
             if fault.scope != "venue":
                 raise ValueError("SCOPE_IS_NOT_VENUE")
@@ -182,7 +199,7 @@ class Exchange:
         return out
 
     def _end_fault(self, fault_id: str, fault: Any, now: int) -> Sequence[Message]:
-        out: Answer = []
+        out: Output = []
         if isinstance(fault, Depeg):
             self._depegs.end(fault, now)
         elif fault.mode == "liquidity":
@@ -196,21 +213,26 @@ class Exchange:
             out += self._outage.end(fault)
         return out
 
-    def _set_status(self, symbol: str, status: str, reason: str, now: int, out: Answer) -> None:
+    def _set_status(self, symbol: str, status: str, reason: str, now: int, out: Output) -> None:
         self.engine.status[symbol] = status
         out.append(SymbolStatusChanged(symbol, status, reason, now))
 
-    def _refer(self, now: int) -> None:
-        """Reference price of each symbol: base by quote, both in USD, as this venue sees them."""
+    def _update_reference_prices(self, now: int) -> None:
+        """Set each symbol's reference price: the USD price of the base by that of the quote asset.
+
+        A depeg of this venue replaces the index price of the base. A symbol keeps its last
+        reference price while either price is unknown.
+        """
         index = self._index
-        venue = self._depegs.prices(now)
+        venue_prices = self._depegs.prices(now)
         for symbol, instrument in self.engine.instruments.items():
-            base = venue.get(instrument.base) or index.get(instrument.base, 0)
+            base = venue_prices.get(instrument.base) or index.get(instrument.base, 0)
             quote = index.get(instrument.quote, 0)
             if base and quote:
                 self.engine.reference[symbol] = base * SCALE // quote
 
     def _top(self, symbol: str, now: int) -> BookTop:
+        """Return the best prices of one book and its depth within 1 % of the mid price."""
         book = self.engine.books[symbol]
         bid, ask = book.best_bid, book.best_ask
         self._updates[symbol] += 1
@@ -230,38 +252,14 @@ class Exchange:
         )
 
 
-def _depth(keys: list[int], levels: dict[int, dict[int, Any]], worst: int) -> int:
-    """Notional that rests at ``worst`` or better."""
+def _depth(keys: list[int], levels: dict[int, dict[int, Any]], worst_key: int) -> int:
+    """Return the notional, in quote units, that rests at ``worst_key`` or better."""
     total = 0
     for key in reversed(keys):
-        if key < worst:
+        if key < worst_key:
             break
         qty = 0
         for order in levels[key].values():
             qty += order.left
         total += abs(key) * qty // SCALE
     return total
-
-
-def _unknown_order(request: CancelOrder | ReplaceOrder, now: int) -> ExecutionReport:
-    return ExecutionReport(
-        request.account,
-        request.client_order_id,
-        0,
-        request.symbol,
-        "",
-        "",
-        "",
-        0,
-        0,
-        "REJECTED",
-        "REJECTED",
-        0,
-        0,
-        0,
-        0,
-        0,
-        False,
-        f"UNKNOWN_ORDER {request.client_order_id}",
-        now,
-    )

@@ -1,15 +1,20 @@
-"""The venue: orders, balances and trades of all symbols. Matching is :mod:`.book`'s."""
+"""The matching engine of all symbols: accepts orders, reserves balances, settles trades.
+
+:mod:`.book` matches and :mod:`.filters` checks orders; this module joins them to accounts and turns
+what happens into messages. Time is a parameter (simulated microseconds), amounts are integers in
+units of 1e-8.
+"""
 
 from typing import Any
 
 from trading.exchange.accounts import Balances
 from trading.exchange.book import Book, Fill, Order
 from trading.exchange.filters import refusal
+from trading.exchange.reports import build_report, report_rejected
 from trading.messages import Message
 from trading.messages.orders import (
     AccountSnapshot,
     Balance,
-    ExecutionReport,
     KillSwitchChanged,
     PlaceOrder,
     Trade,
@@ -21,12 +26,22 @@ TRADING = "TRADING"
 HALT = "HALT"
 CANCEL_ONLY = "CANCEL_ONLY"
 
-#: What the synthetic participants open with, of every asset: more than they can ever trade.
+#: Opening balance of the synthetic accounts in every asset: more than they can ever trade.
 _SYNTHETIC_OPENING = 10**9 * SCALE
 
 
 class Engine:
-    """Every method appends what it decided to ``out``. Reports go to the firm's accounts only."""
+    """Keeps the books, accounts and open orders of the venue, and executes requests on them.
+
+    ``universe`` gives the instruments and the firm's accounts with their opening balances; two
+    accounts of synthetic participants are added. Methods append the messages that they cause to
+    ``out``. Trades are published for everybody, execution reports for the firm's accounts only.
+
+    ``status`` and ``reference`` are the trading status and the reference price (0 while unknown) by
+    symbol; both are set by the component. ``open`` has the open orders by account and client order
+    id, ``killed`` the reason by account whose kill switch is engaged, and ``trade_id`` is the id of
+    the newest trade.
+    """
 
     def __init__(self, universe: Universe) -> None:
         self.universe = universe
@@ -41,48 +56,55 @@ class Engine:
         self.trade_id = 0
         self._order_id = 0
 
-    def place(self, order: PlaceOrder, now: int, out: list[Message]) -> Order | None:
-        """Take an order, match it, rest what is left; None if it was refused."""
-        reason = self._refusal(order)
+    def place(self, request: PlaceOrder, now: int, out: list[Message]) -> Order | None:
+        """Accept an order, match it, and rest a GTC order's unfilled quantity in the book.
+
+        Return the order, which may be filled or expired by then; None if it was rejected. A
+        rejection changes nothing but the sequence of order ids, and is reported to any account.
+        """
+        reason = self._refusal(request)
         if reason:
-            out.append(_refused(order, reason, now))
+            out.append(report_rejected(request, reason=reason, event_time=now))
             return None
-        instrument = self.instruments[order.symbol]
-        book = self.books[order.symbol]
+        instrument = self.instruments[request.symbol]
+        book = self.books[request.symbol]
         self._order_id += 1
-        buy = order.side == "BUY"
-        market = order.type == "MARKET"
-        qty = order.qty or _quantity_for(book, buy, order.quote_qty, instrument.lot)
-        taken = Order(
+        buy = request.side == "BUY"
+        market = request.type == "MARKET"
+        qty = request.qty or _quantity_for(book, buy, request.quote_qty, instrument.lot)
+        order = Order(
             self._order_id,
-            order.account,
-            order.client_order_id,
-            order.symbol,
+            request.account,
+            request.client_order_id,
+            request.symbol,
             buy,
             qty,
-            0 if market else order.price,
-            order.type,
-            "IOC" if market else order.time_in_force,
-            order.stp,
+            0 if market else request.price,
+            request.type,
+            "IOC" if market else request.time_in_force,
+            request.stp,
         )
-        reason = self._cannot(taken, book, instrument)
+        reason = self._reserve(order, book, instrument)
         if reason:
-            out.append(_refused(order, reason, now))
+            out.append(report_rejected(request, reason=reason, event_time=now))
             return None
-        self.open[order.account][order.client_order_id] = taken
-        self._report(taken, "NEW", "NEW", now, out)
+        self.open[request.account][request.client_order_id] = order
+        self._report(order, "NEW", "NEW", now, out)
         budget = -1
         if market and buy:
-            funds = self.balances[order.account].free.get(instrument.quote, 0)
-            budget = (min(funds, order.quote_qty) if order.quote_qty else funds) * SCALE
-        self._match(taken, book, instrument, budget, now, out)
-        return taken
+            funds = self.balances[request.account].free.get(instrument.quote, 0)
+            budget = (min(funds, request.quote_qty) if request.quote_qty else funds) * SCALE
+        self._match(order, book, instrument, budget, now, out)
+        return order
 
     def quote(
         self, account: str, client_order_id: str, symbol: str, buy: bool, qty: int, price: int
     ) -> Order | None:
-        """Rest a maker's GTC limit order on tick and lot, without reports: what :meth:`place` does
-        with one that does not cross. None where it would cross, or the balance does not cover it.
+        """Rest a synthetic maker's GTC limit order in the book, without reports.
+
+        The effect is that of :meth:`place` for an order that does not cross, at a fraction of the
+        cost. ``qty`` and ``price`` must be multiples of the symbol's lot and tick. Return None if
+        the order would cross or the free balance does not cover it.
         """
         instrument, book = self.instruments[symbol], self.books[symbol]
         self._order_id += 1
@@ -99,7 +121,10 @@ class Engine:
     def cancel(
         self, account: str, client_order_id: str, now: int, out: list[Message], reason: str = ""
     ) -> bool:
-        """Cancel one open order of ``account``; False if there is none of that id."""
+        """Cancel the open order of ``account`` with this id. Return False if there is none.
+
+        ``reason`` is put into the execution report.
+        """
         order = self.open.get(account, {}).get(client_order_id)
         if order is None:
             return False
@@ -111,16 +136,22 @@ class Engine:
     def cancel_all(
         self, account: str, symbol: str, now: int, out: list[Message], reason: str = ""
     ) -> int:
-        """Cancel the open orders of ``account`` (on ``symbol``, if not empty); how many."""
+        """Cancel the open orders of ``account``, on ``symbol`` only unless that is empty.
+
+        Return how many were canceled.
+        """
         ids = [i for i, o in self.open.get(account, {}).items() if symbol in ("", o.symbol)]
         for client_order_id in ids:
             self.cancel(account, client_order_id, now, out, reason)
         return len(ids)
 
-    def set_kill(
+    def set_kill_switch(
         self, account: str, engaged: bool, reason: str, now: int, out: list[Message]
     ) -> None:
-        """Kill functionality: cancel everything and refuse what comes, until it is released."""
+        """Engage or release the kill switch of ``account``.
+
+        Engaging cancels all its open orders; new ones are rejected until the switch is released.
+        """
         cancelled = 0
         if engaged:
             self.killed[account] = reason
@@ -130,6 +161,10 @@ class Engine:
         out.append(KillSwitchChanged(account, engaged, cancelled, reason, now))
 
     def snapshot(self, to: str, request_id: str, account: str, now: int) -> AccountSnapshot:
+        """Return the balances and a summary of the open orders of ``account``, for ``to``.
+
+        Raises KeyError for an unknown account.
+        """
         balances = self.balances[account]
         orders = self.open[account].values()
         return AccountSnapshot(
@@ -148,6 +183,7 @@ class Engine:
         )
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "books": {s: _book_state(b) for s, b in self.books.items()},
             "status": dict(self.status),
@@ -163,6 +199,7 @@ class Engine:
         }
 
     def _refusal(self, order: PlaceOrder) -> str:
+        """Return why the order is rejected before it is looked at by the book, or ""."""
         instrument = self.instruments.get(order.symbol)
         if instrument is None:
             return f"UNKNOWN_SYMBOL {order.symbol}"
@@ -176,9 +213,14 @@ class Engine:
             return f"DUPLICATE_CLIENT_ORDER_ID {order.client_order_id}"
         return refusal(order, instrument, self.reference[order.symbol])
 
-    def _cannot(self, order: Order, book: Book, instrument: Instrument) -> str:
-        """Lock what the order needs, or say what is in its way; nothing is locked then."""
-        if not order.qty or (order.type == "MARKET" and not _other_side(book, order.buy)):
+    def _reserve(self, order: Order, book: Book, instrument: Instrument) -> str:
+        """Lock the balance that the order needs; return the reason if it must be rejected.
+
+        An empty reason means that the balance is locked. A MARKET buy locks nothing: what it costs
+        is known only after matching, which is bounded by a budget instead. With a reason, nothing
+        is locked.
+        """
+        if not order.qty or (order.type == "MARKET" and not _best_opposite(book, order.buy)):
             return "NO_LIQUIDITY"
         if order.type == "LIMIT_MAKER" and book.crosses(order):
             return "WOULD_TAKE_LIQUIDITY"
@@ -201,13 +243,14 @@ class Engine:
         now: int,
         out: list[Message],
     ) -> None:
-        fills, expired = book.match(taker, budget, instrument.lot)
-        if fills:
-            self._settle(taker, fills, instrument, now, out)
-        for maker in expired:
+        """Match an accepted order, settle the fills, and rest or close what is left of it."""
+        result = book.match(taker, budget, instrument.lot)
+        if result.fills:
+            self._settle(taker, result.fills, instrument, now, out)
+        for maker in result.expired_makers:
             self._close(maker)
             self._report(maker, "TRADE_PREVENTION", "EXPIRED_IN_MATCH", now, out)
-        if taker.stp == "EXPIRED":
+        if result.taker_expired:
             self._close(taker)
             self._report(taker, "TRADE_PREVENTION", "EXPIRED_IN_MATCH", now, out)
         elif not taker.left:
@@ -221,26 +264,32 @@ class Engine:
     def _settle(
         self, taker: Order, fills: list[Fill], instrument: Instrument, now: int, out: list[Message]
     ) -> None:
+        """Exchange the assets of each fill and report it.
+
+        A buyer with a limit has locked the quote amount at its own limit price; what a better
+        price saves becomes free. Amounts are exact, because prices are on tick and sizes on lot.
+        """
         base, quote, firm = instrument.base, instrument.quote, self.firm
-        taken = taker.left + sum(size for _, _, size in fills)
+        # The taker has all fills already: count its unfilled quantity down for the reports.
+        leaves_qty = taker.left + sum(size for _, _, size in fills)
         for maker, price, size in fills:
             cost = price * size // SCALE
             self.trade_id += 1
-            taken -= size
+            leaves_qty -= size
             maker.cum_quote += cost
             taker.cum_quote += cost
             buyer, seller = (taker, maker) if taker.buy else (maker, taker)
-            bought = self.balances[buyer.account]
+            buyer_balances = self.balances[buyer.account]
             if buyer.limit:
-                held = buyer.limit * size // SCALE
-                bought.locked[quote] -= held
-                bought.free[quote] += held - cost
+                locked = buyer.limit * size // SCALE
+                buyer_balances.locked[quote] -= locked
+                buyer_balances.free[quote] += locked - cost
             else:
-                bought.free[quote] -= cost
-            bought.receive(base, size)
-            sold = self.balances[seller.account]
-            sold.locked[base] -= size
-            sold.receive(quote, cost)
+                buyer_balances.free[quote] -= cost
+            buyer_balances.receive(base, size)
+            seller_balances = self.balances[seller.account]
+            seller_balances.locked[base] -= size
+            seller_balances.receive(quote, cost)
             if not maker.left:
                 self._close(maker)
             out.append(
@@ -258,13 +307,30 @@ class Engine:
                     now,
                 )
             )
-            if taker.account in firm:
-                self._filled(taker, taken, price, size, False, now, out)
-            if maker.account in firm:
-                self._filled(maker, maker.left, price, size, True, now, out)
+            for order, unfilled in ((taker, leaves_qty), (maker, maker.left)):
+                if order.account in firm:
+                    out.append(
+                        build_report(
+                            order,
+                            order_id=order.order_id,
+                            price=order.limit,
+                            execution_type="TRADE",
+                            status="PARTIALLY_FILLED" if unfilled else "FILLED",
+                            cum_qty=order.qty - unfilled,
+                            cum_quote=order.cum_quote,
+                            last_qty=size,
+                            last_price=price,
+                            trade_id=self.trade_id,
+                            is_maker=order is maker,
+                            event_time=now,
+                        )
+                    )
 
     def _close(self, order: Order) -> None:
-        """Forget an order that is done, and give back what it still had locked."""
+        """Remove an order from the open orders and unlock what its unfilled quantity had locked.
+
+        Does nothing if the order is closed already.
+        """
         if self.open[order.account].pop(order.client_order_id, None) is None or not order.left:
             return
         instrument = self.instruments[order.symbol]
@@ -274,111 +340,53 @@ class Engine:
         elif order.limit:
             balances.unlock(instrument.quote, notional(order.limit, order.left))
 
-    def _filled(
+    def _report(
         self,
         order: Order,
-        left: int,
-        price: int,
-        size: int,
-        maker: bool,
+        execution_type: str,
+        status: str,
         now: int,
         out: list[Message],
+        reason: str = "",
     ) -> None:
-        out.append(
-            ExecutionReport(
-                order.account,
-                order.client_order_id,
-                order.order_id,
-                order.symbol,
-                order.side,
-                order.type,
-                order.time_in_force,
-                order.qty,
-                order.limit,
-                "TRADE",
-                "PARTIALLY_FILLED" if left else "FILLED",
-                order.qty - left,
-                order.cum_quote,
-                size,
-                price,
-                self.trade_id,
-                maker,
-                "",
-                now,
+        """Report a change that is no fill, if the order belongs to the firm."""
+        if order.account in self.firm:
+            out.append(
+                build_report(
+                    order,
+                    order_id=order.order_id,
+                    price=order.limit,
+                    execution_type=execution_type,
+                    status=status,
+                    cum_qty=order.qty - order.left,
+                    cum_quote=order.cum_quote,
+                    reason=reason,
+                    event_time=now,
+                )
             )
-        )
-
-    def _report(
-        self, order: Order, kind: str, status: str, now: int, out: list[Message], reason: str = ""
-    ) -> None:
-        if order.account not in self.firm:
-            return
-        out.append(
-            ExecutionReport(
-                order.account,
-                order.client_order_id,
-                order.order_id,
-                order.symbol,
-                order.side,
-                order.type,
-                order.time_in_force,
-                order.qty,
-                order.limit,
-                kind,
-                status,
-                order.filled if kind != "NEW" else 0,
-                order.cum_quote,
-                0,
-                0,
-                0,
-                False,
-                reason,
-                now,
-            )
-        )
 
 
 def _opening(universe: Universe) -> dict[str, Balances]:
     assets = [a.name for a in universe.assets]
-    made = {
+    balances = {
         a.name: Balances([(asset, dict(a.balances).get(asset, 0)) for asset in assets])
         for a in universe.accounts
     }
     for account in (MAKER_ACCOUNT, NOISE_ACCOUNT):
-        made[account] = Balances([(asset, _SYNTHETIC_OPENING) for asset in assets])
-    return made
+        balances[account] = Balances([(asset, _SYNTHETIC_OPENING) for asset in assets])
+    return balances
 
 
-def _refused(order: PlaceOrder, reason: str, now: int) -> ExecutionReport:
-    return ExecutionReport(
-        order.account,
-        order.client_order_id,
-        0,
-        order.symbol,
-        order.side,
-        order.type,
-        order.time_in_force,
-        order.qty,
-        order.price,
-        "REJECTED",
-        "REJECTED",
-        0,
-        0,
-        0,
-        0,
-        0,
-        False,
-        reason,
-        now,
-    )
-
-
-def _other_side(book: Book, buy: bool) -> int:
+def _best_opposite(book: Book, buy: bool) -> int:
+    """Return the best price that an order would meet, or 0 if the other side is empty."""
     return book.best_ask if buy else book.best_bid
 
 
 def _quantity_for(book: Book, buy: bool, quote: int, lot: int) -> int:
-    """How much of the base ``quote`` units are worth in the book now, in whole lots."""
+    """Return how much of the base asset ``quote`` units buy or sell for in the book, in whole lots.
+
+    Less than that if the other side of the book is not deep enough.
+    """
     side = book.asks if buy else book.bids
     budget, total = quote * SCALE, 0
     for key in reversed(side.keys):
@@ -393,6 +401,7 @@ def _quantity_for(book: Book, buy: bool, quote: int, lot: int) -> int:
 
 
 def _book_state(book: Book) -> list[list[int]]:
+    """Return both sides from the worst price to the best, each level from the oldest order on."""
     return [
         [order_id, order.limit, order.left, order.cum_quote]
         for side in (book.bids, book.asks)

@@ -1,12 +1,12 @@
-"""What an order must look like to be taken: the usual filters, with the usual names."""
+"""Checks orders before matching, by the usual filters of spot exchanges under their usual names."""
 
 from trading.messages.orders import PlaceOrder
 from trading.units import PPM, format_ppm, format_units, notional
 from trading.universe import Instrument
 
-#: Price collar: a limit price may be this far from the reference price.
+#: Price collar, in ppm: how far a limit price may be from the reference price.
 COLLAR_PPM = 200_000
-#: Largest notional of one order, in quote units.
+#: Largest notional of one order, in 1e-8 of the quote asset.
 MAX_NOTIONAL = 5_000_000 * 100_000_000
 
 TYPES = frozenset({"LIMIT", "MARKET", "LIMIT_MAKER"})
@@ -15,9 +15,10 @@ STP_MODES = frozenset({"NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH"})
 
 
 def refusal(order: PlaceOrder, instrument: Instrument, reference: int) -> str:
-    """Why the order is not taken, as UPPER_SNAKE with values; empty when it is.
+    """Return why ``order`` is rejected, as UPPER_SNAKE with values; an empty text if it is not.
 
-    ``reference``: reference price of the symbol, 0 while there is none.
+    ``reference`` is the reference price of the symbol, 0 while there is none: the price collar, and
+    the size limits of a MARKET order by quantity, are not checked then. Balances are not looked at.
     """
     if order.side not in ("BUY", "SELL"):
         return f"INVALID_SIDE {order.side}"
@@ -35,8 +36,8 @@ def refusal(order: PlaceOrder, instrument: Instrument, reference: int) -> str:
     if qty <= 0 or qty % instrument.lot:
         return f"LOT_SIZE {format_units(qty)} lot {format_units(instrument.lot)}"
     if reference and abs(price - reference) * PPM > COLLAR_PPM * reference:
-        off = format_ppm((price - reference) * PPM // reference)
-        return f"PERCENT_PRICE {off} band {format_ppm(COLLAR_PPM)}"
+        distance = format_ppm((price - reference) * PPM // reference)
+        return f"PERCENT_PRICE {distance} band {format_ppm(COLLAR_PPM)}"
     return _size_refusal(notional(price, qty), instrument)
 
 

@@ -1,4 +1,8 @@
-"""Synthetic participants: makers who quote around the reference price, and noise takers."""
+"""Synthetic participants: a maker that quotes around the reference price, and a noise trader.
+
+They give the firm's strategies a market to trade in. Both place orders in the same books as
+everybody else, on accounts of their own that cannot run out of money.
+"""
 
 from random import Random
 from typing import Any
@@ -10,20 +14,26 @@ from trading.messages.orders import PlaceOrder
 from trading.units import PPM, SCALE
 from trading.universe import MAKER_ACCOUNT, NOISE_ACCOUNT, Instrument
 
-#: Levels of one side: distance from the reference price in ppm, notional in quote units.
+#: Levels of one side: distance from the reference price in ppm, notional in whole quote coins.
 _COIN_LEVELS = ((250, 60_000), (800, 150_000), (2_000, 300_000), (4_500, 450_000), (8_000, 600_000))
 _STABLE_LEVELS = ((150, 200_000), (600, 600_000), (2_000, 1_000_000), (6_000, 1_500_000))
-#: Share of the coin levels' notional by base asset; the rest of the coins get the last.
+#: Share of the coin levels' notional by base asset; coins not listed get _OTHER_SHARE_PPM.
 _SHARE_PPM = {"BTC": 1_000_000, "ETH": 600_000}
 _OTHER_SHARE_PPM = 250_000
-#: Makers move a level when the reference has moved by this share of its distance.
-_REQUOTE_SHARE = 3
+#: The maker moves a level once the reference price has moved by 1/3 of the level's distance.
+_REQUOTE_DIVISOR = 3
+#: Per symbol and tick.
 _NOISE_PROBABILITY = 0.25
+#: Range of a noise order's notional, in whole quote coins.
 _NOISE_NOTIONAL = (200, 4_000)
 
 
 class _Level:
-    """Both orders of one distance, placed when the reference price was ``quoted`` (0: not yet)."""
+    """The maker's two orders at one distance from the reference price.
+
+    ``distance`` is in ppm, ``notional`` in whole quote coins. ``quoted`` is the reference price at
+    which the orders were placed; 0 if they have to be placed anew.
+    """
 
     __slots__ = ("ask", "bid", "distance", "notional", "quoted")
 
@@ -34,9 +44,9 @@ class _Level:
         self.bid: Order | None = None
         self.ask: Order | None = None
 
-    def stands(self, reference: int) -> bool:
-        """Is it near enough to its distance, and has nobody taken of it?"""
-        moved = abs(reference - self.quoted) * PPM * _REQUOTE_SHARE
+    def is_current(self, reference: int) -> bool:
+        """Return whether both orders may stay: near enough to their distance, and not filled."""
+        moved = abs(reference - self.quoted) * PPM * _REQUOTE_DIVISOR
         if moved > self.distance * self.quoted:
             return False
         bid, ask = self.bid, self.ask
@@ -44,7 +54,11 @@ class _Level:
 
 
 class Liquidity:
-    """``factor``: by symbol, what the makers divide their sizes by (1: undisturbed)."""
+    """Places and moves the synthetic orders, once per tick.
+
+    ``rng`` decides when and how the noise trader trades. ``factor`` is what the maker divides its
+    sizes by, by symbol; 1 means undisturbed liquidity.
+    """
 
     def __init__(self, engine: Engine, rng: Random) -> None:
         self._engine = engine
@@ -57,28 +71,32 @@ class Liquidity:
         self.factor = dict.fromkeys(engine.instruments, 1)
 
     def refresh(self, symbol: str) -> None:
-        """Quote anew at the next occasion."""
+        """Place all of the maker's orders on ``symbol`` anew at the next tick."""
         for level in self._levels[symbol]:
             level.quoted = 0
 
-    def act(self, now: int, out: list[Message]) -> None:
-        """One tick of every symbol: makers follow the reference, somebody takes a little."""
+    def on_tick(self, now: int, out: list[Message]) -> None:
+        """Move the maker's orders after the reference price, and let the noise trader trade.
+
+        Nothing happens on a symbol that is halted or has no reference price yet.
+        """
         engine, rng = self._engine, self._rng
         for symbol, instrument in engine.instruments.items():
-            takes = rng.random() < _NOISE_PROBABILITY
+            noise_trades = rng.random() < _NOISE_PROBABILITY
             reference = engine.reference[symbol]
             if not reference or engine.status[symbol] != TRADING:
                 continue
-            old = [level for level in self._levels[symbol] if not level.stands(reference)]
-            if old:
-                self._quote(instrument, reference, old, now, out)
-            if takes:
-                self._take(instrument, reference, now, out)
+            outdated = [level for level in self._levels[symbol] if not level.is_current(reference)]
+            if outdated:
+                self._requote(instrument, reference, outdated, now, out)
+            if noise_trades:
+                self._trade_noise(instrument, reference, now, out)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "levels": {
-                symbol: [[x.quoted, _id(x.bid), _id(x.ask)] for x in levels]
+                symbol: [[x.quoted, _order_id(x.bid), _order_id(x.ask)] for x in levels]
                 for symbol, levels in self._levels.items()
             },
             "number": self._number,
@@ -86,7 +104,7 @@ class Liquidity:
             "rng": list(self._rng.getstate()[1]),
         }
 
-    def _quote(
+    def _requote(
         self,
         instrument: Instrument,
         reference: int,
@@ -94,8 +112,10 @@ class Liquidity:
         now: int,
         out: list[Message],
     ) -> None:
-        """Move these levels. All go before the first comes back, so that none meets another; the
-        others are too near to their distances to be in the way.
+        """Cancel the orders of ``levels`` and place them around the new reference price.
+
+        All are canceled before the first is placed, so that none crosses another. Levels that stay
+        are near enough to their distances not to be crossed.
         """
         symbol = instrument.symbol
         for level in levels:
@@ -108,16 +128,19 @@ class Liquidity:
             offset = max(tick, reference * level.distance // PPM)
             qty = level.notional * SCALE // factor * SCALE // reference
             qty -= qty % lot
-            below, above = reference - offset, reference + offset
-            below -= below % tick
-            above += -above % tick
+            bid_price, ask_price = reference - offset, reference + offset
+            bid_price -= bid_price % tick
+            ask_price += -ask_price % tick
             level.quoted = reference
             level.bid = level.ask = None
-            if qty and below > 0:
-                level.bid = self._make(symbol, True, qty, below, now, out)
-                level.ask = self._make(symbol, False, qty, above, now, out)
+            if qty and bid_price > 0:
+                level.bid = self._place_quote(symbol, True, qty, bid_price, now, out)
+                level.ask = self._place_quote(symbol, False, qty, ask_price, now, out)
 
-    def _take(self, instrument: Instrument, reference: int, now: int, out: list[Message]) -> None:
+    def _trade_noise(
+        self, instrument: Instrument, reference: int, now: int, out: list[Message]
+    ) -> None:
+        """Place a small MARKET order on a random side."""
         rng = self._rng
         side = "BUY" if rng.random() < 0.5 else "SELL"
         notional = rng.randrange(*_NOISE_NOTIONAL) * SCALE
@@ -126,10 +149,13 @@ class Liquidity:
         if qty:
             self._place(NOISE_ACCOUNT, instrument.symbol, side, qty, 0, now, out)
 
-    def _make(
+    def _place_quote(
         self, symbol: str, buy: bool, qty: int, price: int, now: int, out: list[Message]
     ) -> Order | None:
-        """Most quotes meet nobody; those that do are orders like any other."""
+        """Place one of the maker's orders; as an ordinary order if it crosses another account's.
+
+        Most quotes do not cross, and :meth:`Engine.quote` is much cheaper.
+        """
         self._number += 1
         order = self._engine.quote(MAKER_ACCOUNT, f"s-{self._number}", symbol, buy, qty, price)
         if order is not None:
@@ -146,24 +172,28 @@ class Liquidity:
         now: int,
         out: list[Message],
     ) -> Order | None:
-        """A synthetic order's refusal concerns nobody: an unlucky level stays empty."""
+        """Place a LIMIT order, or a MARKET order if ``price`` is 0. Return None if it is rejected.
+
+        A rejection is not published: the level stays empty until it is moved again.
+        """
         self._number += 1
         kind = "LIMIT" if price else "MARKET"
-        placed: list[Message] = []
+        messages: list[Message] = []
         order = self._engine.place(
-            PlaceOrder(account, f"s-{self._number}", symbol, side, kind, qty, price), now, placed
+            PlaceOrder(account, f"s-{self._number}", symbol, side, kind, qty, price), now, messages
         )
         if order is not None:
-            out += placed
+            out += messages
         return order
 
 
 def _levels(engine: Engine, instrument: Instrument) -> list[tuple[int, int]]:
+    """Return distance (ppm) and notional (whole quote coins) of each level of a symbol."""
     if engine.universe.asset(instrument.base).stable:
         return list(_STABLE_LEVELS)
     share = _SHARE_PPM.get(instrument.base, _OTHER_SHARE_PPM)
     return [(distance, notional * share // PPM) for distance, notional in _COIN_LEVELS]
 
 
-def _id(order: Order | None) -> int:
+def _order_id(order: Order | None) -> int:
     return order.order_id if order is not None else 0

@@ -1,4 +1,4 @@
-"""The venue's ways to fail: what comes in during an outage, and what gets out."""
+"""Simulated outages of the venue's connections: which requests get in, which messages get out."""
 
 from random import Random
 from typing import Any
@@ -23,7 +23,7 @@ from trading.messages.orders import (
 from trading.topology import EXCHANGE, RISK_MONITOR, TRADING_ENGINE
 from trading.units import PPM
 
-#: Nothing at all gets through, in either direction.
+#: Modes in which nothing gets through in either direction.
 DARK = frozenset({"partition", "reset"})
 _REQUESTS = (
     PlaceOrder,
@@ -33,46 +33,60 @@ _REQUESTS = (
     SetKillSwitch,
     AccountQuery,
 )
+#: Mode to the failure that a client's request is answered with.
 _FAILURES = {"reset": "CONNECTION_RESET", "unavailable": "SERVICE_UNAVAILABLE"}
-#: What a client would ask for again after the outage; the rest of the streams is gone for good.
-_KEPT = (ExecutionReport, Trade, KillSwitchChanged, SymbolStatusChanged)
+#: Messages that are delivered after the outage, as a client would query them then; everything else
+#: that is sent during the outage is lost.
+_DELIVERED_LATER = (ExecutionReport, Trade, KillSwitchChanged, SymbolStatusChanged)
 
 
 class Outage:
-    """The gate between the venue and everybody else. The venue itself goes on behind it: orders
-    rest and trade; reports and trades that could not get out are delivered afterwards, as a client
-    would get them by asking for its history.
+    """Stands between the venue and its clients, and drops, delays or holds back messages.
+
+    The venue itself keeps working behind it: orders rest and trade. Reports and trades that could
+    not be delivered are held, and delivered at the end of the outage, as a client would get them by
+    querying its history. ``rng`` decides which reports a partial acknowledgement loses.
     """
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._modes: dict[str, ExchangeOutage] = {}
-        self._held: list[Message] = []
+        self._undelivered: list[Message] = []
 
     @property
-    def on(self) -> bool:
+    def active(self) -> bool:
+        """Return whether any mode is in force."""
         return bool(self._modes)
 
     @property
     def modes(self) -> frozenset[str]:
+        """Return the modes that are in force."""
         return frozenset(self._modes)
 
     @property
     def delay(self) -> int:
+        """Return the delay of every answer in simulated microseconds, 0 unless mode slow is on."""
         slow = self._modes.get("slow")
         return slow.delay if slow is not None else 0
 
     def begin(self, fault: ExchangeOutage) -> None:
+        """Put the mode of ``fault`` in force."""
         self._modes[fault.mode] = fault
 
     def end(self, fault: ExchangeOutage) -> list[Message]:
-        """The outage is over; returns what it held back, if nothing else holds it."""
-        self._modes.pop(fault.mode, None)
-        held, self._held = self._held, []
-        return held
+        """End the mode of ``fault``. Return the messages that were held back, in their order.
 
-    def refuse(self, message: Message, now: int) -> list[Message] | None:
-        """None: the venue takes the message. Otherwise it is lost, and these are the answers."""
+        They still have to pass :meth:`filter_output`, since another mode may hold them back.
+        """
+        self._modes.pop(fault.mode, None)
+        undelivered, self._undelivered = self._undelivered, []
+        return undelivered
+
+    def fail_request(self, message: Message, now: int) -> list[Message] | None:
+        """Return the failures that answer a request which does not reach the venue.
+
+        An empty list means that the request is lost silently, None that it reaches the venue.
+        """
         modes = self._modes
         if "partition" in modes:
             return [] if isinstance(message, (*_REQUESTS, Ping)) else None
@@ -84,37 +98,44 @@ class Outage:
                     return [_failed(message, reason, now)]
         return None
 
-    def out(self, outputs: list[Message], now: int) -> list[Message]:
-        """What of ``outputs`` gets out, and how late."""
+    def filter_output(self, outputs: list[Message], now: int) -> list[Message]:
+        """Return those of ``outputs`` that leave the venue now, delayed if the venue is slow.
+
+        Timers and the answers to the coordinator always pass.
+        """
         modes = self._modes
         passed: list[Message] = []
         slow = modes.get("slow")
         for message in outputs:
             if isinstance(message, Wake | Delayed | FaultApplied | FaultEnded | RequestFailed):
                 passed.append(message)
-            elif not DARK.isdisjoint(modes) or self._withheld(message):
-                if isinstance(message, _KEPT):
-                    self._held.append(message)
+            elif not DARK.isdisjoint(modes) or self._loses_report(message):
+                if isinstance(message, _DELIVERED_LATER):
+                    self._undelivered.append(message)
             elif slow is not None:
                 passed.append(Delayed(message, slow.delay))
             else:
                 passed.append(message)
         return passed
 
-    def unknown(self, message: Message, now: int) -> list[Message]:
-        """During execution-status-unknown: the answer to an order that was taken all the same."""
+    def fail_execution(self, message: Message, now: int) -> list[Message]:
+        """Return the EXECUTION_STATUS_UNKNOWN failure for an order that the venue did accept.
+
+        Returns an empty list for other messages, and unless mode unknown is in force.
+        """
         if "unknown" in self._modes and isinstance(message, PlaceOrder | ReplaceOrder):
             return [_failed(message, "EXECUTION_STATUS_UNKNOWN", now)]
         return []
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "modes": sorted(self._modes),
-            "held": msgspec.to_builtins(self._held),
+            "held": msgspec.to_builtins(self._undelivered),
             "rng": list(self._rng.getstate()[1]),
         }
 
-    def _withheld(self, message: Message) -> bool:
+    def _loses_report(self, message: Message) -> bool:
         if not isinstance(message, ExecutionReport):
             return False
         if "unknown" in self._modes:
@@ -124,6 +145,7 @@ class Outage:
 
 
 def _failed(message: Any, reason: str, now: int) -> RequestFailed:
+    """Return the failure that goes to the sender of a request."""
     if isinstance(message, AccountQuery):
         to, account, request = message.source, message.account, message.request_id
     elif isinstance(message, SetKillSwitch):

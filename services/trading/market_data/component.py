@@ -1,11 +1,15 @@
-"""The market data service: index prices of every asset, one tick each per interval."""
+"""The market data service as a component: publishes the index price of every asset.
+
+A price is recorded or synthetic, multiplied by the shocks that are active, and published through a
+feed that may be disrupted.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from trading.market_data.feed import Feed, check
+from trading.market_data.feed import PriceFeed, check_disruption
 from trading.market_data.replay import RecordedSeries
 from trading.market_data.shocks import Shocks
 from trading.market_data.synthetic import SyntheticPrices
@@ -25,22 +29,24 @@ from trading.runtime.rng import stream
 from trading.topology import MARKET_DATA
 from trading.universe import Universe
 
+#: Topic of the timer that publishes prices.
 TICK_TOPIC = "tick"
 
+#: Recorded series by asset: pairs of offset since the start (microseconds) and price (1e-8 USD).
 Recorded = dict[str, tuple[tuple[int, int], ...]]
 
 
 class MarketData:
     """Publishes a :class:`PriceTick` per asset at the start and then every ``tick`` microseconds.
 
-    ``replay``: recorded series by asset, ``((offset since the start, price), ...)``; see
-    :class:`RecordedSeries`. Assets without one are synthetic. ValueError for a series that cannot
-    be played, or of an asset that the universe does not have.
+    ``replay`` has recorded series by asset, see :class:`RecordedSeries`; assets without one get
+    synthetic prices, which ``seed`` determines. Raises ValueError for a series that cannot be
+    played, or of an asset that the universe does not have.
 
-    :class:`AnchorObserved` ties an asset's synthetic price to what it costs outside; the newest one
-    holds, stale or not, until the next. A recorded series is not tied to anything.
+    :class:`AnchorObserved` ties the synthetic price of an asset to its price in the real market;
+    the newest one holds, stale or not, until the next. Recorded series are not affected.
 
-    Plays :class:`MarketShock` and market-wide :class:`Depeg` on the true price, then
+    The component plays :class:`MarketShock` and market-wide :class:`Depeg` on the true price, and
     :class:`FeedDisruption` on what is published of it.
     """
 
@@ -62,9 +68,9 @@ class MarketData:
         self._synthetic = SyntheticPrices(universe.assets, seed, tick)
         self._shocks = Shocks(universe)
         self._anchors: dict[str, AnchorObserved] = {}
-        self._feeds = {name: Feed(name) for name in names}
+        self._feeds = {name: PriceFeed(name) for name in names}
         self._faults = FaultBoard(
-            self.name, (MarketShock, Depeg, FeedDisruption), self._begin, self._end
+            self.name, (MarketShock, Depeg, FeedDisruption), self._begin_fault, self._end_fault
         )
         faults = self._faults.on
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
@@ -78,10 +84,12 @@ class MarketData:
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Handle one message at simulated time ``now``; return the messages to send."""
         handler = self._handlers.get(type(message))
         return handler(message, now) if handler is not None else ()
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "started_at": self._started_at,
             "synthetic": self._synthetic.state(),
@@ -116,6 +124,7 @@ class MarketData:
         return out
 
     def _publish(self, now: int) -> list[Message]:
+        """Return the ticks of all assets; a price is at least 1e-8 USD."""
         out: list[Message] = []
         prices = self._synthetic.prices
         recorded = self._recorded
@@ -123,19 +132,19 @@ class MarketData:
         quiet = shocks.quiet
         for name, feed in self._feeds.items():
             series = recorded.get(name) if recorded else None
-            true: float = prices[name] if series is None else series.at(now - self._started_at)
+            price: float = prices[name] if series is None else series.at(now - self._started_at)
             if not quiet:
-                true *= shocks.factor(name, now)
-            feed.publish(max(round(true), 1), now, out)
+                price *= shocks.factor(name, now)
+            feed.publish(max(round(price), 1), now, out)
         return out
 
-    def _begin(self, fault_id: str, fault: Any, now: int) -> list[Message]:
+    def _begin_fault(self, fault_id: str, fault: Any, now: int) -> list[Message]:
         if isinstance(fault, MarketShock):
             self._shocks.start_shock(fault_id, fault, now)
         elif isinstance(fault, Depeg):
             self._shocks.start_depeg(fault_id, fault, now)
         else:
-            check(fault)
+            check_disruption(fault)
             for name in fault.assets:
                 if name not in self._feeds:
                     raise ValueError(f"UNKNOWN_ASSET asset={name}")
@@ -144,7 +153,7 @@ class MarketData:
                 self._feeds[name].start(fault_id, fault, rng)
         return []
 
-    def _end(self, fault_id: str, fault: Any, now: int) -> list[Message]:
+    def _end_fault(self, fault_id: str, fault: Any, now: int) -> list[Message]:
         if isinstance(fault, MarketShock):
             self._shocks.end_shock(fault_id, fault, now)
         elif isinstance(fault, Depeg):

@@ -1,4 +1,4 @@
-"""What is published of one asset: the true price, and what a disrupted feed makes of it."""
+"""The published price feed of one asset: the true price, or what a disruption makes of it."""
 
 from random import Random
 from typing import Any
@@ -12,12 +12,12 @@ from trading.units import PPM
 
 MODES = ("latency", "spike", "nan", "negative", "stale", "out-of-order", "gap", "silence")
 
-#: Sequence numbers that a gap skips.
+#: How many sequence numbers a gap skips.
 GAP = 3
 
 
-def check(fault: FeedDisruption) -> None:
-    """ValueError, as an UPPER_SNAKE reason, for what cannot be played."""
+def check_disruption(fault: FeedDisruption) -> None:
+    """Raise ValueError, with an UPPER_SNAKE reason, for a fault that cannot be played."""
     if fault.mode not in MODES:
         raise ValueError(f"UNKNOWN_MODE mode={fault.mode}")
     if not fault.assets:
@@ -31,8 +31,10 @@ def check(fault: FeedDisruption) -> None:
 
 
 class _Disruption:
-    """One fault on one asset. ``frozen``: the price a stale feed repeats; ``held``: the tick that
-    comes after its successor.
+    """One fault on the feed of one asset.
+
+    ``frozen`` is the price that a stale feed repeats. ``held`` is the tick that an out-of-order
+    feed will publish after its successor, None if there is none.
     """
 
     __slots__ = ("_rng", "fault", "frozen", "held")
@@ -44,11 +46,12 @@ class _Disruption:
         self.held: PriceTick | None = None
 
     def hits(self) -> bool:
-        """Is this tick affected?"""
+        """Draw whether this tick is affected."""
         chance = self.fault.probability_ppm
         return chance >= PPM or self._rng.random() * PPM < chance
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         version, internal, gauss = self._rng.getstate()
         return {
             "frozen": self.frozen,
@@ -57,28 +60,31 @@ class _Disruption:
         }
 
 
-class Feed:
-    """The published series of one asset. Faults change what is said, never what is true; several
-    at a time apply in the order in which they began.
+class PriceFeed:
+    """Publishes the ticks of one asset, through the disruptions that are active.
+
+    A disruption changes what is published, never the true price. Several at a time apply in the
+    order in which they began. ``seq`` is the newest sequence number.
     """
 
     def __init__(self, asset: str) -> None:
         self._asset = asset
         self._disruptions: dict[str, _Disruption] = {}
-        self._true = 0
+        self._true_price = 0
         self.seq = 0
 
     def start(self, fault_id: str, fault: FeedDisruption, rng: Random) -> None:
-        self._disruptions[fault_id] = _Disruption(fault, self._true, rng)
+        """Begin a disruption; ``rng`` decides which ticks it affects. A stale feed freezes now."""
+        self._disruptions[fault_id] = _Disruption(fault, self._true_price, rng)
 
     def end(self, fault_id: str) -> list[Message]:
-        """The feed is right again; a tick that was held back comes now."""
+        """End a disruption. Return the tick that it held back, if any."""
         held = self._disruptions.pop(fault_id).held
         return [] if held is None else [held]
 
     def publish(self, price: int, now: int, out: list[Message]) -> None:
-        """Append to ``out`` what subscribers get for the true ``price`` of ``now``."""
-        self._true = price
+        """Append to ``out`` what subscribers receive for the true ``price`` at ``now``."""
+        self._true_price = price
         if self._disruptions:
             self._publish_disrupted(price, now, out)
             return
@@ -86,14 +92,15 @@ class Feed:
         out.append(PriceTick(self._asset, price, seq, now))
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "seq": self.seq,
-            "true": self._true,
+            "true": self._true_price,
             "disruptions": {i: d.state() for i, d in self._disruptions.items()},
         }
 
-    def _publish_disrupted(self, true: int, now: int, out: list[Message]) -> None:
-        price: int | None = true
+    def _publish_disrupted(self, true_price: int, now: int, out: list[Message]) -> None:
+        price: int | None = true_price
         seq = self.seq + 1
         delay = 0
         holders: list[_Disruption] = []

@@ -1,14 +1,16 @@
-"""Recorded prices, played on the tick grid."""
+"""Recorded price series, sampled at the ticks of the market data service."""
 
 from itertools import pairwise
 from typing import Any
 
 
 class RecordedSeries:
-    """``points``: ``(offset since the start in microseconds, price in units)``, ascending.
+    """Plays one recorded series of ``asset``.
 
-    Between two points the price is interpolated linearly; before the first it is the first, after
-    the last it stays. ValueError for a series that is empty, not ascending or not positive.
+    ``points`` are pairs of offset since the start (simulated microseconds) and price (1e-8 USD), in
+    ascending order. The price is interpolated linearly between points, and constant before the
+    first and after the last. Raises ValueError for a series that is empty, not ascending or not
+    positive.
     """
 
     def __init__(self, asset: str, points: tuple[tuple[int, int], ...]) -> None:
@@ -22,7 +24,7 @@ class RecordedSeries:
         self._next = 0
 
     def at(self, offset: int) -> int:
-        """Price at ``offset``, which never goes back from one call to the next."""
+        """Return the price at ``offset``, which must not decrease between calls."""
         points = self._points
         following = self._next
         while following < len(points) and points[following][0] <= offset:
@@ -30,11 +32,12 @@ class RecordedSeries:
         self._next = following
         if following == len(points):
             return points[-1][1]
-        to, price = points[following]
+        end, end_price = points[following]
         if following == 0:
-            return price
-        since, before = points[following - 1]
-        return before + (price - before) * (offset - since) // (to - since)
+            return end_price
+        start, start_price = points[following - 1]
+        return start_price + (end_price - start_price) * (offset - start) // (end - start)
 
     def state(self) -> dict[str, Any]:
+        """Return the position in the series."""
         return {"next": self._next}

@@ -1,7 +1,8 @@
 """Synthetic index prices: a jump diffusion of correlated coins, and stablecoins near their peg.
 
-The process runs on floats, but only through ``+ - * /`` and ``sqrt``, which IEEE 754 defines to the
-last bit: the same seed gives the same prices on every machine (``exp`` and ``cos`` would not).
+The process computes with floats, but only with ``+ - * /`` and ``sqrt``, whose results IEEE 754
+defines to the last bit: the same seed gives the same prices on every machine. ``exp`` and ``cos``
+would not.
 """
 
 from math import sqrt
@@ -17,16 +18,18 @@ YEAR = 365 * DAY
 #: Correlation between any two coins.
 CORRELATION = 0.7
 
-#: Prices are pulled back to their level with this time constant. A quiet market is range-bound:
-#: without the pull 90 % a year makes a 3 % hour every few days, and every rule a false alarm.
+#: Prices are pulled back to their level with this time constant, so that a quiet market stays in a
+#: range: without it, a volatility of 90 % a year moves a coin by 3 % within an hour every few days,
+#: and the risk rules would raise false alarms.
 PULL = 20 * MINUTE
 
-#: The same where an anchor gives the level; and what it is at most ahead of the price, as a share
-#: of it: a first anchor that is far away must not look like a broken feed.
+#: The same time constant where a real price gives the level.
 ANCHOR_PULL = MINUTE
+#: How far that level is from the current price at most, as a share of the price: a first real price
+#: that is far away must not make the feed look broken.
 REACH = 0.5
 
-#: Jumps a day, of the whole market and of each coin alone; they add 2 % to the volatility.
+#: Jumps per day, of the whole market and of each coin alone; they add 2 % to the volatility.
 JUMPS_PER_DAY = 6
 
 #: A jump is uniform within plus and minus this share of the annual volatility (BTC: 0.28 %).
@@ -40,18 +43,20 @@ _DEVIATION = sqrt(_BITS / 4 + 1 / 12)
 
 
 def normal(rng: Random) -> float:
-    """A draw with mean 0 and variance 1, normal to the eye and never beyond 8.2.
+    """Draw a nearly normal variate with mean 0 and variance 1, of at most 8.2 in magnitude.
 
-    Count of 64 fair coins, smoothed: no logarithm or cosine that differs between machines.
+    It is the number of heads in 64 fair coin tosses, smoothed: logarithms and cosines would differ
+    between machines.
     """
     return (rng.getrandbits(_BITS).bit_count() + rng.random() - _MEAN) / _DEVIATION
 
 
 class SyntheticPrices:
-    """Undisturbed prices of ``assets`` in units of 1e-8 USD, one step per tick.
+    """Simulates the undisturbed prices of ``assets``, one step per ``tick`` (microseconds).
 
-    Every step makes the same number of draws per asset, whatever ``turbulence`` says, so that a
-    market shock leaves the noise underneath it as it was.
+    ``prices`` has the current price by asset, in units of 1e-8 USD. Every step draws the same
+    number of random values, whatever ``turbulence`` is, so that a market shock does not change the
+    noise underneath it.
     """
 
     def __init__(self, assets: tuple[Asset, ...], seed: int, tick: int) -> None:
@@ -75,9 +80,12 @@ class SyntheticPrices:
                 self._coins.append((asset.name, float(asset.price), pull, noise, jump))
 
     def step(self, turbulence: dict[str, float]) -> None:
-        """One tick further. ``turbulence``: factor on the volatility, where it is not 1."""
+        """Advance all prices by one tick.
+
+        ``turbulence`` has the factor on the volatility of an asset, where that is not 1.
+        """
         if self._anchored:
-            self._aim()
+            self._move_anchored_levels()
         rng = self._rng
         prices = self.prices
         common = _LOADING * normal(rng)
@@ -99,13 +107,13 @@ class SyntheticPrices:
             prices[name] = price + pull * (peg - price) + move
 
     def anchor(self, asset: str, price: float) -> None:
-        """From now on ``asset`` is pulled to ``price``. KeyError for an unknown one."""
+        """Pull ``asset`` to ``price`` from now on. Raises KeyError for an unknown asset."""
         if asset not in self.prices:
             raise KeyError(asset)
         self._anchored[asset] = price
 
-    def _aim(self) -> None:
-        """Give what is anchored the level of this tick."""
+    def _move_anchored_levels(self) -> None:
+        """Set the level of each anchored asset for this tick."""
         pull = self._anchor_pull
         for i, (name, _, _, noise, jump) in enumerate(self._coins):
             if name in self._anchored:
@@ -115,10 +123,12 @@ class SyntheticPrices:
                 self._stablecoins[i] = (name, self._within_reach(name), pull, noise)
 
     def _within_reach(self, asset: str) -> float:
+        """Return the anchor price, limited to a distance of REACH from the current price."""
         price = self.prices[asset]
         return min(max(self._anchored[asset], price * (1 - REACH)), price * (1 + REACH))
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         version, internal, gauss = self._rng.getstate()
         return {
             "prices": {name: repr(price) for name, price in self.prices.items()},
@@ -127,6 +137,7 @@ class SyntheticPrices:
         }
 
     def _draw_jump(self) -> float:
+        """Draw a jump, uniform in -1..1; mostly 0, since jumps are rare."""
         draw = self._rng.random()
         if draw >= self._jump:
             return 0.0

@@ -1,4 +1,6 @@
-"""Between the coordinator and the audit correlator, and the journals that the latter reads."""
+"""Messages between the test coordinator and the audit correlator, and the journal entries that the
+latter reads.
+"""
 
 import msgspec
 
@@ -6,9 +8,10 @@ from trading.messages.base import Message
 
 
 class JournalEntry(msgspec.Struct, gc=False, array_like=True):
-    """One entry of a service's journal: ``body`` are the canonical bytes
-    ``[seq,time,"Type",payload]`` in JSON, ``hash`` the 32 bytes of
-    ``sha256(previous hash + body)``. See :mod:`trading.runtime.journal`.
+    """One entry of a service's journal.
+
+    ``body`` are the canonical bytes of ``[seq,time,"Type",payload]`` in JSON, and ``hash`` the 32
+    bytes of ``sha256(previous hash + body)``. See :mod:`trading.runtime.journal`.
     """
 
     body: bytes
@@ -16,7 +19,9 @@ class JournalEntry(msgspec.Struct, gc=False, array_like=True):
 
 
 class JournalBatch(Message):
-    """What ``GET /journal?after=N`` gives: the entries of ``source`` after sequence ``after``."""
+    """Response to ``GET /journal?after=N``: the entries of ``source`` after sequence number
+    ``after``.
+    """
 
     source: str
     after: int
@@ -24,8 +29,8 @@ class JournalBatch(Message):
 
 
 class BatchRead(Message):
-    """In the auditor's journal instead of a batch: it has read ``count`` entries of ``source``
-    after ``after``, and keeps them.
+    """Entry in the auditor's journal in place of a batch: it has read ``count`` entries of
+    ``source`` after sequence number ``after``, and stores them itself.
     """
 
     source: str
@@ -34,10 +39,13 @@ class BatchRead(Message):
 
 
 class LossNoted(Message):
-    """From the runtime: entries of the journal ``journal`` had been acknowledged, or read by the
-    auditor, and are lost, of ``acknowledged`` all but ``kept``. At a start that was told to go on
-    in spite of it, and to the auditor when it finds a journal shorter than it was. ``journal``:
-    empty where a whole session is lost, or cannot be gone on with.
+    """From the runtime: entries of a journal were lost after they had been acknowledged or read by
+    the auditor.
+
+    Of ``acknowledged`` entries only ``kept`` are left. ``journal`` names the journal; it is empty
+    if a whole session is lost or cannot be continued. The message is sent at a start that was
+    configured to continue in spite of a loss, and to the auditor when it finds a journal shorter
+    than before.
     """
 
     journal: str
@@ -47,7 +55,11 @@ class LossNoted(Message):
 
 
 class AuditQuery(Message):
-    """``heads``: for each service its last sequence number, as the coordinator knows it."""
+    """Ask the audit correlator for a report of a run.
+
+    ``heads`` has the last sequence number of each service's journal, as the coordinator received
+    it.
+    """
 
     source: str
     run_id: str
@@ -55,8 +67,11 @@ class AuditQuery(Message):
 
 
 class Discrepancy(msgspec.Struct, gc=False):
-    """``kind``: CHAIN_BROKEN, TRUNCATED, LOST, CASH, POSITION, PNL, LEDGER, TRADE. ``where``:
-    service, account or asset. Amounts in units of 1e-8, as the two sides have them.
+    """A difference between two records of the same facts.
+
+    ``kind`` is CHAIN_BROKEN, TRUNCATED, LOST, CASH, POSITION, PNL, LEDGER or TRADE. ``where`` is
+    the service, account or asset. ``expected`` and ``actual`` are the amounts of both sides in
+    1e-8, or sequence numbers for discrepancies of journals.
     """
 
     kind: str
@@ -67,7 +82,10 @@ class Discrepancy(msgspec.Struct, gc=False):
 
 
 class Correlation(msgspec.Struct, gc=False):
-    """One chain injection -> effect -> alerts -> recovery; times 0 where it never came."""
+    """The chain from one fault's injection to its effect, first alert and recovery.
+
+    Times are simulated microseconds, 0 for what did not happen.
+    """
 
     fault_id: str
     applied: int
@@ -78,9 +96,12 @@ class Correlation(msgspec.Struct, gc=False):
 
 
 class AuditReport(Message):
-    """``complete``: every journal was read to its head and every chain holds. ``root``: hex of the
-    auditor's own chain. ``coverage_ppm``: entries read of entries written. ``false_alarms``:
-    alerts that no fault explains.
+    """The audit correlator's answer to :class:`AuditQuery`, addressed to ``to``.
+
+    ``complete`` is set if every journal was read to its head and every hash chain holds. ``events``
+    is the number of entries that were read, ``coverage_ppm`` their share of the entries that were
+    written. ``root`` is the head of the auditor's own hash chain, in hex. ``false_alarms`` counts
+    the alerts that no fault explains.
     """
 
     to: str

@@ -1,7 +1,7 @@
-"""Faults as leases: what the coordinator gives the services, and what they answer.
+"""Faults as leases: what the test coordinator sends to the services, and what they answer.
 
-The parameters are compiled from the scenario (see :mod:`trading.scenario.plan`): all times in
-microseconds, all ratios in ppm, all names resolved.
+The parameters are compiled from the scenario (see :mod:`trading.scenario.plan`): all times are in
+simulated microseconds, all ratios in ppm, and all names resolved.
 """
 
 import msgspec
@@ -10,12 +10,14 @@ from trading.messages.base import Message
 
 
 class Fault(msgspec.Struct, gc=False, tag_field="kind", tag=True):
-    """Parameters of one fault; the class name is its ``kind``."""
+    """The parameters of one fault; the class name is its ``kind``."""
 
 
 class PathPoint(msgspec.Struct, gc=False):
-    """``offset`` after the injection, ``value`` in ppm of the undisturbed price (MarketShock) or
-    in units of price (Depeg). Values between points are interpolated linearly.
+    """A point of a price path, ``offset`` microseconds after the injection.
+
+    ``value`` is in ppm of the undisturbed price (MarketShock) or a price in 1e-8 USD (Depeg).
+    Values between points are interpolated linearly.
     """
 
     offset: int
@@ -23,10 +25,11 @@ class PathPoint(msgspec.Struct, gc=False):
 
 
 class MarketShock(Fault, tag="marketShock"):
-    """Multiply the assets' index prices by the path; volatility too, by ``volatility_ppm``.
+    """Multiply the index prices of ``assets`` by a path, and their volatility by
+    ``volatility_ppm``.
 
-    The market data service plays it. When the fault ends the factor returns to 1 over
-    ``rebound`` microseconds, or stays at its last value where ``rebound`` is -1.
+    The market data service plays it. When the fault ends, the factor on prices returns to 1 over
+    ``rebound`` microseconds, or stays at its last value if ``rebound`` is -1.
     """
 
     assets: tuple[str, ...]
@@ -36,10 +39,11 @@ class MarketShock(Fault, tag="marketShock"):
 
 
 class Depeg(Fault, tag="depeg"):
-    """Move a stablecoin's USD price along the path; back to the peg over ``rebound`` at the end.
+    """Move the USD price of a stablecoin along a path, and back to the peg over ``rebound``
+    microseconds when the fault ends.
 
-    ``scope`` market: the market data service plays it. ``scope`` venue: the exchange's own market
-    in that asset moves alone, the index stays.
+    With ``scope`` market the market data service plays it. With ``scope`` venue only the exchange's
+    own market in the asset moves, and the index price stays.
     """
 
     asset: str
@@ -49,11 +53,18 @@ class Depeg(Fault, tag="depeg"):
 
 
 class ExchangeOutage(Fault, tag="exchangeOutage"):
-    """``mode``: partition (nothing in, nothing out, silently), reset (CONNECTION_RESET at once),
-    unavailable (5xx, streams go on), unknown (orders execute, the answer is
-    EXECUTION_STATUS_UNKNOWN), slow (everything out is ``delay`` late), partial-ack (reports
-    are lost with ``probability_ppm``), liquidity (synthetic depth divided by ``factor``), halt
-    (symbols in HALT). ``symbols`` matter to liquidity and halt only.
+    """Disturb the exchange or its connections.
+
+    ``mode`` is one of:
+
+    - partition: nothing gets in or out, silently;
+    - reset: requests fail at once with CONNECTION_RESET;
+    - unavailable: requests fail with 5xx, streams continue;
+    - unknown: orders execute, but are answered with EXECUTION_STATUS_UNKNOWN;
+    - slow: everything that is sent is ``delay`` microseconds late;
+    - partial-ack: execution reports are lost with ``probability_ppm``;
+    - liquidity: the synthetic depth of ``symbols`` is divided by ``factor``;
+    - halt: ``symbols`` are in status HALT.
     """
 
     mode: str
@@ -64,9 +75,11 @@ class ExchangeOutage(Fault, tag="exchangeOutage"):
 
 
 class SettlementFailure(Fault, tag="settlementFailure"):
-    """``mode``: delay (settle ``delay`` late), fail (at the intended date nothing is booked; tried
-    again next cycle), partial (only ``fraction_ppm`` is booked), stuck (no cycle runs at all).
-    ``assets``: which ones.
+    """Disturb the settlement of ``assets``.
+
+    ``mode`` is delay (settles ``delay`` microseconds late), fail (nothing is booked at the
+    settlement date, and the next cycle retries), partial (only ``fraction_ppm`` is booked) or stuck
+    (no cycle runs at all).
     """
 
     mode: str
@@ -76,9 +89,11 @@ class SettlementFailure(Fault, tag="settlementFailure"):
 
 
 class StrategyMalfunction(Fault, tag="strategyMalfunction"):
-    """``mode``: runaway-repeat (sends its order again ``rate`` times a second), wrong-side,
-    stale-quotes (quotes an old price), fat-finger (quantities times ``factor``), self-trading
-    (crosses itself, through two of the firm's accounts), position-growth (buys without limit).
+    """Make a strategy misbehave.
+
+    ``mode`` is runaway-repeat (repeats its order ``rate`` times a second), wrong-side, stale-quotes
+    (quotes around an old price), fat-finger (quantities times ``factor``), self-trading (trades
+    between two of the firm's accounts) or position-growth (buys without limit).
     """
 
     strategy: str
@@ -88,8 +103,11 @@ class StrategyMalfunction(Fault, tag="strategyMalfunction"):
 
 
 class FeedDisruption(Fault, tag="feedDisruption"):
-    """``mode``: latency (``delay`` late), spike (``magnitude_ppm`` off), nan, negative, stale (old
-    price with new stamp, frozen), out-of-order, gap (sequence numbers missing), silence.
+    """Disturb the published prices of ``assets``; true prices do not change.
+
+    ``mode`` is latency (``delay`` microseconds late), spike (off by ``magnitude_ppm``), nan,
+    negative, stale (a frozen price with new time stamps), out-of-order, gap (missing sequence
+    numbers) or silence. Each tick is affected with ``probability_ppm``.
     """
 
     mode: str
@@ -100,7 +118,7 @@ class FeedDisruption(Fault, tag="feedDisruption"):
 
 
 class NetworkPartition(Fault, tag="networkPartition"):
-    """No packet between each pair of services, in both directions. The runtime plays it."""
+    """Deliver nothing between each pair of services, in either direction. The runtime plays it."""
 
     pairs: tuple[tuple[str, str], ...]
 
@@ -117,7 +135,7 @@ AnyFault = (
 
 
 class InjectFault(Message):
-    """Start a fault now. It is a lease: the service ends it by itself at ``expires_at``."""
+    """Start a fault now. It is a lease: the service itself ends it at ``expires_at``."""
 
     to: str
     fault_id: str
@@ -126,24 +144,28 @@ class InjectFault(Message):
 
 
 class RenewFault(Message):
+    """Extend the lease of a fault until ``expires_at``."""
+
     to: str
     fault_id: str
     expires_at: int
 
 
 class RecoverFault(Message):
+    """End a fault before its lease expires."""
+
     to: str
     fault_id: str
 
 
 class AbortRun(Message):
-    """To the coordinator: take every fault back at once, and end without a verdict."""
+    """To the coordinator: end every fault at once, and end the run without a verdict."""
 
     reason: str
 
 
 class FaultApplied(Message):
-    """The service has begun to play the fault. No evidence that anything happened."""
+    """The service has begun to play the fault. This is no evidence that it has an effect."""
 
     source: str
     fault_id: str
@@ -151,7 +173,10 @@ class FaultApplied(Message):
 
 
 class FaultEnded(Message):
-    """``reason``: RECOVERED, LEASE_EXPIRED or REFUSED_<WHY> (never applied)."""
+    """The service has ended the fault.
+
+    ``reason`` is RECOVERED, LEASE_EXPIRED, or REFUSED_<WHY> if it was never applied.
+    """
 
     source: str
     fault_id: str
@@ -160,7 +185,7 @@ class FaultEnded(Message):
 
 
 class Probe(Message):
-    """Ask ``to`` to reach ``target`` over a fresh and a held connection."""
+    """Ask ``to`` to reach ``target`` over a new connection and over an existing one."""
 
     to: str
     target: str
@@ -168,6 +193,8 @@ class Probe(Message):
 
 
 class ProbeResult(Message):
+    """The answer to :class:`Probe`: whether ``target`` was reached over each connection."""
+
     source: str
     target: str
     nonce: int
@@ -177,7 +204,7 @@ class ProbeResult(Message):
 
 
 class ProbeAsked(Message):
-    """To the process that opens the connections between ``source`` and ``target``: try one."""
+    """To the process that opens the connections between ``source`` and ``target``: try both."""
 
     to: str
     source: str
@@ -186,7 +213,7 @@ class ProbeAsked(Message):
 
 
 class ProbeSeen(Message):
-    """How :class:`ProbeAsked` went, from the process's own sockets."""
+    """The result of :class:`ProbeAsked`, from the process's own sockets."""
 
     source: str
     target: str
@@ -196,10 +223,12 @@ class ProbeSeen(Message):
 
 
 class RunSetup(msgspec.Struct, gc=False):
-    """What was run. ``version``: of the program; ``plan_digest``: hex SHA-256, see
-    :func:`trading.scenario.plan.plan_digest`. ``limits``: rule -> limit in force, for people, of
-    every rule that is not in ``disabled_rules``. ``overrides``: dotted path in ``spec`` -> value as
-    YAML, of all that was changed for this run.
+    """What was run.
+
+    ``version`` is that of the program, and ``plan_digest`` a SHA-256 in hex, see
+    :func:`trading.scenario.plan.plan_digest`. ``limits`` has the limit in force, as text, of every
+    rule that is not in ``disabled_rules``. ``overrides`` has everything that was changed for this
+    run: the dotted path in ``spec`` to the value as YAML.
     """
 
     scenario: str = ""
@@ -213,22 +242,27 @@ class RunSetup(msgspec.Struct, gc=False):
 
 
 class RunDescribed(Message):
-    """The coordinator's journal of a run: the first that it decides. Goes to nobody, since nobody
-    else may know what is going to break.
+    """The first entry that the coordinator decides on in a run's journal.
+
+    It is sent to no other service, because none may know what is going to fail.
     """
 
     setup: RunSetup
 
 
 class PhaseChanged(Message):
-    """The coordinator's journal of a run; phases as in :data:`trading.scenario.result.PHASES`."""
+    """Entry of the coordinator's journal: a run enters a phase of
+    :data:`trading.scenario.result.PHASES`.
+    """
 
     phase: str
     event_time: int
 
 
 class FaultInjected(Message):
-    """The fault has been seen in the data plane at ``event_time``; ``evidence`` says what."""
+    """The effect of a fault has been observed in the data plane at ``event_time``; ``evidence``
+    says how.
+    """
 
     fault_id: str
     evidence: str
@@ -236,7 +270,7 @@ class FaultInjected(Message):
 
 
 class FaultRecovered(Message):
-    """The data plane has been seen to be right again since ``event_time``."""
+    """The data plane has been observed to be undisturbed again since ``event_time``."""
 
     fault_id: str
     event_time: int

@@ -1,4 +1,7 @@
-"""Custody and settlement."""
+"""Custody and settlement: transfers, instructions, ledger postings and balance queries.
+
+Amounts are in 1e-8 of the asset.
+"""
 
 import msgspec
 
@@ -6,6 +9,8 @@ from trading.messages.base import Message
 
 
 class Deposit(Message):
+    """Credit ``amount`` to an account, from outside. ``reference`` is unique per account."""
+
     account: str
     asset: str
     amount: int
@@ -13,6 +18,8 @@ class Deposit(Message):
 
 
 class Withdraw(Message):
+    """Debit ``amount`` from an account, to the outside. ``reference`` is unique per account."""
+
     account: str
     asset: str
     amount: int
@@ -20,7 +27,7 @@ class Withdraw(Message):
 
 
 class TransferCompleted(Message):
-    """``kind``: deposit or withdrawal."""
+    """A transfer has been booked. ``kind`` is deposit or withdrawal."""
 
     kind: str
     account: str
@@ -31,6 +38,8 @@ class TransferCompleted(Message):
 
 
 class TransferRejected(Message):
+    """A transfer was rejected, and nothing booked. ``reason`` is UPPER_SNAKE with values."""
+
     kind: str
     account: str
     asset: str
@@ -41,9 +50,10 @@ class TransferRejected(Message):
 
 
 class SettlementInstructed(Message):
-    """The net of one cycle, account and asset. ``amount`` > 0: the account receives.
+    """The net of one settlement cycle in one account and asset is to be settled.
 
-    ``last_trade_id``: newest trade in the net.
+    The account receives ``amount``, or delivers it if it is negative. ``trades`` is how many trades
+    it nets, ``last_trade_id`` the newest of them.
     """
 
     instruction_id: str
@@ -57,7 +67,9 @@ class SettlementInstructed(Message):
 
 
 class Settled(Message):
-    """``amount`` has been booked; ``remaining`` of the instruction is still to come (same sign)."""
+    """An instruction has been booked by ``amount``; ``remaining`` (of the same sign) is
+    still open.
+    """
 
     instruction_id: str
     account: str
@@ -69,7 +81,7 @@ class Settled(Message):
 
 
 class SettlementFailed(Message):
-    """Not (wholly) settled at its intended date. ``reason``: UPPER_SNAKE."""
+    """An instruction was not, or not completely, settled at its date. ``reason`` is UPPER_SNAKE."""
 
     instruction_id: str
     account: str
@@ -81,7 +93,10 @@ class SettlementFailed(Message):
 
 
 class PenaltyCharged(Message):
-    """Cash penalty for one day of failing, in the penalty asset (CSDR: 1 bp a day, liquid)."""
+    """A cash penalty for one day of settlement failure, in the penalty asset.
+
+    Under the CSDR it is 1 bp of the value per day for liquid instruments.
+    """
 
     instruction_id: str
     account: str
@@ -92,7 +107,7 @@ class PenaltyCharged(Message):
 
 
 class Posting(msgspec.Struct, gc=False):
-    """One leg of a journal entry. Positive ``amount`` credits the account."""
+    """One leg of a ledger entry. A positive ``amount`` credits the account."""
 
     account: str
     asset: str
@@ -109,12 +124,19 @@ class LedgerPosted(Message):
 
 
 class CustodyQuery(Message):
+    """Ask the custodian for the balances of the firm; answered with :class:`CustodySnapshot` to
+    ``source``.
+    """
+
     source: str
     request_id: str
 
 
 class CustodyBalance(msgspec.Struct, gc=False):
-    """``settled`` is booked; ``pending`` is the net still to settle (receive > 0)."""
+    """Balance of one account in one asset.
+
+    ``settled`` is booked; ``pending`` is the net still to settle, positive if it is to be received.
+    """
 
     account: str
     asset: str
@@ -123,6 +145,8 @@ class CustodyBalance(msgspec.Struct, gc=False):
 
 
 class OverdueSettlement(msgspec.Struct, gc=False):
+    """An instruction that was not completely settled at its date."""
+
     instruction_id: str
     account: str
     asset: str
@@ -131,7 +155,10 @@ class OverdueSettlement(msgspec.Struct, gc=False):
 
 
 class CustodySnapshot(Message):
-    """Firm accounts only. ``last_trade_id``: every trade up to this one is in the balances."""
+    """Balances and overdue instructions of the firm's accounts, addressed to ``to``.
+
+    The balances include every trade up to ``last_trade_id``.
+    """
 
     to: str
     request_id: str

@@ -1,4 +1,6 @@
-"""Public market data: the index feed of the market data service, the exchange's book streams."""
+"""Public market data: the index prices of the market data service and the book updates of the
+exchange.
+"""
 
 from trading.messages.base import Message
 
@@ -6,8 +8,8 @@ from trading.messages.base import Message
 class PriceTick(Message):
     """Index price of one asset in USD, from the market data service.
 
-    ``price`` is None where the upstream sent something that is not a number. ``seq`` counts per
-    asset without gaps, from 1. ``event_time`` is when the price was true, not when it was sent.
+    ``price`` is None if the upstream sent something that is not a number. ``seq`` counts per asset
+    from 1, without gaps. ``event_time`` is when the price was valid, not when it was sent.
     """
 
     asset: str
@@ -17,10 +19,10 @@ class PriceTick(Message):
 
 
 class AnchorObserved(Message):
-    """From outside, to the market data service: what ``source`` says one asset costs in USD.
+    """From outside, to the market data service: the price of one asset in USD, by ``source``.
 
-    ``event_time`` is when that was true, as the source says, in microseconds of wall time.
-    ``stale``: the source cannot be asked now; this is the last that it said.
+    ``event_time`` is when it was valid by the source, in microseconds of wall time. ``stale`` is
+    set if no source confirms it now; it is then the last price that one did.
     """
 
     asset: str
@@ -33,7 +35,8 @@ class AnchorObserved(Message):
 class BookTop(Message):
     """Best bid and ask of one symbol. A price of 0 means that this side of the book is empty.
 
-    ``bid_depth``/``ask_depth``: notional in quote units resting within 1 % of the mid price.
+    ``bid_depth`` and ``ask_depth`` are the notional in quote units that rests within 1 % of the mid
+    price. ``update_id`` counts per symbol.
     """
 
     symbol: str
@@ -48,7 +51,7 @@ class BookTop(Message):
 
 
 class SymbolStatusChanged(Message):
-    """``status``: TRADING, HALT or CANCEL_ONLY."""
+    """A symbol has entered ``status``: TRADING, HALT or CANCEL_ONLY."""
 
     symbol: str
     status: str
@@ -57,7 +60,7 @@ class SymbolStatusChanged(Message):
 
 
 class Ping(Message):
-    """Is ``to`` there? Answered by every service with :class:`Pong`."""
+    """Ask ``to`` whether it is alive; every service answers with :class:`Pong`."""
 
     to: str
     source: str
@@ -65,7 +68,9 @@ class Ping(Message):
 
 
 class Pong(Message):
-    """Answer to :class:`Ping`: ``to`` is who asked, ``source`` is who answers."""
+    """The answer to :class:`Ping`: ``to`` is the sender of the ping, ``source`` the one that
+    answers.
+    """
 
     to: str
     source: str

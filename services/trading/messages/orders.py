@@ -1,4 +1,4 @@
-"""Trading on the exchange: commands of clients, execution reports, trades, account queries."""
+"""Trading on the exchange: commands of clients, execution reports, trades and account queries."""
 
 import msgspec
 
@@ -9,10 +9,12 @@ SELL = "SELL"
 
 
 class PlaceOrder(Message):
-    """New order. ``type``: LIMIT, MARKET or LIMIT_MAKER (post-only). ``time_in_force``: GTC, IOC
-    or FOK (LIMIT only). ``stp``: self-trade prevention EXPIRE_MAKER, EXPIRE_TAKER, EXPIRE_BOTH or
-    NONE. A MARKET order takes ``qty``, or ``quote_qty`` (spend or receive that much quote) with
-    ``qty`` 0.
+    """Place a new order.
+
+    ``type`` is LIMIT, MARKET or LIMIT_MAKER (post-only). ``time_in_force`` is GTC, IOC or FOK, and
+    ignored for MARKET. ``stp`` is the mode of self-trade prevention: EXPIRE_MAKER, EXPIRE_TAKER,
+    EXPIRE_BOTH or NONE. A MARKET order has a ``qty``, or a ``quote_qty`` (the amount of the quote
+    asset to spend or receive) and a ``qty`` of 0.
     """
 
     account: str
@@ -28,13 +30,15 @@ class PlaceOrder(Message):
 
 
 class CancelOrder(Message):
+    """Cancel one open order of ``account``."""
+
     account: str
     symbol: str
     client_order_id: str
 
 
 class ReplaceOrder(Message):
-    """Cancel ``client_order_id``, then place ``order``; if the cancel fails nothing is placed."""
+    """Cancel ``client_order_id``, then place ``order``; if the cancel fails, nothing is placed."""
 
     account: str
     symbol: str
@@ -43,14 +47,17 @@ class ReplaceOrder(Message):
 
 
 class CancelAllOrders(Message):
-    """Cancel the open orders of ``account``; ``symbol`` empty: on every symbol."""
+    """Cancel the open orders of ``account`` on ``symbol``, or on every symbol if it is empty."""
 
     account: str
     symbol: str = ""
 
 
 class SetKillSwitch(Message):
-    """Kill functionality (RTS 6 art. 12): engaged = cancel all open orders, refuse new ones."""
+    """Engage or release the kill functionality (RTS 6, article 12) of an account.
+
+    Engaging cancels all its open orders and rejects new ones.
+    """
 
     account: str
     engaged: bool
@@ -58,7 +65,10 @@ class SetKillSwitch(Message):
 
 
 class HaltMarket(Message):
-    """Venue operator's command. ``symbols`` empty: all. ``status`` as in SymbolStatusChanged."""
+    """Command of the venue's operator: set the status of ``symbols``, or of all if empty.
+
+    ``status`` is as in :class:`~trading.messages.market.SymbolStatusChanged`.
+    """
 
     symbols: tuple[str, ...]
     status: str
@@ -74,12 +84,13 @@ class AccountQuery(Message):
 
 
 class ExecutionReport(Message):
-    """Private stream of one account, one report for each change of one order.
+    """A change of one order, published on the private stream of its account.
 
-    ``execution_type``: NEW, TRADE, CANCELED, REPLACED, REJECTED, EXPIRED, TRADE_PREVENTION.
-    ``status``: NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED, EXPIRED, EXPIRED_IN_MATCH.
-    ``last_*`` belong to this fill, ``cum_*`` to the order so far; ``cum_quote`` is notional.
-    ``reason``: UPPER_SNAKE with values, empty unless rejected, expired or killed.
+    ``execution_type`` is NEW, TRADE, CANCELED, REPLACED, REJECTED, EXPIRED or TRADE_PREVENTION.
+    ``status`` is NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED, EXPIRED or EXPIRED_IN_MATCH.
+    ``last_*`` fields belong to this fill, ``cum_*`` fields to the order so far; ``cum_quote`` is
+    notional. ``reason`` is UPPER_SNAKE with values, and empty unless the order was rejected,
+    expired, replaced or killed.
     """
 
     account: str
@@ -104,7 +115,10 @@ class ExecutionReport(Message):
 
 
 class Trade(Message):
-    """One match, as the exchange's clearing feed has it. ``trade_id`` counts from 1, no gaps."""
+    """One match, as published on the exchange's clearing feed.
+
+    ``trade_id`` counts from 1 without gaps. ``quote_qty`` is the notional.
+    """
 
     trade_id: int
     symbol: str
@@ -120,9 +134,9 @@ class Trade(Message):
 
 
 class RequestFailed(Message):
-    """The transport's answer to a client: connection reset, 5xx, or execution status unknown.
+    """The transport's answer to a client whose request failed.
 
-    ``request``: the client order id or request id. ``reason``: CONNECTION_RESET,
+    ``request`` is the client order id or request id. ``reason`` is CONNECTION_RESET,
     SERVICE_UNAVAILABLE or EXECUTION_STATUS_UNKNOWN.
     """
 
@@ -135,6 +149,11 @@ class RequestFailed(Message):
 
 
 class KillSwitchChanged(Message):
+    """The kill switch of an account was engaged or released.
+
+    ``cancelled_orders`` is how many open orders that canceled.
+    """
+
     account: str
     engaged: bool
     cancelled_orders: int
@@ -143,13 +162,19 @@ class KillSwitchChanged(Message):
 
 
 class Balance(msgspec.Struct, gc=False):
+    """Free and locked balance of one asset, in 1e-8."""
+
     asset: str
     free: int
     locked: int
 
 
 class AccountSnapshot(Message):
-    """``last_trade_id``: every trade up to this one is in the balances."""
+    """Balances and open orders of one account, addressed to ``to``.
+
+    The balances include every trade up to ``last_trade_id``. ``open_notional`` is the notional of
+    the open orders' unfilled quantities at their limit prices.
+    """
 
     to: str
     request_id: str

@@ -1,4 +1,4 @@
-"""What the risk monitor says, and what its operator can tell it."""
+"""Events of the risk monitor, and the commands of its operator."""
 
 import msgspec
 
@@ -10,12 +10,12 @@ HALTED = "HALTED"
 
 
 class AlertFired(Message):
-    """A control noticed something.
+    """A risk control has detected something.
 
-    ``subject``: what it is about (symbol, account, service, asset or "portfolio"). ``severity``:
-    info, warning or critical. ``observed``/``limit``: decimal strings with unit, for people.
-    ``event_time``: when the thing happened by the data's own stamp; ``detected_time``: when the
-    monitor noticed.
+    ``subject`` is the symbol, account, service or asset concerned, or "portfolio". ``severity`` is
+    info, warning or critical. ``observed`` and ``limit`` are decimal texts with their unit, for
+    people. ``event_time`` is when it happened by the time stamp of the data, ``detected_time`` when
+    the monitor detected it.
     """
 
     alert_id: str
@@ -29,6 +29,8 @@ class AlertFired(Message):
 
 
 class AlertAcknowledged(Message):
+    """An operator has acknowledged an alert."""
+
     alert_id: str
     rule: str
     subject: str
@@ -37,6 +39,8 @@ class AlertAcknowledged(Message):
 
 
 class AlertResolved(Message):
+    """The condition of an alert does not hold any more."""
+
     alert_id: str
     rule: str
     subject: str
@@ -45,12 +49,14 @@ class AlertResolved(Message):
 
 
 class AcknowledgeAlert(Message):
+    """Acknowledge an alert, as operator ``by``."""
+
     alert_id: str
     by: str
 
 
 class SilenceRule(Message):
-    """No new alert of ``rule`` on ``subject`` ("*": any) until the given time."""
+    """Fire no new alert of ``rule`` on ``subject`` ("*": any) until the given time."""
 
     rule: str
     subject: str
@@ -59,7 +65,7 @@ class SilenceRule(Message):
 
 
 class TripBreaker(Message):
-    """``state``: REDUCING or HALTED."""
+    """Put the circuit breaker into ``state`` REDUCING or HALTED."""
 
     state: str
     reason: str
@@ -67,11 +73,15 @@ class TripBreaker(Message):
 
 
 class ResetBreaker(Message):
+    """Put the circuit breaker back into state ACTIVE."""
+
     reason: str
     by: str
 
 
 class BreakerChanged(Message):
+    """The circuit breaker has changed its state."""
+
     state: str
     previous: str
     reason: str
@@ -79,26 +89,28 @@ class BreakerChanged(Message):
 
 
 class Position(msgspec.Struct, gc=False):
+    """Balance of one account in one asset, in 1e-8."""
+
     account: str
     asset: str
     qty: int
 
 
 class Mark(msgspec.Struct, gc=False):
-    """Mark price of one asset in USD: the last index price that the monitor believes."""
+    """Mark price of one asset in USD: the newest index price that the monitor accepts."""
 
     asset: str
     price: int
 
 
 class PortfolioReported(Message):
-    """The monitor's own view, in USD (units of 1e-8).
+    """The firm's portfolio as the monitor computes it, in 1e-8 USD.
 
-    ``equity``: sum over ``marks`` of the firm's balance times the mark price, each rounded down;
-    ``pnl``: equity less opening equity (at the monitor's first report);
-    ``drawdown_ppm``: fall from the peak of equity;
-    ``gross``/``net``: exposure in non-stable assets; ``var``: 99 % one-day value at risk;
-    ``last_trade_id``: newest trade in ``positions`` (from execution reports).
+    ``equity`` is the sum over ``marks`` of the firm's balance times the mark price, each rounded
+    down. ``pnl`` is the equity less the opening equity, which is that of the monitor's first
+    report. ``drawdown_ppm`` is the fall of equity from its peak. ``gross`` and ``net`` are the
+    exposure in assets that are no stablecoins. ``var`` is the 99 % one-day value at risk.
+    ``last_trade_id`` is the newest trade in ``positions``, by execution reports.
     """
 
     equity: int

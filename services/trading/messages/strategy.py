@@ -1,20 +1,24 @@
-"""What the trading engine says about its strategies, and is told about them."""
+"""State changes of strategies, and the assignment of accounts to trading engines."""
 
 from trading.messages.base import Message
 
 
 class StrategiesAssigned(Message):
-    """From outside to a trading engine that shares the accounts with others: trade for these and
-    for no others. ``accounts``: account -> fencing number of its lease. A number other than the
-    one before means that somebody else may have traded meanwhile: start from nothing.
+    """From outside, to a trading engine that shares the accounts with others: trade for these
+    accounts and for no others.
+
+    ``accounts`` maps each account to the fencing number of its lease. A number other than before
+    means that another engine may have traded in the meantime, so the engine starts anew.
     """
 
     accounts: dict[str, int]
 
 
 class StrategyStateChanged(Message):
-    """``state``: RUNNING, STOPPED (kill switch), DISCONNECTED (venue unreachable) or STANDBY
-    (another engine trades for this account, or nobody does).
+    """A strategy has changed its state.
+
+    ``state`` is RUNNING, STOPPED (by the kill switch), DISCONNECTED (the venue is unreachable) or
+    STANDBY (another engine, or none, trades for this account).
     """
 
     strategy: str

@@ -1,1 +1,1 @@
-"""What the services show of themselves to Prometheus and Jaeger: one table, and what fills it."""
+"""Metrics for Prometheus and traces for Jaeger: the table of metrics and the code that fills it."""

@@ -1,4 +1,7 @@
-"""Counters that follow messages: every decision of a service that is durable counts once."""
+"""Counters that are derived from messages.
+
+Every message that a service has decided on and made durable is counted once.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -24,14 +27,14 @@ from trading.units import SCALE
 
 
 class Count(NamedTuple):
-    """Of a message type: which counter it adds to, under which labels, and how much."""
+    """How a message type counts: the metric it adds to, its label values, and by how much."""
 
     metric: str
     labels: Callable[[Any], tuple[str, ...]]
     amount: Callable[[Any], float] = lambda message: 1
 
 
-def _named(label: str) -> Callable[[Any], tuple[str, ...]]:
+def _constant(label: str) -> Callable[[Any], tuple[str, ...]]:
     return lambda message: (label,)
 
 
@@ -40,21 +43,21 @@ _COUNTS: tuple[tuple[type[Message], Count], ...] = (
     (ExecutionReport, Count("exchange_execution_reports", lambda m: (m.execution_type,))),
     (Trade, Count("exchange_trades", lambda m: (m.symbol,))),
     (Trade, Count("exchange_traded_quote", lambda m: (m.symbol,), lambda m: m.quote_qty / SCALE)),
-    (SettlementInstructed, Count("custodian_settlements", _named("instructed"))),
-    (Settled, Count("custodian_settlements", _named("settled"))),
-    (SettlementFailed, Count("custodian_settlements", _named("failed"))),
-    (PenaltyCharged, Count("custodian_settlements", _named("penalised"))),
+    (SettlementInstructed, Count("custodian_settlements", _constant("instructed"))),
+    (Settled, Count("custodian_settlements", _constant("settled"))),
+    (SettlementFailed, Count("custodian_settlements", _constant("failed"))),
+    (PenaltyCharged, Count("custodian_settlements", _constant("penalised"))),
     (PlaceOrder, Count("trading_engine_orders", lambda m: (m.account,))),
     (ReplaceOrder, Count("trading_engine_orders", lambda m: (m.account,))),
     (AlertFired, Count("risk_monitor_alerts_fired", lambda m: (m.rule, m.severity))),
     (BreakerChanged, Count("risk_monitor_breaker_changes", lambda m: (m.state,))),
-    (FaultApplied, Count("test_coordinator_faults", _named("applied"))),
-    (FaultInjected, Count("test_coordinator_faults", _named("injected"))),
-    (FaultEnded, Count("test_coordinator_faults", _named("ended"))),
-    (FaultRecovered, Count("test_coordinator_faults", _named("recovered"))),
+    (FaultApplied, Count("test_coordinator_faults", _constant("applied"))),
+    (FaultInjected, Count("test_coordinator_faults", _constant("injected"))),
+    (FaultEnded, Count("test_coordinator_faults", _constant("ended"))),
+    (FaultRecovered, Count("test_coordinator_faults", _constant("recovered"))),
 )
 
-#: Shown as 0 before the first: a rate needs a sample to start from.
+#: Label values that are exported as 0 before the first message: a rate needs a first sample.
 _FROM_ZERO: dict[str, tuple[str, ...]] = {
     "exchange_execution_reports": ("NEW", "TRADE", "CANCELED", "REPLACED", "REJECTED", "EXPIRED"),
     "custodian_settlements": ("instructed", "settled", "failed", "penalised"),
@@ -64,29 +67,30 @@ _FROM_ZERO: dict[str, tuple[str, ...]] = {
 
 
 def counted_types(service: str) -> frozenset[type[Message]]:
-    """What the service's counters need to hear of."""
-    known = signals_of(service)
-    return frozenset(kind for kind, count in _COUNTS if count.metric in known)
+    """Return the message types that the counters of ``service`` are derived from."""
+    signals = signals_of(service)
+    return frozenset(kind for kind, count in _COUNTS if count.metric in signals)
 
 
 class Counts(Collector):
-    """One service's counters."""
+    """Collects the message counters of one ``service`` for a Prometheus registry."""
 
     def __init__(self, service: str) -> None:
-        known = signals_of(service)
+        signals = signals_of(service)
         self._by_type: dict[type[Message], list[Count]] = {}
         self._values: dict[str, Counter[tuple[str, ...]]] = {}
         for kind, count in _COUNTS:
-            if count.metric in known:
+            if count.metric in signals:
                 self._by_type.setdefault(kind, []).append(count)
                 zeros = _FROM_ZERO.get(count.metric, ())
                 self._values[count.metric] = Counter({(label,): 0 for label in zeros})
 
     def see(self, messages: Iterable[Any]) -> None:
-        """Of any type; those that nothing counts are passed over."""
+        """Count messages; types that no counter is derived from are ignored."""
         for message in messages:
             for count in self._by_type.get(type(message), ()):
                 self._values[count.metric][count.labels(message)] += count.amount(message)  # type: ignore[assignment]
 
     def collect(self) -> list[Metric]:
+        """Return the counters as metric families."""
         return [counters(name, list(values.items())) for name, values in self._values.items()]

@@ -1,5 +1,6 @@
-"""Spans on their way to an OpenTelemetry collector. What cannot be sent is dropped: no service
-ever waits for its traces.
+"""Exports spans to an OpenTelemetry collector.
+
+Spans that cannot be sent are dropped: no service ever waits for its traces.
 """
 
 import os
@@ -13,18 +14,20 @@ from starlette.types import Scope
 from trading.telemetry.http import NO_ROUTE, route_of
 from trading.telemetry.spans import Span, Value
 
-#: Spans that wait to be sent; what comes beyond them is dropped.
+#: How many spans may wait to be sent; further ones are dropped.
 QUEUE = 16_384
 _SCOPE = "trading"
 
 
 class Traces:
-    """``endpoint``: as OTEL_EXPORTER_OTLP_ENDPOINT, a base URL. ``ratio``: share of traces that is
-    kept, the same ones in every service.
+    """Sends the spans of one ``service`` in the background.
+
+    ``endpoint`` is a base URL as in OTEL_EXPORTER_OTLP_ENDPOINT. ``ratio`` is the share of traces
+    that are sampled (0 to 1); every service samples the same traces, by their ids.
     """
 
     def __init__(self, service: str, version: str, endpoint: str, ratio: float) -> None:
-        # Seconds of start and many megabytes, for those who want no traces.
+        # Imported here, because it takes seconds and much memory that services without traces save.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -41,10 +44,14 @@ class Traces:
         self._scope = InstrumentationScope(_SCOPE, version)
         exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
         self._processor = BatchSpanProcessor(exporter, max_queue_size=QUEUE)
-        self._below = int(ratio * 2**64)
+        self._sampled_below = int(ratio * 2**64)
 
     def put(self, spans: Iterable[Span], sim_now: int, speed: float) -> None:
-        """``sim_now``: what time it is now by the session's clock, and how fast it goes."""
+        """Queue spans whose times are simulated.
+
+        ``sim_now`` is the current time of the session's clock in microseconds, and ``speed`` its
+        simulated seconds per wall second: they map the times of spans to wall time.
+        """
         wall = time.time_ns()
         for span in spans:
             start, end = (
@@ -60,11 +67,15 @@ class Traces:
             )
 
     def request(self, scope: Scope, status: int, seconds: float) -> None:
-        """One that was answered just now: in the trace that its ``traceparent`` names."""
+        """Queue the span of an HTTP request that was answered just now with ``status``.
+
+        ``seconds`` is how long it took. The span belongs to the trace that the request's
+        ``traceparent`` header names, or to a new one.
+        """
         from opentelemetry.trace import SpanKind
 
         end = time.time_ns()
-        trace, parent = _parent(scope["headers"])
+        trace, parent = _parse_traceparent(scope["headers"])
         route = route_of(scope)
         method = scope["method"]
         attributes: dict[str, Value] = {
@@ -77,17 +88,17 @@ class Traces:
         start = end - round(seconds * 1e9)
         error = str(status) if status >= 500 else ""
         name = f"{method} {route}"
-        made = secrets.randbits(64) or 1
-        self._send(trace, made, parent, name, start, end, attributes, error, SpanKind.SERVER)
+        span_id = secrets.randbits(64) or 1
+        self._send(trace, span_id, parent, name, start, end, attributes, error, SpanKind.SERVER)
 
     def stop(self) -> None:
-        """Sends what waits, but not for ever."""
+        """Send the queued spans, within a time limit, and stop."""
         self._processor.shutdown()  # type: ignore[no-untyped-call]
 
     def _send(
         self,
         trace: int,
-        own: int,
+        span_id: int,
         parent: int,
         name: str,
         start: int,
@@ -99,13 +110,13 @@ class Traces:
         from opentelemetry.sdk.trace import ReadableSpan
         from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-        if trace & (2**64 - 1) >= self._below:
+        if trace & (2**64 - 1) >= self._sampled_below:
             return
         sampled = TraceFlags(TraceFlags.SAMPLED)
         self._processor.on_end(
             ReadableSpan(
                 name,
-                context=SpanContext(trace, own, False, sampled),
+                context=SpanContext(trace, span_id, False, sampled),
                 parent=SpanContext(trace, parent, True, sampled) if parent else None,
                 resource=self._resource,
                 attributes=attributes,
@@ -118,10 +129,10 @@ class Traces:
         )
 
 
-def _parent(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, int]:
-    """Trace and span of a W3C ``traceparent``; a new trace where there is none of use."""
-    given = dict(headers).get(b"traceparent", b"")
-    parts = given.split(b"-")
+def _parse_traceparent(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, int]:
+    """Return trace id and span id of a W3C ``traceparent`` header; a new trace and 0 if invalid."""
+    header = dict(headers).get(b"traceparent", b"")
+    parts = header.split(b"-")
     try:
         trace, parent = int(parts[1], 16), int(parts[2], 16)
         if len(parts[1]) == 32 and len(parts[2]) == 16 and trace and parent:

@@ -1,4 +1,8 @@
-"""What each service has to remember to tell its part of an order's life."""
+"""Builds the spans of each service from the messages that it received or decided on.
+
+For each service there is a class with the state that its part of a trace needs. Nothing is sent
+between services: the ids of :mod:`.spans` join the parts.
+"""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -32,10 +36,11 @@ from trading.topology import (
 from trading.units import format_units
 from trading.universe import MANUAL, Universe
 
-#: Orders, instructions that are remembered: what is older is forgotten, and has no span.
+#: How many orders, or instructions, are remembered; older ones get no span.
 REMEMBERED = 10_000
+#: Key of the firm's newest fill on any account.
 _ANY = ""
-#: Orders of one settlement instruction that get a span of it, the newest.
+#: How many of the fills in one settlement instruction get a span, the newest.
 SETTLED_WITH = 20
 
 _K = TypeVar("_K")
@@ -43,23 +48,28 @@ _V = TypeVar("_V")
 
 
 class _Recent(Generic[_K, _V]):
+    """A dict of the newest REMEMBERED keys."""
+
     def __init__(self) -> None:
-        self._kept: OrderedDict[_K, _V] = OrderedDict()
+        self._items: OrderedDict[_K, _V] = OrderedDict()
 
     def put(self, key: _K, value: _V) -> None:
-        self._kept[key] = value
-        if len(self._kept) > REMEMBERED:
-            self._kept.popitem(last=False)
+        self._items[key] = value
+        if len(self._items) > REMEMBERED:
+            self._items.popitem(last=False)
 
-    def take(self, key: _K) -> _V | None:
-        return self._kept.pop(key, None)
+    def pop(self, key: _K) -> _V | None:
+        return self._items.pop(key, None)
 
     def get(self, key: _K) -> _V | None:
-        return self._kept.get(key)
+        return self._items.get(key)
 
 
 class Journey:
-    """One service's part in one session. ``see`` takes messages in their order."""
+    """Builds the spans of one service in one ``session``.
+
+    ``kinds`` are the types of message that :meth:`see` has to be called with, in journal order.
+    """
 
     kinds: tuple[type[Message], ...] = ()
 
@@ -70,14 +80,16 @@ class Journey:
         self.firm = frozenset(universe.firm_accounts)
 
     def order(self, order_id: int) -> int:
+        """Return the trace id of an order."""
         return trace_of(self.session, "order", order_id)
 
     def see(self, message: Any, now: int) -> Iterable[Span]:
+        """Return the spans that a message of one of ``kinds`` completes at ``now`` (simulated)."""
         return ()
 
 
 class OfEngine(Journey):
-    """An order from its decision to the first word of the venue."""
+    """Builds the span of an order, from the decision to the exchange's first execution report."""
 
     kinds = (PlaceOrder, ExecutionReport)
 
@@ -89,12 +101,14 @@ class OfEngine(Journey):
         if isinstance(message, PlaceOrder):
             self._sent.put((message.account, message.client_order_id), now)
         elif message.account in self.automated:
-            sent = self._sent.take((message.account, message.client_order_id))
+            sent = self._sent.pop((message.account, message.client_order_id))
             if sent is not None and message.order_id:
-                yield _order(self.order(message.order_id), message, sent, now)
+                yield _order_span(self.order(message.order_id), message, sent, now)
 
 
 class OfExchange(Journey):
+    """Builds a span for each execution report of the firm, and for orders of API clients."""
+
     kinds = (ExecutionReport,)
 
     def see(self, message: Any, now: int) -> Iterable[Span]:
@@ -103,7 +117,7 @@ class OfExchange(Journey):
         trace, at = self.order(message.order_id), message.event_time
         kind = message.execution_type
         if kind == "NEW" and message.account not in self.automated:
-            yield _order(trace, message, at, at)
+            yield _order_span(trace, message, at, at)
         if kind == "TRADE":
             yield Span(
                 trace,
@@ -130,7 +144,7 @@ class OfExchange(Journey):
 
 
 class OfCustodian(Journey):
-    """The fills that an instruction nets, and what became of it."""
+    """Builds a span for each fill that a settlement instruction nets, when it settles or fails."""
 
     kinds = (Trade, SettlementInstructed, Settled, SettlementFailed)
 
@@ -146,17 +160,17 @@ class OfCustodian(Journey):
             for account, order_id in sides:
                 if account in self.firm:
                     for asset in self._assets[message.symbol]:
-                        kept = self._pending.setdefault(
+                        fills = self._pending.setdefault(
                             (account, asset), deque(maxlen=SETTLED_WITH)
                         )
-                        kept.append((order_id, message.trade_id))
+                        fills.append((order_id, message.trade_id))
         elif isinstance(message, SettlementInstructed):
-            fills = self._pending.pop((message.account, message.asset), deque())
-            self._instructed.put(message.instruction_id, (now, tuple(fills)))
+            netted = self._pending.pop((message.account, message.asset), deque())
+            self._instructed.put(message.instruction_id, (now, tuple(netted)))
         else:
-            yield from self._booked(message, now)
+            yield from self._settlement_spans(message, now)
 
-    def _booked(self, message: Settled | SettlementFailed, now: int) -> Iterable[Span]:
+    def _settlement_spans(self, message: Settled | SettlementFailed, now: int) -> Iterable[Span]:
         instructed, fills = self._instructed.get(message.instruction_id) or (now, ())
         failed = isinstance(message, SettlementFailed)
         for order_id, trade_id in fills:
@@ -178,8 +192,10 @@ class OfCustodian(Journey):
 
 
 class OfRiskMonitor(Journey):
-    """An alert, in the trace of what it can come from: the newest order that the monitor knows of
-    the account or symbol that the alert is about; for all others the newest fill of the firm.
+    """Builds the span of an alert, in the trace of an order that may have caused it.
+
+    That is the newest order, by the reports that the monitor has received, on the account or symbol
+    that the alert is about; for other subjects the newest fill of the firm.
     """
 
     kinds = (ExecutionReport, AlertFired)
@@ -191,13 +207,12 @@ class OfRiskMonitor(Journey):
     def see(self, message: Any, now: int) -> Iterable[Span]:
         if isinstance(message, ExecutionReport):
             if message.account in self.firm and message.order_id:
-                known = (message.order_id, message.trade_id)
-                self._newest[message.account] = self._newest[message.symbol] = known
+                newest = (message.order_id, message.trade_id)
+                self._newest[message.account] = self._newest[message.symbol] = newest
                 if message.trade_id:
-                    self._newest[_ANY] = known
+                    self._newest[_ANY] = newest
             return
-        known = self._newest.get(message.subject) or self._newest.get(_ANY, (0, 0))
-        order_id, trade_id = known
+        order_id, trade_id = self._newest.get(message.subject) or self._newest.get(_ANY, (0, 0))
         trace = self.order(order_id) if order_id else trace_of(self.session, message.alert_id)
         parent = span_of(trace, FILL, trade_id) if trade_id else root_of(trace)
         yield Span(
@@ -218,38 +233,39 @@ class OfRiskMonitor(Journey):
 
 
 class OfCoordinator(Journey):
-    """A run with its faults."""
+    """Builds the span of a scenario run, and one for each of its faults."""
 
     kinds = (PhaseChanged, FaultInjected, FaultRecovered)
 
     def __init__(self, session: str, universe: Universe) -> None:
         super().__init__(session, universe)
         self._trace = trace_of(session, RUN)
-        self._began = 0
-        self._seen: dict[str, tuple[int, str]] = {}
+        self._started_at = 0
+        self._injected: dict[str, tuple[int, str]] = {}
 
     def see(self, message: Any, now: int) -> Iterable[Span]:
         root = root_of(self._trace)
         if isinstance(message, PhaseChanged):
-            self._began = self._began or message.event_time
+            self._started_at = self._started_at or message.event_time
             if message.phase in ("Completed", "Aborted", "Error"):
                 attributes: dict[str, Any] = {"run.phase": message.phase}
-                yield Span(self._trace, root, 0, RUN, self._began, now, attributes)
+                yield Span(self._trace, root, 0, RUN, self._started_at, now, attributes)
         elif isinstance(message, FaultInjected):
-            self._seen[message.fault_id] = (message.event_time, message.evidence)
-        elif message.fault_id in self._seen:
-            began, evidence = self._seen.pop(message.fault_id)
+            self._injected[message.fault_id] = (message.event_time, message.evidence)
+        elif message.fault_id in self._injected:
+            started_at, evidence = self._injected.pop(message.fault_id)
             yield Span(
                 self._trace,
                 span_of(self._trace, FAULT, message.fault_id),
                 root,
                 FAULT,
-                began,
+                started_at,
                 now,
                 {"fault.name": message.fault_id, "fault.evidence": evidence},
             )
 
 
+#: The class that builds the spans of each service.
 JOURNEYS: Mapping[str, Callable[[str, Universe], Journey]] = {
     TRADING_ENGINE: OfEngine,
     EXCHANGE: OfExchange,
@@ -259,7 +275,7 @@ JOURNEYS: Mapping[str, Callable[[str, Universe], Journey]] = {
 }
 
 
-def _order(trace: int, report: ExecutionReport, start: int, end: int) -> Span:
+def _order_span(trace: int, report: ExecutionReport, start: int, end: int) -> Span:
     return Span(
         trace,
         root_of(trace),

@@ -1,5 +1,7 @@
-"""The one table of signals: which service shows which metric. Tests hold every service to it, and
-docs/signals.md and the dashboards are made from it.
+"""The table of signals: every metric, and the services that export it.
+
+Tests compare every service with the table. docs/signals.md and the dashboards are generated from
+it.
 """
 
 from typing import NamedTuple
@@ -17,6 +19,7 @@ from trading.topology import (
 
 GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"
 
+# From when on a metric has a sample.
 ALWAYS = "always"
 REQUESTS = "after a request"
 TRADED = "once something was traded"
@@ -27,8 +30,11 @@ LIVE = "with real prices"
 
 
 class Signal(NamedTuple):
-    """``name`` without the ``_total`` that Prometheus sees of a counter. ``when``: it has a sample
-    from then on.
+    """One metric.
+
+    ``name`` is without the ``_total`` that Prometheus appends to counters, ``text`` the help text.
+    ``services`` export it, ``labels`` are its label names, and ``when`` says from when on it has a
+    sample.
     """
 
     name: str
@@ -40,11 +46,12 @@ class Signal(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """As in a query."""
+        """Return the name as it is used in queries."""
         return f"{self.name}_total" if self.kind == COUNTER else self.name
 
 
 _ALL = tuple(SERVICES)
+#: Label of the metrics that every service exports.
 _S = "service"
 
 _TABLE = (
@@ -272,5 +279,5 @@ SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _TABLE}
 
 
 def signals_of(service: str) -> dict[str, Signal]:
-    """What it may show, by name. Beside it come ``process_*`` of prometheus_client."""
+    """Return the signals of ``service`` by name, without ``process_*`` of prometheus_client."""
     return {name: signal for name, signal in SIGNALS.items() if service in signal.services}

@@ -1,9 +1,9 @@
-"""Spans of an order's life, as each service sees its own part of it.
+"""Spans of the life of an order, and the ids by which services contribute to the same trace.
 
-All services name the trace of an order alike, from the session and the order's id, so that nothing
-has to travel with the messages: the order (trading engine, or the exchange for clients of its API),
-its execution reports and fills (exchange), its settlement (custodian), and the alert that the risk
-monitor raised when it knew of the order (risk monitor). A run is a trace too: its faults.
+All services derive the trace id of an order from the session and the order id, so that messages
+need no trace context. The trading engine (or the exchange, for clients of its API) contributes the
+order, the exchange its execution reports and fills, the custodian its settlement, and the risk
+monitor the alert that it raised after the order. A scenario run is a trace, too, with its faults.
 """
 
 from hashlib import sha256
@@ -13,7 +13,7 @@ ORDER, EXECUTION, FILL = "order", "execution", "fill"
 SETTLEMENT, ALERT = "settlement", "alert"
 RUN, FAULT = "run", "fault"
 
-#: Name of a span -> the service that shows it, and what it says.
+#: Name of a span to the services that emit it, and its meaning.
 SPANS: dict[str, tuple[str, str]] = {
     ORDER: ("trading-engine, exchange", "from the decision to the venue's acknowledgement"),
     EXECUTION: ("exchange", "an execution report that is no fill"),
@@ -28,7 +28,11 @@ Value = str | int | float | bool
 
 
 class Span(NamedTuple):
-    """``start`` and ``end`` in simulated microseconds. ``parent``: 0 for the first of a trace."""
+    """One span; ``start`` and ``end`` are in simulated microseconds.
+
+    ``parent`` is the id of the parent span, 0 for the root of a trace. ``error`` is a description
+    of what failed, empty if nothing did.
+    """
 
     trace: int
     id: int
@@ -41,19 +45,20 @@ class Span(NamedTuple):
 
 
 def trace_of(session: str, *subject: str | int) -> int:
-    """128 bits, never 0."""
-    return _number(16, session, *subject)
+    """Return the 128-bit id of the trace about ``subject`` in a session, never 0."""
+    return _hash(16, session, *subject)
 
 
 def span_of(trace: int, *subject: str | int) -> int:
-    """64 bits, never 0."""
-    return _number(8, trace, *subject)
+    """Return the 64-bit id of the span about ``subject`` in a trace, never 0."""
+    return _hash(8, trace, *subject)
 
 
 def root_of(trace: int) -> int:
+    """Return the id of the root span of a trace."""
     return span_of(trace, "root")
 
 
-def _number(size: int, *parts: str | int) -> int:
+def _hash(size: int, *parts: str | int) -> int:
     digest = sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:size]) or 1

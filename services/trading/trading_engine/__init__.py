@@ -1,4 +1,4 @@
-"""The trading engine: four kinds of strategies, and six ways in which they go wrong."""
+"""The trading engine: the firm's automated strategies, and the malfunctions they can simulate."""
 
 from trading.trading_engine.component import TradingEngine
 

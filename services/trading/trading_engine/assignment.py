@@ -1,11 +1,13 @@
-"""For which accounts this engine trades."""
+"""The accounts that one trading engine trades for, where several engines share them."""
 
 from collections.abc import Mapping, Sequence
 
 
 class Assignment:
-    """``fences``: account -> fencing number of its lease, 0 without one. An engine that has been
-    told nothing is alone, and trades for all ``accounts``.
+    """Keeps which of ``accounts`` this engine trades for.
+
+    ``fences`` maps each assigned account to the fencing number of its lease, 0 if it has none.
+    Until :meth:`change` is called the engine is taken to be the only one, and trades for all.
     """
 
     def __init__(self, accounts: Sequence[str]) -> None:
@@ -13,11 +15,13 @@ class Assignment:
         self.fences = dict.fromkeys(self._accounts, 0)
 
     def __contains__(self, account: str) -> bool:
+        """Return whether ``account`` is assigned to this engine."""
         return account in self.fences
 
     def change(self, accounts: Mapping[str, int]) -> tuple[list[str], list[str]]:
-        """From now on these; unknown ones are left out. Returns the accounts that are ``lost``,
-        and those that are ``gained``, or held by a new number.
+        """Assign ``accounts`` (with their fencing numbers) and no others; unknown ones are ignored.
+
+        Return the accounts that are lost, and those that are gained or have a new fencing number.
         """
         before = self.fences
         self.fences = {a: accounts[a] for a in self._accounts if a in accounts}

@@ -1,4 +1,8 @@
-"""The trading engine as a component: market data to strategies, their orders to the exchange."""
+"""The trading engine as a component.
+
+It passes market data to the strategies and their orders to the exchange, follows connection state,
+kill switches and account assignments, and plays strategy malfunctions.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -27,15 +31,17 @@ from trading.trading_engine.strategy import STEP, Strategy
 from trading.units import SECOND
 from trading.universe import MANUAL, Universe
 
+#: States of a strategy, as in StrategyStateChanged.
 STATES = RUNNING, STOPPED, DISCONNECTED, STANDBY = (
     "RUNNING",
     "STOPPED",
     "DISCONNECTED",
     "STANDBY",
 )
+#: Timer topics: of the regular tick, and of a runaway strategy (followed by the account).
 TICK, RUNAWAY = "tick", "runaway/"
 
-#: Strategy kinds of the universe, with the prefix of their client order ids.
+#: Class and prefix of client order ids for each kind of strategy in the universe.
 _KINDS: dict[str, tuple[type[Strategy], str]] = {
     "market-making": (MarketMaking, "mm"),
     "momentum": (Momentum, "mo"),
@@ -45,9 +51,15 @@ _KINDS: dict[str, tuple[type[Strategy], str]] = {
 
 
 class TradingEngine:
-    """One strategy for each of the firm's automated accounts; it knows the exchange as any client
-    does. Where several engines share the accounts it trades for those that it is assigned, and
-    follows the others, so that it can take them over: it sends nothing for them.
+    """Runs one strategy for each of the firm's automated accounts.
+
+    It is an ordinary client of the exchange. Where several engines share the accounts, each trades
+    for those that are assigned to it. It follows the market and the positions of the others, so
+    that it can take them over, but sends nothing for them.
+
+    ``seed`` is not used: strategies are deterministic. ``tick`` is the interval of the regular
+    timer in simulated microseconds. Without a book update for five seconds or three ticks,
+    whichever is longer, the engine takes the exchange to be disconnected.
     """
 
     name = TRADING_ENGINE
@@ -64,7 +76,7 @@ class TradingEngine:
         self._assignment = Assignment(tuple(self._strategies))
         self._uncancelled: list[str] = []
         self._states = dict.fromkeys(self._strategies, RUNNING)
-        self._heard = 0
+        self._last_update = 0
         self._connected = True
         self._faults = FaultBoard(
             self.name, (StrategyMalfunction,), self._begin_fault, self._end_fault
@@ -89,6 +101,7 @@ class TradingEngine:
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
+        """Handle one message at simulated time ``now``; return the messages to send."""
         handler = self._handlers.get(type(message))
         if handler is None:
             return ()
@@ -97,6 +110,7 @@ class TradingEngine:
         return out
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "strategies": {
                 name: {"desk": s.desk.state(), "own": s.state(), "state": self._states[name]}
@@ -104,55 +118,56 @@ class TradingEngine:
             },
             "assigned": dict(self._assignment.fences),
             "uncancelled": list(self._uncancelled),
-            "heard": self._heard,
+            "heard": self._last_update,
             "connected": self._connected,
             "faults": self._faults.state(),
         }
 
     @property
     def fences(self) -> Mapping[str, int]:
-        """The accounts that it trades for -> fencing number of the lease, 0 without one. It holds
-        for what :meth:`on` has just answered.
+        """Return the accounts that this engine trades for, with their fencing numbers (0: none).
+
+        They apply to the messages that the latest call of :meth:`on` returned.
         """
         return self._assignment.fences
 
     def strategies(self) -> list[tuple[str, str, Desk]]:
-        """Kind, state and desk of every strategy."""
+        """Return kind, state and desk of every strategy."""
         return [
             (kind, self._states[account], self._strategies[account].desk)
             for kind, account in self._kinds.items()
         ]
 
     def _on_start(self, message: Start, now: int, out: list[Message]) -> None:
-        self._heard = now
+        self._last_update = now
         out.append(Wake(now - now % self._tick + self._tick + self._tick // 2, TICK))
 
     def _on_wake(self, message: Wake, now: int, out: list[Message]) -> None:
         if message.topic.startswith(LEASE_TOPIC):
             out += self._faults.on(message, now)
         elif message.topic.startswith(RUNAWAY):
-            self._run_away(message.topic.removeprefix(RUNAWAY), now, out)
+            self._send_runaway(message.topic.removeprefix(RUNAWAY), now, out)
         else:
             out.append(Wake(now + self._tick, TICK))
-            if self._connected and now - self._heard > max(5 * SECOND, 3 * self._tick):
+            if self._connected and now - self._last_update > max(5 * SECOND, 3 * self._tick):
                 self._disconnect("NO_BOOK_UPDATES", now, out)
             elif self._connected and self._uncancelled:
                 accounts, self._uncancelled = self._uncancelled, []
                 for account in accounts:
-                    self._begin(account, "CANCEL_FAILED", now, out)
+                    self._start_trading(account, "CANCEL_FAILED", now, out)
             for strategy in self._strategies.values():
-                self._malfunction(strategy, now, out)
+                self._play_malfunction(strategy, now, out)
 
     def _on_ping(self, message: Ping, now: int, out: list[Message]) -> None:
         out.append(answer_ping(self.name, message, now))
 
     def _on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
-        self._heard = now
+        self._last_update = now
         if not self._connected:
             self._reconnect(now, out)
         for strategy in self._by_symbol[top.symbol]:
             desk = strategy.desk
-            desk.see(top)
+            desk.update_top(top)
             if not (top.bid and top.ask) or desk.killed:
                 continue
             if desk.account in self._assignment:
@@ -173,11 +188,13 @@ class TradingEngine:
         strategy.reset()
         if change.account in self._assignment:
             state = STOPPED if change.engaged else RUNNING
-            self._change(change.account, state, f"KILL_SWITCH {change.reason}", now, out)
+            self._set_state(change.account, state, f"KILL_SWITCH {change.reason}", now, out)
 
     def _on_failure(self, failure: RequestFailed, now: int, out: list[Message]) -> None:
-        """An order whose fate is unknown stays open until its reports say otherwise. A former
-        owner's orders must go, so that cancelling them is tried again.
+        """Close an order that did not reach the exchange, and retry a failed cancel-all.
+
+        An order with unknown execution status stays open until its reports arrive. A cancel-all is
+        retried only under a lease: it may concern orders of the account's former owner.
         """
         strategy = self._strategies.get(failure.account)
         if strategy is None or failure.reason == "EXECUTION_STATUS_UNKNOWN":
@@ -194,42 +211,45 @@ class TradingEngine:
         lost, gained = self._assignment.change(message.accounts)
         for account in lost:
             strategy = self._strategies[account]
-            # Its orders are the next owner's to cancel.
+            # The next owner cancels its orders.
             strategy.desk.open.clear()
             if account in self._uncancelled:
                 self._uncancelled.remove(account)
             strategy.desk.fence = 0
             strategy.reset()
-            self._change(account, STANDBY, "UNASSIGNED", now, out)
+            self._set_state(account, STANDBY, "UNASSIGNED", now, out)
         for account in gained:
             strategy = self._strategies[account]
             strategy.desk.fence = self._assignment.fences[account]
             strategy.take_over(now)
             if self._connected:
-                self._begin(account, "ASSIGNED", now, out)
+                self._start_trading(account, "ASSIGNED", now, out)
             else:
                 strategy.desk.open.clear()
                 strategy.reset()
-                self._change(account, DISCONNECTED, "ASSIGNED", now, out)
+                self._set_state(account, DISCONNECTED, "ASSIGNED", now, out)
 
     def _disconnect(self, reason: str, now: int, out: list[Message]) -> None:
         self._connected = False
         for account in self._assignment.fences:
-            self._change(account, DISCONNECTED, reason, now, out)
+            self._set_state(account, DISCONNECTED, reason, now, out)
 
     def _reconnect(self, now: int, out: list[Message]) -> None:
         self._connected = True
         for account in self._assignment.fences:
-            self._begin(account, "RECONNECTED", now, out)
+            self._start_trading(account, "RECONNECTED", now, out)
 
-    def _begin(self, account: str, reason: str, now: int, out: list[Message]) -> None:
-        """Start from nothing: what is at the venue from before is cancelled first."""
+    def _start_trading(self, account: str, reason: str, now: int, out: list[Message]) -> None:
+        """Start trading for an account: cancel all its orders at the exchange first."""
         strategy = self._strategies[account]
         strategy.desk.cancel_all(out)
         strategy.reset()
-        self._change(account, STOPPED if strategy.desk.killed else RUNNING, reason, now, out)
+        self._set_state(account, STOPPED if strategy.desk.killed else RUNNING, reason, now, out)
 
-    def _change(self, account: str, state: str, reason: str, now: int, out: list[Message]) -> None:
+    def _set_state(
+        self, account: str, state: str, reason: str, now: int, out: list[Message]
+    ) -> None:
+        """Record and publish the state of a strategy, if it has changed."""
         if self._states[account] != state:
             self._states[account] = state
             kind = next(k for k, name in self._kinds.items() if name == account)
@@ -263,8 +283,12 @@ class TradingEngine:
             strategy.desk.cancel_all(out)
         return out
 
-    def _run_away(self, account: str, now: int, out: list[Message]) -> None:
-        """Ten bursts a second at most; against the kill switch, too: nobody told the algorithm."""
+    def _send_runaway(self, account: str, now: int, out: list[Message]) -> None:
+        """Send one burst of a runaway strategy's orders, and schedule the next.
+
+        There are at most ten bursts a second. The kill switch does not stop them: a runaway
+        algorithm ignores rejections.
+        """
         desk = self._strategies[account].desk
         rate = desk.malfunction.rate
         if desk.malfunction.mode != "runaway-repeat" or rate <= 0:
@@ -274,19 +298,19 @@ class TradingEngine:
             desk.repeat(rate // bursts, out)
         out.append(Wake(now + SECOND // bursts, RUNAWAY + account))
 
-    def _malfunction(self, strategy: Strategy, now: int, out: list[Message]) -> None:
-        """What goes wrong once a tick, until the kill switch stops it."""
+    def _play_malfunction(self, strategy: Strategy, now: int, out: list[Message]) -> None:
+        """Play the malfunctions that act once a tick, unless the kill switch is engaged."""
         desk = strategy.desk
         if desk.killed or not self._connected or desk.account not in self._assignment:
             return
         symbol = desk.symbols[0]
         if desk.malfunction.mode == "position-growth" and symbol in desk.tops:
-            desk.take(symbol, BUY, 4 * STEP, out)
+            desk.send_ioc(symbol, BUY, 4 * STEP, out)
         elif desk.malfunction.mode == "self-trading" and symbol in desk.tops:
-            self._cross(desk, symbol, out)
+            self._trade_with_itself(desk, symbol, out)
 
-    def _cross(self, desk: Desk, symbol: str, out: list[Message]) -> None:
-        """Sell to another of the firm's accounts, inside everybody's prices: no risk changes."""
+    def _trade_with_itself(self, desk: Desk, symbol: str, out: list[Message]) -> None:
+        """Sell to another of the firm's accounts at the mid price: the firm's risk is unchanged."""
         others = [
             s.desk
             for s in self._strategies.values()

@@ -1,4 +1,4 @@
-"""One strategy's access to the exchange: its account, its orders, what it holds."""
+"""The access of one strategy to the exchange: its account, open orders and balances."""
 
 from typing import Any
 
@@ -16,14 +16,22 @@ from trading.trading_engine.malfunction import Malfunction
 from trading.units import SCALE
 from trading.universe import FirmAccount, Universe
 
-_DONE = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
+#: Statuses after which an order is not open any more.
+_CLOSED_STATUSES = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
 
 
 class Desk:
-    """``open``: client order id -> order that is at the venue, or on its way there. ``held``: the
-    account's balances by its own execution reports. A malfunction sits between the strategy and
-    the wire. ``fence``: number of the lease on the account, 0 without one; part of every order id,
-    so that no report about an order of another owner is taken for one of ours.
+    """Sends the orders of one strategy and keeps its account up to date.
+
+    ``account`` is the firm's account it trades on, ``prefix`` the beginning of its client order
+    ids.
+
+    ``open`` has the orders at the exchange, or on their way there, by client order id. ``held``
+    has the balances (1e-8) that follow from ``opening`` and the account's execution reports, and
+    ``tops`` the newest two-sided book by symbol. ``killed`` is whether the kill switch is engaged.
+    ``fence`` is the fencing number of the lease on the account, 0 without one. It is part of every
+    client order id, so that reports on orders of another owner do not match. ``malfunction``
+    changes the orders on their way out; ``last`` is the newest order, for it to repeat.
     """
 
     def __init__(self, account: FirmAccount, universe: Universe, prefix: str) -> None:
@@ -42,23 +50,30 @@ class Desk:
         self._number = 0
 
     def mid(self, symbol: str) -> int:
-        """Mid price of the last two-sided book, 0 before the first."""
+        """Return the mid price of the newest two-sided book, 0 before the first."""
         top = self.tops.get(symbol)
         return (top.bid + top.ask) // 2 if top is not None else 0
 
-    def see(self, top: BookTop) -> None:
-        """Books with an empty side say nothing about the price."""
+    def update_top(self, top: BookTop) -> None:
+        """Record a book, unless a side is empty: it has no mid price then."""
         if top.bid and top.ask:
             self.tops[top.symbol] = top
 
     def quote(self, symbol: str, side: str, price: int, value: int, out: list[Message]) -> str:
-        """A resting limit order for about ``value`` quote units; returns its client order id."""
+        """Send a GTC limit order for about ``value`` (1e-8 of the quote asset).
+
+        The price is rounded to the tick, away from the market. Return the client order id, or "" if
+        the quantity rounds to zero.
+        """
         tick = self.instruments[symbol].tick
         price -= price % tick if side == BUY else -(-price % tick)
         return self._send(symbol, side, "LIMIT", price, self._qty(symbol, value), "GTC", out)
 
-    def take(self, symbol: str, side: str, value: int, out: list[Message]) -> str:
-        """An immediate-or-cancel order for about ``value``, at most 10 bp through the book."""
+    def send_ioc(self, symbol: str, side: str, value: int, out: list[Message]) -> str:
+        """Send an immediate-or-cancel order for about ``value``, at most 10 bp through the book.
+
+        Return as :meth:`quote` does. Raises KeyError before the first book of the symbol.
+        """
         top = self.tops[symbol]
         tick = self.instruments[symbol].tick
         price = top.ask + top.ask // 1000 if side == BUY else top.bid - top.bid // 1000
@@ -66,19 +81,24 @@ class Desk:
         return self._send(symbol, side, "LIMIT", price - price % tick, qty, "IOC", out)
 
     def cancel(self, client_order_id: str, out: list[Message]) -> None:
+        """Send a cancel for an open order; do nothing if it is not open. Its report closes it."""
         order = self.open.get(client_order_id)
         if order is not None:
             out.append(CancelOrder(self.account, order.symbol, client_order_id))
 
     def cancel_all(self, out: list[Message]) -> None:
+        """Send a cancel for all orders of the account, and consider them closed."""
         self.open.clear()
         out.append(CancelAllOrders(self.account))
 
     def repeat(self, count: int, out: list[Message]) -> None:
-        """The last order over and over, marketable, whatever the venue says to it."""
-        pattern = self.last
-        symbol = pattern.symbol if pattern is not None else self.symbols[0]
-        side = pattern.side if pattern is not None else BUY
+        """Send ``count`` MARKET orders on symbol and side of the last order, as a runaway does.
+
+        They are not recorded in ``open``. Nothing is sent before the first book of the symbol.
+        """
+        last = self.last
+        symbol = last.symbol if last is not None else self.symbols[0]
+        side = last.side if last is not None else BUY
         if symbol not in self.tops:
             return
         qty = self._qty(symbol, 5_000 * SCALE)
@@ -86,32 +106,34 @@ class Desk:
             out.append(PlaceOrder(self.account, self._next_id(), symbol, side, "MARKET", qty))
 
     def cross(self, other: "Desk", symbol: str, out: list[Message]) -> None:
-        """Sell to ``other`` at the mid price: a resting order, and the one that takes it."""
+        """Sell to ``other`` at the mid price: send a resting order and one that matches it."""
         instrument = self.instruments[symbol]
         top = self.tops[symbol]
         price = (top.bid + top.ask) // 2
         price -= price % instrument.tick
         qty = 2_000 * SCALE * SCALE // price
         qty -= qty % instrument.lot
-        for trader, side, terms in ((self, SELL, "GTC"), (other, BUY, "IOC")):
-            client_order_id = f"{trader.account}-x{len(out)}-{trader.tops[symbol].update_id}"
+        for desk, side, time_in_force in ((self, SELL, "GTC"), (other, BUY, "IOC")):
+            client_order_id = f"{desk.account}-x{len(out)}-{desk.tops[symbol].update_id}"
             out.append(
                 PlaceOrder(
-                    trader.account, client_order_id, symbol, side, "LIMIT", qty, price, terms
+                    desk.account, client_order_id, symbol, side, "LIMIT", qty, price, time_in_force
                 )
             )
 
     def on_report(self, report: ExecutionReport) -> None:
+        """Book a fill in ``held``, and remove a closed order from ``open``."""
         if report.execution_type == "TRADE":
             instrument = self.instruments[report.symbol]
             value = report.last_price * report.last_qty // SCALE
             sign = 1 if report.side == BUY else -1
             self.held[instrument.base] += sign * report.last_qty
             self.held[instrument.quote] -= sign * value
-        if report.status in _DONE:
+        if report.status in _CLOSED_STATUSES:
             self.open.pop(report.client_order_id, None)
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {
             "held": dict(self.held),
             "open": {i: [o.symbol, o.side, o.qty, o.price] for i, o in self.open.items()},
@@ -129,6 +151,7 @@ class Desk:
         return f"{self._prefix}{fence}-{self._number:06d}"
 
     def _qty(self, symbol: str, value: int) -> int:
+        """Return the quantity that is worth ``value`` at the mid price, in whole lots."""
         qty = value * SCALE // max(self.mid(symbol), 1)
         return qty - qty % self.instruments[symbol].lot
 
@@ -142,6 +165,7 @@ class Desk:
         time_in_force: str,
         out: list[Message],
     ) -> str:
+        """Send an order, as the malfunction changes it; return its id, or "" if nothing is sent."""
         client_order_id = self._next_id()
         malfunction = self.malfunction
         if malfunction.mode == "wrong-side":

@@ -1,4 +1,4 @@
-"""What the four kinds of strategies have in common."""
+"""The base class of the strategies, and the moving average that two of them use."""
 
 from typing import Any
 
@@ -7,43 +7,56 @@ from trading.messages.market import BookTop
 from trading.trading_engine.desk import Desk
 from trading.units import SCALE, SECOND
 
-#: A market order's worth of each step of a directional strategy, in quote units of 1e-8.
+#: Value of one step of a directional strategy, in 1e-8 of the quote asset.
 STEP = 10_000 * 100_000_000
 
 
 class Strategy:
-    """Looks at books, sends orders through its desk. ``tick``: microseconds between two books."""
+    """Decides on orders from book updates, and sends them through its ``desk``.
+
+    ``tick`` is the interval of book updates in simulated microseconds. While another engine trades
+    for the account, only :meth:`watch` is called.
+    """
 
     def __init__(self, desk: Desk, tick: int = SECOND) -> None:
         self.desk = desk
         self.tick = tick
 
     def on_top(self, top: BookTop, now: int, out: list[Message]) -> None:
-        """A new best bid and ask of one of the desk's symbols; both sides are there."""
+        """React to a new book of one of the desk's symbols; neither side is empty."""
 
     def watch(self, top: BookTop, now: int) -> None:
-        """The same while another engine trades for the account: learn, and send nothing."""
+        """Update averages and the like from a new book without sending orders."""
 
     def reset(self) -> None:
-        """The desk's orders are gone: killed, or the connection was lost."""
+        """Forget the own orders: they are canceled, or their connection was lost."""
 
     def take_over(self, now: int) -> None:
-        """From now on this engine trades for the account: what the former one has done shows in
-        what the desk holds.
+        """Prepare to trade for the account from ``now`` on.
+
+        What the former owner did is to be concluded from the balances of the desk.
         """
 
     def state(self) -> dict[str, Any]:
+        """Return everything that decides future behaviour, as plain data to be compared."""
         return {}
 
     def steps_held(self, symbol: str, mid: int, most: int) -> int:
-        """How many steps have led from the opening balance to what is held, from -most to most."""
+        """Return by how many steps, valued at ``mid``, the balance differs from the opening one.
+
+        The result is between -most and most.
+        """
         base = self.desk.instruments[symbol].base
-        gained = (self.desk.held[base] - self.desk.opening[base]) * mid // SCALE
-        return max(-most, min(most, (gained + STEP // 2) // STEP))
+        value_change = (self.desk.held[base] - self.desk.opening[base]) * mid // SCALE
+        return max(-most, min(most, (value_change + STEP // 2) // STEP))
 
 
 class Average:
-    """Exponential moving average of integer prices; ``seconds`` is its time constant."""
+    """An exponential moving average of integer prices.
+
+    ``seconds`` is its time constant in simulated time, ``tick`` the interval of prices in
+    microseconds. ``value`` is the current average, 0 before the first price.
+    """
 
     __slots__ = ("_share", "value")
 
@@ -52,6 +65,7 @@ class Average:
         self.value = 0
 
     def add(self, price: int) -> int:
+        """Add a price and return the new average."""
         if not self.value:
             self.value = price
         else:

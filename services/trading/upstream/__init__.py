@@ -1,4 +1,5 @@
-"""Real prices from outside: who is asked, what is believed, and what is kept between two answers.
+"""Real prices from public APIs: clients, plausibility checks, a shared cache, and the poller.
 
-Knows neither the ecosystem nor its clock: times here are wall times, microseconds.
+This package knows neither the ecosystem nor its clock: all times are wall times in microseconds
+since the Unix epoch, unless a name or a docstring says seconds.
 """

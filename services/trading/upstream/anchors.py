@@ -1,4 +1,4 @@
-"""What an upstream says, and which of it is believed."""
+"""Quotes of upstream sources, and the choice of the one that an asset's price is tied to."""
 
 import math
 from collections.abc import Mapping
@@ -7,24 +7,26 @@ import msgspec
 
 from trading.units import MINUTE, SCALE
 
-#: USD. Nobody has ever paid this for one coin: it is a fault, or another unit.
+#: Highest plausible price in USD: above it, the source is faulty or uses another unit.
 HIGHEST = 100_000_000.0
-#: Two sources that are further apart than this share do not speak of the same market.
+#: Largest relative difference between two sources that still agree.
 TOLERANCE = 0.05
-#: A quote that was true longer ago than this says nothing about now; microseconds.
-OUTDATED = 15 * MINUTE
+#: Age from which a quote is not used any more, in microseconds.
+MAX_AGE = 15 * MINUTE
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """USD price in units of 1e-8, and when it was true, microseconds of wall time."""
+    """A USD price in units of 1e-8, and the wall time (microseconds) at which it was valid."""
 
     price: int
     event_time: int
 
 
 class PriceAnchor(msgspec.Struct, frozen=True):
-    """The price that an asset is tied to. ``observed_at``: when we were told, microseconds of wall
-    time. ``stale``: nobody could confirm it since.
+    """The price that an asset's synthetic price is tied to.
+
+    ``price`` is in units of 1e-8 USD. ``event_time`` is when it was valid, by the source, and
+    ``observed_at`` when this service received it. ``stale`` is set while no source confirms it.
     """
 
     asset: str
@@ -35,37 +37,42 @@ class PriceAnchor(msgspec.Struct, frozen=True):
     stale: bool = False
 
 
-class NotPlausible(ValueError):
-    """Why a value is not believed."""
+class ImplausiblePrice(ValueError):
+    """A price must not be used; the text says why."""
 
 
-def quote(usd: float, event_time: int, now: int) -> Quote:
-    """A quote, if it can be one. Raises NotPlausible."""
+def parse_quote(usd: float, event_time: int, now: int) -> Quote:
+    """Return the quote for a price in USD. Raises ImplausiblePrice if it is out of range or old.
+
+    An ``event_time`` in the future becomes ``now``.
+    """
     if not math.isfinite(usd) or not 0 < usd <= HIGHEST:
-        raise NotPlausible(f"{usd!r} is no price")
+        raise ImplausiblePrice(f"{usd!r} is no price")
     price = round(usd * SCALE)
     if price <= 0:
-        raise NotPlausible(f"{usd!r} is no price")
-    if now - event_time > OUTDATED:
-        raise NotPlausible(f"{(now - event_time) // MINUTE} minutes old")
+        raise ImplausiblePrice(f"{usd!r} is no price")
+    if now - event_time > MAX_AGE:
+        raise ImplausiblePrice(f"{(now - event_time) // MINUTE} minutes old")
     return Quote(price, min(event_time, now))
 
 
-def choose(quotes: Mapping[str, Quote], last: PriceAnchor | None) -> tuple[str, Quote]:
-    """``(source, quote)`` that is believed, of ``quotes`` by source in order of preference: not
-    empty. Of sources that contradict each other, the one that goes on from ``last``; raises
-    NotPlausible where none does, or all do.
+def choose_quote(quotes: Mapping[str, Quote], last: PriceAnchor | None) -> tuple[str, Quote]:
+    """Return the source and quote to use, of ``quotes`` by source in order of preference.
+
+    ``quotes`` must not be empty. If the sources contradict each other, it is the only one that is
+    close to ``last``; raises ImplausiblePrice if ``last`` is missing or stale, or if not exactly
+    one is close to it.
     """
     (source, first), *others = quotes.items()
-    if all(_near(first.price, other.price) for _, other in others):
+    if all(_close(first.price, other.price) for _, other in others):
         return source, first
     if last is not None and not last.stale:
-        on = [(name, q) for name, q in quotes.items() if _near(q.price, last.price)]
-        if len(on) == 1:
-            return on[0]
-    said = ", ".join(f"{name} {q.price / SCALE:g}" for name, q in quotes.items())
-    raise NotPlausible(f"sources contradict each other: {said}")
+        consistent = [(name, q) for name, q in quotes.items() if _close(q.price, last.price)]
+        if len(consistent) == 1:
+            return consistent[0]
+    prices = ", ".join(f"{name} {q.price / SCALE:g}" for name, q in quotes.items())
+    raise ImplausiblePrice(f"sources contradict each other: {prices}")
 
 
-def _near(a: int, b: int) -> bool:
+def _close(a: int, b: int) -> bool:
     return abs(a - b) <= TOLERANCE * max(a, b)

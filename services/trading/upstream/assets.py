@@ -1,6 +1,6 @@
-"""What the outside calls our assets."""
+"""The names of our assets in public price APIs."""
 
-#: CoinGecko's id -> asset. CoinMarketCap's slugs are the same words.
+#: CoinGecko's id to asset. CoinMarketCap uses the same words as slugs.
 COINGECKO_IDS = {
     "bitcoin": "BTC",
     "ethereum": "ETH",
@@ -9,4 +9,5 @@ COINGECKO_IDS = {
     "usd-coin": "USDC",
     "ethena-usde": "USDE",
 }
+#: Asset to CoinGecko's id.
 IDS = {asset: name for name, asset in COINGECKO_IDS.items()}

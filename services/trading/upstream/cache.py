@@ -1,6 +1,7 @@
-"""Anchors and turns in Redis: services that start again, or that are several, ask once.
+"""The cache of price anchors in Redis, and the turns by which services share request limits.
 
-Everything here may be lost, and has a time to live.
+A service that restarts, or several that share a Redis, thus send no more requests to an API than
+one. Everything in the cache has a time to live, and losing it costs only additional requests.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,9 +15,10 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from trading.units import MINUTE, SCALE
 from trading.upstream.anchors import HIGHEST, PriceAnchor
 
-#: How long an anchor is kept, seconds: an older one is no price to begin with.
-KEPT = 3600
-PATIENCE = 2.0
+#: Time to live of a cached anchor in seconds: an older price is not used.
+_ANCHOR_TTL = 3600
+#: Timeout of one Redis operation, in seconds.
+_TIMEOUT = 2.0
 _ANCHOR = "trading:upstream:anchor:"
 _TURN = "trading:upstream:turn:"
 
@@ -25,73 +27,83 @@ _decode = msgspec.json.Decoder(PriceAnchor).decode
 
 
 class CacheUnavailable(Exception):
-    """Redis cannot be used now; the text says why, without address or password."""
+    """Redis cannot be used now. The text says why, and contains no address or password."""
 
 
 class AnchorCache:
-    """``url``: redis://, rediss:// or unix://. Every method raises CacheUnavailable."""
+    """Keeps anchors and turns in the Redis at ``url`` (redis://, rediss:// or unix://).
+
+    Methods raise CacheUnavailable if Redis cannot be used.
+    """
 
     def __init__(self, url: str) -> None:
         self._redis: Redis = Redis.from_url(
             url,
-            socket_timeout=PATIENCE,
-            socket_connect_timeout=PATIENCE,
+            socket_timeout=_TIMEOUT,
+            socket_connect_timeout=_TIMEOUT,
             retry=Retry(NoBackoff(), 1),
             max_connections=4,
         )
 
     async def load(self, assets: Sequence[str], now: int) -> list[PriceAnchor]:
-        """What is kept and could have been kept by us; ``now``: wall time, microseconds."""
+        """Return the cached anchors of ``assets``; ``now`` is the wall time in microseconds.
+
+        Entries that are invalid, or that this program cannot have written, are ignored.
+        """
         try:
-            kept = await self._redis.mget([_ANCHOR + a for a in assets])
+            bodies = await self._redis.mget([_ANCHOR + a for a in assets])
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
-        found = []
-        for asset, body in zip(assets, kept, strict=True):
+        anchors = []
+        for asset, body in zip(assets, bodies, strict=True):
             try:
                 anchor = _decode(body) if body is not None else None
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-            if anchor is not None and anchor.asset == asset and _possible(anchor, now):
-                found.append(anchor)
-        return found
+            if anchor is not None and anchor.asset == asset and _is_valid(anchor, now):
+                anchors.append(anchor)
+        return anchors
 
     async def save(self, anchors: Iterable[PriceAnchor]) -> None:
+        """Store anchors in place of those of the same assets."""
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for anchor in anchors:
-                    pipe.set(_ANCHOR + anchor.asset, _encode(anchor), ex=KEPT)
+                    pipe.set(_ANCHOR + anchor.asset, _encode(anchor), ex=_ANCHOR_TTL)
                 await pipe.execute()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
-    async def claim(self, source: str, seconds: float) -> float:
-        """Is it our turn to ask ``source``? 0: yes, and nobody else's for ``seconds``; otherwise
-        seconds until it is somebody's.
+    async def claim_turn(self, source: str, seconds: float) -> float:
+        """Claim the turn to send a request to ``source``, for the next ``seconds``.
+
+        Return 0 if it was free, otherwise the seconds until it will be.
         """
         key = _TURN + source
         try:
             if await self._redis.set(key, b"1", nx=True, px=_milliseconds(seconds)):
                 return 0.0
-            left: int = await self._redis.pttl(key)
+            remaining: int = await self._redis.pttl(key)
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
-        return left / 1000 if left > 0 else 1.0
+        return remaining / 1000 if remaining > 0 else 1.0
 
-    async def hold(self, source: str, seconds: float) -> None:
-        """Nobody asks ``source`` for ``seconds``."""
+    async def block_source(self, source: str, seconds: float) -> None:
+        """Keep every service from sending a request to ``source`` for ``seconds``."""
         try:
             await self._redis.set(_TURN + source, b"1", px=_milliseconds(seconds))
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._redis.aclose()
 
 
-def _possible(anchor: PriceAnchor, now: int) -> bool:
+def _is_valid(anchor: PriceAnchor, now: int) -> bool:
+    """Return whether price and age are in range; another host's clock may be a minute ahead."""
     age = now - anchor.observed_at
-    return 0 < anchor.price <= HIGHEST * SCALE and -MINUTE <= age <= KEPT * 1_000_000
+    return 0 < anchor.price <= HIGHEST * SCALE and -MINUTE <= age <= _ANCHOR_TTL * 1_000_000
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,4 +1,7 @@
-"""CoinGecko: ``/api/v3/simple/price``. Answers without a key; with one, more often."""
+"""The client of CoinGecko's ``/api/v3/simple/price``.
+
+The API works without a key; a key raises its rate limit.
+"""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -6,11 +9,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from trading.units import SECOND
-from trading.upstream.anchors import NotPlausible, Quote, quote
+from trading.upstream.anchors import ImplausiblePrice, Quote, parse_quote
 from trading.upstream.assets import IDS
-from trading.upstream.http import MALFORMED, PATIENCE, UpstreamError, ask, client
+from trading.upstream.http import MALFORMED, REQUEST_TIMEOUT, UpstreamError, build_client, fetch
 
-_PRO = "pro-api."
+#: Start of the host name that takes pro keys.
+_PRO_HOST_PREFIX = "pro-api."
 
 
 class _Price(msgspec.Struct):
@@ -22,41 +26,49 @@ _decode = msgspec.json.Decoder(dict[str, _Price]).decode
 
 
 class CoinGecko:
-    """``url``: of the API's host; a key for ``pro-api`` is a pro key, any other a demo key."""
+    """A source that requests prices from CoinGecko.
+
+    ``url`` is the address of the API's host. ``key`` is sent as a pro key to a host whose name
+    starts with ``pro-api.`` and as a demo key to any other; it may be empty.
+    """
 
     name = "coingecko"
 
-    def __init__(self, url: str, key: str = "", *, patience: float = PATIENCE) -> None:
-        pro = (urlsplit(url).hostname or "").startswith(_PRO)
+    def __init__(
+        self, url: str, key: str = "", *, timeout_seconds: float = REQUEST_TIMEOUT
+    ) -> None:
+        pro = (urlsplit(url).hostname or "").startswith(_PRO_HOST_PREFIX)
         header = "x-cg-pro-api-key" if pro else "x-cg-demo-api-key"
-        self._patience = patience
-        self._http = client(url, {header: key} if key else {}, patience)
+        self._timeout = timeout_seconds
+        self._http = build_client(url, {header: key} if key else {}, timeout_seconds)
 
     async def quotes(self, assets: Sequence[str], now: int) -> dict[str, Quote]:
-        known = {IDS[a]: a for a in assets if a in IDS}
+        """Return the usable quotes by asset, as :meth:`Source.quotes` requires."""
+        assets_by_id = {IDS[a]: a for a in assets if a in IDS}
         params = {
-            "ids": ",".join(known),
+            "ids": ",".join(assets_by_id),
             "vs_currencies": "usd",
             "include_last_updated_at": "true",
             "precision": "full",
         }
-        body = await ask(self._http, "/api/v3/simple/price", params, self._patience)
+        body = await fetch(self._http, "/api/v3/simple/price", params, self._timeout)
         try:
-            said = _decode(body)
+            response = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamError(MALFORMED, "answered something that is no price list") from error
-        found: dict[str, Quote] = {}
-        for name, asset in known.items():
-            price = said.get(name)
+        quotes: dict[str, Quote] = {}
+        for name, asset in assets_by_id.items():
+            price = response.get(name)
             if price is None or price.usd is None or price.last_updated_at is None:
                 continue
             try:
-                found[asset] = quote(price.usd, price.last_updated_at * SECOND, now)
-            except NotPlausible:
+                quotes[asset] = parse_quote(price.usd, price.last_updated_at * SECOND, now)
+            except ImplausiblePrice:
                 continue
-        if not found:
+        if not quotes:
             raise UpstreamError(MALFORMED, "answered without one usable price")
-        return found
+        return quotes
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._http.aclose()

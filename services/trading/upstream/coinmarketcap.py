@@ -1,4 +1,4 @@
-"""CoinMarketCap: ``/v2/cryptocurrency/quotes/latest``. Answers nobody without a key."""
+"""The client of CoinMarketCap's ``/v2/cryptocurrency/quotes/latest``, which requires a key."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -6,9 +6,16 @@ from datetime import UTC, datetime
 import msgspec
 
 from trading.units import SECOND
-from trading.upstream.anchors import NotPlausible, Quote, quote
+from trading.upstream.anchors import ImplausiblePrice, Quote, parse_quote
 from trading.upstream.assets import IDS
-from trading.upstream.http import MALFORMED, PATIENCE, REFUSED, UpstreamError, ask, client
+from trading.upstream.http import (
+    MALFORMED,
+    REFUSED,
+    REQUEST_TIMEOUT,
+    UpstreamError,
+    build_client,
+    fetch,
+)
 
 
 class _Status(msgspec.Struct):
@@ -25,35 +32,39 @@ class _Coin(msgspec.Struct):
     quote: dict[str, _Usd] = {}
 
 
-class _Answer(msgspec.Struct):
+class _Response(msgspec.Struct):
     status: _Status
     data: dict[str, list[_Coin]] = {}
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = msgspec.json.Decoder(_Response).decode
 
 
 class CoinMarketCap:
-    """Several coins share a symbol there: the one with our slug is taken, or none."""
+    """A source that requests prices from CoinMarketCap at ``url``, with an API ``key``.
+
+    Several coins share a symbol there: the one with our slug is used, or none.
+    """
 
     name = "coinmarketcap"
 
-    def __init__(self, url: str, key: str, *, patience: float = PATIENCE) -> None:
-        self._patience = patience
-        self._http = client(url, {"X-CMC_PRO_API_KEY": key}, patience)
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = REQUEST_TIMEOUT) -> None:
+        self._timeout = timeout_seconds
+        self._http = build_client(url, {"X-CMC_PRO_API_KEY": key}, timeout_seconds)
 
     async def quotes(self, assets: Sequence[str], now: int) -> dict[str, Quote]:
+        """Return the usable quotes by asset, as :meth:`Source.quotes` requires."""
         params = {"symbol": ",".join(a for a in assets if a in IDS), "convert": "USD"}
         path = "/v2/cryptocurrency/quotes/latest"
-        body = await ask(self._http, path, params, self._patience)
+        body = await fetch(self._http, path, params, self._timeout)
         try:
-            said = _decode(body)
+            response = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamError(MALFORMED, "answered something that is no price list") from error
-        if said.status.error_code:
-            raise UpstreamError(REFUSED, f"answered with error code {said.status.error_code}")
-        found: dict[str, Quote] = {}
-        for symbol, coins in said.data.items():
+        if response.status.error_code:
+            raise UpstreamError(REFUSED, f"answered with error code {response.status.error_code}")
+        quotes: dict[str, Quote] = {}
+        for symbol, coins in response.data.items():
             asset = symbol.upper()
             for coin in coins:
                 usd = coin.quote.get("USD")
@@ -62,14 +73,15 @@ class CoinMarketCap:
                 if usd.price is None or usd.last_updated is None:
                     continue
                 try:
-                    found[asset] = quote(usd.price, _microseconds(usd.last_updated), now)
-                except NotPlausible:
+                    quotes[asset] = parse_quote(usd.price, _microseconds(usd.last_updated), now)
+                except ImplausiblePrice:
                     continue
-        if not found:
+        if not quotes:
             raise UpstreamError(MALFORMED, "answered without one usable price")
-        return found
+        return quotes
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._http.aclose()
 
 

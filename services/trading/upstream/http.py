@@ -1,4 +1,4 @@
-"""One question to an outside API: limited in time and size, and every failure named."""
+"""Requests to public APIs, limited in time and size, with a name for every kind of failure."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,14 @@ import httpx
 
 from trading.upstream.anchors import Quote
 
-#: Largest answer that is read, bytes; longest that one may take, seconds.
-MAX_ANSWER = 256 * 1024
-PATIENCE = 10.0
-#: Longest that a Retry-After is obeyed, seconds.
-LONGEST_WAIT = 3600.0
+#: Largest response that is read, in bytes.
+MAX_RESPONSE = 256 * 1024
+#: Timeout of a request including its response, in seconds.
+REQUEST_TIMEOUT = 10.0
+#: Upper bound for Retry-After, in seconds.
+MAX_RETRY_AFTER = 3600.0
 
+# Outcomes of a request.
 OK = "ok"
 RATE_LIMITED = "rate-limited"
 TIMEOUT = "timeout"
@@ -26,8 +28,11 @@ MALFORMED = "malformed"
 
 
 class UpstreamError(Exception):
-    """``outcome``: one of the words above. ``retry_after``: seconds that it asked for, 0 if none.
-    The text holds nothing that came from the other side, and no key.
+    """A request failed.
+
+    ``outcome`` is one of the constants of this module, except OK. ``retry_after`` is the time in
+    seconds that the API asked to wait, 0 if none. The text contains nothing that the API sent, and
+    no key.
     """
 
     def __init__(self, outcome: str, text: str, retry_after: float = 0.0) -> None:
@@ -37,20 +42,27 @@ class UpstreamError(Exception):
 
 
 class Source(Protocol):
-    """Somebody who knows prices."""
+    """An API that provides prices. ``name`` is used in logs, metrics and cache keys."""
 
     name: str
 
     async def quotes(self, assets: Sequence[str], now: int) -> dict[str, Quote]:
-        """What it knows, by asset; what it does not know, or what cannot be, is left out. ``now``:
-        wall time, microseconds. Raises UpstreamError.
+        """Request the quotes of ``assets``; ``now`` is the wall time in microseconds.
+
+        Assets without a quote, or with an implausible one, are left out. Raises UpstreamError if
+        the request fails or no usable quote is left.
         """
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
 
 
-def client(base_url: str, headers: Mapping[str, str], patience: float) -> httpx.AsyncClient:
+def build_client(
+    base_url: str, headers: Mapping[str, str], timeout_seconds: float
+) -> httpx.AsyncClient:
+    """Return an HTTP client for one API. Responses are not compressed: see :func:`fetch`."""
     return httpx.AsyncClient(
         base_url=base_url,
         headers={
@@ -59,40 +71,44 @@ def client(base_url: str, headers: Mapping[str, str], patience: float) -> httpx.
             "user-agent": "trading-ecosystem",
             **headers,
         },
-        timeout=patience,
+        timeout=timeout_seconds,
         limits=httpx.Limits(max_connections=2),
     )
 
 
-async def ask(
-    http: httpx.AsyncClient, path: str, params: Mapping[str, str], patience: float
+async def fetch(
+    http: httpx.AsyncClient, path: str, params: Mapping[str, str], timeout_seconds: float
 ) -> bytes:
-    """The body of a 200. Raises UpstreamError for everything else. ``patience``: seconds, for
-    the whole of it: an answer that only ever trickles is none.
+    """Return the body of a response with status 200. Raises UpstreamError for everything else.
+
+    The timeout bounds the whole request, so that a response which arrives byte by byte fails, too.
     """
     try:
-        async with asyncio.timeout(patience), http.stream("GET", path, params=params) as answer:
-            _check(answer)
+        async with (
+            asyncio.timeout(timeout_seconds),
+            http.stream("GET", path, params=params) as response,
+        ):
+            _raise_for_status(response)
             body = bytearray()
-            # Raw: what a compressed answer unpacks to would have no limit.
-            async for part in answer.aiter_raw():
-                body += part
-                if len(body) > MAX_ANSWER:
-                    raise UpstreamError(MALFORMED, f"answered more than {MAX_ANSWER} bytes")
+            # Raw, because the size of a decompressed response would not be limited.
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_RESPONSE:
+                    raise UpstreamError(MALFORMED, f"answered more than {MAX_RESPONSE} bytes")
             return bytes(body)
     except (TimeoutError, httpx.TimeoutException) as error:
-        raise UpstreamError(TIMEOUT, f"no answer within {patience:g} s") from error
+        raise UpstreamError(TIMEOUT, f"no answer within {timeout_seconds:g} s") from error
     except httpx.RemoteProtocolError as error:
         raise UpstreamError(MALFORMED, "did not answer in HTTP") from error
     except (httpx.HTTPError, OSError) as error:
         raise UpstreamError(UNREACHABLE, f"cannot be reached: {type(error).__name__}") from error
 
 
-def _check(answer: httpx.Response) -> None:
-    status = answer.status_code
+def _raise_for_status(response: httpx.Response) -> None:
+    status = response.status_code
     if status == 200:
         return
-    wait = retry_after(answer.headers.get("retry-after", ""))
+    wait = parse_retry_after(response.headers.get("retry-after", ""))
     if status == 429:
         raise UpstreamError(RATE_LIMITED, "answered 429", wait)
     if status >= 500:
@@ -100,15 +116,15 @@ def _check(answer: httpx.Response) -> None:
     raise UpstreamError(REFUSED, f"answered {status}", wait)
 
 
-def retry_after(value: str) -> float:
-    """Seconds, from a number of them or a date; 0 for what is neither."""
+def parse_retry_after(value: str) -> float:
+    """Return the seconds that a Retry-After header asks for: a number or a date; 0 if neither."""
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return min(float(value[:9]), LONGEST_WAIT)
+        return min(float(value[:9]), MAX_RETRY_AFTER)
     try:
         until = parsedate_to_datetime(value)
     except (ValueError, IndexError):
         return 0.0
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
-    return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT)
+    return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER)
