@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.api.exchange.depth import DepthUpdate, Gathered
+from trading.api.exchange.depth import DepthUpdate, DepthAccumulator
 from trading.api.exchange.history import Kline
 from trading.api.exchange.klines import INTERVALS, end_of, merged, start_of
 from trading.units import MINUTE, SECOND
@@ -67,10 +67,10 @@ def test_nothing_traded_is_lost(starts: list[int], seed: int) -> None:
 
 
 def test_gathered_updates_are_one_with_the_newest_of_each_price() -> None:
-    gathered = Gathered()
-    assert gathered.take("X") is None
+    gathered = DepthAccumulator()
+    assert gathered.flush("X") is None
     gathered.add(DepthUpdate("X", 5, 6, [(10, 1), (9, 2)], []))
     gathered.add(DepthUpdate("X", 7, 9, [(10, 0)], [(11, 3)]))
-    assert gathered.take("X") == DepthUpdate("X", 5, 9, [(10, 0), (9, 2)], [(11, 3)])
+    assert gathered.flush("X") == DepthUpdate("X", 5, 9, [(10, 0), (9, 2)], [(11, 3)])
     gathered.add(DepthUpdate("X", 10, 10, [], [(11, 0)]))
-    assert gathered.take("X") == DepthUpdate("X", 10, 10, [], [(11, 0)])
+    assert gathered.flush("X") == DepthUpdate("X", 10, 10, [], [(11, 0)])

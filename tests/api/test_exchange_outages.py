@@ -21,7 +21,7 @@ from trading.api.exchange import app as exchange
 from trading.api.exchange import gateway
 from trading.api.exchange.errors import BinanceError
 from trading.api.exchange.keys import Keys, credential
-from trading.api.exchange.limits import PATIENCE, Limits
+from trading.api.exchange.limits import BAN_MARGIN, Limits
 from trading.embedded.ecosystem import components
 from trading.hosting.host import Host
 from trading.hosting.session import Session
@@ -185,7 +185,7 @@ def test_a_slow_venue_delays_answers_and_streams_in_order(venue: Venue) -> None:
 def test_a_venue_slower_than_anybody_waits_is_1007(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "PATIENCE", 0.2)
+    monkeypatch.setattr(gateway, "RESPONSE_TIMEOUT", 0.2)
     with Outage(venue, "slow", delay=3_600_000_000):
         assert refused(venue.client.order(**ORDER))[:2] == (504, -1007)
 
@@ -262,21 +262,21 @@ def test_too_many_orders_in_ten_seconds(strict: Callable[..., Venue]) -> None:
 def test_too_much_weight_is_429_and_going_on_is_418() -> None:
     now = [30.0]
     limits = Limits(weight_per_minute=10, clock=lambda: now[0], wall=lambda: 1000.0 + now[0])
-    assert limits.use("a", 10) == 10
+    assert limits.count_request("a", 10) == 10
     with pytest.raises(BinanceError) as slow_down:
-        limits.use("a", 1)
+        limits.count_request("a", 1)
     assert (slow_down.value.status, slow_down.value.retry_after) == (429, 30)
     assert slow_down.value.used == 11
     assert "current limit is 10 request weight per 1 MINUTE" in slow_down.value.text
-    assert limits.use("b", 10) == 10
+    assert limits.count_request("b", 10) == 10
     with pytest.raises(BinanceError):
-        limits.use("a", PATIENCE)
+        limits.count_request("a", BAN_MARGIN)
     with pytest.raises(BinanceError) as banned:
-        limits.use("a", 1)
+        limits.count_request("a", 1)
     assert (banned.value.status, banned.value.code, banned.value.retry_after) == (418, -1003, 121)
     assert "IP banned until 1150000." in banned.value.text
     now[0] += 121
-    assert limits.use("a", 1) == 1
+    assert limits.count_request("a", 1) == 1
 
 
 def test_a_connection_lives_no_longer_than_it_may(strict: Callable[..., Venue]) -> None:
