@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.api.exchange.depth import DepthUpdate, DepthAccumulator
+from trading.api.exchange.depth import DepthAccumulator, DepthUpdate
 from trading.api.exchange.history import Kline
 from trading.api.exchange.klines import INTERVALS, end_of, merged, start_of
 from trading.units import MINUTE, SECOND

@@ -179,13 +179,13 @@ def test_scenarios_are_compiled_once_and_again_where_their_text_is_another(tmp_p
     async def ask() -> None:
         store = SqliteStore(tmp_path / "kept.sqlite")
         try:
-            known = Scenarios(store)
-            await known.keep(text)
-            first, second = await known.listed(), await known.listed()
+            library = Scenarios(store)
+            await library.save(text)
+            first, second = await library.list_all(), await library.list_all()
             assert len(first) == len(shipped()) + 1
             assert [id(one) for one in first] == [id(one) for one in second]
-            await known.keep(text.replace("seed: 7", "seed: 8"))
-            third = await known.listed()
+            await library.save(text.replace("seed: 7", "seed: 8"))
+            third = await library.list_all()
             assert third[:-1] == first[:-1] and third[-1]["seed"] == 8 != first[-1]["seed"]
         finally:
             store.close()
@@ -197,18 +197,18 @@ def test_only_so_many_scenarios_of_one_s_own_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is there can still be replaced."""
-    monkeypatch.setattr(scenarios, "MOST", 2)
+    monkeypatch.setattr(scenarios, "MAX_SAVED", 2)
     text = Path("scenarios/market-crash.yaml").read_text()
 
     async def ask() -> None:
         store = SqliteStore(tmp_path / "kept.sqlite")
         try:
-            known = Scenarios(store)
+            library = Scenarios(store)
             for name in ("first", "second", "first"):
-                await known.keep(text.replace("market-crash", name))
-            with pytest.raises(scenarios.NotKept, match="2 scenarios of your own are kept"):
-                await known.keep(text.replace("market-crash", "third"))
-            assert [one["name"] for one in await known.listed()][-2:] == ["first", "second"]
+                await library.save(text.replace("market-crash", name))
+            with pytest.raises(scenarios.NotSaved, match="2 scenarios of your own are kept"):
+                await library.save(text.replace("market-crash", "third"))
+            assert [one["name"] for one in await library.list_all()][-2:] == ["first", "second"]
         finally:
             store.close()
 

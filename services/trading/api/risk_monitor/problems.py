@@ -1,4 +1,6 @@
-"""Refusals: one form for all of them, ``{"detail": "what is wrong, and what to do"}``."""
+"""Errors of the risk monitor's API. All have one form, `{"detail": "what is wrong, and what to
+do"}`.
+"""
 
 from typing import Any
 
@@ -24,8 +26,8 @@ _EXAMPLES = {
 }
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For ``responses`` of a route."""
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the descriptions of these error statuses, for `responses` of a route."""
     return {
         status: {
             "model": Problem,
@@ -36,13 +38,13 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def add_problems(app: FastAPI) -> None:
-    """What is wrong with a request is said in words, without repeating what was sent."""
+def add_error_handler(app: FastAPI) -> None:
+    """Answer invalid requests with a readable text that does not repeat what was sent."""
 
     @app.exception_handler(RequestValidationError)
-    async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
-        said = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in mistakes(error))
-        return JSONResponse({"detail": said}, 422)
+    async def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
+        text = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in mistakes(error))
+        return JSONResponse({"detail": text}, 422)
 
 
 def _where(location: list[Any]) -> str:
