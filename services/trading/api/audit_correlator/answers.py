@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from trading.api.audit_correlator.view import AlertRecords, FaultRecords, View, moment
+from trading.api.audit_correlator.view import AlertRecords, FaultRecords, View, event_time_of
 from trading.audit_correlator import AuditCorrelator
 from trading.audit_correlator.ledger import Record
 from trading.messages.chaos import (
@@ -152,7 +152,7 @@ def alert(alert: AlertRecords, cause: FaultRecords | None, view: View) -> JSON:
     alert: 0 if the alert came before the effect was verified, null if there was no effect.
     """
     effect = cause.effect_at if cause is not None else 0
-    latency = max(0, moment(alert.fired) - effect) if effect else None
+    latency = max(0, event_time_of(alert.fired) - effect) if effect else None
     return {
         "rule": alert.rule,
         "subject": alert.subject,
@@ -176,7 +176,7 @@ def record(record: Record, view: View) -> JSON:
         "source": record.source,
         "seq": record.seq,
         "time": instant(record.time),
-        "event_time": instant(moment(record)),
+        "event_time": instant(event_time_of(record)),
         "kind": record.kind,
         "event": event,
         "subject": subject,

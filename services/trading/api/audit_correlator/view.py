@@ -55,25 +55,27 @@ class FaultRecords(msgspec.Struct):
     @property
     def effect_at(self) -> int:
         """When its effect was seen in the data plane, simulated microseconds; 0 before that."""
-        return moment(self.effect)
+        return event_time_of(self.effect)
 
     @property
     def over_at(self) -> int:
         """When it had ended or recovered, whichever was later, simulated microseconds; 0 before
         either.
         """
-        return max(moment(self.ended), moment(self.recovered))
+        return max(event_time_of(self.ended), event_time_of(self.recovered))
 
     @property
     def began_at(self) -> int:
         """When it was applied, simulated microseconds. If no journal has that but its effect was
         seen, when it was requested; 0 if it never began.
         """
-        return moment(self.applied) or (moment(self.requested) if self.effect is not None else 0)
+        return event_time_of(self.applied) or (
+            event_time_of(self.requested) if self.effect is not None else 0
+        )
 
     def explains(self, record: Record) -> bool:
         """Return whether `record` may be a consequence of this fault, by its time."""
-        return explains(self.began_at, self.over_at, moment(record))
+        return explains(self.began_at, self.over_at, event_time_of(record))
 
 
 class View:
@@ -108,7 +110,9 @@ class View:
             record = alert.fired if alert is not None else record
         possible = [fault for fault in self.faults.values() if fault.explains(record)]
         active = [
-            fault for fault in possible if not fault.over_at or moment(record) <= fault.over_at
+            fault
+            for fault in possible
+            if not fault.over_at or event_time_of(record) <= fault.over_at
         ]
         return active or sorted(possible, key=lambda fault: fault.over_at)[-1:]
 
@@ -147,16 +151,16 @@ class View:
         return self.faults.setdefault(fault_id, FaultRecords(fault_id))
 
 
-def moment(record: Record | None) -> int:
+def event_time_of(record: Record | None) -> int:
     """Return when the event of a record happened, which may be before it was written; simulated
     microseconds, 0 for None.
     """
     if record is None:
         return 0
-    return happened(record.message) or record.time
+    return stamped_time(record.message) or record.time
 
 
-def happened(message: Message) -> int:
+def stamped_time(message: Message) -> int:
     """Return the time that the message itself gives for its event, 0 if it has none."""
     if isinstance(message, AlertFired):
         return message.detected_time

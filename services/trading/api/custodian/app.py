@@ -92,6 +92,7 @@ class _OverdueMetrics(Collector):
         self._custodian = custodian
 
     def collect(self) -> list[Metric]:
+        """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
         overdue = self._custodian().snapshot("", "", self._host.kernel.now).overdue

@@ -28,6 +28,7 @@ from trading.messages.orders import (
 )
 from trading.topology import EXCHANGE
 
+#: Name of the projection that holds orders, fills, trades and klines.
 HISTORY = "exchange/history"
 #: Longest latency of an answer, wall seconds. A client that waits longer gets "status unknown".
 RESPONSE_TIMEOUT = 10.0

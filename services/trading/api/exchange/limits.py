@@ -33,15 +33,16 @@ class OrderCounts(NamedTuple):
 class _Window:
     """A counter that starts from 0 whenever the number of the window changes."""
 
-    __slots__ = ("count", "start")
+    __slots__ = ("count", "number")
 
     def __init__(self) -> None:
-        self.start = -1
+        self.number = -1
         self.count = 0
 
-    def add(self, amount: int, start: int) -> int:
-        if start != self.start:
-            self.start, self.count = start, 0
+    def add(self, amount: int, number: int) -> int:
+        """Add `amount` in the window numbered `number`, and return the window's sum."""
+        if number != self.number:
+            self.number, self.count = number, 0
         self.count += amount
         return self.count
 

@@ -49,6 +49,9 @@ def router(
         per_second: int = MAX_PER_SECOND,
         **kind: bool,
     ) -> None:
+        """Accept a connection that is subscribed to the streams in `names`. `kind` are arguments of
+        Connection.
+        """
         try:
             pipeline.gateway.check_reachable()
             if kind.get("api"):
@@ -146,6 +149,7 @@ class _StreamCommands:
         self._hub = hub
 
     async def on_message(self, connection: Connection, socket: WebSocket, text: str) -> Any:
+        """Execute a command and return its answer; an error is an answer, too."""
         try:
             message = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):

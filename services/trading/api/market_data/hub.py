@@ -16,6 +16,7 @@ from trading.hosting.live import Published
 from trading.messages.market import PriceTick
 from trading.units import format_units
 
+#: Name of the projection that holds the newest ticks.
 TICKS = "market-data/ticks"
 #: Groups of ticks that may be queued for a subscriber before it is dropped as too slow.
 BACKLOG = 256
@@ -101,6 +102,9 @@ class TickHub:
             self._drop(subscriber)
 
     def _on_session(self) -> None:
+        """Take over the ticks of a session that was opened or resumed: all of them are durable by
+        then.
+        """
         ticks = self.ticks
         self.told = ticks.version
         self._sent.clear()

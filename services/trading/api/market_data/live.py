@@ -129,6 +129,9 @@ class LivePriceMetrics(Collector):
         self._live = live
 
     def collect(self) -> list[Metric]:
+        """Return the age and state of every anchor, the requests to sources, and the state of the
+        cache if there is one.
+        """
         poller = self._live.poller
         anchors = poller.anchors.values()
         metrics: list[Metric] = [

@@ -30,6 +30,7 @@ from trading.messages.risk import (
 )
 from trading.topology import RISK_MONITOR
 
+#: Name of the projection that holds the risk view.
 VIEW = "risk-monitor/view"
 
 #: Types of messages that the host has to publish.

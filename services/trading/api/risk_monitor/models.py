@@ -134,6 +134,7 @@ class Rule(BaseModel):
     description: str = Field(examples=["Equity has fallen too far from its peak."])
 
 
+# How long ago something was last received from a venue or a feed.
 class Heard(BaseModel):
     name: str = Field(examples=["exchange"])
     age: str = Field(description="How long ago it was last heard of.", examples=["1s"])

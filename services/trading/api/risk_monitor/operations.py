@@ -20,7 +20,9 @@ from trading.topology import RISK_MONITOR, SERVICES
 from trading.units import SECOND
 from trading.universe import Universe
 
+#: Subject of a silence that holds for all subjects of its rule.
 ANY = "*"
+#: Subject of rules about the firm as a whole.
 PORTFOLIO = "portfolio"
 
 AlertId = Annotated[str, Path(max_length=200, examples=["drawdown/portfolio/1"])]
@@ -45,6 +47,7 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
     """
 
     async def execute(message: Message) -> None:
+        """Send a command and wait until its effect is durable. Raises HTTPException 503."""
         try:
             await host.settled(host.command(RISK_MONITOR, message))
         except Unavailable as error:

@@ -12,10 +12,12 @@ from pydantic import BaseModel, Field
 from trading.hosting.wrong_request import mistakes
 
 
+# The body of every error. A docstring would appear in the OpenAPI document.
 class Problem(BaseModel):
     detail: str = Field(description="What is wrong, for people.")
 
 
+#: Status -> description and example of an error.
 _EXAMPLES = {
     401: ("No token", "needs 'Authorization: Bearer' with RISK_TOKEN"),
     404: ("There is no such thing", "no alert drawdown/portfolio/9; GET /api/alerts lists them"),

@@ -64,6 +64,7 @@ class _StrategyMetrics(Collector):
         self._host = host
 
     def collect(self) -> list[Metric]:
+        """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
         engine: TradingEngine = self._host.component(TRADING_ENGINE)
