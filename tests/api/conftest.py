@@ -1,4 +1,4 @@
-"""One ecosystem, and one browser, for the tests of a module."""
+"""Fixtures: one ecosystem and one browser for all tests of a module."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,7 @@ from tests.browser import ARGUMENTS, chromium
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A running ecosystem with a two-sided order book and a valued portfolio."""
     ecosystem = Up(tmp_path_factory.mktemp("up") / "data")
     try:
         wait_for("a two-sided book", lambda: _quoted(ecosystem))
@@ -22,6 +23,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield launched
@@ -30,5 +32,5 @@ def browser() -> Iterator[Browser]:
 
 def _quoted(up: Up) -> bool:
     top = httpx.get(up.url["exchange"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT").json()
-    known = httpx.get(up.url["risk-monitor"] + "/api/portfolio").json()
-    return bool(float(top["bidPrice"]) and known["known"])
+    portfolio = httpx.get(up.url["risk-monitor"] + "/api/portfolio").json()
+    return bool(float(top["bidPrice"]) and portfolio["known"])

@@ -1,4 +1,4 @@
-"""Orders one after the other, until somebody stops them; what was acknowledged, what was not."""
+"""A load of orders, placed one after the other, which records the orders that were acknowledged."""
 
 import contextlib
 import threading
@@ -19,10 +19,11 @@ MARKET = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.0
 
 
 class Load:
-    """Every third order is a market order; all are called ``prefix-number``.
+    """Places orders until it is stopped. Every third one is a market order; their client order ids
+    are `prefix-number`.
 
-    ``acknowledged``: order id by client order id; ``refused``: the newest answer of another kind.
-    A connection that breaks while nobody has stopped the load is only one order less.
+    `acknowledged` maps client order ids to order ids; `refused` is the newest error. A connection
+    that breaks while the load is running counts as one refused order.
     """
 
     def __init__(self, client: Client, prefix: str) -> None:
@@ -52,13 +53,13 @@ class Load:
                 self.refused = answer.text
                 self._stopped.wait(0.1)
 
-    def wait(self, risk_monitor: str, operator: dict[str, str], wanted: int) -> None:
-        """Until so many are acknowledged. Where the risk monitor stops the load, it may go on:
-        ``operator`` are the headers of who may say so.
+    def wait(self, risk_monitor: str, operator: dict[str, str], count: int) -> None:
+        """Wait until `count` orders have been acknowledged. If the risk monitor halts trading
+        because of the load, its breaker is reset with the headers `operator`.
         """
 
-        def taken() -> bool:
-            if len(self.acknowledged) >= wanted:
+        def enough() -> bool:
+            if len(self.acknowledged) >= count:
                 return True
             reset = {"by": "test", "reason": "the load is meant"}
             with contextlib.suppress(httpx.HTTPError):
@@ -66,14 +67,16 @@ class Load:
             return False
 
         try:
-            wait_for(f"{wanted} orders", taken)
+            wait_for(f"{count} orders", enough)
         except AssertionError as error:
             raise AssertionError(
                 f"{error}; {len(self.acknowledged)} were taken; {self.refused}"
             ) from None
 
     def stop(self) -> None:
-        """After the venue was killed: orders under way may be acknowledged until then."""
+        """Stop the load, after the venue was killed: until then orders in flight may be
+        acknowledged.
+        """
         self._stopped.set()
         self._thread.join()
         self._client.http.close()

@@ -1,4 +1,4 @@
-"""Who may ask the services of ``trading up``, and for what."""
+"""Who may use which operations of the services of `trading up`."""
 
 import json
 import resource
@@ -27,8 +27,8 @@ OPERATIONS = (
     "silences/drawdown/*/end",
     "alerts/drawdown/portfolio/1/acknowledge",
 )
-#: What shows journals, balances and positions.
-SHOWN = {
+#: By service, the paths that show journals, balances and positions.
+READABLE = {
     "risk-monitor": ("/api/portfolio", "/api/exposures", "/api/curves", "/events"),
     "custodian": ("/api/v1/balances", "/api/v1/settlements/overdue"),
     "trading-engine": ("/api/v1/strategies",),
@@ -75,25 +75,29 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Up]:
-    made = Up(tmp_path / "data")
-    yield made
-    made.stop()
+    """An ecosystem for one test, which may use up its attempts with wrong tokens."""
+    up = Up(tmp_path / "data")
+    yield up
+    up.stop()
 
 
 def test_what_changes_something_needs_the_risk_token(alone: Up) -> None:
     url = alone.url["risk-monitor"] + "/api/"
-    known = alone.credentials
+    credentials = alone.credentials
     for path in OPERATIONS:
         assert httpx.post(url + path, json={}).status_code == 401
         assert httpx.post(url + path, json={}, headers=alone.operator).status_code == 422
         for other in ("chaos_token", "read_token"):
-            assert httpx.post(url + path, json={}, headers=bearer(known[other])).status_code == 401
-    # That was ten wrong tokens: no token of this address is looked at for a while, the right one
-    # included, or it could be found by trying.
+            assert (
+                httpx.post(url + path, json={}, headers=bearer(credentials[other])).status_code
+                == 401
+            )
+    # Those were ten wrong tokens. For a while no token of this address is checked, not even the
+    # right one, since otherwise tokens could be guessed.
     refused = httpx.post(url + "breaker/trip", json={}, headers=alone.operator)
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 60
-    # Who shows none is told so, and whoever asks from elsewhere is not locked out.
+    # A request without a token still gets 401, and other addresses are not locked out.
     assert httpx.post(url + "breaker/trip", json={}).status_code == 401
     elsewhere = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2"))
     with elsewhere:
@@ -102,7 +106,7 @@ def test_what_changes_something_needs_the_risk_token(alone: Up) -> None:
 
 
 def test_where_only_this_machine_connects_everybody_may_look(up: Up) -> None:
-    for service, paths in SHOWN.items():
+    for service, paths in READABLE.items():
         for path in (*paths, "/journal/head"):
             with httpx.stream("GET", up.url[service] + path) as answer:
                 assert answer.status_code in (200, 404), path
@@ -116,7 +120,7 @@ def test_where_others_connect_looking_needs_a_token(tmp_path: Path) -> None:
     )
     try:
         for service, url in ((name, up.url[name]) for name in SERVICES):
-            for path in (*SHOWN.get(service, ()), "/journal", "/journal/head"):
+            for path in (*READABLE.get(service, ()), "/journal", "/journal/head"):
                 assert httpx.get(url + path).status_code == 401, path
                 headers = bearer(up.credentials["read_token"])
                 with httpx.stream("GET", url + path, headers=headers) as answer:
@@ -133,12 +137,12 @@ def test_where_others_connect_looking_needs_a_token(tmp_path: Path) -> None:
 def test_the_command_prints_a_link_and_says_what_is_missing(up: Up, tmp_path: Path) -> None:
     url = up.url["risk-monitor"]
 
-    def said(data: Path, target: str = url) -> subprocess.CompletedProcess[str]:
+    def login(data: Path, target: str = url) -> subprocess.CompletedProcess[str]:
         return command(
             "login", "--data", str(data), "--target", target, cwd=tmp_path, env={"PATH": ""}
         )
 
-    done = said(up.data)
+    done = login(up.data)
     assert (done.returncode, done.stderr) == (0, "")
     with httpx.Client() as browser:
         link = done.stdout.strip()
@@ -157,18 +161,22 @@ def test_the_command_prints_a_link_and_says_what_is_missing(up: Up, tmp_path: Pa
             browser.cookies.clear()
             browser.cookies.set(name, forged)
             assert browser.post(operation, json={}).status_code == 401, forged
-    assert said(tmp_path).returncode == 2
-    assert "set RISK_TOKEN" in said(tmp_path).stderr
-    assert "no risk monitor at http://127.0.0.1:9" in said(up.data, "http://127.0.0.1:9").stderr
+    assert login(tmp_path).returncode == 2
+    assert "set RISK_TOKEN" in login(tmp_path).stderr
+    assert "no risk monitor at http://127.0.0.1:9" in login(up.data, "http://127.0.0.1:9").stderr
 
 
 def test_no_token_is_in_the_logs(alone: Up) -> None:
     link = alone.url["act there, once"]
     httpx.get(link)
-    kept = json.loads((alone.data / "credentials.json").read_text())
+    credentials = json.loads((alone.data / "credentials.json").read_text())
     alone.stop()
     written = alone.log.read_text()
-    for secret in (kept["risk_token"], kept["read_token"], link.partition("code=")[2]):
+    for secret in (
+        credentials["risk_token"],
+        credentials["read_token"],
+        link.partition("code=")[2],
+    ):
         assert secret not in written
 
 
@@ -187,7 +195,7 @@ def test_a_weak_secret_stops_the_start(tmp_path: Path, setting: str, secret: str
 
 
 def test_a_thousand_idle_websockets_lock_no_operator_out(tmp_path: Path) -> None:
-    """Under the usual limit of 1,024 descriptors for a process."""
+    """The process runs under the usual limit of 1,024 file descriptors."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
     try:
@@ -201,10 +209,10 @@ def test_a_thousand_idle_websockets_lock_no_operator_out(tmp_path: Path) -> None
         held.callback(up.stop)
         port = int(up.url["exchange"].rpartition(":")[2])
         for _ in range(1000):
-            made = held.enter_context(socket.create_connection(("127.0.0.1", port), 10))
-            made.sendall(UPGRADE)
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", port), 10))
+            connection.sendall(UPGRADE)
             try:
-                refused += not made.recv(12).endswith(b"101")
+                refused += not connection.recv(12).endswith(b"101")
             except ConnectionResetError:
                 refused += 1
         assert 0 < refused < 1000

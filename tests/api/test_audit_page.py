@@ -1,4 +1,6 @@
-"""The audit correlator's API against the journals themselves, and its page in a real browser."""
+"""Checks the audit correlator's API against the journals themselves, and its page in a real
+browser.
+"""
 
 import json
 import re
@@ -23,7 +25,9 @@ SOON = 20_000
 
 
 def begin(up: Up, speed: int) -> str:
-    """A crash, which the risk monitor answers with breaker and kill switches; its run id."""
+    """Start a run of a market crash, to which the risk monitor responds with breaker and kill
+    switches; return its id.
+    """
     arguments = ["run", "market-crash", "--set", f"clock.speed={speed}", "--detach"]
     environment = {"COORDINATOR_URL": up.url["test-coordinator"], "DATA_DIR": str(up.data)}
     done = command("scenario", *arguments, env=environment, timeout=60)
@@ -34,10 +38,10 @@ def begin(up: Up, speed: int) -> str:
 def verdict(up: Up, run_id: str) -> dict[str, Any]:
     with up.coordinator() as coordinator:
 
-        def found() -> Any:
+        def stored_verdict() -> Any:
             return coordinator.get(f"/runs/{run_id}").json()["verdict"]
 
-        judged: dict[str, Any] = wait_for("the verdict", found, 200)
+        judged: dict[str, Any] = wait_for("the verdict", stored_verdict, 200)
     return judged
 
 
@@ -78,7 +82,7 @@ def show(page: Page, up: Up) -> None:
     expect(page.locator("#connection")).to_have_text("live", timeout=SOON)
 
 
-# ---- the page: the first test finds no run, the second one sees it go by -----------------------
+# ---- the page: the first test is before the run, the second one watches it ----------------------
 
 
 def test_without_a_run_it_says_so(up: Up, page: Page) -> None:
@@ -147,9 +151,9 @@ def test_evidence_that_was_changed_does_not_match(
     up: Up, page: Page, crash: dict[str, Any]
 ) -> None:
     def changed(route: Route) -> None:
-        found = route.fetch().json()
-        found["body"] = found["body"].replace('"drawdown"', '"sunshine"', 1)
-        route.fulfill(json=found)
+        entry = route.fetch().json()
+        entry["body"] = entry["body"].replace('"drawdown"', '"sunshine"', 1)
+        route.fulfill(json=entry)
 
     page.route("**/api/v1/evidence/**", changed)
     show(page, up)

@@ -1,5 +1,5 @@
-"""Clients that people use, unmodified, in a virtual environment of their own: ccxt pins its
-dependencies.
+"""Trades with client libraries that are in common use, unmodified. They are installed in a virtual
+environment of their own, since ccxt pins its dependencies.
 """
 
 import hashlib
@@ -22,28 +22,36 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    """Made once for each set of versions, outside the checkout."""
-    wanted = (HERE / "requirements.txt").read_bytes() + sys.version.encode()
+    """The interpreter of the virtual environment, which is created outside the checkout once for
+    each set of versions.
+    """
+    versions = (HERE / "requirements.txt").read_bytes() + sys.version.encode()
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    place = cache / "trading-ecosystem" / f"clients-{hashlib.sha256(wanted).hexdigest()[:16]}"
-    found = place / "bin" / "python"
+    place = cache / "trading-ecosystem" / f"clients-{hashlib.sha256(versions).hexdigest()[:16]}"
+    interpreter = place / "bin" / "python"
     if not (place / "complete").exists():
         venv.create(place, with_pip=True, clear=True)
         requirements = str(HERE / "requirements.txt")
         done = subprocess.run(
-            [str(found), "-m", "pip", "install", "--quiet", "-r", requirements],
+            [str(interpreter), "-m", "pip", "install", "--quiet", "-r", requirements],
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, done.stderr
         (place / "complete").touch()
-    return str(found)
+    return str(interpreter)
 
 
 def trade(python: str, up: Up, script: str) -> dict[str, Any]:
-    known = up.credentials
+    credentials = up.credentials
     done = subprocess.run(
-        [python, str(HERE / script), up.url["exchange"], known["api_key"], known["api_secret"]],
+        [
+            python,
+            str(HERE / script),
+            up.url["exchange"],
+            credentials["api_key"],
+            credentials["api_secret"],
+        ],
         capture_output=True,
         text=True,
         timeout=120,
@@ -54,8 +62,8 @@ def trade(python: str, up: Up, script: str) -> dict[str, Any]:
 
 
 def test_ccxt(up: Up, python: str) -> None:
-    seen = trade(python, up, "trade_with_ccxt.py")
-    rest = seen["rest"]
+    result = trade(python, up, "trade_with_ccxt.py")
+    rest = result["rest"]
     assert "BTC/USDT" in rest["markets"]
     assert rest["bought"] == ["closed", 0.01]
     assert rest["resting"] == ["open", True, "canceled"]
@@ -63,22 +71,22 @@ def test_ccxt(up: Up, python: str) -> None:
     assert rest["balance"] == pytest.approx(1.01)
     assert rest["book"] >= 5
     assert rest["refused"] == ["InsufficientFunds", "OrderNotFound", "OrderNotFound"]
-    assert seen["streams"]["best"] > 0
-    assert seen["streams"]["ticker"] > 0
-    assert seen["streams"]["watched"] == ["open", 0.01]
+    assert result["streams"]["best"] > 0
+    assert result["streams"]["ticker"] > 0
+    assert result["streams"]["watched"] == ["open", 0.01]
 
 
 def test_python_binance(up: Up, python: str) -> None:
-    seen = trade(python, up, "trade_with_python_binance.py")
-    assert seen["rest"]["bought"] == "FILLED"
-    assert seen["rest"]["resting"] == ["NEW", "CANCELED"]
-    assert seen["rest"]["klines"] is True
-    assert seen["streams"]["gaps"] == [1, 1]
+    result = trade(python, up, "trade_with_python_binance.py")
+    assert result["rest"]["bought"] == "FILLED"
+    assert result["rest"]["resting"] == ["NEW", "CANCELED"]
+    assert result["rest"]["klines"] is True
+    assert result["streams"]["gaps"] == [1, 1]
 
 
 def test_binance_sdk(up: Up, python: str) -> None:
-    seen = trade(python, up, "trade_with_binance_sdk.py")
-    rest = seen["rest"]
+    result = trade(python, up, "trade_with_binance_sdk.py")
+    rest = result["rest"]
     assert rest["bought"] == "FILLED"
     assert rest["resting"] == ["NEW", True, "CANCELED"]
     assert (rest["trades"], rest["balance"]) == (pytest.approx(0.01), pytest.approx(0.01))
@@ -92,10 +100,10 @@ def test_binance_sdk(up: Up, python: str) -> None:
         [-2011, "Unknown order sent."],
         [-2013, "Order does not exist."],
     ]
-    assert seen["api"] == {
+    assert result["api"] == {
         "placed": "NEW",
         "cancelled": "CANCELED",
         "seen": ["NEW", "CANCELED"],
         "time": True,
     }
-    assert seen["streams"] == {"gaps": [1, 1], "bar": True}
+    assert result["streams"] == {"gaps": [1, 1], "bar": True}

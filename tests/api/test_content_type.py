@@ -1,7 +1,8 @@
-"""A JSON body that does not say that it is JSON is refused.
+"""A JSON body is refused unless its content type says that it is JSON.
 
-That is what keeps forms and scripts of other sites from sending one: a browser asks a service
-before it sends ``application/json`` for another site's page, and no service here allows it.
+This keeps forms and scripts of other sites from sending one: before a browser sends
+`application/json` for a page of another site it asks the service for permission, and no service
+here gives it.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     TEST_COORDINATOR: ("/runs", {"scenario": "no-such-scenario"}),
 }
-#: What a page may send to any site without asking, and no type at all.
+#: Content types that a page may send to any site without permission; None for no type.
 SIMPLE = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None)
 
 
@@ -40,18 +41,18 @@ def test_a_body_of_a_simple_type_is_refused(
     client, path, body = operation
     headers = {"Content-Type": kind} if kind is not None else {}
     assert client.post(path, content=body, headers=headers).status_code == 422
-    taken = client.post(path, content=body, headers={"Content-Type": "application/json"})
-    assert taken.status_code in (201, 404)
+    accepted = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    assert accepted.status_code in (201, 404)
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_service_lets_another_site_s_page_ask_more(up: Up, service: str) -> None:
-    asked = {
+    preflight = {
         "Origin": "http://other.example",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type, authorization",
     }
     for path in ("/", "/api/silences", "/runs", "/api/v3/order"):
-        answer = httpx.options(up.url[service] + path, headers=asked)
+        answer = httpx.options(up.url[service] + path, headers=preflight)
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert not answer.is_success

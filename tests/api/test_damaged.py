@@ -1,4 +1,4 @@
-"""A data directory that cannot be used is said in one line, and stays as it is."""
+"""A data directory that cannot be used is reported in one line, and is not changed."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ JOURNAL = "journal.sqlite"
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What an ecosystem has left that stopped after a while."""
+def stopped_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data directory of an ecosystem that ran for a while and was stopped."""
     data = tmp_path_factory.mktemp("kept") / "data"
     up = Up(data)
     wait_for("a book", lambda: quoted(up))
-    code, said = up.stop()
-    assert code == 0 and "stopped; everything is kept" in said
+    code, output = up.stop()
+    assert code == 0 and "stopped; everything is kept" in output
     yield data
 
 
@@ -74,10 +74,10 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_directory_is_one_line(kept: Path, tmp_path: Path, damage: str) -> None:
-    """And nothing in it is changed by the attempt."""
+def test_a_damaged_directory_is_one_line(stopped_data: Path, tmp_path: Path, damage: str) -> None:
+    """The attempt changes nothing in the directory."""
     data = tmp_path / "data"
-    shutil.copytree(kept, data)
+    shutil.copytree(stopped_data, data)
     if damage == "entries that are none":
         with sqlite3.connect(data / JOURNAL) as database:
             database.execute("DELETE FROM snapshot")
@@ -86,22 +86,24 @@ def test_a_damaged_directory_is_one_line(kept: Path, tmp_path: Path, damage: str
     environment = {"PORT_OFFSET": str(free_offset())}
     done = command("up", "--data", str(data), env=environment, cwd=tmp_path, timeout=120)
     assert done.returncode == 2, done.stdout + done.stderr
-    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert len(said) == 1, done.stderr
-    assert said[0].startswith(f"{data}: "), said
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith(f"{data}: "), lines
     assert "Traceback" not in done.stderr and "everything is kept" not in done.stdout
     assert (data / "credentials.json").read_bytes() == credentials
 
 
 @pytest.mark.parametrize("port", ["same", "other"])
 def test_a_second_one_leaves_the_first_its_credentials(tmp_path: Path, port: str) -> None:
-    """It fails to start, because of its ports or of the journal: what it was given is not kept."""
+    """The second process fails to start, because of its ports or of the lock on the journal; the
+    credentials that it was started with are not stored.
+    """
     first = Up(tmp_path / "data")
     try:
         before = (first.data / "credentials.json").read_bytes()
-        given = {"API_KEY": "k" * 32, "API_SECRET": "s" * 32, "CHAOS_TOKEN": "c" * 32}
+        credentials = {"API_KEY": "k" * 32, "API_SECRET": "s" * 32, "CHAOS_TOKEN": "c" * 32}
         offset = first.offset if port == "same" else free_offset()
-        environment = {**given, "PORT_OFFSET": str(offset)}
+        environment = {**credentials, "PORT_OFFSET": str(offset)}
         done = command("up", "--data", str(first.data), env=environment, cwd=tmp_path, timeout=120)
         assert done.returncode == 2, done.stderr
         assert (first.data / "credentials.json").read_bytes() == before
@@ -111,11 +113,11 @@ def test_a_second_one_leaves_the_first_its_credentials(tmp_path: Path, port: str
 
 
 def test_what_it_was_given_is_kept_once_it_has_started(tmp_path: Path) -> None:
-    given = {"API_KEY": "k" * 32, "API_SECRET": "s" * 32}
+    credentials = {"API_KEY": "k" * 32, "API_SECRET": "s" * 32}
     Up(tmp_path / "data").stop()
-    second = Up(tmp_path / "data", **given)
+    second = Up(tmp_path / "data", **credentials)
     try:
-        assert second.credentials["api_key"] == given["API_KEY"]
+        assert second.credentials["api_key"] == credentials["API_KEY"]
         assert second.exchange.signed("GET", "account").status_code == 200
     finally:
         second.stop()

@@ -29,7 +29,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def show(page: Page, up: Up) -> None:
-    """The dashboard, logged in as who may act there."""
+    """Open the dashboard, logged in as an operator."""
     log_in(page, up)
     expect(page.locator("#connection")).to_have_text("live", timeout=SOON)
     expect(page.locator("#accounts tr")).to_have_count(5)
@@ -37,8 +37,8 @@ def show(page: Page, up: Up) -> None:
 
 def log_in(page: Page, up: Up) -> None:
     url = up.url["risk-monitor"]
-    made = httpx.post(f"{url}/login/links", headers=up.operator).json()
-    page.goto(url + made["path"])
+    link = httpx.post(f"{url}/login/links", headers=up.operator).json()
+    page.goto(url + link["path"])
     assert page.url == up.url["dashboard"]
 
 
@@ -47,12 +47,12 @@ def post(up: Up, path: str, **body: object) -> httpx.Response:
 
 
 def open_alerts(up: Up, rule: str) -> list[dict[str, Any]]:
-    found = httpx.get(up.url["risk-monitor"] + "/api/alerts").json()
-    return [a for a in found if a["rule"] == rule and a["state"] != "resolved"]
+    alerts = httpx.get(up.url["risk-monitor"] + "/api/alerts").json()
+    return [a for a in alerts if a["rule"] == rule and a["state"] != "resolved"]
 
 
 def too_large(up: Up) -> None:
-    """Above the fat-finger limit, and refused by nobody but the risk monitor."""
+    """Place an order above the fat-finger limit. Only the risk monitor objects to it."""
     resting = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
     up.exchange.order(symbol="BTCUSDT", quantity="1", price="60000", **resting)
 
@@ -99,7 +99,8 @@ def test_with_the_keyboard_alone(up: Up, page: Page) -> None:
     row = page.locator("#alerts tr", has_text="fat-finger")
     expect(row).to_contain_text("by desk-1")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    # The name is known now. The button goes, and the focus stays where one can go on from.
+    # The operator's name is stored now. The button disappears, and the focus moves to a place from
+    # which the keyboard can be used further.
     page.get_by_role("button", name="Acknowledge price-collar on firm-api").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#alerts tr", has_text="price-collar")).to_contain_text("by desk-1")
@@ -107,7 +108,7 @@ def test_with_the_keyboard_alone(up: Up, page: Page) -> None:
         "new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame))"
     )
     assert page.evaluate("document.activeElement !== document.body")
-    # What the breaker has done to the account ends with a reason.
+    # Resetting the breaker, which lifts the account's kill switch, needs a reason.
     page.get_by_role("button", name="Reset…").focus()
     page.keyboard.press("Enter")
     page.keyboard.type("the order was a test")
@@ -160,7 +161,7 @@ def _silence_and_end(up: Up, page: Page) -> None:
     expect(silence).to_contain_text("by desk-2")
 
     too_large(up)
-    # The breaker still acts, but nobody is told.
+    # The breaker still acts, but no alert fires.
     expect(page.locator("#accounts tr", has_text="firm-api")).to_contain_text("killed")
     expect(page.locator("#alerts tr", has_text="price-collar")).to_be_visible()
     assert open_alerts(up, "fat-finger") == []
@@ -172,8 +173,8 @@ def _silence_and_end(up: Up, page: Page) -> None:
 def test_alerts_are_filtered_and_the_choice_is_kept(up: Up, page: Page) -> None:
     if not open_alerts(up, "price-collar"):
         too_large(up)
-    found = wait_for("an alert", lambda: open_alerts(up, "price-collar"))
-    post(up, f"/api/alerts/{found[0]['alert_id']}/acknowledge", by="desk-1")
+    alerts = wait_for("an alert", lambda: open_alerts(up, "price-collar"))
+    post(up, f"/api/alerts/{alerts[0]['alert_id']}/acknowledge", by="desk-1")
     show(page, up)
     rows = page.locator("#alerts tr")
     page.get_by_role("radio", name=re.compile("^Acknowledged")).check()
@@ -194,20 +195,22 @@ def _alerts(up: Up, state: str) -> str:
 
 def test_what_the_monitor_says_is_not_changed_by_separators(up: Up, page: Page) -> None:
     show(page, up)
-    said = page.evaluate(
+    texts = page.evaluate(
         """async () => {
             const { readable, signed, percent } = await import("/static/dom.js");
             return [readable("-5.0285 %"), readable("230632.72 USD"), readable("12 s"),
                     signed("-0.4"), signed("1234.5"), percent(-0.00001), percent(-0.0123)];
         }"""
     )
-    assert said == ["−5.0285 %", "230,632.72 USD", "12 s", "0", "+1,235", "0.00 %", "−1.23 %"]
+    assert texts == ["−5.0285 %", "230,632.72 USD", "12 s", "0", "+1,235", "0.00 %", "−1.23 %"]
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("width", [1400, 390])
 def test_everybody_can_use_it(up: Up, browser: Browser, scheme: Any, width: int) -> None:
-    """axe-core's rules: names, roles, contrast, keyboard; with alerts, and with the dialog open."""
+    """Checks axe-core's rules: names, roles, contrast, keyboard; with alerts, and with the dialog
+    open.
+    """
     axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     try:
@@ -222,8 +225,8 @@ def test_everybody_can_use_it(up: Up, browser: Browser, scheme: Any, width: int)
 
 
 def _violations(page: Page) -> list[str]:
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    return [f"{v['id']}: {n['html']} {n['any']}" for v in found["violations"] for n in v["nodes"]]
+    result = page.evaluate("axe.run({resultTypes: ['violations']})")
+    return [f"{v['id']}: {n['html']} {n['any']}" for v in result["violations"] for n in v["nodes"]]
 
 
 def test_it_fits_a_phone_and_obeys_the_policy(up: Up, browser: Browser) -> None:

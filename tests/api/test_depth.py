@@ -1,4 +1,6 @@
-"""Order books as followers rebuild them: contiguous, and always the venue's own."""
+"""Order books as clients rebuild them from updates: without gaps, and always equal to
+the venue's.
+"""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,14 +14,14 @@ ORDERS = st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(1, 5)
 @settings(max_examples=200, deadline=None)
 @given(rounds=st.lists(ORDERS, min_size=1, max_size=6), cancels=st.randoms())
 def test_a_follower_who_applies_every_update_has_the_book(rounds: list, cancels: object) -> None:  # type: ignore[type-arg]
-    book, told = Book("BTCUSDT"), DepthBook("BTCUSDT", 100)
+    book, published = Book("BTCUSDT"), DepthBook("BTCUSDT", 100)
     resting: list[Order] = []
     bids: dict[int, int] = {}
     asks: dict[int, int] = {}
     last = 100
     for orders in rounds:
         for buy, price, qty in orders:
-            # Bids below 50, asks above: nothing crosses.
+            # Bids are below 50 and asks above, so that no orders cross.
             at = price if buy else 50 + price
             order = Order(
                 len(resting) + last * 1000, "a", str(len(resting)), "BTCUSDT", buy, qty, at
@@ -29,7 +31,7 @@ def test_a_follower_who_applies_every_update_has_the_book(rounds: list, cancels:
         for order in list(resting)[:: 1 + cancels.randrange(4)]:  # type: ignore[attr-defined]
             book.remove(order)
             resting.remove(order)
-        update = told.refresh(book)
+        update = published.refresh(book)
         if update is None:
             continue
         assert update.first == last + 1
@@ -40,11 +42,11 @@ def test_a_follower_who_applies_every_update_has_the_book(rounds: list, cancels:
                     side[price] = qty
                 else:
                     del side[price]
-        wanted: dict[bool, dict[int, int]] = {True: {}, False: {}}
+        expected: dict[bool, dict[int, int]] = {True: {}, False: {}}
         for order in resting:
-            level = wanted[order.buy]
+            level = expected[order.buy]
             level[order.limit] = level.get(order.limit, 0) + order.left
-        assert (bids, asks) == (wanted[True], wanted[False])
-        assert list(told.bids) == sorted(bids, reverse=True)
-        assert list(told.asks) == sorted(asks)
-    assert told.refresh(book) is None
+        assert (bids, asks) == (expected[True], expected[False])
+        assert list(published.bids) == sorted(bids, reverse=True)
+        assert list(published.asks) == sorted(asks)
+    assert published.refresh(book) is None

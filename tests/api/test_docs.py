@@ -1,4 +1,6 @@
-"""``/docs`` of every service in a real browser: from our own files, under our own policy."""
+"""`/docs` of every service in a real browser: it uses only our own files, under our own content
+security policy.
+"""
 
 import httpx
 import pytest
@@ -24,9 +26,9 @@ def test_the_operations_and_their_examples_are_shown_without_the_internet(
 ) -> None:
     url = up.url[service]
     page = browser.new_page()
-    asked: list[str] = []
+    requested: list[str] = []
     problems: list[str] = []
-    page.on("request", lambda r: asked.append(r.url))
+    page.on("request", lambda r: requested.append(r.url))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
     try:
@@ -39,16 +41,16 @@ def test_the_operations_and_their_examples_are_shown_without_the_internet(
         expect(page.locator(".operation")).to_have_count(count)
 
         page.get_by_label("Filter").fill("get /health")
-        shown = page.locator(".operation:visible")
-        expect(shown).to_have_count(1)
-        shown.locator("summary").click()
-        expect(shown.locator(".example").first).to_contain_text('"status": "ok"')
-        shown.get_by_role("button", name="Send").click()
-        expect(shown.get_by_label("Answer")).to_contain_text(f'"service": "{service}"')
+        operation = page.locator(".operation:visible")
+        expect(operation).to_have_count(1)
+        operation.locator("summary").click()
+        expect(operation.locator(".example").first).to_contain_text('"status": "ok"')
+        operation.get_by_role("button", name="Send").click()
+        expect(operation.get_by_label("Answer")).to_contain_text(f'"service": "{service}"')
     finally:
         page.close()
     assert problems == []
-    assert asked and all(a.startswith((url, "data:")) for a in asked)
+    assert requested and all(a.startswith((url, "data:")) for a in requested)
 
 
 COMMON = ("get /health", "get /ready", "get /metrics", "get /journal", "get /journal/head")
@@ -65,12 +67,12 @@ def test_operations_have_examples_of_their_answers(up: Up, service: str) -> None
             if not any({"example", "examples"} & set(m) for m in media):
                 without.append(f"{method} {path}")
     assert not set(COMMON) & set(without)
-    # The risk monitor's are beside the fields of its models.
+    # The risk monitor has its examples at the fields of its models.
     assert service == RISK_MONITOR or without == []
 
 
 @pytest.mark.parametrize(
-    "service,path,asked",
+    "service,path,query",
     [
         (MARKET_DATA, "/api/v1/ticks", "?asset=BTC"),
         (MARKET_DATA, "/api/v1/assets", ""),
@@ -81,13 +83,13 @@ def test_operations_have_examples_of_their_answers(up: Up, service: str) -> None
         (TEST_COORDINATOR, "/scenarios", ""),
     ],
 )
-def test_examples_are_shaped_like_answers(up: Up, service: str, path: str, asked: str) -> None:
+def test_examples_are_shaped_like_answers(up: Up, service: str, path: str, query: str) -> None:
     described = httpx.get(up.url[service] + "/openapi.json").json()["paths"][path]["get"]
-    shown = described["responses"]["200"]["content"]["application/json"]["example"]
-    answer = wait_for("an answer", lambda: httpx.get(up.url[service] + path + asked).json())
-    if isinstance(shown, list):
-        shown, answer = shown[0], answer[0]
-    assert set(shown) == set(answer)
+    example = described["responses"]["200"]["content"]["application/json"]["example"]
+    answer = wait_for("an answer", lambda: httpx.get(up.url[service] + path + query).json())
+    if isinstance(example, list):
+        example, answer = example[0], answer[0]
+    assert set(example) == set(answer)
 
 
 def test_the_page_signs_an_order(up: Up, browser: Browser) -> None:

@@ -1,4 +1,4 @@
-"""Klines: where they begin, how they are put together, and when a stream calls one closed."""
+"""Klines: where they begin, how they are merged, and when a stream calls one closed."""
 
 import random
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.api.exchange.depth import DepthUpdate, Gathered
+from trading.api.exchange.depth import DepthAccumulator, DepthUpdate
 from trading.api.exchange.history import Kline
 from trading.api.exchange.klines import INTERVALS, end_of, merged, start_of
 from trading.units import MINUTE, SECOND
@@ -28,8 +28,8 @@ def us(text: str) -> int:
     ],
 )
 def test_where_a_kline_begins_and_ends(interval: str, start: str, end: str) -> None:
-    found = start_of(interval, us("2026-03-05T13:47:31"))
-    assert (found, end_of(interval, found)) == (us(start), us(end))
+    actual = start_of(interval, us("2026-03-05T13:47:31"))
+    assert (actual, end_of(interval, actual)) == (us(start), us(end))
     assert start_of(interval, us(end)) == us(end)
 
 
@@ -37,7 +37,7 @@ def test_december_is_followed_by_january() -> None:
     assert end_of("1M", us("2026-12-01T00:00:00")) == us("2027-01-01T00:00:00")
 
 
-def made(minute: int, *trades: tuple[int, int]) -> Kline:
+def kline_of(minute: int, *trades: tuple[int, int]) -> Kline:
     price = trades[0][0]
     bar = Kline(minute * MINUTE, price, price, price, price)
     for number, (at, qty) in enumerate(trades):
@@ -46,7 +46,7 @@ def made(minute: int, *trades: tuple[int, int]) -> Kline:
 
 
 def test_minutes_are_put_together_and_gaps_filled_at_the_last_price() -> None:
-    minutes = [made(0, (10, 1), (14, 2)), made(2, (9, 3)), made(15, (20, 1))]
+    minutes = [kline_of(0, (10, 1), (14, 2)), kline_of(2, (9, 3)), kline_of(15, (20, 1))]
     first, second, third, fourth = merged(minutes, "5m")
     assert (first.open, first.high, first.low, first.close) == (10, 14, 9, 9)
     assert (first.volume, first.trades, first.first_id, first.last_id) == (6, 3, 0, 20)
@@ -58,7 +58,7 @@ def test_minutes_are_put_together_and_gaps_filled_at_the_last_price() -> None:
 @given(st.lists(st.integers(0, 1400), min_size=1, max_size=50, unique=True), st.integers())
 def test_nothing_traded_is_lost(starts: list[int], seed: int) -> None:
     rng = random.Random(seed)
-    minutes = [made(m, (rng.randint(1, 9), rng.randint(1, 9))) for m in sorted(starts)]
+    minutes = [kline_of(m, (rng.randint(1, 9), rng.randint(1, 9))) for m in sorted(starts)]
     for interval in INTERVALS:
         bars = merged(minutes, interval)
         assert sum(b.volume for b in bars) == sum(m.volume for m in minutes)
@@ -67,10 +67,10 @@ def test_nothing_traded_is_lost(starts: list[int], seed: int) -> None:
 
 
 def test_gathered_updates_are_one_with_the_newest_of_each_price() -> None:
-    gathered = Gathered()
-    assert gathered.take("X") is None
-    gathered.add(DepthUpdate("X", 5, 6, [(10, 1), (9, 2)], []))
-    gathered.add(DepthUpdate("X", 7, 9, [(10, 0)], [(11, 3)]))
-    assert gathered.take("X") == DepthUpdate("X", 5, 9, [(10, 0), (9, 2)], [(11, 3)])
-    gathered.add(DepthUpdate("X", 10, 10, [], [(11, 0)]))
-    assert gathered.take("X") == DepthUpdate("X", 10, 10, [], [(11, 0)])
+    accumulator = DepthAccumulator()
+    assert accumulator.flush("X") is None
+    accumulator.add(DepthUpdate("X", 5, 6, [(10, 1), (9, 2)], []))
+    accumulator.add(DepthUpdate("X", 7, 9, [(10, 0)], [(11, 3)]))
+    assert accumulator.flush("X") == DepthUpdate("X", 5, 9, [(10, 0), (9, 2)], [(11, 3)])
+    accumulator.add(DepthUpdate("X", 10, 10, [], [(11, 0)]))
+    assert accumulator.flush("X") == DepthUpdate("X", 10, 10, [], [(11, 0)])

@@ -1,4 +1,6 @@
-"""What clients see while the venue is played broken, and its limits: a real server in a thread."""
+"""What clients receive while the venue plays an outage, and its rate limits: a real server in a
+thread.
+"""
 
 import asyncio
 import hashlib
@@ -21,7 +23,7 @@ from trading.api.exchange import app as exchange
 from trading.api.exchange import gateway
 from trading.api.exchange.errors import BinanceError
 from trading.api.exchange.keys import Keys, credential
-from trading.api.exchange.limits import PATIENCE, Limits
+from trading.api.exchange.limits import BAN_MARGIN, Limits
 from trading.embedded.ecosystem import components
 from trading.hosting.host import Host
 from trading.hosting.session import Session
@@ -40,7 +42,9 @@ START = 1_767_571_200_000_000
 
 
 class Venue:
-    """The whole ecosystem behind the exchange's app alone, in a thread with a loop of its own."""
+    """The whole ecosystem behind the exchange's app alone, in a thread with an event loop of its
+    own.
+    """
 
     def __init__(self, limits: Limits, lifetime: float = 3600.0) -> None:
         plan = RunPlan(name="idle", seed=1, speed=1.0, start=START, faults=(), expectations=())
@@ -58,13 +62,13 @@ class Venue:
             ]
         )
         app = exchange.exchange_app(self.host, keys, limits, stream_lifetime=lifetime)
-        self._made = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        self.address = f"127.0.0.1:{self._made.getsockname()[1]}"
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.client = Client(f"http://{self.address}", KEY, SECRET)
         wait_for("a book", self._quoted)
 
@@ -74,7 +78,7 @@ class Venue:
 
     async def _serve(self) -> None:
         await self.host.start()
-        await self._server.serve([self._made])
+        await self._server.serve([self._listener])
         await self.host.stop()
 
     def _quoted(self) -> bool:
@@ -82,12 +86,13 @@ class Venue:
         return bool(float(answer.json()["bidPrice"]))
 
     def stop(self) -> None:
+        """Stop the server and wait for its thread."""
         self.client.http.close()
         self._server.should_exit = True
         self._thread.join(20)
 
-    def tell(self, message: Any) -> None:
-        """Give the exchange a message, and wait until it has been handled."""
+    def send_and_wait(self, message: Any) -> None:
+        """Send the exchange component a message, and wait until it has been processed."""
 
         async def send() -> None:
             await self.host.settled(self.host.send(EXCHANGE, message))
@@ -95,27 +100,31 @@ class Venue:
         asyncio.run_coroutine_threadsafe(send(), self._loop).result(20)
 
     def connect(self, path: str) -> Any:
+        """Open a WebSocket."""
         return ws.connect(f"ws://{self.address}{path}")
 
 
 class Outage:
+    """Makes the venue play an outage within a `with` block."""
+
     def __init__(self, venue: Venue, mode: str, **parameters: Any) -> None:
         self._venue = venue
         self._fault = ExchangeOutage(mode, **parameters)
 
     def __enter__(self) -> None:
         inject = InjectFault(EXCHANGE, "f-1", self._fault, START + DAY)
-        self._venue.tell(inject)
+        self._venue.send_and_wait(inject)
 
     def __exit__(self, *error: object) -> None:
-        self._venue.tell(RecoverFault(EXCHANGE, "f-1"))
+        self._venue.send_and_wait(RecoverFault(EXCHANGE, "f-1"))
 
 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[Venue]:
-    made = Venue(Limits(weight_per_minute=10**6, orders_per_10_seconds=10**6))
-    yield made
-    made.stop()
+    """A venue with limits so high that tests do not reach them."""
+    started = Venue(Limits(weight_per_minute=10**6, orders_per_10_seconds=10**6))
+    yield started
+    started.stop()
 
 
 def refused(answer: httpx.Response) -> tuple[int, int, str]:
@@ -150,8 +159,8 @@ def test_an_unknown_status_is_1007_and_the_order_is_there(venue: Venue) -> None:
         cancelled = venue.client.signed("DELETE", "openOrders", symbol="ETHUSDT")
         assert refused(cancelled)[:2] == (504, -1007)
     for name in ("unsure", "unsure-too"):
-        found = venue.client.signed("GET", "order", symbol="BTCUSDT", origClientOrderId=name)
-        assert found.json()["status"] == "NEW"
+        order = venue.client.signed("GET", "order", symbol="BTCUSDT", origClientOrderId=name)
+        assert order.json()["status"] == "NEW"
 
 
 def test_a_reset_cuts_requests_and_streams(venue: Venue) -> None:
@@ -168,7 +177,9 @@ def test_a_reset_cuts_requests_and_streams(venue: Venue) -> None:
 
 
 def test_a_slow_venue_delays_answers_and_streams_in_order(venue: Venue) -> None:
-    """When it is fast again, updates are still late, and another one comes at once."""
+    """After the outage the updates that are held back are still late, and later ones do not
+    overtake them.
+    """
     with venue.connect("/ws/btcusdt@depth@100ms") as stream:
         last = json.loads(stream.recv(timeout=20))["u"]
         with Outage(venue, "slow", delay=2_500_000):
@@ -185,7 +196,7 @@ def test_a_slow_venue_delays_answers_and_streams_in_order(venue: Venue) -> None:
 def test_a_venue_slower_than_anybody_waits_is_1007(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "PATIENCE", 0.2)
+    monkeypatch.setattr(gateway, "RESPONSE_TIMEOUT", 0.2)
     with Outage(venue, "slow", delay=3_600_000_000):
         assert refused(venue.client.order(**ORDER))[:2] == (504, -1007)
 
@@ -193,7 +204,7 @@ def test_a_venue_slower_than_anybody_waits_is_1007(
 @pytest.mark.parametrize("status", ["HALT", "CANCEL_ONLY"])
 def test_a_halted_market_is_closed_and_says_so(venue: Venue, status: str) -> None:
     resting = venue.client.order(**ORDER).json()
-    venue.tell(HaltMarket(("BTCUSDT",), status, "test"))
+    venue.send_and_wait(HaltMarket(("BTCUSDT",), status, "test"))
     try:
         info = venue.client.http.get("/api/v3/exchangeInfo?symbol=BTCUSDT").json()
         assert info["symbols"][0]["status"] == status
@@ -201,7 +212,7 @@ def test_a_halted_market_is_closed_and_says_so(venue: Venue, status: str) -> Non
         which = {"symbol": "BTCUSDT", "orderId": resting["orderId"]}
         assert venue.client.signed("DELETE", "order", **which).json()["status"] == "CANCELED"
     finally:
-        venue.tell(HaltMarket(("BTCUSDT",), "TRADING", "test"))
+        venue.send_and_wait(HaltMarket(("BTCUSDT",), "TRADING", "test"))
 
 
 def test_a_key_that_may_only_read(venue: Venue) -> None:
@@ -225,15 +236,16 @@ def api(venue: Venue, method: str, **params: Any) -> Any:
 
 @pytest.fixture
 def strict() -> Iterator[Callable[..., Venue]]:
-    made: list[Venue] = []
+    """Creates venues with the given lifetime of streams and limits."""
+    venues: list[Venue] = []
 
     def make(lifetime: float = 3600.0, *, open_orders: int = 10, orders: int = 100) -> Venue:
         limits = Limits(orders_per_10_seconds=orders, open_orders=open_orders)
-        made.append(Venue(limits, lifetime))
-        return made[-1]
+        venues.append(Venue(limits, lifetime))
+        return venues[-1]
 
     yield make
-    for venue in made:
+    for venue in venues:
         venue.stop()
 
 
@@ -262,21 +274,21 @@ def test_too_many_orders_in_ten_seconds(strict: Callable[..., Venue]) -> None:
 def test_too_much_weight_is_429_and_going_on_is_418() -> None:
     now = [30.0]
     limits = Limits(weight_per_minute=10, clock=lambda: now[0], wall=lambda: 1000.0 + now[0])
-    assert limits.use("a", 10) == 10
+    assert limits.count_request("a", 10) == 10
     with pytest.raises(BinanceError) as slow_down:
-        limits.use("a", 1)
+        limits.count_request("a", 1)
     assert (slow_down.value.status, slow_down.value.retry_after) == (429, 30)
     assert slow_down.value.used == 11
     assert "current limit is 10 request weight per 1 MINUTE" in slow_down.value.text
-    assert limits.use("b", 10) == 10
+    assert limits.count_request("b", 10) == 10
     with pytest.raises(BinanceError):
-        limits.use("a", PATIENCE)
+        limits.count_request("a", BAN_MARGIN)
     with pytest.raises(BinanceError) as banned:
-        limits.use("a", 1)
+        limits.count_request("a", 1)
     assert (banned.value.status, banned.value.code, banned.value.retry_after) == (418, -1003, 121)
     assert "IP banned until 1150000." in banned.value.text
     now[0] += 121
-    assert limits.use("a", 1) == 1
+    assert limits.count_request("a", 1) == 1
 
 
 def test_a_connection_lives_no_longer_than_it_may(strict: Callable[..., Venue]) -> None:

@@ -1,4 +1,4 @@
-"""The exchange's REST API, as Binance's documentation has it."""
+"""The exchange's REST API, compared with Binance's documentation."""
 
 import time
 from typing import Any
@@ -24,13 +24,13 @@ def test_an_order_rests_is_found_and_is_cancelled(up: Up) -> None:
     assert int(placed.headers["x-mbx-used-weight-1m"]) > 0
     order = placed.json()
     assert (order["status"], order["clientOrderId"], order["fills"]) == ("NEW", "mine-1", [])
-    found = up.exchange.signed("GET", "order", symbol="BTCUSDT", orderId=order["orderId"]).json()
-    assert (found["status"], found["origQty"], found["price"]) == (
+    queried = up.exchange.signed("GET", "order", symbol="BTCUSDT", orderId=order["orderId"]).json()
+    assert (queried["status"], queried["origQty"], queried["price"]) == (
         "NEW",
         "0.00100000",
         "60000.00000000",
     )
-    assert found in up.exchange.signed("GET", "openOrders", symbol="BTCUSDT").json()
+    assert queried in up.exchange.signed("GET", "openOrders", symbol="BTCUSDT").json()
     gone = up.exchange.signed("DELETE", "order", symbol="BTCUSDT", origClientOrderId="mine-1")
     assert gone.json()["status"] == "CANCELED"
     again = up.exchange.signed("DELETE", "order", symbol="BTCUSDT", origClientOrderId="mine-1")
@@ -283,8 +283,8 @@ def test_a_wrong_question_gets_binance_s_own_error(up: Up, path: str, code: int)
 
 def test_lists_of_symbols_and_statuses(up: Up) -> None:
     http = up.exchange.http
-    asked = "%5B%22ETHUSDT%22,%22BTCUSDT%22%5D"
-    prices = http.get(f"/api/v3/ticker/price?symbols={asked}").json()
+    symbols = "%5B%22ETHUSDT%22,%22BTCUSDT%22%5D"
+    prices = http.get(f"/api/v3/ticker/price?symbols={symbols}").json()
     assert [p["symbol"] for p in prices] == ["ETHUSDT", "BTCUSDT"]
     assert http.get("/api/v3/exchangeInfo?symbolStatus=HALT").json()["symbols"] == []
     info = http.get("/api/v3/exchangeInfo?symbol=BTCUSDT").json()["symbols"][0]
@@ -295,10 +295,10 @@ def test_lists_of_symbols_and_statuses(up: Up) -> None:
 def test_a_cancel_may_be_restricted(up: Up) -> None:
     placed = up.exchange.order(**RESTING).json()
     which = {"symbol": "BTCUSDT", "orderId": placed["orderId"]}
-    kept = up.exchange.signed(
+    refused = up.exchange.signed(
         "DELETE", "order", **which, cancelRestrictions="ONLY_PARTIALLY_FILLED"
     )
-    assert error(kept)[1:] == (-2011, "Order was not canceled due to cancel restrictions.")
+    assert error(refused)[1:] == (-2011, "Order was not canceled due to cancel restrictions.")
     wrong = up.exchange.signed("DELETE", "order", **which, cancelRestrictions="NEVER")
     assert error(wrong)[1] == -1145
     gone = up.exchange.signed("DELETE", "order", **which, cancelRestrictions="ONLY_NEW")

@@ -1,4 +1,4 @@
-"""Market streams, the WebSocket API and the user data stream, as clients see them."""
+"""Market streams, the WebSocket API and the user data stream, from a client's point of view."""
 
 import hashlib
 import hmac
@@ -21,6 +21,8 @@ RESTING |= {"quantity": "0.001", "price": "60000"}
 
 
 class Socket:
+    """A WebSocket connection to the exchange, which can sign requests."""
+
     def __init__(self, up: Up, path: str) -> None:
         self._stack = ExitStack()
         address = up.url["exchange"].replace("http", "ws")
@@ -31,28 +33,30 @@ class Socket:
     def close(self) -> None:
         self._stack.close()
 
-    def say(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         self.connection.send(json.dumps(message))
 
-    def hear(self, wanted: Any = lambda message: True) -> Any:
-        """The next message that is ``wanted``."""
+    def receive(self, matches: Any = lambda message: True) -> Any:
+        """Return the next message that `matches`."""
         while True:
             message = json.loads(self.connection.recv(timeout=20))
-            if wanted(message):
+            if matches(message):
                 return message
 
-    def ask(self, method: str, **params: Any) -> Any:
-        self.say(id=f"{method[:20]}", method=method, params=params)
-        return self.hear(lambda m: "id" in m)
+    def request(self, method: str, **params: Any) -> Any:
+        """Send a request of the WebSocket API and return its answer."""
+        self.send(id=f"{method[:20]}", method=method, params=params)
+        return self.receive(lambda m: "id" in m)
 
     def signed(self, method: str, **params: Any) -> Any:
+        """Send a signed request of the WebSocket API and return its answer."""
         params |= {"apiKey": self._key, "timestamp": time.time_ns() // 1_000_000}
         payload = "&".join(
             f"{k}={json.dumps(v) if isinstance(v, bool | float) else v}"
             for k, v in sorted(params.items())
         )
         digest = hmac.new(self._secret, payload.encode(), hashlib.sha256).hexdigest()
-        return self.ask(method, **params, signature=digest)
+        return self.request(method, **params, signature=digest)
 
 
 @pytest.fixture
@@ -91,9 +95,9 @@ def streams(up: Up) -> Iterator[Socket]:
 def test_every_stream_tells_something(up: Up, stream: str, field: str) -> None:
     socket = Socket(up, f"/stream?streams={stream}")
     try:
-        told = socket.hear()
-        assert told["stream"] == stream
-        assert field in told["data"]
+        message = socket.receive()
+        assert message["stream"] == stream
+        assert field in message["data"]
     finally:
         socket.close()
 
@@ -101,33 +105,33 @@ def test_every_stream_tells_something(up: Up, stream: str, field: str) -> None:
 def test_tickers_of_all_symbols(up: Up) -> None:
     socket = Socket(up, "/ws/!miniTicker@arr")
     try:
-        assert {row["s"] for row in socket.hear()} >= {"BTCUSDT", "ETHUSDT"}
+        assert {row["s"] for row in socket.receive()} >= {"BTCUSDT", "ETHUSDT"}
     finally:
         socket.close()
 
 
 def test_slow_depth_is_contiguous_and_goes_on_from_the_snapshot(up: Up, streams: Socket) -> None:
-    streams.say(id=1, method="SUBSCRIBE", params=["btcusdt@depth"])
-    updates = [streams.hear(lambda m: "U" in m) for _ in range(3)]
+    streams.send(id=1, method="SUBSCRIBE", params=["btcusdt@depth"])
+    updates = [streams.receive(lambda m: "U" in m) for _ in range(3)]
     for before, after in pairwise(updates):
         assert after["U"] == before["u"] + 1
         assert after["E"] - before["E"] >= 500
     snapshot = up.exchange.http.get("/api/v3/depth?symbol=BTCUSDT").json()
-    later = streams.hear(lambda m: m["u"] > snapshot["lastUpdateId"])
+    later = streams.receive(lambda m: m["u"] > snapshot["lastUpdateId"])
     assert later["U"] <= snapshot["lastUpdateId"] + 1
 
 
 def test_streams_are_followed_left_and_listed(streams: Socket) -> None:
-    def ask(method: str, *params: Any) -> Any:
-        streams.say(id=7, method=method, params=list(params))
-        return streams.hear(lambda m: "id" in m)
+    def request(method: str, *params: Any) -> Any:
+        streams.send(id=7, method=method, params=list(params))
+        return streams.receive(lambda m: "id" in m)
 
-    assert ask("SUBSCRIBE", "btcusdt@depth5", "ethusdt@trade") == {"result": None, "id": 7}
-    assert ask("UNSUBSCRIBE", "ethusdt@trade")["result"] is None
-    assert ask("LIST_SUBSCRIPTIONS")["result"] == ["btcusdt@depth5"]
-    assert ask("GET_PROPERTY", "combined")["result"] is False
-    assert ask("SET_PROPERTY", "combined", True)["result"] is None
-    assert streams.hear()["stream"] == "btcusdt@depth5"
+    assert request("SUBSCRIBE", "btcusdt@depth5", "ethusdt@trade") == {"result": None, "id": 7}
+    assert request("UNSUBSCRIBE", "ethusdt@trade")["result"] is None
+    assert request("LIST_SUBSCRIPTIONS")["result"] == ["btcusdt@depth5"]
+    assert request("GET_PROPERTY", "combined")["result"] is False
+    assert request("SET_PROPERTY", "combined", True)["result"] is None
+    assert streams.receive()["stream"] == "btcusdt@depth5"
 
 
 @pytest.mark.parametrize(
@@ -147,17 +151,17 @@ def test_a_wrong_message_is_refused_and_the_connection_goes_on(
     streams: Socket, message: str, code: int
 ) -> None:
     streams.connection.send(message)
-    assert streams.hear()["error"]["code"] == code
-    streams.say(id=2, method="LIST_SUBSCRIPTIONS")
-    assert streams.hear()["result"] == []
+    assert streams.receive()["error"]["code"] == code
+    streams.send(id=2, method="LIST_SUBSCRIPTIONS")
+    assert streams.receive()["result"] == []
 
 
 def test_six_messages_in_a_second_end_it(streams: Socket) -> None:
     for number in range(6):
-        streams.say(id=number, method="LIST_SUBSCRIPTIONS")
+        streams.send(id=number, method="LIST_SUBSCRIPTIONS")
     with pytest.raises(ConnectionClosed) as closed:
         for _ in range(7):
-            streams.hear()
+            streams.receive()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
 
@@ -166,18 +170,18 @@ def test_more_streams_than_allowed_are_refused(streams: Socket) -> None:
     kinds = [f"kline_{i}" for i in ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h")]
     assert len(kinds) * 5 < 1024
     names = [f"{s}usdt@{k}" for s in ("btc", "eth", "sol", "usdc", "usde") for k in kinds]
-    streams.say(id=1, method="SUBSCRIBE", params=names * 30)
-    assert streams.hear(lambda m: "id" in m)["result"] is None
-    streams.say(id=2, method="LIST_SUBSCRIPTIONS")
-    assert streams.hear(lambda m: m.get("id") == 2)["result"] == names
+    streams.send(id=1, method="SUBSCRIBE", params=names * 30)
+    assert streams.receive(lambda m: "id" in m)["result"] is None
+    streams.send(id=2, method="LIST_SUBSCRIPTIONS")
+    assert streams.receive(lambda m: m.get("id") == 2)["result"] == names
 
 
 def test_times_are_in_microseconds_where_asked_for(up: Up) -> None:
     slow, fine = Socket(up, "/ws/btcusdt@miniTicker"), Socket(up, "/stream?timeUnit=MICROSECOND")
     try:
-        fine.say(id=1, method="SUBSCRIBE", params=["btcusdt@miniTicker"])
-        told = fine.hear(lambda m: "data" in m)["data"]
-        assert len(str(told["E"])) == len(str(slow.hear()["E"])) + 3
+        fine.send(id=1, method="SUBSCRIBE", params=["btcusdt@miniTicker"])
+        event = fine.receive(lambda m: "data" in m)["data"]
+        assert len(str(event["E"])) == len(str(slow.receive()["E"])) + 3
     finally:
         slow.close()
         fine.close()
@@ -197,31 +201,31 @@ def test_an_order_over_the_websocket_api_and_what_the_user_stream_says(api: Sock
     assert gone["result"]["status"] == "CANCELED"
     again = api.signed("order.cancel", symbol="BTCUSDT", origClientOrderId="over-ws")
     assert (again["status"], again["error"]["code"]) == (400, -2011)
-    api.say(id="x", method="userDataStream.unsubscribe", params={"subscriptionId": 0})
-    ended = api.hear(lambda m: m.get("event", {}).get("e") == "eventStreamTerminated")
+    api.send(id="x", method="userDataStream.unsubscribe", params={"subscriptionId": 0})
+    ended = api.receive(lambda m: m.get("event", {}).get("e") == "eventStreamTerminated")
     assert ended["subscriptionId"] == 0
-    assert api.hear()["result"] == {}
-    assert api.ask("session.subscriptions")["result"] == []
+    assert api.receive()["result"] == {}
+    assert api.request("session.subscriptions")["result"] == []
 
 
 def test_events_of_an_order(api: Socket) -> None:
     api.signed("userDataStream.subscribe.signature")
     order = {**RESTING, "newClientOrderId": "seen"}
-    api.say(id="ignored", method="ping")
-    api.hear(lambda m: m.get("id") == "ignored")
+    api.send(id="ignored", method="ping")
+    api.receive(lambda m: m.get("id") == "ignored")
     params = {"type": "MARKET", "symbol": "BTCUSDT", "side": "BUY", "quantity": "0.001"}
-    api.say(**_signed_message(api, "order.place", order))
-    report = api.hear(lambda m: m.get("event", {}).get("e") == "executionReport")["event"]
+    api.send(**_signed_message(api, "order.place", order))
+    report = api.receive(lambda m: m.get("event", {}).get("e") == "executionReport")["event"]
     assert (report["c"], report["x"], report["X"]) == ("seen", "NEW", "NEW")
     assert (report["r"], report["w"]) == ("NONE", True)
-    position = api.hear(lambda m: m.get("event", {}).get("e") == "outboundAccountPosition")
+    position = api.receive(lambda m: m.get("event", {}).get("e") == "outboundAccountPosition")
     held = {b["a"]: float(b["l"]) for b in position["event"]["B"]}
     assert held["USDT"] >= 60
-    # A refused order was never an order: the stream says nothing of it.
+    # A rejected order is not an order: there is no event of it on the stream.
     refused = {**order, "newClientOrderId": "refused", "quantity": "20"}
-    api.say(**_signed_message(api, "order.place", refused))
-    api.say(**_signed_message(api, "order.place", params))
-    fill = api.hear(lambda m: m.get("event", {}).get("c") == "refused" or _filled(m))
+    api.send(**_signed_message(api, "order.place", refused))
+    api.send(**_signed_message(api, "order.place", params))
+    fill = api.receive(lambda m: m.get("event", {}).get("c") == "refused" or _filled(m))
     assert fill["event"]["X"] == "FILLED"
 
 
@@ -242,7 +246,7 @@ def test_a_signature_is_over_numbers_as_they_were_written(api: Socket) -> None:
     text = text.replace('"0.00100"', "0.00100").replace('"true"', "true")
     assert '"quantity": 0.00100, "price": "60000"' in text
     api.connection.send(text)
-    assert api.hear()["status"] == 200
+    assert api.receive()["status"] == 200
 
 
 @pytest.mark.parametrize(
@@ -263,24 +267,24 @@ def test_a_signature_is_over_numbers_as_they_were_written(api: Socket) -> None:
 )
 def test_a_wrong_request_gets_binance_s_own_error(api: Socket, message: str, code: int) -> None:
     api.connection.send(message)
-    answer = api.hear()
+    answer = api.receive()
     assert (answer["error"]["code"], answer["status"]) == (code, 401 if code == -2014 else 400)
-    assert api.ask("time")["result"]["serverTime"] > 0
+    assert api.request("time")["result"]["serverTime"] > 0
 
 
 def test_rate_limits_may_be_left_out(api: Socket) -> None:
-    assert "rateLimits" in api.ask("ping")
-    assert "rateLimits" not in api.ask("ping", returnRateLimits=False)
+    assert "rateLimits" in api.request("ping")
+    assert "rateLimits" not in api.request("ping", returnRateLimits=False)
 
 
 def test_who_is_connected_hears_that_the_service_ends(tmp_path: Path) -> None:
     up = Up(tmp_path / "data")
     market, api = Socket(up, "/ws/btcusdt@trade"), Socket(up, "/ws-api/v3")
-    api.ask("ping")
+    api.request("ping")
     up.stop()
-    said = market.hear(lambda m: m.get("e") == "serverShutdown")
-    assert said["E"] > 0
-    assert api.hear()["event"]["e"] == "serverShutdown"
+    event = market.receive(lambda m: m.get("e") == "serverShutdown")
+    assert event["E"] > 0
+    assert api.receive()["event"]["e"] == "serverShutdown"
     for socket in (market, api):
         with pytest.raises(ConnectionClosed):
             socket.connection.recv(timeout=20)

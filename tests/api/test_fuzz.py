@@ -1,4 +1,6 @@
-"""Whatever is sent, nobody answers with a 500: schemathesis over every service's OpenAPI."""
+"""Fuzzes every service with schemathesis according to its OpenAPI document: no request may get a
+500.
+"""
 
 from typing import Any
 
@@ -13,7 +15,7 @@ from trading.topology import RISK_MONITOR, SERVICES
 
 pytestmark = pytest.mark.timeout(900)
 
-#: Streams that never end; each has a test of its own.
+#: Paths of streams that never end; each has a test of its own.
 ENDLESS = ("/events", "/api/v1/stream", "/runs/{run_id}/events", "/journal")
 
 
@@ -21,11 +23,11 @@ ENDLESS = ("/events", "/api/v1/stream", "/runs/{run_id}/events", "/journal")
 def test_no_request_makes_a_500(up: Up, service: str) -> None:
     url = up.url[service]
     schema = schemathesis.openapi.from_url(url + "/openapi.json")
-    # The chaos token is not given: what a run does to the ecosystem is tested elsewhere.
+    # The chaos token is not used, so that no run is started; runs have tests of their own.
     headers = up.operator if service == RISK_MONITOR else {}
-    asked = 0
-    for found in schema.get_all_operations():
-        operation: Any = found.ok()  # type: ignore[union-attr]
+    requests = 0
+    for parsed in schema.get_all_operations():
+        operation: Any = parsed.ok()  # type: ignore[union-attr]
         if operation.path in ENDLESS:
             continue
 
@@ -38,11 +40,11 @@ def test_no_request_makes_a_500(up: Up, service: str) -> None:
             suppress_health_check=list(HealthCheck),
         )
         def fuzz(case: Any) -> None:
-            nonlocal asked
-            asked += 1
+            nonlocal requests
+            requests += 1
             answer = case.call(timeout=20, headers=headers)
             case.validate_response(answer, checks=[not_a_server_error])
 
         given(case=operation.as_strategy())(fuzz)()
-    assert asked >= len(list(schema.get_all_operations())) - len(ENDLESS)
+    assert requests >= len(list(schema.get_all_operations())) - len(ENDLESS)
     assert httpx.get(url + "/health").status_code == 200

@@ -1,4 +1,6 @@
-"""Whose halt ends with a session, and whose does not: what the chaos token may not undo."""
+"""Which halts of the breaker end with a session and which do not: the holder of the chaos token
+must not undo what the holder of the risk token did.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -42,9 +44,9 @@ def act(ecosystem: Ecosystem, what: str) -> None:
 
 
 def begin(ecosystem: Ecosystem, scenario: str = "market-crash", **overrides: str) -> httpx.Response:
-    wanted = {"scenario": scenario, "overrides": overrides}
+    request = {"scenario": scenario, "overrides": overrides}
     with ecosystem.coordinator() as coordinator:
-        return coordinator.post("/runs", json=wanted)
+        return coordinator.post("/runs", json=request)
 
 
 def finished(ecosystem: Ecosystem, run_id: str) -> dict[str, Any]:
@@ -53,23 +55,24 @@ def finished(ecosystem: Ecosystem, run_id: str) -> dict[str, Any]:
         def verdict() -> Any:
             return coordinator.get(f"/runs/{run_id}").json()["verdict"]
 
-        found: dict[str, Any] = wait_for("the verdict", verdict, 200)
-    return found
+        verdict_body: dict[str, Any] = wait_for("the verdict", verdict, 200)
+    return verdict_body
 
 
 def assert_refused(ecosystem: Ecosystem, reason: str) -> None:
     refused = begin(ecosystem)
     assert refused.status_code == 409
-    said = refused.json()["detail"]
-    assert reason in said and "RISK_TOKEN" in said and "/api/breaker/reset" in said
+    detail = refused.json()["detail"]
+    assert reason in detail and "RISK_TOKEN" in detail and "/api/breaker/reset" in detail
     assert breaker(ecosystem) == "HALTED"
     with ecosystem.coordinator() as coordinator:
         assert all(run["outcome"] for run in coordinator.get("/runs").json())
 
 
 def through_its_life(ecosystem: Ecosystem) -> None:
-    """A halt between runs stands; after its reset a run halts by itself, which the next may end;
-    one that somebody orders after the run stands again.
+    """Check that a halt between runs prevents a run; that after its reset a run can halt trading by
+    itself, which the next run may end; and that a halt that an operator orders after the run
+    prevents runs again.
     """
     act(ecosystem, "trip")
     assert_refused(ecosystem, "desk-1: the book makes no sense")
@@ -117,7 +120,7 @@ def test_a_halt_that_an_operator_orders_in_a_run_is_not_the_run_s(tmp_path: Path
 def test_a_halt_that_nobody_has_ordered_is_the_run_s_until_the_run_is_over(
     halted: str, stands: bool
 ) -> None:
-    """Two accounts that are killed for too large an order halt the firm."""
+    """The breaker halts trading since two accounts are killed for orders that are too large."""
     plan = load_scenario("exchange-downtime", overrides={"clock.mode": "wall"}).plan
     host = Host(
         lambda session: components(session.plan),
@@ -128,8 +131,8 @@ def test_a_halt_that_nobody_has_ordered_is_the_run_s_until_the_run_is_over(
 
     async def halt() -> None:
         for account in ("firm-mm", "firm-api"):
-            wanted = ("x", "BTCUSDT", "BUY", "LIMIT", parse_units("1"), parse_units("60000"))
-            await host.settled(host.send(EXCHANGE, PlaceOrder(account, *wanted)))
+            order = ("x", "BTCUSDT", "BUY", "LIMIT", parse_units("1"), parse_units("60000"))
+            await host.settled(host.send(EXCHANGE, PlaceOrder(account, *order)))
         while host.component(RISK_MONITOR).state()["breaker"]["state"] != "HALTED":
             await host.settled(host.kernel.now + SECOND // 10)
 
@@ -164,12 +167,12 @@ def test_in_seven_processes_the_monitor_holds_it_whatever_the_coordinator_wants(
     fresh: Apart,
 ) -> None:
     through_its_life(fresh)
-    # Whoever has the chaos token can ask the monitor itself, and gets no further.
+    # Asking the monitor itself with the chaos token is refused as well.
     url = fresh.url["risk-monitor"] + "/chaos/session"
     headers = {"Authorization": f"Bearer {fresh.credentials['chaos_token']}"}
-    asked = httpx.get(url, headers=headers)
-    assert (asked.status_code, httpx.get(url).status_code) == (409, 401)
-    wanted = Session(plan=load_scenario("market-crash").plan, key="x", anchor=Anchor(0, 0, 1.0))
-    answer = httpx.put(url, content=encode_session(wanted), headers=headers)
+    query = httpx.get(url, headers=headers)
+    assert (query.status_code, httpx.get(url).status_code) == (409, 401)
+    session = Session(plan=load_scenario("market-crash").plan, key="x", anchor=Anchor(0, 0, 1.0))
+    answer = httpx.put(url, content=encode_session(session), headers=headers)
     assert answer.status_code == 409
     assert breaker(fresh) == "HALTED"

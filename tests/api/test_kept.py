@@ -1,4 +1,4 @@
-"""What an ecosystem has kept is checked session by session, and every change is found."""
+"""`trading audit verify` checks a data directory session by session and finds every change."""
 
 import json
 import shutil
@@ -23,8 +23,10 @@ Change = Callable[[sqlite3.Connection], None]
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of an ecosystem with an order of a client, a run, and a while after it."""
+def stopped_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data directory of an ecosystem with an order of a client, a run, and some
+    time after it.
+    """
     data = tmp_path_factory.mktemp("kept") / "data"
     up = Up(data)
     try:
@@ -38,7 +40,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     finally:
         up.stop()
     store = SqliteStore(data / JOURNAL)
-    # It seals when it has time; how far it came depends on the machine.
+    # The ecosystem seals in the background; how far it came depends on the machine. Seal the rest.
     while store.seal(2, 100):
         pass
     store.close()
@@ -49,8 +51,8 @@ def verified(*arguments: object) -> subprocess.CompletedProcess[str]:
     return command("audit", "verify", *map(str, arguments), timeout=200)
 
 
-def test_what_was_kept_holds(kept: Path) -> None:
-    done = verified("--data", kept)
+def test_what_was_kept_holds(stopped_data: Path) -> None:
+    done = verified("--data", stopped_data)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "in 2 sessions: every chain holds" in done.stdout
 
@@ -62,14 +64,14 @@ def body(database: sqlite3.Connection, session: int, source: str, seq: int) -> b
 
 
 def unsealed(data: Path) -> None:
-    """The first session's entries as rows again, for an attacker who has the time."""
+    """Turn the first session's sealed entries back into rows, as a patient attacker could."""
     store = SqliteStore(data / JOURNAL)
-    found = {source: store.read(1, source, 0, 100_000) for source in (*SERVICES, "network")}
+    journals = {source: store.read(1, source, 0, 100_000) for source in (*SERVICES, "network")}
     store.close()
     with sqlite3.connect(data / JOURNAL) as database:
         for table in ("segment", "entry"):
             database.execute(f"DELETE FROM {table} WHERE session=1")  # noqa: S608 - two names
-        for source, entries in found.items():
+        for source, entries in journals.items():
             rows = [(1, source, seq, e.body, e.hash) for seq, e in enumerate(entries, 1)]
             database.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
 
@@ -87,7 +89,7 @@ def a_segment(database: sqlite3.Connection) -> None:
 
 
 def a_price(database: sqlite3.Connection) -> None:
-    """An entry, and not its hash."""
+    """Change an entry, but not its hash."""
     changed = body(database, 1, "exchange", 2).replace(b"1", b"2", 1)
     database.execute(
         "UPDATE entry SET body=? WHERE session=1 AND source='exchange' AND seq=2", (changed,)
@@ -95,7 +97,7 @@ def a_price(database: sqlite3.Connection) -> None:
 
 
 def a_chain_made_again(database: sqlite3.Connection) -> None:
-    """An order of a client, with all hashes after it as they ought to be."""
+    """Change an order of a client, and recompute all hashes after it."""
     rows = database.execute(
         "SELECT seq FROM entry WHERE session=1 AND source='exchange' ORDER BY seq"
     ).fetchall()
@@ -132,7 +134,7 @@ def a_run_cut_short(database: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (a_segment, "journal of exchange, entries 1 to"),
         (a_price, "session 1: exchange: entry 2: hash does not match"),
@@ -143,9 +145,11 @@ def a_run_cut_short(database: sqlite3.Connection) -> None:
         (a_run_cut_short, "session 2: custodian: the verdict is about"),
     ],
 )
-def test_a_change_is_found(kept: Path, tmp_path: Path, change: Change, said: str) -> None:
+def test_a_change_is_found(
+    stopped_data: Path, tmp_path: Path, change: Change, message: str
+) -> None:
     data = tmp_path / "data"
-    shutil.copytree(kept, data)
+    shutil.copytree(stopped_data, data)
     if change is not a_segment:
         unsealed(data)
     with sqlite3.connect(data / JOURNAL) as database:
@@ -153,16 +157,19 @@ def test_a_change_is_found(kept: Path, tmp_path: Path, change: Change, said: str
         assert database.total_changes > 0
     done = verified("--data", data)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert said in done.stdout
+    assert message in done.stdout
     assert done.stdout.endswith("the journals do not hold\n")
 
 
-def test_it_says_what_it_needs(kept: Path, tmp_path: Path) -> None:
-    for arguments, said in (
+def test_it_says_what_it_needs(stopped_data: Path, tmp_path: Path) -> None:
+    for arguments, message in (
         ((), "give one of"),
-        ((kept, "--data", kept), "give one of"),
+        ((stopped_data, "--data", stopped_data), "give one of"),
         (("--data", tmp_path), "no journals there"),
-        (("--data", kept, "--root", "0" * 64), "--root and --public-key are for the report"),
+        (
+            ("--data", stopped_data, "--root", "0" * 64),
+            "--root and --public-key are for the report",
+        ),
     ):
         done = verified(*arguments)
-        assert done.returncode == 2 and said in done.stderr, done.stderr
+        assert done.returncode == 2 and message in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""Logging in at a page with a real browser: by a link, by a token, and what comes of it."""
+"""Logging in with a real browser, by a link or by a token, and what a login allows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,12 +52,12 @@ def test_the_link_that_is_printed_lets_one_act_once(tmp_path: Path, browser: Bro
         expect(page.locator("#connection")).to_have_text("live", timeout=SOON)
         _trip(page)
         expect(page.locator("#breaker")).to_have_text("■ HALTED")
-        # Whoever finds the link later, in a terminal's history or a proxy's log, gets nowhere.
+        # The link works once, so that it is useless in a terminal's history or a proxy's log.
         other = second.new_page()
         other.goto(up.url["act there, once"])
         expect(other.get_by_role("alert")).to_contain_text("has been used")
         assert second.cookies() == []
-        # The cookie outlives the service, the link does not.
+        # The cookie is still valid after a restart of the service.
         up.stop()
         up.start()
         page.goto(up.url["dashboard"])
@@ -98,12 +98,12 @@ def test_where_others_can_connect_a_page_asks_for_a_token(
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#connection")).to_have_text("live", timeout=SOON)
     assert page.url == up.url[service] + "/"
-    # Who may look may not act.
+    # A login that may read must not act.
     body = "{method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{}'}"
     if service == "risk-monitor":
         status = page.evaluate(f"fetch('/api/breaker/trip', {body}).then((a) => a.status)")
         assert status == (422 if token == "risk_token" else 401)  # noqa: S105
-    # A login that has ended leads to the next one.
+    # When the login has ended, the page goes to the login form.
     page.context.clear_cookies()
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(page.get_by_label("Token")).to_be_visible(timeout=SOON)
@@ -111,10 +111,10 @@ def test_where_others_can_connect_a_page_asks_for_a_token(
 
 @pytest.fixture(scope="module")
 def open_to_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    made = Up(
+    up = Up(
         tmp_path_factory.mktemp("open") / "data",
         BIND_HOST="0.0.0.0",  # noqa: S104
         RISK_TOKEN="a-token-of-the-operators",  # noqa: S106
     )
-    yield made
-    made.stop()
+    yield up
+    up.stop()

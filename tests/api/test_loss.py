@@ -1,4 +1,4 @@
-"""What was acknowledged and is not there any more stops the start, until the loss is accepted."""
+"""If acknowledged entries are missing, the ecosystem does not start until the loss is accepted."""
 
 import json
 import shutil
@@ -18,7 +18,9 @@ from tests.forked import command
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of an ecosystem that was killed with orders in it: much is in the write-ahead log only."""
+    """The data directory of an ecosystem that was killed after it acknowledged orders: many of them
+    are only in SQLite's write-ahead log.
+    """
     data = tmp_path_factory.mktemp("killed") / "data"
     up = Up(data)
     wait_for("a book", lambda: quoted(up))
@@ -29,8 +31,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def a_bit_in_the_log(data: Path) -> None:
-    """SQLite drops this frame and every one after it, and says nothing. Behind the newest frames
-    there may be older ones, with another salt; see sqlite.org/fileformat2.html.
+    """Flip a bit. SQLite silently drops this frame of the log and every one after it. Behind the
+    newest frames there may be older ones with another salt; see sqlite.org/fileformat2.html.
     """
     log = data / f"{JOURNAL}-wal"
     text = bytearray(log.read_bytes())
@@ -54,7 +56,7 @@ def no_database(data: Path) -> None:
 
 def no_newest_entry(data: Path) -> None:
     """Delete the newest acknowledged entry of the risk monitor. A process that is killed may have
-    written a group of entries that nobody has heard of yet: to lose those is no loss.
+    written entries that were not acknowledged yet; losing those is no loss.
     """
     copies = (data / "journal.heads").read_bytes()
     notes = [json.loads(copy[copy.index(b"{") :]) for copy in (copies[:4096], copies[4096:])]
@@ -83,7 +85,7 @@ LOSSES = {
 
 
 def started(data: Path) -> "subprocess.CompletedProcess[str]":
-    """An attempt that must fail."""
+    """Try to start the ecosystem, which must fail."""
     offset = {"PORT_OFFSET": str(free_offset())}
     return command("up", "--data", str(data), env=offset, cwd=data.parent, timeout=120)
 
@@ -114,11 +116,11 @@ def test_a_loss_stops_the_start_and_can_be_accepted(
     try:
         wait_for("the audit to say so still", lambda: "LOST" in kinds_of_discrepancies(up))
     finally:
-        code, said = up.stop()
-    assert code == 0, said
+        code, output = up.stop()
+    assert code == 0, output
 
 
 def kinds_of_discrepancies(up: Up) -> set[str]:
     answer = httpx.get(up.url["audit-correlator"] + "/api/v1/findings", timeout=10)
     assert answer.status_code == 200, answer.text
-    return {found["kind"] for found in answer.json()}
+    return {finding["kind"] for finding in answer.json()}

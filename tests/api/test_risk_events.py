@@ -1,4 +1,4 @@
-"""The risk monitor's API: the stream of events, silences, refusals, and what /docs shows of it."""
+"""The risk monitor's API: the event stream, silences, refused requests, and its documentation."""
 
 import json
 import time
@@ -20,7 +20,7 @@ Event = tuple[str, dict[str, Any]]
 
 @contextmanager
 def events(up: Up, last: str = "") -> Iterator[Iterator[Event]]:
-    """(id, data) of the stream."""
+    """Open the event stream, after the event `last` if it is given; yields pairs of id and data."""
     headers = {"Last-Event-ID": last} if last else {}
     url = up.url["risk-monitor"] + "/events"
     with httpx.stream("GET", url, headers=headers, timeout=30) as answer:
@@ -47,16 +47,16 @@ def post(up: Up, path: str, **body: object) -> httpx.Response:
 
 
 def alert(up: Up, stream: Iterator[Event]) -> tuple[str, dict[str, Any], float]:
-    """Make the fat-finger rule fire for the first time: event id, alert, seconds from the order's
-    answer to it.
+    """Make the fat-finger rule fire for the first time. Return the event's id, the alert, and the
+    seconds from the order's answer to the event.
     """
     resting = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "1"}
     up.exchange.order(symbol="BTCUSDT", price="60000", **resting)
     sent = time.monotonic()
-    for number, told in stream:
-        for found in told["alerts"]:
-            if found["rule"] == "fat-finger" and found["state"] == "firing" and not told["full"]:
-                return number, found, time.monotonic() - sent
+    for number, event in stream:
+        for fired in event["alerts"]:
+            if fired["rule"] == "fat-finger" and fired["state"] == "firing" and not event["full"]:
+                return number, fired, time.monotonic() - sent
     raise AssertionError("the stream ended")
 
 
@@ -66,20 +66,20 @@ def test_an_alert_is_told_at_once_and_can_be_caught_up_on(up: Up) -> None:
         assert state["full"]
         assert {"portfolio", "exposures", "health", "breaker", "silences"} <= state.keys()
         number, fired, seconds = alert(up, stream)
-    # It takes milliseconds; a stream that looks every now and then would take half a second.
+    # It takes milliseconds; the limit only allows for a busy machine.
     assert seconds < 5
     assert get(up, f"/api/alerts/{fired['alert_id']}")["rule"] == "fat-finger"
 
     with events(up, first) as stream:
-        missed, told = next(stream)
-        assert not told["full"]
+        missed, event = next(stream)
+        assert not event["full"]
         assert missed == number
-        assert fired in told["alerts"]
+        assert fired in event["alerts"]
     with events(up, number) as stream:
-        _, told = next(stream)
-        assert not told["full"]
-        assert told["alerts"] == []
-        assert told["portfolio"]["known"]
+        _, event = next(stream)
+        assert not event["full"]
+        assert event["alerts"] == []
+        assert event["portfolio"]["known"]
     post(up, f"/api/alerts/{fired['alert_id']}/acknowledge", by="desk-1")
 
 
@@ -101,23 +101,25 @@ def test_a_restart_forgets_no_alert(tmp_path: Path) -> None:
         up.stop()
         up.start()
         with events(up, first) as stream:
-            _, told = next(stream)
-        assert told["full"]
-        assert fired["alert_id"] in [a["alert_id"] for a in told["alerts"]]
+            _, event = next(stream)
+        assert event["full"]
+        assert fired["alert_id"] in [a["alert_id"] for a in event["alerts"]]
     finally:
         up.stop()
 
 
 def test_figures_are_gathered_when_time_runs_fast(tmp_path: Path) -> None:
-    """120 reports a second of wall time; a stream gets 20 of them at most, always the newest."""
+    """There are 120 reports in a second of wall time; a stream gets at most 20 of them, always the
+    newest.
+    """
     up = Up(tmp_path / "data", SIM_SPEED="120")
     try:
         wait_for("the portfolio", lambda: get(up, "/api/portfolio")["known"])
         times = []
         with events(up) as stream:
-            for _, told in stream:
-                if "portfolio" in told:
-                    times.append(datetime.fromisoformat(told["portfolio"]["time"]))
+            for _, event in stream:
+                if "portfolio" in event:
+                    times.append(datetime.fromisoformat(event["portfolio"]["time"]))
                 if len(times) == 40:
                     break
         assert times == sorted(set(times))
@@ -127,15 +129,17 @@ def test_figures_are_gathered_when_time_runs_fast(tmp_path: Path) -> None:
 
 
 def test_silences(up: Up) -> None:
-    made = post(up, "/api/silences", by="desk-1", rule="order-rate", subject="firm-mm", seconds=60)
-    assert made.status_code == 201
-    assert get(up, "/api/silences") == [made.json()]
+    silence = post(
+        up, "/api/silences", by="desk-1", rule="order-rate", subject="firm-mm", seconds=60
+    )
+    assert silence.status_code == 201
+    assert get(up, "/api/silences") == [silence.json()]
     with events(up) as stream:
-        assert next(stream)[1]["silences"] == [made.json()]
+        assert next(stream)[1]["silences"] == [silence.json()]
         assert post(up, "/api/silences/order-rate/firm-mm/end", by="desk-2").json() == []
-        for _, told in stream:
-            if "silences" in told:
-                assert told["silences"] == []
+        for _, event in stream:
+            if "silences" in event:
+                assert event["silences"] == []
                 break
     assert post(up, "/api/silences/order-rate/firm-mm/end", by="desk-2").status_code == 404
 
@@ -144,13 +148,13 @@ def test_a_killed_account_is_shown_and_what_it_holds_adds_up(up: Up) -> None:
     large = {"symbol": "ETHUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
     if not _killed(up):
         up.exchange.order(quantity="20", price="3300", **large)
-    found = wait_for("the kill switch", lambda: _killed(up))
-    assert found["reason"].startswith("fat-finger on firm-api")
-    known = get(up, "/api/portfolio")
-    worth = sum(float(a["equity"]) for a in known["accounts"])
-    assert worth == pytest.approx(float(known["equity"]), abs=1)
-    gained = sum(float(a["pnl"]) for a in known["accounts"])
-    assert gained == pytest.approx(float(known["pnl"]), abs=1)
+    account = wait_for("the kill switch", lambda: _killed(up))
+    assert account["reason"].startswith("fat-finger on firm-api")
+    portfolio = get(up, "/api/portfolio")
+    worth = sum(float(a["equity"]) for a in portfolio["accounts"])
+    assert worth == pytest.approx(float(portfolio["equity"]), abs=1)
+    gained = sum(float(a["pnl"]) for a in portfolio["accounts"])
+    assert gained == pytest.approx(float(portfolio["pnl"]), abs=1)
     text = httpx.get(up.url["risk-monitor"] + "/metrics").text
     assert 'risk_monitor_account_killed{account="firm-api"} 1.0' in text
     post(up, "/api/breaker/reset", by="desk-1", reason="done")
@@ -174,7 +178,7 @@ def test_exposures_know_their_limits(up: Up) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "said"),
+    ("path", "body", "status", "text"),
     [
         ("/api/silences", {"by": "x", "rule": "nope", "seconds": 1}, 404, "GET /api/rules"),
         (
@@ -193,12 +197,12 @@ def test_exposures_know_their_limits(up: Up) -> None:
     ],
 )
 def test_refusals_have_one_form(
-    up: Up, path: str, body: dict[str, Any], status: int, said: str
+    up: Up, path: str, body: dict[str, Any], status: int, text: str
 ) -> None:
     answer = post(up, path, **body)
     assert answer.status_code == status
     assert list(answer.json()) == ["detail"]
-    assert said in answer.json()["detail"]
+    assert text in answer.json()["detail"]
 
 
 def test_everything_in_the_docs_has_an_example(up: Up) -> None:
@@ -219,20 +223,20 @@ def test_everything_in_the_docs_has_an_example(up: Up) -> None:
     assert checked > 30
 
 
-def _example(api: dict[str, Any], thing: dict[str, Any]) -> bool:
-    """Has it an example, or all its parts?"""
-    if "$ref" in thing:
-        found = api
-        for name in thing["$ref"].removeprefix("#/").split("/"):
-            found = found[name]
-        thing = found
-    if thing.get("example") or thing.get("examples") or "default" in thing or "enum" in thing:
+def _example(api: dict[str, Any], schema: dict[str, Any]) -> bool:
+    """Return whether a schema has an example, or all its parts have."""
+    if "$ref" in schema:
+        target = api
+        for name in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[name]
+        schema = target
+    if schema.get("example") or schema.get("examples") or "default" in schema or "enum" in schema:
         return True
-    if "schema" in thing:
-        return _example(api, thing["schema"])
-    if "items" in thing:
-        return _example(api, thing["items"])
-    if "anyOf" in thing:
-        return any(_example(api, choice) for choice in thing["anyOf"])
-    parts = thing.get("properties", {})
+    if "schema" in schema:
+        return _example(api, schema["schema"])
+    if "items" in schema:
+        return _example(api, schema["items"])
+    if "anyOf" in schema:
+        return any(_example(api, choice) for choice in schema["anyOf"])
+    parts = schema.get("properties", {})
     return bool(parts) and all(_example(api, part) for part in parts.values())

@@ -31,30 +31,30 @@ def finished(up: Up, run_id: str) -> dict[str, Any]:
         def verdict() -> Any:
             return coordinator.get(f"/runs/{run_id}").json()["verdict"]
 
-        found: dict[str, Any] = wait_for("the verdict", verdict, 300)
-    return found
+        verdict_body: dict[str, Any] = wait_for("the verdict", verdict, 300)
+    return verdict_body
 
 
 def test_a_run_gives_the_embedded_runtime_s_verdict(up: Up) -> None:
-    """The same scenario and seed: the same verdict and fault timeline, to the microsecond."""
+    """The same scenario and seed give the same verdict and fault timeline, to the microsecond."""
     done = command(up, "run", "market-crash", "--set", "clock.speed=300")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "met  alert drawdown" in done.stdout
     run_id = done.stdout.split()[1]
     live = finished(up, run_id)
     embedded = trading.run("market-crash", overrides={"clock.speed": "300"})
-    wanted: dict[str, Any] = json.loads(msgspec.json.encode(embedded))
-    clocks = [verdict.pop("clock") for verdict in (live, wanted)]
+    expected: dict[str, Any] = json.loads(msgspec.json.encode(embedded))
+    clocks = [verdict.pop("clock") for verdict in (live, expected)]
     assert [clock["speed"] for clock in clocks] == [300, None]
     assert live["outcome"] == "Pass"
-    assert live == wanted
+    assert live == expected
     assert live["command"] == "trading run market-crash --seed 7 --set clock.speed=300"
     assert run_id in command(up, "runs").stdout
     assert_market_goes_on(up)
 
 
 def test_a_run_that_was_changed_says_so_wherever_it_is_named(up: Up) -> None:
-    """Its description alone would tell of another one."""
+    """The description alone would be that of the unchanged scenario."""
     change = "faults.crash.marketShock.change=-6%"
     done = command(up, "run", "market-crash", "--set", change, "--seed", "8")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -64,16 +64,16 @@ def test_a_run_that_was_changed_says_so_wherever_it_is_named(up: Up) -> None:
     run_id = done.stdout.split()[1]
     with up.coordinator() as coordinator:
         listed = next(r for r in coordinator.get("/runs").json() if r["id"] == run_id)
-        shown = coordinator.get(f"/runs/{run_id}").json()
+        details = coordinator.get(f"/runs/{run_id}").json()
     overrides = {"faults.crash.marketShock.change": "-6%", "seed": "8"}
-    assert listed["overrides"] == shown["overrides"] == overrides
-    assert shown["verdict"]["setup"]["overrides"] == overrides
+    assert listed["overrides"] == details["overrides"] == overrides
+    assert details["verdict"]["setup"]["overrides"] == overrides
     assert f"changed: {change}, seed=8" in command(up, "runs").stdout
     token = {"X-Service": "audit-correlator"}
     journal = httpx.get(up.url["test-coordinator"] + "/journal", headers=token, timeout=60)
     entries = [json.loads(line)["entry"] for line in journal.text.splitlines()[:3]]
     assert entries[1][2] == "RunDescribed"
-    assert entries[1][3]["setup"] == shown["verdict"]["setup"]
+    assert entries[1][3]["setup"] == details["verdict"]["setup"]
 
 
 def test_a_text_is_run_again_by_the_name_of_its_scenario(up: Up) -> None:
@@ -85,7 +85,7 @@ def test_a_text_is_run_again_by_the_name_of_its_scenario(up: Up) -> None:
 
 
 def test_verdicts_are_signed_with_the_coordinator_s_key(tmp_path: Path) -> None:
-    """By anybody's means: the signature is that of the statement's bytes."""
+    """Any Ed25519 implementation can check the signature, which covers the statement's bytes."""
     private, public = new_key_pair()
     (tmp_path / "key").write_text(private)
     up = Up(tmp_path / "data", SIGNING_KEY_FILE=str(tmp_path / "key"))
@@ -94,18 +94,18 @@ def test_verdicts_are_signed_with_the_coordinator_s_key(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         run_id = done.stdout.split()[1]
         with up.coordinator() as coordinator:
-            shown = coordinator.get(f"/runs/{run_id}").json()
+            details = coordinator.get(f"/runs/{run_id}").json()
     finally:
         up.stop()
-    signed = shown["signed"]
+    signed = details["signed"]
     statement, signature = signed["statement"].encode(), b64decode(signed["signature"])
     assert signed["public_key"] == public
     assert is_signed_by(public_key(public), statement, signature)
     assert not is_signed_by(public_key(public), statement.replace(b"Pass", b"Fail"), signature)
-    told = json.loads(statement)
-    assert told["verdict"] == shown["verdict"]
-    assert told["plan"]["plan"]["name"] == "exchange-downtime"
-    assert "PRIVATE" not in (tmp_path / "data.log").read_text() + json.dumps(shown)
+    signed_content = json.loads(statement)
+    assert signed_content["verdict"] == details["verdict"]
+    assert signed_content["plan"]["plan"]["name"] == "exchange-downtime"
+    assert "PRIVATE" not in (tmp_path / "data.log").read_text() + json.dumps(details)
 
 
 def test_a_wrong_signing_key_stops_the_start(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_a_wrong_signing_key_stops_the_start(tmp_path: Path) -> None:
 
 
 def assert_market_goes_on(up: Up) -> None:
-    """Between runs everybody's journal grows though nobody asks for anything: the monitor and the
-    market have something to do in every second.
+    """Check that the journals grow between runs without any request: the monitor and the market act
+    in every second.
     """
 
     def length(service: str) -> int:
@@ -190,16 +190,16 @@ def test_a_run_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_two_requests_at_once_begin_one_run(up: Up) -> None:
-    """Whichever comes first: the other is refused, and destroys nothing."""
+    """The first request starts the run; the others are refused and do not disturb it."""
 
-    async def ask(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
+    async def post(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
         return await client.post("/runs", json=body)
 
     async def together(*bodies: dict[str, Any]) -> list[httpx.Response]:
         headers = {"Authorization": f"Bearer {up.credentials['chaos_token']}"}
         url = up.url["test-coordinator"]
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
-            return await asyncio.gather(*(ask(client, body) for body in bodies))
+            return await asyncio.gather(*(post(client, body) for body in bodies))
 
     slow = {"scenario": "exchange-downtime", "overrides": {"clock.speed": "300"}}
     answers = asyncio.run(together(*[slow] * 8))

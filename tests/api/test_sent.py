@@ -1,4 +1,4 @@
-"""What anybody can send: nothing of it is a 500, stops the services, or opens a file."""
+"""Hostile requests: none causes a 500, stops the services, or opens a file."""
 
 import asyncio
 import sqlite3
@@ -33,7 +33,9 @@ HOSTILE = {
 
 
 def changing(up: Up, service: str) -> list[tuple[str, str]]:
-    """Method and path of all that takes a body; the exchange's orders take none."""
+    """Return method and path of all operations that take a body. The exchange's orders
+    take none.
+    """
     paths = httpx.get(f"{up.url[service]}/openapi.json").json()["paths"]
     return [
         (method.upper(), path.replace("{", "").replace("}", ""))
@@ -52,7 +54,8 @@ def test_no_body_makes_a_500(up: Up, service: str, body: bytes) -> None:
         url = up.url[service] + path
         answer = httpx.request(method, url, content=body, headers=headers, timeout=20)
         assert answer.status_code < 500, (method, path, answer.text)
-        # No body is looked at whose sender is not let in; at the venue keys and signatures decide.
+        # A body is read only after authentication. The exchange authenticates by keys and
+        # signatures, and so refuses all of them.
         refused = answer.status_code in (401, 429)
         assert not refused or service == EXCHANGE, (method, path, answer.text)
         assert len(answer.content) < 20_000
@@ -75,8 +78,8 @@ LONGEST = "\n".join(f"k{n}: v" for n in range(18_000))
 
 
 def sent_at_once(up: Up, body: dict[str, Any]) -> int:
-    """Ten times the same, refused each; how often another service answered meanwhile. All seven are
-    in one process.
+    """Send the same body ten times at once, which must be refused, and return how often another
+    service answered meanwhile. All seven services are in one process.
     """
     answers: list[int] = []
 
@@ -109,7 +112,9 @@ def test_what_is_too_much_is_refused(up: Up, body: dict[str, Any]) -> None:
 
 
 def test_while_the_longest_is_read_everything_else_is_answered(up: Up) -> None:
-    """In the event loop there would be one answer between two of them."""
+    """If it were read in the event loop, there would be only one answer between two of the
+    requests.
+    """
     assert sent_at_once(up, {"text": "[" + "a," * 99_000 + "]"}) > 40
 
 
@@ -158,7 +163,7 @@ def test_a_name_is_no_file_of_the_working_directory(up: Up) -> None:
 
 
 def test_a_kept_one_that_this_version_refuses_is_listed_with_its_reason(up: Up) -> None:
-    """Otherwise one of them hid all the others."""
+    """One invalid scenario used to make the whole listing fail."""
     wrong = (
         "apiVersion: chaos.trading/v1alpha1\nkind: ChaosScenario\nmetadata: {name: old}\nspec: {}\n"
     )
@@ -168,48 +173,53 @@ def test_a_kept_one_that_this_version_refuses_is_listed_with_its_reason(up: Up) 
             (wrong.encode(),),
         )
     with up.coordinator() as coordinator:
-        found = {one["name"]: one for one in coordinator.get("/scenarios").json()}
-    assert "spec.faults" in found["old"]["problem"]
-    assert found["market-crash"]["seed"]
+        scenarios_by_name = {
+            scenario["name"]: scenario for scenario in coordinator.get("/scenarios").json()
+        }
+    assert "spec.faults" in scenarios_by_name["old"]["problem"]
+    assert scenarios_by_name["market-crash"]["seed"]
 
 
 def test_scenarios_are_compiled_once_and_again_where_their_text_is_another(tmp_path: Path) -> None:
     text = Path("scenarios/market-crash.yaml").read_text().replace("market-crash", "my-own")
 
-    async def ask() -> None:
+    async def check() -> None:
         store = SqliteStore(tmp_path / "kept.sqlite")
         try:
-            known = Scenarios(store)
-            await known.keep(text)
-            first, second = await known.listed(), await known.listed()
+            library = Scenarios(store)
+            await library.save(text)
+            first, second = await library.list_all(), await library.list_all()
             assert len(first) == len(shipped()) + 1
-            assert [id(one) for one in first] == [id(one) for one in second]
-            await known.keep(text.replace("seed: 7", "seed: 8"))
-            third = await known.listed()
+            assert [id(scenario) for scenario in first] == [id(scenario) for scenario in second]
+            await library.save(text.replace("seed: 7", "seed: 8"))
+            third = await library.list_all()
             assert third[:-1] == first[:-1] and third[-1]["seed"] == 8 != first[-1]["seed"]
         finally:
             store.close()
 
-    asyncio.run(ask())
+    asyncio.run(check())
 
 
 def test_only_so_many_scenarios_of_one_s_own_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is there can still be replaced."""
-    monkeypatch.setattr(scenarios, "MOST", 2)
+    """A scenario that exists can be replaced when the limit is reached."""
+    monkeypatch.setattr(scenarios, "MAX_SAVED", 2)
     text = Path("scenarios/market-crash.yaml").read_text()
 
-    async def ask() -> None:
+    async def check() -> None:
         store = SqliteStore(tmp_path / "kept.sqlite")
         try:
-            known = Scenarios(store)
+            library = Scenarios(store)
             for name in ("first", "second", "first"):
-                await known.keep(text.replace("market-crash", name))
-            with pytest.raises(scenarios.NotKept, match="2 scenarios of your own are kept"):
-                await known.keep(text.replace("market-crash", "third"))
-            assert [one["name"] for one in await known.listed()][-2:] == ["first", "second"]
+                await library.save(text.replace("market-crash", name))
+            with pytest.raises(scenarios.NotSaved, match="2 scenarios of your own are kept"):
+                await library.save(text.replace("market-crash", "third"))
+            assert [scenario["name"] for scenario in await library.list_all()][-2:] == [
+                "first",
+                "second",
+            ]
         finally:
             store.close()
 
-    asyncio.run(ask())
+    asyncio.run(check())

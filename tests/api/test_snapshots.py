@@ -1,4 +1,4 @@
-"""What an ecosystem with all its APIs keeps can be in a snapshot, and come back from it."""
+"""The state of an ecosystem with all its APIs can be stored in a snapshot and restored from it."""
 
 import asyncio
 
@@ -18,7 +18,9 @@ KEY = b"outside the database"
 
 @pytest.mark.parametrize("scenario", ["feed-disruption", "exchange-downtime"])
 def test_the_state_of_a_run_can_be_read_again(scenario: str) -> None:
-    """A class that is not known to be state would make each restart replay from the start."""
+    """If a class were missing in the list of state, every restart would have to replay from the
+    start.
+    """
     plan = load_scenario(scenario).plan
     settings = load_settings({"journal": "memory"})
 
@@ -28,7 +30,7 @@ def test_the_state_of_a_run_can_be_read_again(scenario: str) -> None:
             make,
             MemoryStore(),
             idle=lambda: idle(settings, plan.start, None),
-            projections={name: made for part in parts for name, made in part.projections.items()},
+            projections={n: make for part in parts for n, make in part.projections.items()},
             published={kind for part in parts for kind in part.published},
             auditor=AUDIT_CORRELATOR,
             snapshot_key=KEY,
@@ -37,8 +39,8 @@ def test_the_state_of_a_run_can_be_read_again(scenario: str) -> None:
         await host.open(Session(plan=plan, run_id=scenario, journal=plan.journal_id))
         while not host.live.run_over:
             await asyncio.sleep(0.2)
-            made = host.live.freeze()
-            blob = snapshot.verified(made.blob, KEY, host.live.number, made.heads)
+            frozen = host.live.freeze()
+            blob = snapshot.verified(frozen.blob, KEY, host.live.number, frozen.heads)
             restored = snapshot.load(blob)
             assert restored["projections"].keys() == host.live.projections.keys()
         await host.stop()

@@ -1,4 +1,4 @@
-"""``trading up``: starts, ends, and goes on where it stopped, however it was stopped."""
+"""`trading up` starts, stops, and resumes where it stopped, whatever stopped it."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ KILLS = int(os.environ.get("KILLS", "4"))
 
 
 def book(up: Up, since: int) -> list[dict[str, Any]]:
-    """Orders of the account from an order id on."""
-    found: list[dict[str, Any]] = up.exchange.signed(
+    """Return the account's orders from the order id `since` on."""
+    orders: list[dict[str, Any]] = up.exchange.signed(
         "GET", "allOrders", symbol="BTCUSDT", orderId=since, limit=1000
     ).json()
-    return found
+    return orders
 
 
 def quoted(up: Up) -> bool:
@@ -35,16 +35,16 @@ def test_ctrl_c_ends_it_with_streams_open_and_nothing_lost(tmp_path: Path) -> No
     placed = up.exchange.order(**RESTING, newClientOrderId="kept").json()
     with httpx.stream("GET", up.url["risk-monitor"] + "/events", timeout=30) as events:
         next(events.iter_lines())
-        code, said = up.stop()
+        code, output = up.stop()
     assert code == 0
-    assert said.splitlines()[-1] == "stopped; everything is kept"
+    assert output.splitlines()[-1] == "stopped; everything is kept"
     assert "Traceback" not in (tmp_path / "data.log").read_text()
 
     up.start()
     try:
-        found = up.exchange.signed("GET", "order", symbol="BTCUSDT", origClientOrderId="kept")
-        assert found.json()["orderId"] == placed["orderId"]
-        assert found.json()["status"] == "NEW"
+        order = up.exchange.signed("GET", "order", symbol="BTCUSDT", origClientOrderId="kept")
+        assert order.json()["orderId"] == placed["orderId"]
+        assert order.json()["status"] == "NEW"
     finally:
         up.stop()
 
@@ -85,7 +85,7 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "message"),
     [
         ({"SIM_SPEED": "fast"}, "SIM_SPEED: Input should be a valid number"),
         ({"BIND_HOST": "0.0.0.0"}, "RISK_TOKEN: must be set"),  # noqa: S104
@@ -94,11 +94,11 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
     ],
 )
 def test_a_wrong_setting_names_itself_and_stops_the_start(
-    tmp_path: Path, environment: dict[str, str], said: str
+    tmp_path: Path, environment: dict[str, str], message: str
 ) -> None:
     done = command("up", cwd=tmp_path, env=environment, timeout=60)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,4 +1,4 @@
-"""The ecosystem on a real PostgreSQL: it survives a kill, and a database that is away."""
+"""The ecosystem on a real PostgreSQL: it survives being killed, and an unavailable database."""
 
 import signal
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.api.test_up import quoted
 
 
 class Database:
-    """A database of its own, that connections can be refused to."""
+    """A database of its own, which can refuse connections and writes."""
 
     def __init__(self, server: Any) -> None:
         self.admin = psycopg.connect(server.get_uri(), autocommit=True)
@@ -25,19 +25,22 @@ class Database:
         self.url = psycopg.conninfo.make_conninfo("", **{**parts, "dbname": "range"})
 
     def away(self) -> None:
+        """Close all connections and refuse new ones."""
         self.admin.execute("ALTER DATABASE range ALLOW_CONNECTIONS false")
         self.admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'range'"
         )
 
     def back(self) -> None:
+        """Accept connections again."""
         self.admin.execute("ALTER DATABASE range ALLOW_CONNECTIONS true")
 
     def become_a_replica(self) -> None:
-        """What a failover does to those who are connected: reading goes on, writing does not."""
+        """Refuse writes but not reads, as a failover does to open connections."""
         self._set_read_only("on")
 
     def become_the_primary(self) -> None:
+        """Accept writes again."""
         self._set_read_only("off")
 
     def _set_read_only(self, value: str) -> None:
@@ -49,13 +52,15 @@ class Database:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     with get_server(tmp_path / "pg") as server:
-        made = Database(server)
-        yield made
-        made.admin.close()
+        created = Database(server)
+        yield created
+        created.admin.close()
 
 
 def test_a_failover_is_survived(tmp_path: Path, database: Database) -> None:
-    """A database that refuses to write is as good as none: it says so, and goes on by itself."""
+    """A database that refuses writes counts as unavailable: it is reported, and recovery is
+    automatic.
+    """
     up = Up(tmp_path / "data", JOURNAL="postgres", DATABASE_URL=database.url)
     try:
         wait_for("a book", lambda: quoted(up))

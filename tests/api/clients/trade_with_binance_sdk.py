@@ -1,4 +1,6 @@
-"""Binance's own SDK, unmodified, pointed at our address: REST, WebSocket API and streams."""
+"""Trades with Binance's own SDK, unmodified, over the REST API, the WebSocket API and the streams
+of the exchange at the given address; prints what it received as JSON.
+"""
 
 import asyncio
 import json
@@ -83,17 +85,22 @@ async def over_websocket_api():
         subscribed.stream.on("message", events.put_nowait)
         placed = (await connection.order_place(**RESTING)).data().result
         gone = (await connection.order_cancel(SYMBOL, order_id=placed.order_id)).data().result
-        seen = []
-        while "CANCELED" not in seen:
+        statuses = []
+        while "CANCELED" not in statuses:
             event = (await asyncio.wait_for(events.get(), 20)).actual_instance
             if getattr(event, "x", None):
-                seen.append(event.x)
+                statuses.append(event.x)
         time = (await connection.time()).data().result.server_time
         await connection.user_data_stream_unsubscribe()
         ended = None
         while type(ended).__name__ != "EventStreamTerminated":
             ended = (await asyncio.wait_for(events.get(), 20)).actual_instance
-        return {"placed": placed.status, "cancelled": gone.status, "seen": seen, "time": time > 0}
+        return {
+            "placed": placed.status,
+            "cancelled": gone.status,
+            "seen": statuses,
+            "time": time > 0,
+        }
     finally:
         await connection.close_connection(close_session=True)
 
@@ -106,9 +113,9 @@ async def over_streams():
         depth.on("message", updates.put_nowait)
         kline = await connection.kline("btcusdt", "1m")
         kline.on("message", klines.put_nowait)
-        found = [await asyncio.wait_for(updates.get(), 20) for _ in range(3)]
+        received = [await asyncio.wait_for(updates.get(), 20) for _ in range(3)]
         bar = (await asyncio.wait_for(klines.get(), 20)).k
-        return {"gaps": [b.U - a.u for a, b in pairwise(found)], "bar": float(bar.h) > 0}
+        return {"gaps": [b.U - a.u for a, b in pairwise(received)], "bar": float(bar.h) > 0}
     finally:
         await connection.close_connection(close_session=True)
 

@@ -1,4 +1,4 @@
-"""Unmodified ccxt, pointed at our address: trades, and prints what it saw as JSON."""
+"""Trades with unmodified ccxt at the given address and prints what it received as JSON."""
 
 import asyncio
 import json
@@ -10,18 +10,20 @@ import ccxt.pro
 ADDRESS, KEY, SECRET = sys.argv[1:4]
 
 
-def pointed(urls):
-    """Every address of the client, or a signed call would go to the real exchange."""
-    found = {}
+def redirected(urls):
+    """Return `urls` with every address replaced by ours; one that is forgotten would send a signed
+    call to the real exchange.
+    """
+    addresses = {}
     for name, url in urls.items():
         if isinstance(url, dict):
-            found[name] = pointed(url)
+            addresses[name] = redirected(url)
         elif url.startswith("ws"):
             path = "/" + url.split("/", 3)[3] if url.count("/") > 2 else ""
-            found[name] = ADDRESS.replace("http", "ws") + path
+            addresses[name] = ADDRESS.replace("http", "ws") + path
         else:
-            found[name] = ADDRESS + "/" + url.split("/", 3)[3]
-    return found
+            addresses[name] = ADDRESS + "/" + url.split("/", 3)[3]
+    return addresses
 
 
 def refused(call):
@@ -34,7 +36,7 @@ def refused(call):
 
 def rest():
     exchange = ccxt.binance({"apiKey": KEY, "secret": SECRET})
-    exchange.urls["api"] = pointed(exchange.urls["api"])
+    exchange.urls["api"] = redirected(exchange.urls["api"])
     symbol = "BTC/USDT"
     bought = exchange.create_order(symbol, "market", "buy", 0.01)
     resting = exchange.create_order(symbol, "limit", "buy", 0.01, 60000)
@@ -57,7 +59,7 @@ def rest():
 
 async def streams():
     exchange = ccxt.pro.binance({"apiKey": KEY, "secret": SECRET})
-    exchange.urls["api"] = pointed(exchange.urls["api"])
+    exchange.urls["api"] = redirected(exchange.urls["api"])
     symbol = "BTC/USDT"
     try:
         books = [await exchange.watch_order_book(symbol) for _ in range(5)]

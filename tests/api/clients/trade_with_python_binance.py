@@ -1,4 +1,6 @@
-"""Unmodified python-binance, pointed at our address."""
+"""Trades with unmodified python-binance at the given address and prints what it
+received as JSON.
+"""
 
 import asyncio
 import json

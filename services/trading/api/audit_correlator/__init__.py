@@ -1,1 +1,1 @@
-"""The audit correlator's API: chains, findings, correlation."""
+"""The audit correlator's public API and the audit page that uses it."""

@@ -1,11 +1,13 @@
-"""What the auditor knows as JSON: times as ISO 8601 of simulated time, hashes in hex."""
+"""Converts the auditor's state to JSON: times as ISO 8601 of simulated time in UTC,
+hashes in hex.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from trading.api.audit_correlator.view import Alert, Fault, View, moment
+from trading.api.audit_correlator.view import AlertRecords, FaultRecords, View, event_time_of
 from trading.audit_correlator import AuditCorrelator
 from trading.audit_correlator.ledger import Record
 from trading.messages.chaos import (
@@ -25,6 +27,7 @@ JSON = dict[str, Any]
 
 
 def instant(us: int) -> str | None:
+    """Return a time in simulated microseconds as ISO 8601 with milliseconds; None for 0."""
     if not us:
         return None
     text = datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds")
@@ -32,7 +35,9 @@ def instant(us: int) -> str | None:
 
 
 def chains(auditor: AuditCorrelator) -> JSON:
-    """By journal, as far as it was read; ``read_to``: when its newest entry was written."""
+    """Return the state of every journal as far as it was read. `read_to` is when its newest entry
+    was written; `why` says what is wrong with a broken chain.
+    """
     state = auditor.state()["chains"]["chains"]
     times = auditor.timeline.read_to
     return {
@@ -49,21 +54,25 @@ def chains(auditor: AuditCorrelator) -> JSON:
 
 
 def ledger(auditor: AuditCorrelator) -> JSON:
-    """``waiting``: read, and not in the ledger before every journal has been read so far."""
-    kept = auditor.timeline.ledger
+    """Return the length and head of the auditor's own ledger. `waiting` counts records that were
+    read but can be added only when every journal has been read up to their time.
+    """
+    chain = auditor.timeline.ledger
     waiting = auditor.timeline.waiting
     return {
-        "length": kept.length,
-        "head": kept.head.hex(),
-        "first": kept.first,
+        "length": chain.length,
+        "head": chain.head.hex(),
+        "first": chain.first,
         "waiting": waiting,
     }
 
 
 def report(auditor: AuditCorrelator) -> JSON:
-    """The newest report where there is one, and what is known without."""
-    found = auditor.timeline.report
-    if found is None:
+    """Return the newest report of the auditor; while there is none, the figures that are known
+    without.
+    """
+    final = auditor.timeline.report
+    if final is None:
         return {
             "final": False,
             "run_id": None,
@@ -78,124 +87,130 @@ def report(auditor: AuditCorrelator) -> JSON:
         }
     return {
         "final": True,
-        "run_id": found.run_id,
-        "time": instant(found.event_time),
-        "complete": found.complete,
-        "events": found.events,
-        "root": found.root,
-        "coverage": format_ppm(found.coverage_ppm),
-        "coverage_percent": found.coverage_ppm * 100 / PPM,
-        "discrepancies": [msgspec.to_builtins(d) for d in found.discrepancies],
-        "false_alarms": found.false_alarms,
+        "run_id": final.run_id,
+        "time": instant(final.event_time),
+        "complete": final.complete,
+        "events": final.events,
+        "root": final.root,
+        "coverage": format_ppm(final.coverage_ppm),
+        "coverage_percent": final.coverage_ppm * 100 / PPM,
+        "discrepancies": [msgspec.to_builtins(d) for d in final.discrepancies],
+        "false_alarms": final.false_alarms,
     }
 
 
 def timeline(auditor: AuditCorrelator, after: int, limit: int) -> JSON:
-    """``records``: those above line ``after`` of the ledger, the newest ``limit`` of them."""
+    """Return phases, faults, unexplained alerts and records. The records are those after line
+    `after` of the ledger, of which the newest `limit` are returned and the rest are counted in
+    `left_off`.
+    """
     records = auditor.timeline.records()
     view = View(records)
-    wanted = [r for r in records if not r.line or r.line > after]
+    newer = [r for r in records if not r.line or r.line > after]
     return {
         "read_to": instant(max(auditor.timeline.read_to.values(), default=0)),
         "ledger": ledger(auditor),
         "phases": [record(r, view) for r in view.phases],
         "faults": [fault(f, view) for f in view.faults.values()],
         "unexplained": [alert(a, None, view) for a in view.unexplained[-limit:]],
-        "records": [record(r, view) for r in wanted[-limit:]],
-        "left_off": max(0, len(wanted) - limit),
+        "records": [record(r, view) for r in newer[-limit:]],
+        "left_off": max(0, len(newer) - limit),
     }
 
 
-def fault(found: Fault, view: View) -> JSON:
-    asked = found.asked.message if found.asked is not None else None
+def fault(fault: FaultRecords, view: View) -> JSON:
+    """Return a fault with the records of its life cycle, its alerts, and the responses to it."""
+    request = fault.requested.message if fault.requested is not None else None
     kind, target, parameters = "", "", {}
-    if isinstance(asked, InjectFault):
-        parameters = msgspec.to_builtins(asked.fault)
-        kind, target = parameters.pop("kind"), asked.to
+    if isinstance(request, InjectFault):
+        parameters = msgspec.to_builtins(request.fault)
+        kind, target = parameters.pop("kind"), request.to
     steps = {
-        "asked": found.asked,
-        "applied": found.applied,
-        "effect": found.effect,
-        "recovery_asked": found.recovery_asked,
-        "ended": found.ended,
-        "recovered": found.recovered,
+        "asked": fault.requested,
+        "applied": fault.applied,
+        "effect": fault.effect,
+        "recovery_asked": fault.recovery_requested,
+        "ended": fault.ended,
+        "recovered": fault.recovered,
     }
-    alerts = [alert(a, found, view) for a in found.alerts]
+    alerts = [alert(a, fault, view) for a in fault.alerts]
     first = next((a for a in alerts if a["latency"] is not None), None)
     return {
-        "fault_id": found.fault_id,
+        "fault_id": fault.fault_id,
         "kind": kind,
         "target": target,
         "parameters": parameters,
         **{name: record(r, view) if r is not None else None for name, r in steps.items()},
         "alerts": alerts,
-        "responses": [record(r, view) for r in found.responses],
+        "responses": [record(r, view) for r in fault.responses],
         "detection": first,
     }
 
 
-def alert(found: Alert, cause: Fault | None, view: View) -> JSON:
-    """``latency``: from the effect of ``cause`` to the alert; 0 where it came before the effect
-    had been verified; null where there is no effect.
+def alert(alert: AlertRecords, cause: FaultRecords | None, view: View) -> JSON:
+    """Return an alert with its records. `latency` is the time from the effect of `cause` to the
+    alert: 0 if the alert came before the effect was verified, null if there was no effect.
     """
     effect = cause.effect_at if cause is not None else 0
-    latency = max(0, moment(found.fired) - effect) if effect else None
+    latency = max(0, event_time_of(alert.fired) - effect) if effect else None
     return {
-        "rule": found.rule,
-        "subject": found.subject,
-        "severity": found.severity,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "severity": alert.severity,
         "latency": format_duration(latency) if latency is not None else None,
         "latency_seconds": latency / 1e6 if latency is not None else None,
-        "fired": record(found.fired, view),
-        "acknowledged": record(found.acknowledged, view) if found.acknowledged else None,
-        "resolved": record(found.resolved, view) if found.resolved else None,
+        "fired": record(alert.fired, view),
+        "acknowledged": record(alert.acknowledged, view) if alert.acknowledged else None,
+        "resolved": record(alert.resolved, view) if alert.resolved else None,
     }
 
 
-def record(found: Record, view: View) -> JSON:
-    """One entry: ``time`` when it was written, ``event_time`` when it happened; ``line`` is its
-    place in the ledger; ``faults`` are those that it belongs to.
+def record(record: Record, view: View) -> JSON:
+    """Return a record: `time` is when it was written, `event_time` when it happened, `line` its
+    position in the ledger, `faults` the ids of the faults that it belongs to.
     """
-    event, subject, text, severity = _said(found)
-    own = getattr(found.message, "fault_id", "")
-    faults = [own] if own else [f.fault_id for f in _causes(found, view)]
+    event, subject, text, severity = _description(record)
+    own = getattr(record.message, "fault_id", "")
+    faults = [own] if own else [f.fault_id for f in _causes(record, view)]
     return {
-        "source": found.source,
-        "seq": found.seq,
-        "time": instant(found.time),
-        "event_time": instant(moment(found)),
-        "kind": found.kind,
+        "source": record.source,
+        "seq": record.seq,
+        "time": instant(record.time),
+        "event_time": instant(event_time_of(record)),
+        "kind": record.kind,
         "event": event,
         "subject": subject,
         "text": text,
         "severity": severity,
         "faults": faults,
-        "hash": found.entry.hash.hex(),
-        "line": found.line or None,
+        "hash": record.entry.hash.hex(),
+        "line": record.line or None,
     }
 
 
-def evidence(found: Record) -> JSON:
-    """The entry itself. ``hash`` is the SHA-256 of ``previous`` (32 bytes) and ``body`` (UTF-8)."""
+def evidence(record: Record) -> JSON:
+    """Return the journal entry of a record. `hash` is the SHA-256 of `previous` (32 bytes) and
+    `body` (UTF-8), so that a client can recompute it.
+    """
     return {
-        "source": found.source,
-        "seq": found.seq,
-        "time": instant(found.time),
-        "kind": found.kind,
-        "previous": found.previous.hex(),
-        "body": found.entry.body.decode(),
-        "hash": found.entry.hash.hex(),
-        "line": found.line or None,
+        "source": record.source,
+        "seq": record.seq,
+        "time": instant(record.time),
+        "kind": record.kind,
+        "previous": record.previous.hex(),
+        "body": record.entry.body.decode(),
+        "hash": record.entry.hash.hex(),
+        "line": record.line or None,
     }
 
 
-def _causes(found: Record, view: View) -> list[Fault]:
-    return [] if isinstance(found.message, PhaseChanged) else view.causes(found)
+def _causes(record: Record, view: View) -> list[FaultRecords]:
+    return [] if isinstance(record.message, PhaseChanged) else view.causes(record)
 
 
-def _said(found: Record) -> tuple[str, str, str, str]:
-    """What happened, to what, in words, and how bad it is."""
-    message: Any = found.message
+def _description(record: Record) -> tuple[str, str, str, str]:
+    """Return what happened, the subject, details, and the severity."""
+    message: Any = record.message
     match message:
         case InjectFault():
             kind = type(message.fault).__struct_config__.tag
@@ -223,8 +238,8 @@ def _said(found: Record) -> tuple[str, str, str, str]:
             text = f"from {message.previous}: {message.reason}"
             return "circuit breaker", message.state, text, severity
         case SetKillSwitch():
-            wanted = "engage" if message.engaged else "release"
-            return "kill switch asked for", message.account, f"{wanted}: {message.reason}", "info"
+            action = "engage" if message.engaged else "release"
+            return "kill switch asked for", message.account, f"{action}: {message.reason}", "info"
         case KillSwitchChanged():
             cancelled = f"{message.cancelled_orders} orders cancelled: {message.reason}"
             text = f"engaged, {cancelled}" if message.engaged else f"released: {message.reason}"
@@ -232,4 +247,4 @@ def _said(found: Record) -> tuple[str, str, str, str]:
             return "kill switch", message.account, text, severity
         case PhaseChanged():
             return "phase", message.phase, "", "info"
-    return found.kind, "", "", "info"
+    return record.kind, "", "", "info"

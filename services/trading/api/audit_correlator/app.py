@@ -1,4 +1,6 @@
-"""Chains, findings, timeline, evidence, the auditor's ledger; live events; the page at ``/``."""
+"""Builds the audit correlator's app: chains, findings, timeline, evidence and the auditor's ledger
+as JSON, a stream of changes at `/events`, and the audit page at `/`.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from trading.api.audit_correlator import answers
 from trading.api.audit_correlator.metrics import AuditMetrics
-from trading.api.audit_correlator.stream import Stream, about
+from trading.api.audit_correlator.stream import EventStream, session_info
 from trading.audit_correlator import AuditCorrelator
 from trading.hosting.access import NOT_READ, READS
 from trading.hosting.app import create_app
@@ -22,6 +24,7 @@ from trading.runtime.journal import to_ndjson
 from trading.topology import AUDIT_CORRELATOR
 
 STATIC = Path(__file__).parent / "static"
+#: Most records in one answer.
 MAX_RECORDS = 2_000
 
 _After = Annotated[int, Query(ge=0, le=2**62, description="Line of the ledger to go on after.")]
@@ -31,6 +34,7 @@ _Seq = Annotated[int, InPath(ge=1, le=2**62, description="Sequence number in its
 
 
 def audit_app(host: Host) -> FastAPI:
+    """Return the audit correlator's app on `host`."""
     app = create_app(
         AUDIT_CORRELATOR,
         host,
@@ -39,19 +43,19 @@ def audit_app(host: Host) -> FastAPI:
     )
 
     app.state.registry.register(AuditMetrics(host))
-    stream = Stream(app.state.stopping, host)
+    stream = EventStream(app.state.stopping, host)
 
     def current() -> AuditCorrelator:
-        found: AuditCorrelator = host.component(AUDIT_CORRELATOR)
-        return found
+        component: AuditCorrelator = host.component(AUDIT_CORRELATOR)
+        return component
 
-    async def durable(made: Any) -> Any:
-        """The answer, once the entries that it stands on cannot be lost any more."""
+    async def when_durable(answer: Any) -> Any:
+        """Return `answer` once the entries that it depends on are durable."""
         try:
             await host.durable()
         except Unavailable as error:
             raise HTTPException(503, f"not durable: {error}") from error
-        return made
+        return answer
 
     @app.get("/api/v1/chains", tags=["audit"], summary="Every journal as far as it was read")
     async def chains() -> dict[str, Any]:
@@ -93,9 +97,9 @@ def audit_app(host: Host) -> FastAPI:
         dependencies=[READS],
     )
     async def timeline(after: _After = 0, limit: _Limit = 500) -> dict[str, Any]:
-        made = answers.timeline(current(), after, limit)
-        found: dict[str, Any] = await durable({**about(host), **made})
-        return found
+        answer = {**session_info(host), **answers.timeline(current(), after, limit)}
+        durable: dict[str, Any] = await when_durable(answer)
+        return durable
 
     @app.get(
         "/api/v1/evidence/{source}/{seq}",
@@ -109,8 +113,8 @@ def audit_app(host: Host) -> FastAPI:
         if record is None:
             detail = "not in the timeline; every entry is in its service's /journal"
             raise HTTPException(404, detail)
-        found: dict[str, Any] = await durable(answers.evidence(record))
-        return found
+        durable: dict[str, Any] = await when_durable(answers.evidence(record))
+        return durable
 
     @app.get(
         "/api/v1/ledger",
@@ -121,15 +125,15 @@ def audit_app(host: Host) -> FastAPI:
         dependencies=[READS],
     )
     async def ledger(after: _After = 0) -> StreamingResponse:
-        kept = current().timeline.ledger
-        lines = [to_ndjson(line) + b"\n" for line in kept.after(after)]
+        chain = current().timeline.ledger
+        lines = [to_ndjson(line) + b"\n" for line in chain.after(after)]
         headers = {
             "X-Session": str(host.live.number),
-            "X-First": str(kept.first),
-            "X-Length": str(kept.length),
-            "X-Head": kept.head.hex(),
+            "X-First": str(chain.first),
+            "X-Length": str(chain.length),
+            "X-Head": chain.head.hex(),
         }
-        body = await durable(iter(lines))
+        body = await when_durable(iter(lines))
         return StreamingResponse(body, media_type="application/x-ndjson", headers=headers)
 
     @app.get(
@@ -150,7 +154,7 @@ def audit_app(host: Host) -> FastAPI:
         return StreamingResponse(stream.events(), media_type="text/event-stream")
 
     @app.get("/", include_in_schema=False)
-    async def shown(request: Request) -> Response:
+    async def audit_page(request: Request) -> Response:
         return page(request, STATIC / "index.html")
 
     add_login(app)

@@ -1,4 +1,4 @@
-"""What the auditor says to Prometheus: how far it has read, and what it has found."""
+"""The auditor's metrics for Prometheus: how far it has read, and what it has found."""
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -12,10 +12,13 @@ from trading.units import SECOND
 
 
 class AuditMetrics(Collector):
+    """Computes the metrics from the auditor on `host` when Prometheus collects them."""
+
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def collect(self) -> list[Metric]:
+        """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
         auditor: AuditCorrelator = self._host.component(AUDIT_CORRELATOR)
@@ -32,11 +35,17 @@ class AuditMetrics(Collector):
         ]
 
 
-def _delays(found: Correlation) -> list[Sample]:
-    """Of what has come by now."""
-    times = (("effect", found.effect), ("alert", found.first_alert), ("recovery", found.recovered))
+def _delays(correlation: Correlation) -> list[Sample]:
+    """Return the seconds from the application of a fault to its effect, its first alert and its
+    recovery, as far as these have happened.
+    """
+    times = (
+        ("effect", correlation.effect),
+        ("alert", correlation.first_alert),
+        ("recovery", correlation.recovered),
+    )
     return [
-        ((found.fault_id, until), (at - found.applied) / SECOND)
+        ((correlation.fault_id, until), (at - correlation.applied) / SECOND)
         for until, at in times
-        if at and found.applied
+        if at and correlation.applied
     ]

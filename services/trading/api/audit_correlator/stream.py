@@ -1,4 +1,6 @@
-"""``/events``: chains, report and ledger, told to everybody who follows when more has been read."""
+"""The stream `/events`, which sends chains, report and ledger whenever the auditor has
+read more.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,22 +14,24 @@ from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
 from trading.topology import AUDIT_CORRELATOR
 
-#: Wall seconds between two looks at whether the auditor has read more.
-EVERY = 0.25
-#: Wall seconds until a stream on which nothing happens shows that it is alive.
+#: Wall seconds between two checks whether the auditor has read more.
+POLL_INTERVAL = 0.25
+#: Wall seconds without an event after which a keep-alive is sent.
 KEEP_ALIVE = 10.0
-#: Streams at a time.
+#: Most streams at a time.
 MAX_STREAMS = 200
 
-_ALIVE = b": still here\nevent: alive\ndata: {}\n\n"
+_KEEP_ALIVE_EVENT = b": still here\nevent: alive\ndata: {}\n\n"
 
 
-#: Session, what the auditor has read, speed of time.
+#: Number of the session, version of the auditor's state, speed of simulated time.
 _Version = tuple[int, int, float]
 
 
-class Stream:
-    """An event is made once, however many follow, and told once what it says is durable."""
+class EventStream:
+    """Makes the events of the stream. An event is encoded once, however many clients there are, and
+    sent once what it says is durable. `stopping` is set when the service shuts down.
+    """
 
     def __init__(self, stopping: asyncio.Event, host: Host) -> None:
         self._stopping = stopping
@@ -38,37 +42,41 @@ class Stream:
 
     @property
     def full(self) -> bool:
+        """Whether no further stream can be opened."""
         return self._streams >= MAX_STREAMS
 
     async def events(self) -> AsyncIterator[bytes]:
-        """The state at once, then whenever it has changed; until the service stops."""
-        told: _Version | None = None
-        quiet = 0.0
+        """Yield the present state, then the state whenever it has changed, until the
+        service stops.
+        """
+        sent_version: _Version | None = None
+        quiet_seconds = 0.0
         self._streams += 1
         try:
             while not self._stopping.is_set():
-                version, event = self._look()
-                if version != told and await self._durable():
-                    told, quiet = version, 0.0
+                version, event = self._current_event()
+                if version != sent_version and await self._wait_durable():
+                    sent_version, quiet_seconds = version, 0.0
                     yield event
-                elif quiet >= KEEP_ALIVE:
-                    quiet = 0.0
-                    yield _ALIVE
-                quiet += EVERY
+                elif quiet_seconds >= KEEP_ALIVE:
+                    quiet_seconds = 0.0
+                    yield _KEEP_ALIVE_EVENT
+                quiet_seconds += POLL_INTERVAL
                 try:
-                    await asyncio.wait_for(self._stopping.wait(), EVERY)
+                    await asyncio.wait_for(self._stopping.wait(), POLL_INTERVAL)
                 except TimeoutError:
                     continue
         finally:
             self._streams -= 1
 
-    def _look(self) -> tuple[_Version, bytes]:
+    def _current_event(self) -> tuple[_Version, bytes]:
+        """Return the present version and its event, which is encoded only if the version is new."""
         host = self._host
         auditor: AuditCorrelator = host.component(AUDIT_CORRELATOR)
         version = (host.live.number, auditor.version, host.clock.speed)
         if version != self._version or not self._event:
             state = {
-                **about(host),
+                **session_info(host),
                 "chains": answers.chains(auditor),
                 "findings": auditor.discrepancies(),
                 "unexplained": auditor.false_alarms(),
@@ -79,7 +87,8 @@ class Stream:
             self._event = b"id: %d-%d\ndata: %b\n\n" % (*version[:2], msgspec.json.encode(state))
         return version, self._event
 
-    async def _durable(self) -> bool:
+    async def _wait_durable(self) -> bool:
+        """Wait until everything decided is durable; return whether it is."""
         try:
             await self._host.durable()
         except Unavailable:
@@ -87,8 +96,8 @@ class Stream:
         return True
 
 
-def about(host: Host) -> dict[str, Any]:
-    """Which session, which run, and how fast its time goes."""
+def session_info(host: Host) -> dict[str, Any]:
+    """Return the session, its run, and the speed of its simulated time."""
     return {
         "session": host.live.number,
         "run_id": host.session.run_id or None,

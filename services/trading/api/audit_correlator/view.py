@@ -1,4 +1,6 @@
-"""Injection -> effect -> alert -> recovery: the timeline's records, put together by fault."""
+"""Groups the records of the timeline by fault: injection, effect, alerts, responses and
+recovery.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,8 +23,10 @@ from trading.messages.orders import KillSwitchChanged, SetKillSwitch
 from trading.messages.risk import AlertAcknowledged, AlertFired, AlertResolved, BreakerChanged
 
 
-class Alert(msgspec.Struct):
-    """``rule`` on ``subject``; the records that are missing have not been read (yet)."""
+class AlertRecords(msgspec.Struct):
+    """The records of the alert of `rule` on `subject`. Those that have not been read, or do not
+    exist, are None.
+    """
 
     rule: str
     subject: str
@@ -32,53 +36,61 @@ class Alert(msgspec.Struct):
     resolved: Record | None = None
 
 
-class Fault(msgspec.Struct):
-    """The records of one fault; ``responses``: circuit breaker and kill switches while it lasted.
-    Several services may play one fault: the first that began and the last that ended count.
+class FaultRecords(msgspec.Struct):
+    """The records of one fault. `responses` are those of the circuit breaker and of kill switches
+    while it lasted. If several services play the fault, the first that began and the last that
+    ended count.
     """
 
     fault_id: str
-    asked: Record | None = None
+    requested: Record | None = None
     applied: Record | None = None
     effect: Record | None = None
-    recovery_asked: Record | None = None
+    recovery_requested: Record | None = None
     ended: Record | None = None
     recovered: Record | None = None
-    alerts: list[Alert] = []
+    alerts: list[AlertRecords] = []
     responses: list[Record] = []
 
     @property
     def effect_at(self) -> int:
-        """When it was seen in the data plane, 0 before that."""
-        return moment(self.effect)
+        """When its effect was seen in the data plane, simulated microseconds; 0 before that."""
+        return event_time_of(self.effect)
 
     @property
     def over_at(self) -> int:
-        """When it had ended or recovered, whichever came later; 0 before either."""
-        return max(moment(self.ended), moment(self.recovered))
+        """When it had ended or recovered, whichever was later, simulated microseconds; 0 before
+        either.
+        """
+        return max(event_time_of(self.ended), event_time_of(self.recovered))
 
     @property
     def began_at(self) -> int:
-        """When it was applied; where no journal says so, and it had its effect, when it was
-        asked for. 0 if it never began.
+        """When it was applied, simulated microseconds. If no journal has that but its effect was
+        seen, when it was requested; 0 if it never began.
         """
-        return moment(self.applied) or (moment(self.asked) if self.effect is not None else 0)
+        return event_time_of(self.applied) or (
+            event_time_of(self.requested) if self.effect is not None else 0
+        )
 
     def explains(self, record: Record) -> bool:
-        return explains(self.began_at, self.over_at, moment(record))
+        """Return whether `record` may be a consequence of this fault, by its time."""
+        return explains(self.began_at, self.over_at, event_time_of(record))
 
 
 class View:
-    """``phases`` of the run; ``unexplained``: alerts that belong to no fault."""
+    """The records of a run, grouped. `phases` are those of the run; `unexplained` are alerts that
+    belong to no fault.
+    """
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self.faults: dict[str, Fault] = {}
-        self.alerts: dict[str, Alert] = {}
+        self.faults: dict[str, FaultRecords] = {}
+        self.alerts: dict[str, AlertRecords] = {}
         self.phases: list[Record] = []
         self._responses: list[Record] = []
         for record in records:
-            self._take(record)
-        self.unexplained: list[Alert] = []
+            self._add(record)
+        self.unexplained: list[AlertRecords] = []
         for alert in self.alerts.values():
             causes = self.causes(alert.fired)
             for fault in causes:
@@ -89,23 +101,27 @@ class View:
             for fault in self.causes(record):
                 fault.responses.append(record)
 
-    def causes(self, record: Record) -> list[Fault]:
-        """The faults that an alert or a response can come from: those that are on; where none is,
-        the one that was on last.
+    def causes(self, record: Record) -> list[FaultRecords]:
+        """Return the faults that may have caused an alert or a response: those that were active at
+        its time, otherwise the possible one that ended last.
         """
         if isinstance(record.message, AlertResolved | AlertAcknowledged):
             alert = self.alerts.get(record.message.alert_id)
             record = alert.fired if alert is not None else record
-        found = [fault for fault in self.faults.values() if fault.explains(record)]
-        on = [fault for fault in found if not fault.over_at or moment(record) <= fault.over_at]
-        return on or sorted(found, key=lambda fault: fault.over_at)[-1:]
+        possible = [fault for fault in self.faults.values() if fault.explains(record)]
+        active = [
+            fault
+            for fault in possible
+            if not fault.over_at or event_time_of(record) <= fault.over_at
+        ]
+        return active or sorted(possible, key=lambda fault: fault.over_at)[-1:]
 
-    def _take(self, record: Record) -> None:
+    def _add(self, record: Record) -> None:
         message: Any = record.message
         match message:
             case InjectFault():
                 fault = self._fault(message.fault_id)
-                fault.asked = fault.asked or record
+                fault.requested = fault.requested or record
             case FaultApplied():
                 fault = self._fault(message.fault_id)
                 fault.applied = fault.applied or record
@@ -113,13 +129,13 @@ class View:
                 self._fault(message.fault_id).effect = record
             case RecoverFault():
                 fault = self._fault(message.fault_id)
-                fault.recovery_asked = fault.recovery_asked or record
+                fault.recovery_requested = fault.recovery_requested or record
             case FaultEnded():
                 self._fault(message.fault_id).ended = record
             case FaultRecovered():
                 self._fault(message.fault_id).recovered = record
             case AlertFired():
-                self.alerts[message.alert_id] = Alert(
+                self.alerts[message.alert_id] = AlertRecords(
                     message.rule, message.subject, message.severity, record
                 )
             case AlertAcknowledged() if message.alert_id in self.alerts:
@@ -131,20 +147,22 @@ class View:
             case BreakerChanged() | SetKillSwitch() | KillSwitchChanged():
                 self._responses.append(record)
 
-    def _fault(self, fault_id: str) -> Fault:
-        return self.faults.setdefault(fault_id, Fault(fault_id))
+    def _fault(self, fault_id: str) -> FaultRecords:
+        return self.faults.setdefault(fault_id, FaultRecords(fault_id))
 
 
-def moment(record: Record | None) -> int:
-    """When what the entry is about happened, which may be before it was written; 0 for None."""
+def event_time_of(record: Record | None) -> int:
+    """Return when the event of a record happened, which may be before it was written; simulated
+    microseconds, 0 for None.
+    """
     if record is None:
         return 0
-    return happened(record.message) or record.time
+    return stamped_time(record.message) or record.time
 
 
-def happened(message: Message) -> int:
-    """By the message's own stamp, 0 if it has none."""
+def stamped_time(message: Message) -> int:
+    """Return the time that the message itself gives for its event, 0 if it has none."""
     if isinstance(message, AlertFired):
         return message.detected_time
-    found: int = getattr(message, "event_time", 0)
-    return found
+    event_time: int = getattr(message, "event_time", 0)
+    return event_time

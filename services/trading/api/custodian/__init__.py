@@ -1,1 +1,1 @@
-"""The custodian's API: who owns what, and what has yet to settle."""
+"""The custodian's public API: balances and settlements."""

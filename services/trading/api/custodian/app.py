@@ -1,4 +1,6 @@
-"""Balances, unsettled amounts, overdue settlements."""
+"""Builds the custodian's app: balances, amounts that are still to settle, and overdue
+settlements.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +17,8 @@ from trading.telemetry.families import gauge
 from trading.topology import CUSTODIAN
 from trading.units import format_units
 
-_BALANCE = {"account": "firm-api", "asset": "USDT", "settled": "100000", "pending": "-650"}
-_OVERDUE = {
+_BALANCE_EXAMPLE = {"account": "firm-api", "asset": "USDT", "settled": "100000", "pending": "-650"}
+_OVERDUE_EXAMPLE = {
     "instruction_id": "S000012",
     "account": "firm-api",
     "asset": "USDT",
@@ -26,6 +28,7 @@ _OVERDUE = {
 
 
 def custodian_app(host: Host) -> FastAPI:
+    """Return the custodian's app on `host`."""
     app = create_app(
         CUSTODIAN,
         host,
@@ -34,16 +37,16 @@ def custodian_app(host: Host) -> FastAPI:
     )
 
     def current() -> Custodian:
-        found: Custodian = host.component(CUSTODIAN)
-        return found
+        component: Custodian = host.component(CUSTODIAN)
+        return component
 
-    app.state.registry.register(_Overdue(host, current))
+    app.state.registry.register(_OverdueMetrics(host, current))
 
     @app.get(
         "/api/v1/balances",
         tags=["custody"],
         summary="Settled, and still to settle",
-        responses={**_example([_BALANCE]), **NOT_READ},
+        responses={**_example([_BALANCE_EXAMPLE]), **NOT_READ},
         dependencies=[READS],
     )
     async def balances() -> list[dict[str, Any]]:
@@ -62,7 +65,7 @@ def custodian_app(host: Host) -> FastAPI:
         "/api/v1/settlements/overdue",
         tags=["custody"],
         summary="Past their date",
-        responses={**_example([_OVERDUE]), **NOT_READ},
+        responses={**_example([_OVERDUE_EXAMPLE]), **NOT_READ},
         dependencies=[READS],
     )
     async def overdue() -> list[dict[str, Any]]:
@@ -81,12 +84,15 @@ def custodian_app(host: Host) -> FastAPI:
     return app
 
 
-class _Overdue(Collector):
+class _OverdueMetrics(Collector):
+    """Counts overdue settlements when Prometheus collects metrics."""
+
     def __init__(self, host: Host, custodian: Callable[[], Custodian]) -> None:
         self._host = host
         self._custodian = custodian
 
     def collect(self) -> list[Metric]:
+        """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
         overdue = self._custodian().snapshot("", "", self._host.kernel.now).overdue

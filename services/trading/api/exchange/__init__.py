@@ -1,1 +1,3 @@
-"""The exchange's API: Binance Spot, as of July 2026 (spec: binance-spot-api-docs)."""
+"""The exchange's public API: the Binance Spot API as of July 2026, over HTTP and WebSocket. The
+reference is the repository binance-spot-api-docs.
+"""

@@ -1,17 +1,20 @@
-"""The exchange's app, and what its host must keep for it."""
+"""Builds the exchange's app: wires the endpoints, the WebSocket streams and their shared parts
+together. PUBLISHED and PROJECTIONS tell the host which messages to publish and which read models to
+maintain for this app.
+"""
 
 from fastapi import FastAPI
 
 from trading.api.exchange import rest, streams
 from trading.api.exchange.account import Account
 from trading.api.exchange.endpoints import endpoints
-from trading.api.exchange.front import Front
 from trading.api.exchange.gateway import HISTORY, Gateway
 from trading.api.exchange.history import History
 from trading.api.exchange.hub import Hub
 from trading.api.exchange.keys import Keys
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.market import Market
+from trading.api.exchange.pipeline import RequestPipeline
 from trading.api.exchange.tickers import Tickers
 from trading.api.exchange.wsapi import WsApi
 from trading.hosting.app import create_app
@@ -24,6 +27,7 @@ PUBLISHED = (ExecutionReport, Trade)
 
 
 def history(session: Session) -> History:
+    """Return an empty history for the universe of `session`; the host feeds it with messages."""
     return History(session.plan.universe)
 
 
@@ -37,7 +41,11 @@ def exchange_app(
     *,
     stream_lifetime: float = streams.LIFETIME,
 ) -> FastAPI:
-    """``keys``: who may sign requests. ``stream_lifetime``: wall seconds that a WebSocket lives."""
+    """Return the exchange's app on `host`.
+
+    `keys` holds the credentials that may sign requests; `limits` are the rate limits, by default
+    those of Binance. A WebSocket is closed `stream_lifetime` wall seconds after it was opened.
+    """
     app = create_app(
         EXCHANGE,
         host,
@@ -49,9 +57,9 @@ def exchange_app(
     market = Market(gateway, limits, lambda: host.kernel.now)
     tickers = Tickers(market)
     hub = Hub(host, gateway, market, tickers)
-    front = Front(gateway, keys, limits)
+    pipeline = RequestPipeline(gateway, keys, limits)
     table = endpoints(market, tickers, Account(gateway, limits))
-    rest.add_endpoints(app, front, table)
-    app.include_router(streams.router(front, hub, WsApi(front, hub, table), stream_lifetime))
+    rest.add_endpoints(app, pipeline, table)
+    app.include_router(streams.router(pipeline, hub, WsApi(pipeline, hub, table), stream_lifetime))
     app.state.closing = hub.close
     return app

@@ -1,4 +1,6 @@
-"""The endpoints: one table for REST and WebSocket API."""
+"""The table of endpoints, shared by the REST and WebSocket APIs. A new endpoint is a row here, and
+is then routed, checked, rate-limited and documented on both.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -11,14 +13,19 @@ from trading.api.exchange.tickers import Tickers
 
 Answer = Callable[..., Awaitable[Any]]
 
-#: What every signed request may carry.
+#: Parameters that every signed request may have.
 SIGNING = frozenset({"timestamp", "recvWindow", "signature"})
 
 
 class Endpoint(NamedTuple):
-    """``ws``: its method in the WebSocket API, empty where there is none. ``security``: empty for
-    public ones. ``surcharge``: weight on top of ``weight``, by the parameters. ``required`` and
-    ``optional``: names of parameters; ``optional`` None: anything may be sent.
+    """One endpoint of the API.
+
+    `path` is its path over HTTP, and `ws` its method name in the WebSocket API, empty if it has
+    none. `weight` counts against the address's limit, and `surcharge` returns additional weight
+    that depends on the parameters. `security` is empty for public endpoints, else READ or TRADE.
+    `answer` takes the parameters, for signed endpoints the account before them, and returns what is
+    encoded as JSON. `required` and `optional` name its parameters; with `optional` None anything
+    may be sent. `allowed` holds all names that are accepted, those of signing included.
     """
 
     method: str
@@ -30,11 +37,11 @@ class Endpoint(NamedTuple):
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] | None = ()
     surcharge: Callable[[Params], int] | None = None
-    known: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
 
     @property
-    def places(self) -> bool:
-        """Does it count as an order?"""
+    def places_order(self) -> bool:
+        """Whether a request counts against the account's order limits."""
         return self.ws == "order.place"
 
 
@@ -48,17 +55,18 @@ _ORDER_OPTIONS = (
     *("strategyType", "stopPrice", "trailingDelta", "icebergQty", "newOrderRespType"),
     "selfTradePreventionMode",
 )
-_ONE = ("orderId", "origClientOrderId")
+_ORDER_ID = ("orderId", "origClientOrderId")
 
 
 def endpoints(market: Market, tickers: Tickers, account: Account) -> list[Endpoint]:
+    """Return the table of all endpoints, whose answers `market`, `tickers` and `account` give."""
     m, t, a = market, tickers, account
     kline = (*_S, "interval")
     public: list[tuple[Any, ...]] = [
-        ("ping", "ping", 1, m.nothing, (), ()),
+        ("ping", "ping", 1, m.ping, (), ()),
         ("time", "time", 1, m.time, (), ()),
         ("exchangeInfo", "exchangeInfo", 20, m.exchange_info, (), _INFO),
-        ("depth", "depth", 5, m.depth, _S, ("limit", "symbolStatus"), _deep),
+        ("depth", "depth", 5, m.depth, _S, ("limit", "symbolStatus"), _depth_surcharge),
         ("trades", "trades.recent", 25, m.trades, _S, ("limit",)),
         ("historicalTrades", "trades.historical", 25, m.trades, _S, ("limit", "fromId")),
         ("aggTrades", "trades.aggregate", 4, m.aggregate_trades, _S, (*_PAGE, "fromId")),
@@ -67,12 +75,12 @@ def endpoints(market: Market, tickers: Tickers, account: Account) -> list[Endpoi
         ("avgPrice", "avgPrice", 2, t.average, _S, ()),
         ("ticker", "ticker", 4, t.rolling, (), (*_TICKER, "windowSize")),
         ("ticker/tradingDay", "ticker.tradingDay", 4, t.trading_day, (), (*_TICKER, "timeZone")),
-        ("ticker/24hr", "ticker.24hr", 2, t.day, (), _TICKER, _all(78)),
-        ("ticker/price", "ticker.price", 2, t.price, (), _SYMBOLS, _all(2)),
-        ("ticker/bookTicker", "ticker.book", 2, t.book, (), _SYMBOLS, _all(2)),
+        ("ticker/24hr", "ticker.24hr", 2, t.day, (), _TICKER, _all_symbols_surcharge(78)),
+        ("ticker/price", "ticker.price", 2, t.price, (), _SYMBOLS, _all_symbols_surcharge(2)),
+        ("ticker/bookTicker", "ticker.book", 2, t.book, (), _SYMBOLS, _all_symbols_surcharge(2)),
     ]
     test = (*_ORDER_OPTIONS, "computeCommissionRates")
-    cancel = (*_ONE, "newClientOrderId", "cancelRestrictions")
+    cancel = (*_ORDER_ID, "newClientOrderId", "cancelRestrictions")
     trades = (*_PAGE, "fromId", "orderId")
     prevented = ("preventedMatchId", "orderId", "fromPreventedMatchId", "limit")
     private: list[tuple[Any, ...]] = [
@@ -80,8 +88,18 @@ def endpoints(market: Market, tickers: Tickers, account: Account) -> list[Endpoi
         ("POST", "order/test", "order.test", 1, TRADE, a.test_order, _ORDER, test),
         ("DELETE", "order", "order.cancel", 1, TRADE, a.cancel_order, _S, cancel),
         ("DELETE", "openOrders", "openOrders.cancelAll", 1, TRADE, a.cancel_open_orders, _S, ()),
-        ("GET", "order", "order.status", 4, READ, a.order, _S, _ONE),
-        ("GET", "openOrders", "openOrders.status", 6, READ, a.open_orders, (), _S, _all(74)),
+        ("GET", "order", "order.status", 4, READ, a.order, _S, _ORDER_ID),
+        (
+            "GET",
+            "openOrders",
+            "openOrders.status",
+            6,
+            READ,
+            a.open_orders,
+            (),
+            _S,
+            _all_symbols_surcharge(74),
+        ),
         ("GET", "allOrders", "allOrders", 20, READ, a.all_orders, _S, (*_PAGE, "orderId")),
         ("GET", "myTrades", "myTrades", 20, READ, a.my_trades, _S, trades),
         ("GET", "account", "account.status", 20, READ, a.account, (), ("omitZeroBalances",)),
@@ -89,15 +107,16 @@ def endpoints(market: Market, tickers: Tickers, account: Account) -> list[Endpoi
         ("GET", "rateLimit/order", "account.rateLimits.orders", 40, READ, a.order_counts, (), ()),
         ("GET", _PREVENTED, _PREVENTED, 20, READ, a.prevented_matches, _S, prevented),
     ]
-    made = [Endpoint("GET", p, ws, w, "", *rest) for p, ws, w, *rest in public]
-    made += [Endpoint(*row) for row in private]
-    return [_complete(e) for e in made] + [_empty(path, x) for path, x in _EMPTY.items()]
+    table = [Endpoint("GET", p, ws, w, "", *rest) for p, ws, w, *rest in public]
+    table += [Endpoint(*row) for row in private]
+    return [_with_prefix(e) for e in table] + [_constant(path, x) for path, x in _EMPTY.items()]
 
 
 _PREVENTED = "myPreventedMatches"
 _INFO = (*_SYMBOLS, "permissions", "showPermissionSets")
 
-#: What clients ask of the wider exchange before they trade on Spot.
+#: Endpoints outside of the Spot API that client libraries call before they trade. They answer that
+#: there is nothing.
 _EMPTY: dict[str, Any] = {
     "/sapi/v1/capital/config/getall": [],
     "/sapi/v1/margin/allPairs": [],
@@ -107,25 +126,27 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def _complete(endpoint: Endpoint) -> Endpoint:
-    known = frozenset((*endpoint.required, *(endpoint.optional or ())))
+def _with_prefix(endpoint: Endpoint) -> Endpoint:
+    allowed = frozenset((*endpoint.required, *(endpoint.optional or ())))
     if endpoint.security:
-        known |= SIGNING
-    return endpoint._replace(path=f"/api/v3/{endpoint.path}", known=known)
+        allowed |= SIGNING
+    return endpoint._replace(path=f"/api/v3/{endpoint.path}", allowed=allowed)
 
 
-def _empty(path: str, answer: Any) -> Endpoint:
-    async def give(params: Params) -> Any:
+def _constant(path: str, answer: Any) -> Endpoint:
+    """Return a public endpoint that always gives the same answer, whatever is sent."""
+
+    async def respond(params: Params) -> Any:
         return answer
 
-    return Endpoint("GET", path, "", 1, "", give, optional=None)
+    return Endpoint("GET", path, "", 1, "", respond, optional=None)
 
 
-def _deep(params: Params) -> int:
+def _depth_surcharge(params: Params) -> int:
     limit = params.integer("limit", default=100)
     return 0 if limit <= 100 else 20 if limit <= 500 else 45 if limit <= 1000 else 245
 
 
-def _all(weight: int) -> Callable[[Params], int]:
-    """More for those who ask for everything."""
+def _all_symbols_surcharge(weight: int) -> Callable[[Params], int]:
+    """Return a surcharge of `weight` for requests that do not name a symbol and so get all."""
     return lambda params: 0 if "symbol" in params or "symbols" in params else weight

@@ -1,9 +1,11 @@
-"""Binance's error codes and texts. Clients match on the texts: they are API."""
+"""Binance's error codes and texts. The texts are part of the API, since clients match on them."""
 
 
 class BinanceError(Exception):
-    """Answered as ``{"code": code, "msg": text}`` with an HTTP status. ``used``: the address's
-    request weight, where it is what went wrong.
+    """An error that the client gets as `{"code": code, "msg": text}` with HTTP status `status`.
+
+    `retry_after` is in seconds, 0 for none. `used` is the weight that the address has used, where
+    the error is that it used too much.
     """
 
     def __init__(
@@ -18,46 +20,55 @@ class BinanceError(Exception):
 
 
 def missing(name: str) -> BinanceError:
+    """Return the error for a mandatory parameter that was not sent."""
     return BinanceError(
         -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
     )
 
 
 def neither(name: str, other: str) -> BinanceError:
+    """Return the error for a request that has neither of two alternative parameters."""
     return BinanceError(
         -1102, f"Param '{name}' or '{other}' must be sent, but both were empty/null!"
     )
 
 
 def illegal(name: str, legal: str) -> BinanceError:
+    """Return the error for a value that does not match the regular expression `legal`."""
     return BinanceError(
         -1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
     )
 
 
 def empty(name: str) -> BinanceError:
+    """Return the error for a parameter with an empty value."""
     return BinanceError(-1105, f"Parameter '{name}' was empty.")
 
 
 def not_required(name: str) -> BinanceError:
+    """Return the error for a parameter that must not be sent with this kind of order."""
     return BinanceError(-1106, f"Parameter '{name}' sent when not required.")
 
 
 def out_of_range(name: str) -> BinanceError:
+    """Return the error for a value that is well formed but not allowed."""
     return BinanceError(-1130, f"Data sent for parameter '{name}' is not valid.")
 
 
 def too_precise(name: str) -> BinanceError:
+    """Return the error for a decimal with too many decimals."""
     return BinanceError(-1111, f"Parameter '{name}' has too much precision.")
 
 
 def too_many(expected: int, received: int) -> BinanceError:
+    """Return the error for a request with `received` parameters where `expected` are the most."""
     return BinanceError(
         -1101, f"Too many parameters; expected '{expected}' and received '{received}'."
     )
 
 
 def unread(read: int, sent: int) -> BinanceError:
+    """Return the error for parameters with unknown names: of `sent` parameters `read` are known."""
     return BinanceError(
         -1104,
         f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.",
@@ -65,11 +76,14 @@ def unread(read: int, sent: int) -> BinanceError:
 
 
 def filter_failure(name: str) -> BinanceError:
+    """Return the error for an order that violates the symbol's filter `name`."""
     return BinanceError(-1013, f"Filter failure: {name}")
 
 
 def unsupported_type(kind: str) -> BinanceError:
-    """Of an order type that other venues have: STOP_LOSS_LIMIT and its like."""
+    """Return the error for an order type that Binance has and this venue does not, such as
+    STOP_LOSS_LIMIT.
+    """
     name = kind.replace("_", " ").capitalize()
     return BinanceError(-1013, f"{name} orders are not supported for this symbol.")
 
@@ -113,7 +127,7 @@ UNAVAILABLE = BinanceError(
     503,
 )
 
-#: First word of the engine's reasons -> code and text.
+#: First word of the matching engine's reason -> code and text of the error.
 _REASONS: dict[str, tuple[int, str]] = {
     "PRICE_FILTER": (-1013, "Filter failure: PRICE_FILTER"),
     "LOT_SIZE": (-1013, "Filter failure: LOT_SIZE"),
@@ -138,6 +152,8 @@ _REASONS: dict[str, tuple[int, str]] = {
 
 
 def rejected(reason: str) -> BinanceError:
-    """The venue's own reason (UPPER_SNAKE with values) as Binance says it."""
+    """Return the error for a rejected order. `reason` is the matching engine's: a word in
+    UPPER_SNAKE_CASE, followed by values.
+    """
     code, text = _REASONS.get(reason.split(" ")[0], (-2010, "New order rejected."))
     return BinanceError(code, text)

@@ -1,4 +1,6 @@
-"""What the streams say, as Binance writes it. ``at``: simulated time, microseconds."""
+"""The events of the WebSocket streams in the format of Binance. Everywhere `at` is the event's
+time, simulated microseconds.
+"""
 
 from trading.api.exchange.depth import DepthUpdate
 from trading.api.exchange.formats import JSON, decimal, kline, stamp
@@ -9,6 +11,7 @@ _KLINE = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
 
 
 def depth(update: DepthUpdate, at: int) -> JSON:
+    """Return `depthUpdate`, a change of an order book."""
     return {
         "e": "depthUpdate",
         "E": stamp(at),
@@ -21,6 +24,9 @@ def depth(update: DepthUpdate, at: int) -> JSON:
 
 
 def book_ticker(quote: JSON, update_id: int) -> JSON:
+    """Return the event of `bookTicker`: the best bid and ask. `quote` is a row of
+    `ticker/bookTicker`.
+    """
     return {
         "u": update_id,
         "s": quote["symbol"],
@@ -32,10 +38,12 @@ def book_ticker(quote: JSON, update_id: int) -> JSON:
 
 
 def trade(trade: Trade) -> JSON:
+    """Return `trade`."""
     return {"e": "trade", "t": trade.trade_id, **_trade(trade)}
 
 
 def aggregate_trade(trade: Trade) -> JSON:
+    """Return `aggTrade`; every trade is an aggregate of its own."""
     ids = dict.fromkeys(("a", "f", "l"), trade.trade_id)
     return {"e": "aggTrade", **ids, **_trade(trade)}
 
@@ -54,13 +62,16 @@ def _trade(trade: Trade) -> JSON:
 
 
 def kline_event(symbol: str, interval: str, bar: Kline, end: int, closed: bool, at: int) -> JSON:
-    """``end``: where the next one begins."""
+    """Return `kline`. `end` is when the kline ends, microseconds; `closed` tells that it will not
+    change any more.
+    """
     row = dict(zip(_KLINE, kline(bar, end), strict=True))
     row |= {"s": symbol, "i": interval, "f": bar.first_id, "L": bar.last_id, "x": closed}
     return {"e": "kline", "E": stamp(at), "s": symbol, "k": row}
 
 
 def mini_ticker(row: JSON, at: int) -> JSON:
+    """Return `24hrMiniTicker`. `row` is an answer of `ticker/24hr`."""
     return {
         "e": "24hrMiniTicker",
         "E": stamp(at),
@@ -75,7 +86,9 @@ def mini_ticker(row: JSON, at: int) -> JSON:
 
 
 def window_ticker(row: JSON, name: str, at: int) -> JSON:
-    """``name``: 1h, 4h or 1d."""
+    """Return the ticker of a window with name `name`: 1h, 4h, 1d or 24hr. `row` is an answer of
+    `ticker`.
+    """
     return {
         **mini_ticker(row, at),
         "e": f"{name}Ticker",
@@ -91,6 +104,7 @@ def window_ticker(row: JSON, name: str, at: int) -> JSON:
 
 
 def ticker(row: JSON, at: int) -> JSON:
+    """Return `24hrTicker`. `row` is an answer of `ticker/24hr`."""
     return {
         **window_ticker(row, "24hr", at),
         "x": row["prevClosePrice"],
@@ -102,19 +116,22 @@ def ticker(row: JSON, at: int) -> JSON:
     }
 
 
-def average_price(symbol: str, price: int, traded: int, at: int) -> JSON:
+def average_price(symbol: str, price: int, traded_at: int, at: int) -> JSON:
+    """Return `avgPrice`: the average `price` in units of 1e-8, and when the last trade was."""
     return {
         "e": "avgPrice",
         "E": stamp(at),
         "s": symbol,
         "i": "5m",
         "w": decimal(price),
-        "T": stamp(traded),
+        "T": stamp(traded_at),
     }
 
 
 def account_position(report: ExecutionReport, balances: list[tuple[str, int, int]]) -> JSON:
-    """``balances``: asset, free and locked."""
+    """Return `outboundAccountPosition` after `report`. `balances` holds asset, free and locked
+    amount.
+    """
     at = stamp(report.event_time)
     return {
         "e": "outboundAccountPosition",

@@ -1,6 +1,5 @@
-"""What OpenAPI says of the endpoints: parameters and answers, with examples.
-
-The examples are made by the functions that make the answers.
+"""Describes the endpoints for the OpenAPI document: parameters, and examples of answers. The
+examples are made by the functions that make the real answers, so that they cannot become outdated.
 """
 
 from typing import Any
@@ -15,10 +14,12 @@ from trading.messages.orders import ExecutionReport, Trade
 from trading.units import MINUTE, parse_units
 from trading.universe import default_universe
 
+#: When the examples happen, simulated microseconds.
 _AT = 1_767_571_200_000_000
 _PRICE, _QTY = parse_units("65000"), parse_units("0.001")
 _QUOTE = _PRICE * _QTY // 100_000_000
 
+#: Example by parameter.
 _PARAMETERS: dict[str, Any] = {
     "symbol": "BTCUSDT",
     "side": "BUY",
@@ -33,11 +34,12 @@ _PARAMETERS: dict[str, Any] = {
     "timestamp": _AT // 1000,
     "signature": "<hex of HMAC-SHA256>",
 }
+#: Parameters without an example that are integers; the others are strings.
 _INTEGERS = {"fromId", "orderId", "startTime", "endTime", "strategyId", "strategyType"}
-#: Of parameters that mean something else in a ticker.
+#: Example of the parameter `type` of tickers, which is not the type of an order.
 _TICKER_TYPE = "FULL"
 
-
+#: Method of the WebSocket API -> title of the endpoint.
 _TITLES = {
     "ping": "Does it answer?",
     "time": "The venue's clock",
@@ -70,15 +72,17 @@ _TITLES = {
 
 
 def summary(endpoint: Endpoint) -> str:
-    """One line: what it is, and what it takes."""
+    """Return the title of an endpoint in the documentation, with its weight."""
     if not endpoint.ws:
         return "Always empty: for clients that ask the wider exchange first"
     signed = ", signed" if endpoint.security else ""
     return f"{_TITLES[endpoint.ws]} (weight {endpoint.weight}{signed})"
 
 
-def documented(endpoint: Endpoint) -> dict[str, Any]:
-    """``openapi_extra`` of its route."""
+def openapi_extra(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the parameters and responses of an endpoint, which FastAPI merges into its
+    description.
+    """
     names = [*endpoint.required, *(endpoint.optional or ())]
     if endpoint.security:
         names += ["recvWindow", "timestamp", "signature"]
@@ -91,8 +95,8 @@ def documented(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "parameters": parameters,
         "responses": {
-            "200": _json("As Binance answers", _answer(endpoint)),
-            "400": _json("Binance's own error", refusal),
+            "200": _json_response("As Binance answers", _example_answer(endpoint)),
+            "400": _json_response("Binance's own error", refusal),
         },
     }
 
@@ -102,17 +106,17 @@ def _parameter(endpoint: Endpoint, name: str, required: bool) -> dict[str, Any]:
     if "ticker" in endpoint.path:
         example = {"type": _TICKER_TYPE, "symbol": "BTCUSDT", "windowSize": "1d"}.get(name)
     integer = isinstance(example, int) or name in _INTEGERS
-    found = {"name": name, "in": "query", "required": required}
-    found["schema"] = {"type": "integer" if integer else "string"}
-    return found if example is None else {**found, "example": example}
+    description = {"name": name, "in": "query", "required": required}
+    description["schema"] = {"type": "integer" if integer else "string"}
+    return description if example is None else {**description, "example": example}
 
 
-def _json(description: str, example: Any) -> dict[str, Any]:
+def _json_response(description: str, example: Any) -> dict[str, Any]:
     content = {"application/json": {"schema": {}, "example": example}}
     return {"description": description, "content": content}
 
 
-def _answer(endpoint: Endpoint) -> Any:
+def _example_answer(endpoint: Endpoint) -> Any:
     if endpoint.ws not in _ANSWERS:
         return {"symbols": []} if endpoint.path.endswith("exchangeInfo") else []
     return _ANSWERS[endpoint.ws]

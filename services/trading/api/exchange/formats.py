@@ -1,4 +1,6 @@
-"""The venue's records as Binance writes them: decimal strings, milliseconds."""
+"""Converts the venue's records into the JSON of Binance's API: amounts become decimal strings with
+eight decimals, times become milliseconds or microseconds.
+"""
 
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -10,19 +12,21 @@ from trading.messages.orders import ExecutionReport, Trade
 
 JSON = dict[str, Any]
 
-#: Is who is answered to get times in microseconds?
+#: Whether the client that is answered at present asked for times in microseconds.
 microseconds: ContextVar[bool] = ContextVar("microseconds", default=False)
 
 
 def decimal(units: int) -> str:
-    """Always eight decimals."""
+    """Return an amount in units of 1e-8 as a string with eight decimals."""
     sign = "-" if units < 0 else ""
     whole, rest = divmod(abs(units), 100_000_000)
     return f"{sign}{whole}.{rest:08d}"
 
 
 def in_microseconds(unit: str) -> bool:
-    """``X-MBX-TIME-UNIT`` or ``timeUnit``; empty: it was not sent. Raises BinanceError."""
+    """Return whether `unit`, the header `X-MBX-TIME-UNIT` or the parameter `timeUnit`, asks for
+    microseconds; empty if it was not sent. Raises BinanceError for an unknown unit.
+    """
     if not unit:
         return False
     if unit.upper() not in ("MICROSECOND", "MILLISECOND"):
@@ -31,13 +35,15 @@ def in_microseconds(unit: str) -> bool:
 
 
 def stamp(us: int) -> int:
-    """A time as it is answered: in milliseconds unless microseconds are wanted."""
+    """Return a time in microseconds as the client gets it: in milliseconds unless it asked for
+    microseconds.
+    """
     return us if microseconds.get() else us // 1000
 
 
-def order(known: Known) -> JSON:
-    """As ``GET /api/v3/order`` answers."""
-    report = known.report
+def order(tracked: Known) -> JSON:
+    """Return an order as `GET /api/v3/order` does."""
+    report = tracked.report
     return {
         **_identity(report),
         "price": decimal(report.price),
@@ -51,19 +57,21 @@ def order(known: Known) -> JSON:
         "side": report.side,
         "stopPrice": decimal(0),
         "icebergQty": decimal(0),
-        "time": stamp(known.since),
+        "time": stamp(tracked.since),
         "updateTime": stamp(report.event_time),
         "isWorking": True,
-        "workingTime": stamp(known.since),
+        "workingTime": stamp(tracked.since),
         "selfTradePreventionMode": "EXPIRE_MAKER",
     }
 
 
-def new_order(reports: Sequence[ExecutionReport], kind: str, stp: str) -> JSON:
-    """The answer to a new order; ``kind``: ACK, RESULT or FULL."""
+def new_order(reports: Sequence[ExecutionReport], response_type: str, stp: str) -> JSON:
+    """Return the answer to a new order. `reports` are its execution reports so far, `response_type`
+    is ACK, RESULT or FULL, `stp` its self-trade prevention mode.
+    """
     last = reports[-1]
     answer: JSON = {**_identity(last), "transactTime": stamp(reports[0].event_time)}
-    if kind == "ACK":
+    if response_type == "ACK":
         return answer
     answer |= {
         "price": decimal(last.price),
@@ -78,7 +86,7 @@ def new_order(reports: Sequence[ExecutionReport], kind: str, stp: str) -> JSON:
         "workingTime": stamp(reports[0].event_time),
         "selfTradePreventionMode": stp,
     }
-    if kind == "FULL":
+    if response_type == "FULL":
         answer["fills"] = [
             {
                 "price": decimal(r.last_price),
@@ -94,7 +102,9 @@ def new_order(reports: Sequence[ExecutionReport], kind: str, stp: str) -> JSON:
 
 
 def cancelled(report: ExecutionReport, request_id: str) -> JSON:
-    """The answer to a cancel; ``request_id`` is the cancel's own client order id."""
+    """Return the answer to a cancellation. `request_id` is the client order id of the cancel
+    request.
+    """
     return {
         **_identity(report),
         "origClientOrderId": report.client_order_id,
@@ -114,9 +124,11 @@ def cancelled(report: ExecutionReport, request_id: str) -> JSON:
 
 
 def execution_report(report: ExecutionReport, since: int) -> JSON:
-    """As the user data stream has it. ``since``: when the order was taken."""
+    """Return the event `executionReport` of the user data stream. `since` is when the order was
+    accepted, microseconds.
+    """
     at, since = stamp(report.event_time), stamp(since)
-    gone = report.execution_type == "CANCELED"
+    is_cancel = report.execution_type == "CANCELED"
     return {
         "e": "executionReport",
         "E": at,
@@ -130,7 +142,7 @@ def execution_report(report: ExecutionReport, since: int) -> JSON:
         "P": decimal(0),
         "F": decimal(0),
         "g": -1,
-        "C": report.client_order_id if gone else "",
+        "C": report.client_order_id if is_cancel else "",
         "x": report.execution_type,
         "X": report.status,
         "r": "NONE",
@@ -156,6 +168,7 @@ def execution_report(report: ExecutionReport, since: int) -> JSON:
 
 
 def my_trade(fill: Fill) -> JSON:
+    """Return a fill as `GET /api/v3/myTrades` does."""
     return {
         "symbol": fill.symbol,
         "id": fill.trade_id,
@@ -174,6 +187,7 @@ def my_trade(fill: Fill) -> JSON:
 
 
 def public_trade(trade: Trade) -> JSON:
+    """Return a trade as `GET /api/v3/trades` does."""
     return {
         "id": trade.trade_id,
         "price": decimal(trade.price),
@@ -186,7 +200,7 @@ def public_trade(trade: Trade) -> JSON:
 
 
 def kline(bar: Kline, end: int) -> list[Any]:
-    """``end``: where the next one starts, microseconds."""
+    """Return a kline as `GET /api/v3/klines` does. `end` is when it ends, microseconds."""
     return [
         stamp(bar.start),
         decimal(bar.open),
@@ -213,11 +227,12 @@ def _identity(report: ExecutionReport) -> JSON:
 
 
 def commission_asset(symbol: str, buyer: bool) -> str:
-    """Of what one receives."""
+    """Return the asset in which a commission would be charged: the one that the order receives."""
     return symbol.removesuffix("USDT") if buyer else "USDT"
 
 
 def aggregate_trade(trade: Trade) -> JSON:
+    """Return a trade as `GET /api/v3/aggTrades` does."""
     return {
         "a": trade.trade_id,
         "p": decimal(trade.price),

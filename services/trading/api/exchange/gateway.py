@@ -1,4 +1,7 @@
-"""Orders into the venue and its answers out: what REST and WebSocket API share."""
+"""Sends orders to the exchange component and collects the execution reports that answer them. REST
+and WebSocket API share it. A client is answered only after the journal entries that its answer
+depends on are durable.
+"""
 
 import asyncio
 import secrets
@@ -25,98 +28,124 @@ from trading.messages.orders import (
 )
 from trading.topology import EXCHANGE
 
+#: Name of the projection that holds orders, fills, trades and klines.
 HISTORY = "exchange/history"
-#: How long a client waits for an answer before it is told that nobody knows, wall seconds.
-PATIENCE = 10.0
+#: Longest latency of an answer, wall seconds. A client that waits longer gets "status unknown".
+RESPONSE_TIMEOUT = 10.0
 
-_WRONG_SIDE = errors.BinanceError(-1117, "Invalid side.")
-_WRONG_TYPE = errors.BinanceError(-1116, "Invalid orderType.")
-_WRONG_TIME = errors.BinanceError(-1115, "Invalid timeInForce.")
-_WRONG_STRATEGY = errors.BinanceError(-1134, "`strategyType` was less than 1000000.")
-#: What Binance has and this venue does not.
-_OTHER_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
-_UNWANTED = {
+_INVALID_SIDE = errors.BinanceError(-1117, "Invalid side.")
+_INVALID_TYPE = errors.BinanceError(-1116, "Invalid orderType.")
+_INVALID_TIME_IN_FORCE = errors.BinanceError(-1115, "Invalid timeInForce.")
+_INVALID_STRATEGY_TYPE = errors.BinanceError(-1134, "`strategyType` was less than 1000000.")
+#: Order types of Binance that this venue does not support.
+_UNSUPPORTED_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
+#: Order type -> parameters that must not be sent with it.
+_FORBIDDEN_PARAMS = {
     "LIMIT": ("quoteOrderQty", "stopPrice", "trailingDelta"),
     "LIMIT_MAKER": ("quoteOrderQty", "timeInForce", "stopPrice", "trailingDelta"),
     "MARKET": ("price", "timeInForce", "stopPrice", "trailingDelta"),
 }
 
 
-class Dropped(Exception):
-    """The venue plays dead: the connection is to be closed without an answer."""
+class ConnectionDropped(Exception):
+    """The venue simulates a dead connection: close it without an answer."""
 
 
 class Gateway:
-    """One for each process that hosts the exchange. Answers are durable when they are given."""
+    """Turns requests of clients into messages for the exchange component, and its execution reports
+    into answers.
+
+    There is one for each process that hosts the exchange. `limits` supplies the number of open
+    orders that an account may have on a symbol.
+    """
 
     def __init__(self, host: Host, limits: Limits) -> None:
         self._host = host
         self._limits = limits
-        self._placing: Counter[tuple[str, str]] = Counter()
-        self._expecting: dict[tuple[str, str], list[list[ExecutionReport]]] = {}
-        host.listen(self._hear)
-        host.on_session(self._expecting.clear)
+        #: (account, symbol) -> orders that were sent and not yet answered.
+        self._orders_in_flight: Counter[tuple[str, str]] = Counter()
+        #: (account, client order id) -> for each waiting request, the reports received so far.
+        self._awaited: dict[tuple[str, str], list[list[ExecutionReport]]] = {}
+        host.listen(self._on_published)
+        host.on_session(self._awaited.clear)
 
     @property
     def exchange(self) -> Exchange:
+        """The exchange component of the current session. Raises Unavailable before the host has
+        started.
+        """
         exchange: Exchange = self._host.component(EXCHANGE)
         return exchange
 
     @property
     def history(self) -> History:
+        """Orders, fills, trades and klines of the current session."""
         history: History = self._host.projection(HISTORY)
         return history
 
     def check_reachable(self) -> None:
-        """Raises Dropped or BinanceError while an outage is played, or before the start."""
+        """Check that the venue answers at present. Raises ConnectionDropped while it plays an
+        outage in which connections get no answer, BinanceError before the host has started or while
+        it plays an overload.
+        """
         try:
             modes = self.exchange.outage_modes
         except Unavailable as error:
             raise errors.UNAVAILABLE from error
         if not DARK.isdisjoint(modes):
-            raise Dropped
+            raise ConnectionDropped
         if "unavailable" in modes:
             raise errors.UNAVAILABLE
 
-    async def durable(self) -> None:
-        """What is answered next may be relied upon."""
+    async def wait_durable(self) -> None:
+        """Wait until everything decided so far is durable, so that a crash cannot take back what is
+        answered next. Raises BinanceError if it cannot become durable.
+        """
         try:
             await self._host.durable()
         except Unavailable as error:
             raise errors.UNAVAILABLE from error
 
-    async def be_slow(self) -> None:
-        """While the venue is slow: wait. Raises BinanceError when nobody would any longer."""
+    async def apply_latency(self) -> None:
+        """Wait for the latency that a running fault imposes on answers. Raises BinanceError after
+        RESPONSE_TIMEOUT if the latency is longer than that.
+        """
         delay = self.delay
         if delay:
-            await asyncio.sleep(min(delay, PATIENCE))
-            if delay > PATIENCE:
+            await asyncio.sleep(min(delay, RESPONSE_TIMEOUT))
+            if delay > RESPONSE_TIMEOUT:
                 raise errors.STATUS_UNKNOWN
 
     @property
     def delay(self) -> float:
-        """How late every answer is now, wall seconds."""
+        """The latency that a running fault imposes on every answer, wall seconds; 0 without one."""
         return self.exchange.outage_delay / self._host.speed / 1e6
 
     async def place(self, order: PlaceOrder) -> list[ExecutionReport]:
-        """All reports of the moment in which it was taken. Raises BinanceError if it was not."""
+        """Place `order` and return its execution reports up to the moment at which the exchange
+        accepted it: the acknowledgement first, then its immediate fills. Raises BinanceError if it
+        was rejected, or if its fate is unknown.
+        """
         self._check_open_orders(order)
         key = order.account, order.symbol
-        self._placing[key] += 1
+        self._orders_in_flight[key] += 1
         try:
-            reports = await self._reports(order.account, order.client_order_id, order)
+            reports = await self._execute_for_reports(order.account, order.client_order_id, order)
         finally:
-            self._placing[key] -= 1
+            self._orders_in_flight[key] -= 1
         if not reports:
             raise errors.STATUS_UNKNOWN
         if reports[0].execution_type == "REJECTED":
             raise errors.rejected(reports[0].reason)
         return reports
 
-    async def cancel(self, known: Known) -> ExecutionReport:
-        report = known.report
+    async def cancel(self, order: Known) -> ExecutionReport:
+        """Cancel an order and return the report of its cancellation. Raises BinanceError if the
+        order is no longer open, or if the result is unknown.
+        """
+        report = order.report
         request = CancelOrder(report.account, report.symbol, report.client_order_id)
-        reports = await self._reports(report.account, report.client_order_id, request)
+        reports = await self._execute_for_reports(report.account, report.client_order_id, request)
         if not reports:
             raise errors.STATUS_UNKNOWN
         if reports[-1].execution_type != "CANCELED":
@@ -124,45 +153,59 @@ class Gateway:
         return reports[-1]
 
     async def cancel_all(self, account: str, symbol: str) -> list[Known]:
-        """The orders that were cancelled. Raises BinanceError if there is none."""
+        """Cancel all open orders of `account` on `symbol` and return them as they are afterwards,
+        in the order in which they were placed. Raises BinanceError if there is none.
+        """
         engine = self.exchange.engine
-        ids = [o.order_id for o in engine.open[account].values() if o.symbol == symbol]
-        if not ids:
+        order_ids = [o.order_id for o in engine.open[account].values() if o.symbol == symbol]
+        if not order_ids:
             raise errors.UNKNOWN_ORDER
-        await self._done(CancelAllOrders(account, symbol))
-        found = (self.history.order(account, i, "") for i in ids)
-        return [k for k in found if k is not None and k.report.status == "CANCELED"]
+        await self._execute(CancelAllOrders(account, symbol))
+        orders = (self.history.order(account, i, "") for i in order_ids)
+        return [o for o in orders if o is not None and o.report.status == "CANCELED"]
 
     def find(self, account: str, params: Params, prefix: str = "orig") -> Known:
-        """By ``orderId`` or ``origClientOrderId``. Raises BinanceError."""
-        name = f"{prefix}ClientOrderId"
-        if "orderId" not in params and name not in params:
-            raise errors.neither(name, "orderId")
+        """Return the order that `orderId`, or else `{prefix}ClientOrderId`, names. Raises
+        BinanceError if neither was sent, or if `account` has no such order on the requested symbol.
+        """
+        id_param = f"{prefix}ClientOrderId"
+        if "orderId" not in params and id_param not in params:
+            raise errors.neither(id_param, "orderId")
         order_id = params.integer("orderId", default=0)
-        client_order_id = "" if order_id else params.client_order_id(name)
-        known = self.history.order(account, order_id, client_order_id)
-        if known is None or known.report.symbol != self.symbol(params):
+        client_order_id = "" if order_id else params.client_order_id(id_param)
+        order = self.history.order(account, order_id, client_order_id)
+        if order is None or order.report.symbol != self.symbol(params):
             raise errors.NO_SUCH_ORDER
-        return known
+        return order
 
     def symbol(self, params: Params) -> str:
+        """Return the parameter `symbol`. Raises BinanceError if it is missing or not
+        traded here.
+        """
         symbol = params.symbol()
         if symbol not in self.exchange.engine.instruments:
             raise errors.INVALID_SYMBOL
         return symbol
 
     def new_order(self, account: str, params: Params) -> PlaceOrder:
-        """Raises BinanceError for parameters that are missing, wrong or too many."""
+        """Return the order that `params` describe, with a random client order id if the client sent
+        none. Raises BinanceError for parameters that are missing, invalid or not allowed with the
+        order type.
+        """
         symbol = self.symbol(params)
-        side = params.choice("side", ("BUY", "SELL"), _WRONG_SIDE)
-        kind = params.text("type")
-        if kind not in TYPES:
-            raise errors.unsupported_type(kind) if kind in _OTHER_TYPES else _WRONG_TYPE
+        side = params.choice("side", ("BUY", "SELL"), _INVALID_SIDE)
+        order_type = params.text("type")
+        if order_type not in TYPES:
+            raise (
+                errors.unsupported_type(order_type)
+                if order_type in _UNSUPPORTED_TYPES
+                else _INVALID_TYPE
+            )
         qty = price = quote_qty = 0
         time_in_force = "GTC"
-        if kind == "LIMIT":
-            time_in_force = params.choice("timeInForce", TIMES_IN_FORCE, _WRONG_TIME)
-        if kind != "MARKET":
+        if order_type == "LIMIT":
+            time_in_force = params.choice("timeInForce", TIMES_IN_FORCE, _INVALID_TIME_IN_FORCE)
+        if order_type != "MARKET":
             qty, price = params.units("quantity"), params.units("price")
         elif "quantity" in params:
             if "quoteOrderQty" in params:
@@ -172,31 +215,42 @@ class Gateway:
             quote_qty = params.units("quoteOrderQty")
         else:
             raise errors.neither("quantity", "quoteOrderQty")
-        for name in _UNWANTED[kind]:
+        for name in _FORBIDDEN_PARAMS[order_type]:
             if name in params:
                 raise errors.not_required(name)
         if "icebergQty" in params:
             raise errors.NO_ICEBERGS
         if params.integer("strategyType", default=1_000_000) < 1_000_000:
-            raise _WRONG_STRATEGY
+            raise _INVALID_STRATEGY_TYPE
         stp = params.optional("selfTradePreventionMode", "EXPIRE_MAKER")
         if stp not in STP_MODES:
             raise errors.out_of_range("selfTradePreventionMode")
         if price > MAX_PRICE:
             raise errors.filter_failure("PRICE_FILTER")
         if qty > MAX_QTY:
-            raise errors.filter_failure("MARKET_LOT_SIZE" if kind == "MARKET" else "LOT_SIZE")
+            raise errors.filter_failure("MARKET_LOT_SIZE" if order_type == "MARKET" else "LOT_SIZE")
         client_order_id = (
             params.client_order_id("newClientOrderId")
             if "newClientOrderId" in params
             else secrets.token_hex(11)
         )
         return PlaceOrder(
-            account, client_order_id, symbol, side, kind, qty, price, time_in_force, quote_qty, stp
+            account,
+            client_order_id,
+            symbol,
+            side,
+            order_type,
+            qty,
+            price,
+            time_in_force,
+            quote_qty,
+            stp,
         )
 
     def check_filters(self, order: PlaceOrder) -> None:
-        """Of an order that will not be placed. Raises BinanceError."""
+        """Raise BinanceError if `order` would fail the symbol's filters. The order is
+        not placed.
+        """
         engine = self.exchange.engine
         reason = refusal(order, engine.instruments[order.symbol], engine.reference[order.symbol])
         if reason:
@@ -204,31 +258,34 @@ class Gateway:
 
     def _check_open_orders(self, order: PlaceOrder) -> None:
         limit = self._limits.open_orders
-        opened = self.exchange.engine.open[order.account]
-        placing = self._placing[order.account, order.symbol]
-        if len(opened) + placing < limit:
+        open_orders = self.exchange.engine.open[order.account]
+        in_flight = self._orders_in_flight[order.account, order.symbol]
+        if len(open_orders) + in_flight < limit:
             return
-        if placing + sum(o.symbol == order.symbol for o in opened.values()) >= limit:
+        if in_flight + sum(o.symbol == order.symbol for o in open_orders.values()) >= limit:
             raise errors.filter_failure("MAX_NUM_ORDERS")
 
-    async def _reports(
+    async def _execute_for_reports(
         self, account: str, client_order_id: str, request: PlaceOrder | CancelOrder
     ) -> list[ExecutionReport]:
+        """Execute `request` and return the execution reports of that order that were published
+        meanwhile. Requests that wait for the same order each get all of its reports.
+        """
         key = (account, client_order_id)
-        found: list[ExecutionReport] = []
-        self._expecting.setdefault(key, []).append(found)
+        reports: list[ExecutionReport] = []
+        self._awaited.setdefault(key, []).append(reports)
         try:
-            await self._done(request)
+            await self._execute(request)
         finally:
-            expecting = self._expecting.get(key, [])
-            expecting[:] = [x for x in expecting if x is not found]
-            if not expecting:
-                self._expecting.pop(key, None)
-        return found
+            waiting = self._awaited.get(key, [])
+            waiting[:] = [x for x in waiting if x is not reports]
+            if not waiting:
+                self._awaited.pop(key, None)
+        return reports
 
-    async def _done(self, command: Message) -> None:
-        """Wait until the exchange has done what a client wants, and it is durable. Raises
-        BinanceError.
+    async def _execute(self, command: Message) -> None:
+        """Send `command` to the exchange and wait until it has been executed and is durable. Raises
+        BinanceError if it was not taken, or if its fate is unknown.
         """
         try:
             ticket = self._host.command(EXCHANGE, command)
@@ -239,10 +296,10 @@ class Gateway:
         except Unavailable as error:
             raise errors.STATUS_UNKNOWN from error
 
-    def _hear(self, published: Sequence[Published]) -> None:
-        if not self._expecting:
+    def _on_published(self, published: Sequence[Published]) -> None:
+        if not self._awaited:
             return
         for message, _ in published:
             if isinstance(message, ExecutionReport):
-                for found in self._expecting.get((message.account, message.client_order_id), ()):
-                    found.append(message)
+                for reports in self._awaited.get((message.account, message.client_order_id), ()):
+                    reports.append(message)

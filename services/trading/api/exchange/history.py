@@ -1,4 +1,6 @@
-"""What the venue remembers for its clients: orders, fills, public trades, klines."""
+"""What the venue remembers for its clients: orders, fills, public trades and one-minute klines. It
+is a read model that the host feeds with published messages and includes in snapshots.
+"""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from trading.messages import Message
 from trading.messages.orders import ExecutionReport, Trade
 from trading.universe import Universe
 
-#: Orders and fills kept by account, public trades and one-minute klines by symbol.
+#: Most orders and fills of an account, and most public trades and one-minute klines of a symbol.
 MAX_ORDERS = 10_000
 MAX_FILLS = 10_000
 MAX_TRADES = 1_000
@@ -19,7 +21,9 @@ _MINUTE = 60_000_000
 
 
 class Fill(msgspec.Struct, gc=False):
-    """Also of an order that is long gone. ``price``, ``qty``, ``quote_qty`` in units of 1e-8."""
+    """A trade from the point of view of one of its orders. It is kept when the order is not any
+    more. `price`, `qty` and `quote_qty` are in units of 1e-8, `time` is in simulated microseconds.
+    """
 
     symbol: str
     trade_id: int
@@ -34,7 +38,10 @@ class Fill(msgspec.Struct, gc=False):
 
 
 class Kline(msgspec.Struct, gc=False):
-    """``taker_*``: what aggressive buyers took. ``*_id``: of its first and last trade."""
+    """Prices and volumes of a period that starts at `start`, simulated microseconds. `taker_volume`
+    and `taker_quote` are the part of the volume in which the buyer was the taker; `first_id` and
+    `last_id` are ids of trades, -1 if there was none. Prices and volumes are in units of 1e-8.
+    """
 
     start: int
     open: int
@@ -50,6 +57,9 @@ class Kline(msgspec.Struct, gc=False):
     last_id: int = -1
 
     def add(self, trade_id: int, price: int, qty: int, quote: int, taker_buys: bool) -> None:
+        """Add a trade. `quote` is its value in the quote asset; `taker_buys` tells that the buyer
+        was the taker.
+        """
         self.high = max(self.high, price)
         self.low = min(self.low, price)
         self.close = price
@@ -64,7 +74,7 @@ class Kline(msgspec.Struct, gc=False):
         self.last_id = trade_id
 
     def join(self, later: "Kline") -> None:
-        """Go on with the kline of the time right behind this one's."""
+        """Extend this kline by the one of the period that follows directly."""
         if not later.trades:
             return
         self.high, self.low = max(self.high, later.high), min(self.low, later.low)
@@ -79,14 +89,18 @@ class Kline(msgspec.Struct, gc=False):
 
 
 class Known(msgspec.Struct, gc=False):
-    """An order: its newest report, and when it was taken."""
+    """An order: its newest execution report, and when the venue accepted it (`since`), simulated
+    microseconds.
+    """
 
     report: ExecutionReport
     since: int
 
 
 class History:
-    """Oldest first everywhere; what no longer fits is forgotten, finished orders first."""
+    """Keeps the history of a session for the accounts and symbols of `universe`, oldest first. When
+    a container is full its oldest entry is dropped; of orders the oldest that is no longer open.
+    """
 
     def __init__(self, universe: Universe) -> None:
         self.orders: dict[str, OrderedDict[int, Known]] = {
@@ -104,29 +118,33 @@ class History:
         self._ids: dict[str, dict[str, int]] = {a: {} for a in universe.firm_accounts}
 
     def taps(self) -> dict[type[Message], Callable[[Any, int], None]]:
+        """Return the handlers of this read model, by type of message."""
         return {ExecutionReport: self._on_report, Trade: self._on_trade}
 
     def order(self, account: str, order_id: int, client_order_id: str) -> Known | None:
-        """By the venue's id, or by the client's, of which the newest counts."""
+        """Return the order with the venue's id `order_id`, or if that is 0 the newest one with
+        `client_order_id`; None if it is not known.
+        """
         if not order_id:
             order_id = self._ids[account].get(client_order_id, 0)
         return self.orders[account].get(order_id)
 
     def orders_of(self, account: str, symbol: str) -> list[Known]:
-        known = self.orders[account].values()
-        return [k for k in known if k.report.symbol == symbol]
+        """Return the orders of `account` on `symbol`, oldest first."""
+        orders = self.orders[account].values()
+        return [o for o in orders if o.report.symbol == symbol]
 
     def _on_report(self, report: ExecutionReport, now: int) -> None:
         orders = self.orders.get(report.account)
         if orders is None or not report.order_id:
             return
-        known = orders.get(report.order_id)
-        if known is None:
+        order = orders.get(report.order_id)
+        if order is None:
             orders[report.order_id] = Known(report, report.event_time)
             self._ids[report.account][report.client_order_id] = report.order_id
-            self._forget(report.account)
+            self._drop_oldest_closed(report.account)
         else:
-            known.report = report
+            order.report = report
         if report.execution_type == "TRADE":
             self.fills[report.account].append(
                 Fill(
@@ -154,14 +172,14 @@ class History:
             trade.trade_id, trade.price, trade.qty, trade.quote_qty, not trade.buyer_is_maker
         )
 
-    def _forget(self, account: str) -> None:
+    def _drop_oldest_closed(self, account: str) -> None:
         orders = self.orders[account]
         if len(orders) <= MAX_ORDERS:
             return
-        for order_id, known in orders.items():
-            if known.report.status not in ("NEW", "PARTIALLY_FILLED"):
+        for order_id, order in orders.items():
+            if order.report.status not in ("NEW", "PARTIALLY_FILLED"):
                 del orders[order_id]
                 ids = self._ids[account]
-                if ids.get(known.report.client_order_id) == order_id:
-                    del ids[known.report.client_order_id]
+                if ids.get(order.report.client_order_id) == order_id:
+                    del ids[order.report.client_order_id]
                 return

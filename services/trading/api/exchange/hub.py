@@ -1,4 +1,7 @@
-"""Who follows which stream, and what each of them is told."""
+"""Distributes events to WebSocket clients. The hub keeps who is subscribed to which stream. Trades
+and execution reports are sent as soon as they are durable; books and tickers in rounds of a tenth
+of a second. Each event is encoded once, however many clients get it.
+"""
 
 import asyncio
 import logging
@@ -9,12 +12,12 @@ from typing import Any
 import msgspec
 
 from trading.api.exchange import events, formats
-from trading.api.exchange.depth import DepthUpdate, Gathered
+from trading.api.exchange.depth import DepthAccumulator, DepthUpdate
 from trading.api.exchange.formats import JSON, microseconds, stamp
 from trading.api.exchange.gateway import Gateway
 from trading.api.exchange.market import Market
 from trading.api.exchange.tickers import Tickers
-from trading.api.exchange.timed import Timed
+from trading.api.exchange.timed import TimedStreams
 from trading.exchange.outage import DARK
 from trading.hosting.host import Host
 from trading.hosting.live import Published
@@ -24,18 +27,24 @@ log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
-#: Messages that one connection may be behind before it is dropped.
+#: Messages that may be queued for a connection before it is dropped as too slow.
 BACKLOG = 4096
 #: Wall seconds between two rounds, and rounds in a second.
-EVERY = 0.1
-_PER_SECOND = round(1 / EVERY)
-_FAST, _SLOW = ("depth@100ms",), ("depth", "depth@1000ms")
-_AT_ONCE = ("trade", "aggTrade", "bookTicker", *_FAST, *_SLOW)
+ROUND_SECONDS = 0.1
+_ROUNDS_PER_SECOND = round(1 / ROUND_SECONDS)
+#: Depth streams that are sent in every round, and once in a second.
+_FAST_DEPTH, _SLOW_DEPTH = ("depth@100ms",), ("depth", "depth@1000ms")
+#: Streams that are sent when something changes; all others are sent by time.
+_EVENT_STREAMS = ("trade", "aggTrade", "bookTicker", *_FAST_DEPTH, *_SLOW_DEPTH)
 
 
 class Connection:
-    """One WebSocket: ``queue`` holds what it has yet to be sent, None to close it. ``micro``: its
-    times are in microseconds. ``api``: it speaks the WebSocket API. ``accounts``: by subscription.
+    """A WebSocket client and what it is subscribed to.
+
+    With `combined` each market event is wrapped together with its stream's name, with `micro` times
+    are in microseconds, and with `api` the connection speaks the WebSocket API. `queue` holds
+    encoded messages that have yet to be sent; None in it closes the connection with `close_code`.
+    `accounts` holds the account of each subscription to user data, by its number.
     """
 
     def __init__(self, *, combined: bool = False, micro: bool = False, api: bool = False) -> None:
@@ -50,87 +59,99 @@ class Connection:
         self.close_code = 1001
         self.dropped = False
 
-    def put(self, message: bytes | None) -> None:
+    def enqueue(self, message: bytes | None) -> None:
+        """Queue a message, or None to close the connection. If the queue is full the connection is
+        marked as dropped instead.
+        """
         try:
             self.queue.put_nowait(message)
         except asyncio.QueueFull:
             self.dropped = True
 
     def drop(self, code: int) -> None:
-        """Close it now, whatever it has yet to be sent."""
+        """Discard what is queued and close the connection with the WebSocket close code `code`."""
         self.close_code = code
         while not self.queue.empty():
             self.queue.get_nowait()
-        self.put(None)
+        self.enqueue(None)
 
 
 class Hub:
-    """Runs while somebody follows something."""
+    """Keeps all connections and their subscriptions, and sends them events. The task that does the
+    rounds runs while there is any connection.
+    """
 
     def __init__(self, host: Host, gateway: Gateway, market: Market, tickers: Tickers) -> None:
         self._host = host
         self._gateway = gateway
         self._market = market
         self._tickers = tickers
-        self._timed = Timed(tickers)
+        self._timed = TimedStreams(tickers)
         self._connections: dict[Connection, None] = {}
-        self._followers: dict[str, dict[Connection, None]] = {}
+        self._subscribers: dict[str, dict[Connection, None]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._gathered: dict[str, Gathered] = {}
-        self._tops: dict[str, JSON] = {}
-        #: While the venue is slow: when it is due, for whom, what.
-        self._late: deque[tuple[float, Connection, bytes]] = deque()
+        self._depth_accumulators: dict[str, DepthAccumulator] = {}
+        self._last_quotes: dict[str, JSON] = {}
+        #: Messages held back while a fault adds latency: event loop time at which they are due,
+        #: connection, message.
+        self._delayed: deque[tuple[float, Connection, bytes]] = deque()
         market.on_update = self._on_depth
-        host.listen(self._hear)
-        host.on_session(self._timed.forget)
+        host.listen(self._on_published)
+        host.on_session(self._timed.reset)
 
-    def known(self, stream: str) -> bool:
-        """Is there such a stream? ``<symbol>@<kind>``, or ``!ticker@arr`` and its like."""
+    def exists(self, stream: str) -> bool:
+        """Return whether there is a market stream with this name: `<symbol>@<kind>`, or one of all
+        symbols such as `!ticker@arr`.
+        """
         symbol, _, kind = stream.partition("@")
         if symbol.startswith("!"):
-            return self._timed.known_for_all(stream)
+            return self._timed.exists_for_all(stream)
         if not symbol.islower() or symbol.upper() not in self._gateway.exchange.engine.instruments:
             return False
-        return kind in _AT_ONCE or self._timed.known(symbol, kind)
+        return kind in _EVENT_STREAMS or self._timed.exists(symbol, kind)
 
-    def follow(self, connection: Connection, stream: str) -> None:
+    def subscribe(self, connection: Connection, stream: str) -> None:
+        """Send the events of `stream`, which must exist, to `connection` from now on."""
         connection.streams[stream] = None
-        self._followers.setdefault(stream, {})[connection] = None
+        self._subscribers.setdefault(stream, {})[connection] = None
 
-    def unfollow(self, connection: Connection, stream: str) -> None:
+    def unsubscribe(self, connection: Connection, stream: str) -> None:
+        """End a subscription; do nothing if there is none."""
         connection.streams.pop(stream, None)
-        followers = self._followers.get(stream, {})
-        followers.pop(connection, None)
-        if not followers:
-            self._followers.pop(stream, None)
+        subscribers = self._subscribers.get(stream, {})
+        subscribers.pop(connection, None)
+        if not subscribers:
+            self._subscribers.pop(stream, None)
 
-    def join(self, connection: Connection) -> None:
+    def connect(self, connection: Connection) -> None:
+        """Add a connection and start the rounds if they are not running."""
         self._connections[connection] = None
         if self._task is None or self._task.done():
             self._task = self._host.tasks.start("the streams", self._run(), vital=True)
 
-    def leave(self, connection: Connection) -> None:
+    def disconnect(self, connection: Connection) -> None:
+        """Remove a connection with its subscriptions; without any connection the rounds end."""
         del self._connections[connection]
         for stream in list(connection.streams):
-            self.unfollow(connection, stream)
+            self.unsubscribe(connection, stream)
         if not self._connections and self._task is not None:
             self._task.cancel()
 
-    def terminate(self, connection: Connection, subscription: int) -> None:
-        """End a subscription to user data, and say so on it."""
+    def end_subscription(self, connection: Connection, subscription: int) -> None:
+        """End a subscription to user data and send the client an event that says so."""
         if connection.accounts.pop(subscription, None) is not None:
             at = self._host.kernel.now
-            self._tell_user(
+            self._send_user_event(
                 connection, subscription, lambda: {"e": "eventStreamTerminated", "E": stamp(at)}
             )
 
     def close(self) -> None:
-        """The service ends: everybody is told."""
+        """Announce to all clients that the service shuts down, and close their connections."""
         at = self._host.kernel.now
         for connection in self._connections:
-            event = {"e": "serverShutdown", "E": _in(connection, lambda: stamp(at))}
-            connection.put(_encode({"event": event} if connection.api else event))
-            connection.put(None)
+            event = {"e": "serverShutdown", "E": _in_time_unit(connection, lambda: stamp(at))}
+            connection.enqueue(_encode({"event": event} if connection.api else event))
+            connection.enqueue(None)
 
     async def _run(self) -> None:
         rounds = 0
@@ -142,68 +163,77 @@ class Hub:
                     connection.drop(1012)
             if DARK.isdisjoint(modes):
                 try:
-                    self._round(rounds % _PER_SECOND == 0)
+                    self._round(rounds % _ROUNDS_PER_SECOND == 0)
                 except Exception:
-                    log.exception("the streams could not be told")
-            while self._late and self._late[0][0] <= loop.time():
-                _, connection, message = self._late.popleft()
-                connection.put(message)
+                    log.exception("a round of stream events failed")
+            while self._delayed and self._delayed[0][0] <= loop.time():
+                _, connection, message = self._delayed.popleft()
+                connection.enqueue(message)
             for connection in [c for c in self._connections if c.dropped]:
                 connection.drop(1008)
             rounds += 1
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(ROUND_SECONDS)
 
-    def _round(self, second: bool) -> None:
-        streams = list(self._followers)
+    def _round(self, is_full_second: bool) -> None:
+        """Send what this round is due. `is_full_second`: streams that are sent once in a second are
+        due, too.
+        """
+        streams = list(self._subscribers)
         for symbol in {s.partition("@")[0].upper() for s in streams if s[0] != "!"}:
             self._market.refresh(symbol)
-            self._tell_top(symbol)
-        if second:
-            for symbol, gathered in self._gathered.items():
-                if (update := gathered.take(symbol)) is not None:
-                    self._tell_depth(update, _SLOW)
+            self._publish_book_ticker(symbol)
+        if is_full_second:
+            for symbol, accumulator in self._depth_accumulators.items():
+                if (update := accumulator.flush(symbol)) is not None:
+                    self._publish_depth(update, _SLOW_DEPTH)
         for stream in streams:
-            if stream.partition("@")[2] not in _AT_ONCE:
-                for make in self._timed.due(stream, second):
-                    self._tell(stream, make)
+            if stream.partition("@")[2] not in _EVENT_STREAMS:
+                for make_event in self._timed.due(stream, is_full_second):
+                    self._publish(stream, make_event)
 
-    def _tell(self, stream: str, make: Callable[[], Any], *, at_once: bool = False) -> None:
-        """``at_once``: what the venue itself has delayed already, while it is slow."""
-        followers = self._followers.get(stream)
-        if not followers:
+    def _publish(
+        self, stream: str, make_event: Callable[[], Any], *, already_delayed: bool = False
+    ) -> None:
+        """Send the event that `make_event` returns to all subscribers of `stream`. While a fault
+        adds latency the event is held back, unless `already_delayed` says that the venue did that
+        itself.
+        """
+        subscribers = self._subscribers.get(stream)
+        if not subscribers:
             return
-        delay = 0.0 if at_once else self._gateway.delay
+        delay = 0.0 if already_delayed else self._gateway.delay
         due = asyncio.get_running_loop().time() + delay
-        plain: dict[bool, bytes] = {}
-        for connection in followers:
-            message = plain.get(connection.micro)
+        encoded: dict[bool, bytes] = {}
+        for connection in subscribers:
+            message = encoded.get(connection.micro)
             if message is None:
-                message = plain[connection.micro] = _in(connection, lambda: _encode(make()))
+                message = _in_time_unit(connection, lambda: _encode(make_event()))
+                encoded[connection.micro] = message
             if connection.combined:
                 message = b'{"stream":%s,"data":%s}' % (_encode(stream), message)
-            if at_once or not (delay or self._late):
-                connection.put(message)
+            if already_delayed or not (delay or self._delayed):
+                connection.enqueue(message)
             else:
-                self._late.append((due, connection, message))
+                self._delayed.append((due, connection, message))
 
     def _on_depth(self, update: DepthUpdate) -> None:
-        self._tell_depth(update, _FAST)
-        self._gathered.setdefault(update.symbol, Gathered()).add(update)
+        self._publish_depth(update, _FAST_DEPTH)
+        self._depth_accumulators.setdefault(update.symbol, DepthAccumulator()).add(update)
 
-    def _tell_depth(self, update: DepthUpdate, names: Sequence[str]) -> None:
+    def _publish_depth(self, update: DepthUpdate, names: Sequence[str]) -> None:
         at = self._host.kernel.now
         for name in names:
-            self._tell(f"{update.symbol.lower()}@{name}", lambda: events.depth(update, at))
+            self._publish(f"{update.symbol.lower()}@{name}", lambda: events.depth(update, at))
 
-    def _tell_top(self, symbol: str) -> None:
+    def _publish_book_ticker(self, symbol: str) -> None:
         quote = self._tickers.quote(symbol)
-        if self._tops.get(symbol) != quote:
-            self._tops[symbol] = quote
+        if self._last_quotes.get(symbol) != quote:
+            self._last_quotes[symbol] = quote
             update_id = self._market.books[symbol].update_id
             stream = f"{symbol.lower()}@bookTicker"
-            self._tell(stream, lambda: events.book_ticker(quote, update_id))
+            self._publish(stream, lambda: events.book_ticker(quote, update_id))
 
-    def _hear(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[Published]) -> None:
         if not self._connections:
             return
         for message, _ in published:
@@ -214,45 +244,52 @@ class Hub:
 
     def _on_trade(self, trade: Trade) -> None:
         symbol = trade.symbol.lower()
-        self._tell(f"{symbol}@trade", lambda: events.trade(trade), at_once=True)
-        self._tell(f"{symbol}@aggTrade", lambda: events.aggregate_trade(trade), at_once=True)
+        self._publish(f"{symbol}@trade", lambda: events.trade(trade), already_delayed=True)
+        aggregate = f"{symbol}@aggTrade"
+        self._publish(aggregate, lambda: events.aggregate_trade(trade), already_delayed=True)
 
     def _on_report(self, report: ExecutionReport) -> None:
-        # An order that was refused was never an order: only who sent it is told.
+        # A rejected order is reported only in the answer to the request, as on Binance.
         if report.execution_type == "REJECTED":
             return
         for connection in self._connections:
             for subscription, account in connection.accounts.items():
                 if account == report.account:
-                    self._tell_user(connection, subscription, lambda: self._execution(report))
-                    self._tell_user(connection, subscription, lambda: self._position(report))
+                    self._send_user_event(
+                        connection, subscription, lambda: self._execution_event(report)
+                    )
+                    self._send_user_event(
+                        connection, subscription, lambda: self._position_event(report)
+                    )
 
-    def _tell_user(
-        self, connection: Connection, subscription: int, make: Callable[[], JSON]
+    def _send_user_event(
+        self, connection: Connection, subscription: int, make_event: Callable[[], JSON]
     ) -> None:
-        event = _in(connection, make)
-        connection.put(_encode({"subscriptionId": subscription, "event": event}))
+        event = _in_time_unit(connection, make_event)
+        connection.enqueue(_encode({"subscriptionId": subscription, "event": event}))
 
-    def _execution(self, report: ExecutionReport) -> JSON:
-        known = self._gateway.history.order(report.account, report.order_id, "")
-        return formats.execution_report(report, known.since if known else report.event_time)
+    def _execution_event(self, report: ExecutionReport) -> JSON:
+        order = self._gateway.history.order(report.account, report.order_id, "")
+        return formats.execution_report(report, order.since if order else report.event_time)
 
-    def _position(self, report: ExecutionReport) -> JSON:
+    def _position_event(self, report: ExecutionReport) -> JSON:
         engine = self._gateway.exchange.engine
-        held = engine.balances[report.account]
+        balances = engine.balances[report.account]
         instrument = engine.instruments[report.symbol]
         assets = (instrument.base, instrument.quote)
         return events.account_position(
-            report, [(a, held.free.get(a, 0), held.locked.get(a, 0)) for a in assets]
+            report, [(a, balances.free.get(a, 0), balances.locked.get(a, 0)) for a in assets]
         )
 
 
-def _in(connection: Connection, make: Callable[[], Any]) -> Any:
-    """What ``make`` makes, in the connection's unit of time."""
+def _in_time_unit(connection: Connection, make_event: Callable[[], Any]) -> Any:
+    """Call `make_event` with times formatted in the unit that the client of
+    `connection` asked for.
+    """
     if not connection.micro:
-        return make()
+        return make_event()
     token = microseconds.set(True)
     try:
-        return make()
+        return make_event()
     finally:
         microseconds.reset(token)

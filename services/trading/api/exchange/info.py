@@ -1,4 +1,4 @@
-"""What the venue says of itself: symbols, their filters, and the rate limits."""
+"""The exchange information: symbols with their filters, and the rate limits."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -9,7 +9,7 @@ from trading.exchange.filters import COLLAR_PPM, MAX_NOTIONAL, STP_MODES
 from trading.units import PPM
 from trading.universe import Instrument, Universe
 
-#: Highest price and quantity that an order may have.
+#: Highest price and quantity that an order may have, in units of 1e-8.
 MAX_PRICE = 10**9 * 100_000_000
 MAX_QTY = 10**9 * 100_000_000
 
@@ -17,6 +17,9 @@ MAX_QTY = 10**9 * 100_000_000
 def exchange_info(
     universe: Universe, status: Mapping[str, str], limits: Limits, symbols: Sequence[str], now: int
 ) -> JSON:
+    """Return what `GET /api/v3/exchangeInfo` answers for `symbols`. `status` is the trading status
+    by symbol; `now` is the wall clock's time in microseconds.
+    """
     return {
         "timezone": "UTC",
         "serverTime": stamp(now),
@@ -27,10 +30,12 @@ def exchange_info(
 
 
 def weight_limit(limits: Limits) -> JSON:
+    """Return the limit of request weight as clients get it."""
     return _rate("REQUEST_WEIGHT", "MINUTE", 1, limits.weight_per_minute)
 
 
 def order_limits(limits: Limits) -> list[JSON]:
+    """Return the limits of orders as clients get them, in the order of OrderCounts."""
     return [
         _rate("ORDERS", "SECOND", 10, limits.orders_per_10_seconds),
         _rate("ORDERS", "DAY", 1, ORDERS_PER_DAY),

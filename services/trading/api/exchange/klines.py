@@ -1,4 +1,4 @@
-"""Klines of every interval, from those of one minute."""
+"""Klines of every interval that Binance has, merged from those of one minute."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from trading.api.exchange.history import MAX_KLINES, Kline
 from trading.units import DAY, HOUR, MINUTE, SECOND
 
 _MONTH = "1M"
-#: Microseconds; a month has no length of its own.
+#: Name -> length in microseconds; 0 for a month, whose length varies.
 INTERVALS = {
     "1m": MINUTE,
     "3m": 3 * MINUTE,
@@ -25,12 +25,14 @@ INTERVALS = {
     "1w": 7 * DAY,
     _MONTH: 0,
 }
-#: Weeks start on Mondays; the first of January 1970 was a Thursday.
+#: The first Monday after the Unix epoch, which was a Thursday: weeks start on Mondays.
 _MONDAY = 4 * DAY
 
 
 def start_of(interval: str, at: int) -> int:
-    """When the kline began that the time ``at`` is in; microseconds, as all times here."""
+    """Return when the kline of `interval` starts that contains the time `at`; both in
+    microseconds.
+    """
     if interval == _MONTH:
         day = datetime.fromtimestamp(at // SECOND, UTC)
         return _us(day.year, day.month)
@@ -39,7 +41,7 @@ def start_of(interval: str, at: int) -> int:
 
 
 def end_of(interval: str, start: int) -> int:
-    """When the next one begins."""
+    """Return when the kline of `interval` that starts at `start` ends; both in microseconds."""
     if interval == _MONTH:
         day = datetime.fromtimestamp(start // SECOND, UTC)
         return _us(day.year + day.month // 12, day.month % 12 + 1)
@@ -47,27 +49,32 @@ def end_of(interval: str, start: int) -> int:
 
 
 def merged(minutes: Iterable[Kline], interval: str) -> list[Kline]:
-    """One-minute klines as klines of ``interval``. Where nothing was traded the price stays."""
-    found: list[Kline] = []
+    """Return the klines of `interval` that consist of the one-minute klines `minutes`, oldest
+    first. Periods without a trade are filled with klines at the last price.
+    """
+    bars: list[Kline] = []
     for minute in minutes:
         start = start_of(interval, minute.start)
-        _fill(found, interval, start)
-        if not found or found[-1].start != start:
-            found.append(Kline(start, minute.open, minute.high, minute.low, minute.close))
-        found[-1].join(minute)
-    return found
+        _append_empty(bars, interval, start)
+        if not bars or bars[-1].start != start:
+            bars.append(Kline(start, minute.open, minute.high, minute.low, minute.close))
+        bars[-1].join(minute)
+    return bars
 
 
-def _fill(found: list[Kline], interval: str, until: int) -> None:
-    if not found:
+def _append_empty(bars: list[Kline], interval: str, until: int) -> None:
+    """Append klines without trades until `until`, unless these would be more than a
+    client can get.
+    """
+    if not bars:
         return
-    last = found[-1]
+    last = bars[-1]
     start = end_of(interval, last.start)
     if INTERVALS[interval] and (until - start) // INTERVALS[interval] > MAX_KLINES:
         return
     while start < until:
         price = last.close
-        found.append(Kline(start, price, price, price, price))
+        bars.append(Kline(start, price, price, price, price))
         start = end_of(interval, start)
 
 

@@ -1,4 +1,6 @@
-"""Parameters of a request: query and body as raw bytes, and their values, checked."""
+"""Parses the parameters of a request from its query, body or JSON, and checks and converts their
+values. Every error is one of Binance's own.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,35 +12,38 @@ import msgspec
 from trading.api.exchange import errors
 
 _MAX_PARAMS = 64
+#: Largest decimal that is accepted, in units of 1e-8.
 _MAX_UNITS = 10**20
 _DECIMAL = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))?")
 _INTEGER = re.compile(r"[0-9]{1,20}")
 _MILLISECONDS = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,3}))?")
 _ID = re.compile(r"[a-zA-Z0-9.:/_-]{1,36}")
 _SYMBOL = re.compile(r"[A-Z0-9._-]{1,20}")
-#: Timestamps from here on are microseconds: as milliseconds it would be the year 5138.
+#: Timestamps from here on are read as microseconds: in milliseconds this is the year 5138.
 _MICROSECONDS_FROM = 10**14
 
 
 class Params:
-    """Values by name; the query's win over the body's."""
+    """The parameters of a request by name, as the strings that the client sent."""
 
     __slots__ = ("_values",)
 
     def __init__(self, values: dict[str, str]) -> None:
         self._values = values
 
-    def expect(self, known: frozenset[str]) -> None:
-        """Raises BinanceError if there is one of another name: it would do nothing."""
+    def reject_unknown(self, allowed: frozenset[str]) -> None:
+        """Raise BinanceError if a parameter has a name that is not in `allowed`: it would be
+        ignored, and the client would not notice.
+        """
         names = self._values.keys()
-        if names <= known:
+        if names <= allowed:
             return
-        if not known:
+        if not allowed:
             raise errors.too_many(0, len(names))
-        raise errors.unread(len(names & known), len(names))
+        raise errors.unread(len(names & allowed), len(names))
 
     def text(self, name: str) -> str:
-        """Raises BinanceError where it is missing or empty."""
+        """Return a mandatory parameter. Raises BinanceError if it is missing or empty."""
         value = self._values.get(name)
         if value is None:
             raise errors.missing(name)
@@ -47,23 +52,35 @@ class Params:
         return value
 
     def optional(self, name: str, default: str = "") -> str:
+        """Return a parameter, or `default` if it was not sent. Raises BinanceError if
+        it is empty.
+        """
         return self.text(name) if name in self._values else default
 
-    def choice(self, name: str, known: Iterable[str], wrong: errors.BinanceError) -> str:
+    def choice(self, name: str, choices: Iterable[str], error: errors.BinanceError) -> str:
+        """Return a mandatory parameter. Raises `error` if it is not one of `choices`, BinanceError
+        if it is missing or empty.
+        """
         value = self.text(name)
-        if value not in known:
-            raise wrong
+        if value not in choices:
+            raise error
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
+        """Return a boolean parameter, or `default` if it was not sent. Raises BinanceError for
+        another value.
+        """
         if name not in self._values:
             return default
-        wrong = errors.illegal(name, "^(true|false)$")
-        return self.choice(name, ("true", "false", "TRUE", "FALSE"), wrong).lower() == "true"
+        error = errors.illegal(name, "^(true|false)$")
+        return self.choice(name, ("true", "false", "TRUE", "FALSE"), error).lower() == "true"
 
     def integer(
         self, name: str, *, default: int | None = None, low: int = 0, high: int = 2**62
     ) -> int:
+        """Return an integer, or `default` if it was not sent; without a default it is mandatory.
+        Raises BinanceError if it is no decimal integer or not between `low` and `high`.
+        """
         if name not in self._values and default is not None:
             return default
         value = self.text(name)
@@ -75,79 +92,98 @@ class Params:
         return number
 
     def limit(self, default: int = 500, most: int = 1000) -> int:
-        """``limit``: more than there may be is what there may be."""
+        """Return the parameter `limit`, or `default` if it was not sent; a value above `most`
+        counts as `most`. Raises BinanceError if it is not a positive integer.
+        """
         return min(self.integer("limit", default=default, low=1), most)
 
     def time(self, name: str, default: int) -> int:
-        """A time in milliseconds or microseconds, as microseconds."""
+        """Return a timestamp in microseconds, or `default` if it was not sent. Clients send
+        milliseconds or microseconds, which differ enough to be told apart. Raises BinanceError.
+        """
         if name not in self._values:
             return default
-        given = self.integer(name)
-        return given if given >= _MICROSECONDS_FROM else given * 1000
+        value = self.integer(name)
+        return value if value >= _MICROSECONDS_FROM else value * 1000
 
     def window(self, name: str, default: int) -> int:
-        """Milliseconds with up to three decimals, as microseconds."""
+        """Return a duration in microseconds, or `default` if it was not sent. Clients send
+        milliseconds with up to three decimals. Raises BinanceError for another format.
+        """
         if name not in self._values:
             return default
-        found = _MILLISECONDS.fullmatch(self.text(name))
-        if found is None:
+        match = _MILLISECONDS.fullmatch(self.text(name))
+        if match is None:
             raise errors.illegal(name, r"^[0-9]{1,20}(\.[0-9]{1,3})?$")
-        return int(found[1]) * 1000 + int((found[2] or "").ljust(3, "0"))
+        return int(match[1]) * 1000 + int((match[2] or "").ljust(3, "0"))
 
     def units(self, name: str) -> int:
-        """A decimal in units of 1e-8."""
-        found = _DECIMAL.fullmatch(self.text(name))
-        if found is None:
+        """Return a mandatory decimal as an integer in units of 1e-8. Raises BinanceError if it is
+        malformed, too large, or has more than eight decimals.
+        """
+        match = _DECIMAL.fullmatch(self.text(name))
+        if match is None:
             raise errors.illegal(name, r"^([0-9]{1,20})(\.[0-9]{1,20})?$")
-        decimals = (found[2] or "").rstrip("0")
+        decimals = (match[2] or "").rstrip("0")
         if len(decimals) > 8:
             raise errors.too_precise(name)
-        units = int(found[1] + decimals.ljust(8, "0"))
+        units = int(match[1] + decimals.ljust(8, "0"))
         if units > _MAX_UNITS:
             raise errors.out_of_range(name)
         return units
 
     def client_order_id(self, name: str) -> str:
+        """Return a mandatory client order id. Raises BinanceError for characters that are not
+        allowed.
+        """
         value = self.text(name)
         if not _ID.fullmatch(value):
             raise errors.illegal(name, r"^[a-zA-Z0-9-_.:/]{1,36}$")
         return value
 
     def symbol(self) -> str:
+        """Return the mandatory parameter `symbol`, which need not be traded here. Raises
+        BinanceError for characters that are not allowed.
+        """
         value = self.text("symbol")
         if not _SYMBOL.fullmatch(value):
             raise errors.illegal("symbol", "^[A-Z0-9-_.]{1,20}$")
         return value
 
     def symbols(self) -> list[str] | None:
-        """``symbol=X`` or ``symbols=["X","Y"]``; None: all."""
+        """Return the symbols that `symbol=X` or `symbols=["X","Y"]` name; None if neither was sent,
+        which means all. Raises BinanceError if both were sent, if a symbol is named twice, or if
+        the list is malformed.
+        """
         if "symbols" not in self._values:
             return [self.symbol()] if "symbol" in self._values else None
         if "symbol" in self._values:
             raise errors.BAD_COMBINATION
         try:
-            listed = msgspec.json.decode(self.text("symbols"), type=list[str])
+            names = msgspec.json.decode(self.text("symbols"), type=list[str])
         except msgspec.DecodeError as error:
             raise errors.illegal(
                 "symbols", r'^\["[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}\]$'
             ) from error
-        if len(set(listed)) < len(listed):
+        if len(set(names)) < len(names):
             raise errors.DUPLICATE_SYMBOLS
-        return listed
+        return names
 
     def __contains__(self, name: object) -> bool:
         return name in self._values
 
 
-class Signed(NamedTuple):
-    """``payload``: what the signature is over."""
+class SignedPayload(NamedTuple):
+    """A request's signature in hex, and the bytes that it covers."""
 
     payload: bytes
     signature: str
 
 
 def parse(query: bytes, body: bytes) -> Params:
-    """Raises BinanceError for what cannot be read."""
+    """Return the parameters in the query and body of an HTTP request; the query's value wins where
+    a name is in both. Raises BinanceError if they are malformed, too many, or repeated.
+    """
     values: dict[str, str] = {}
     for raw in (body, query):
         if raw:
@@ -155,36 +191,42 @@ def parse(query: bytes, body: bytes) -> Params:
     return Params(values)
 
 
-def given(params: Mapping[str, object]) -> Params:
-    """Of a WebSocket request. Raises BinanceError for too many."""
+def from_json(params: Mapping[str, object]) -> Params:
+    """Return the parameters of a WebSocket request; those that are null count as not sent. Raises
+    BinanceError if there are too many.
+    """
     if len(params) > _MAX_PARAMS:
         raise errors.too_many(_MAX_PARAMS, len(params))
-    return Params({name: written(value) for name, value in params.items() if value is not None})
+    return Params(
+        {name: to_signed_text(value) for name, value in params.items() if value is not None}
+    )
 
 
-def written(value: object) -> str:
-    """A JSON value as it goes into a signature."""
+def to_signed_text(value: object) -> str:
+    """Return a JSON value as the text that a client includes in its signature."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def signed(query: bytes, body: bytes) -> Signed:
-    """Query and body joined without separator, less ``&signature=``, wherever that stands."""
-    found = b""
-    kept = []
+def split_signature(query: bytes, body: bytes) -> SignedPayload:
+    """Return the signature, and what it covers: query and body, joined without a separator, without
+    the parameter `signature`. Raises BinanceError if there is none.
+    """
+    signature = b""
+    payload = []
     for raw in (query, body):
         if b"signature=" not in raw:
-            kept.append(raw)
+            payload.append(raw)
             continue
         parts = raw.split(b"&")
         for part in parts:
             if part.startswith(b"signature="):
-                found = found or part[len(b"signature=") :]
-        kept.append(b"&".join([p for p in parts if not p.startswith(b"signature=")]))
-    if not found:
+                signature = signature or part[len(b"signature=") :]
+        payload.append(b"&".join([p for p in parts if not p.startswith(b"signature=")]))
+    if not signature:
         raise errors.missing("signature")
-    return Signed(b"".join(kept), found.decode("latin-1"))
+    return SignedPayload(b"".join(payload), signature.decode("latin-1"))
 
 
 def _values(raw: bytes) -> dict[str, str]:

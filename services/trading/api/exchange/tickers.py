@@ -1,4 +1,4 @@
-"""Tickers: last prices, best quotes, and statistics of a window of time."""
+"""Tickers: last prices, best bids and asks, and statistics over a window of time."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,13 +10,15 @@ from trading.api.exchange.market import Market
 from trading.api.exchange.params import Params
 from trading.units import DAY, HOUR, MINUTE, SCALE
 
+#: Unit of `windowSize` -> its length in microseconds, and the largest number of them.
 _UNITS = {"m": (MINUTE, 59), "h": (HOUR, 23), "d": (DAY, 7)}
 _AVERAGE_MINUTES = 5
 
 
 class Window(NamedTuple):
-    """Statistics from ``opened`` to ``closed``, as far as the klines go back. Prices and
-    quantities in units of 1e-8; ids -1 where nothing was traded.
+    """Statistics of a symbol from `opened` to `closed`, simulated microseconds, as far back as
+    klines are kept. Prices and quantities are in units of 1e-8; the ids are -1 if nothing was
+    traded.
     """
 
     opened: int
@@ -33,66 +35,88 @@ class Window(NamedTuple):
 
     @property
     def change(self) -> int:
+        """Last price minus opening price, in units of 1e-8."""
         return self.last - self.open
 
     @property
     def percent(self) -> str:
+        """Change in percent of the opening price, with three decimals."""
         return f"{self.change * 100 / self.open if self.open else 0:.3f}"
 
     @property
     def average(self) -> int:
+        """Average price weighted by volume, in units of 1e-8; 0 if nothing was traded."""
         return self.quote * SCALE // self.volume if self.volume else 0
 
 
 class Tickers:
+    """Answers the ticker endpoints from `market`. Methods that take only parameters are endpoints:
+    they return what is encoded as JSON, one object for a request with `symbol`, else a list, and
+    raise BinanceError.
+    """
+
     def __init__(self, market: Market) -> None:
         self.market = market
 
     async def price(self, params: Params) -> Any:
-        return self._each(params, lambda s: {"symbol": s, "price": decimal(self._last(s))})
+        """Answer `ticker/price`: the last price."""
+        return self._for_each_symbol(
+            params, lambda s: {"symbol": s, "price": decimal(self._last_price(s))}
+        )
 
     async def book(self, params: Params) -> Any:
-        return self._each(params, self.quote)
+        """Answer `ticker/bookTicker`: the best bid and ask."""
+        return self._for_each_symbol(params, self.quote)
 
     async def day(self, params: Params) -> Any:
-        mini = self._mini(params)
-        return self._each(params, lambda s: self.row(s, self.market.now() - DAY, mini=mini))
+        """Answer `ticker/24hr`: statistics of the last 24 hours."""
+        mini = self._is_mini(params)
+        return self._for_each_symbol(
+            params, lambda s: self.row(s, self.market.now() - DAY, mini=mini)
+        )
 
     async def trading_day(self, params: Params) -> Any:
-        """Since midnight, UTC."""
+        """Answer `ticker/tradingDay`: statistics since midnight UTC."""
         if params.symbols() is None:
             raise errors.neither("symbol", "symbols")
-        mini, now = self._mini(params), self.market.now()
-        return self._each(params, lambda s: self.bare(s, now - now % DAY, mini=mini))
+        mini, now = self._is_mini(params), self.market.now()
+        return self._for_each_symbol(
+            params, lambda s: self.window_row(s, now - now % DAY, mini=mini)
+        )
 
     async def rolling(self, params: Params) -> Any:
-        """Of the last ``windowSize``."""
+        """Answer `ticker`: statistics of the last `windowSize`."""
         if params.symbols() is None:
             raise errors.neither("symbol", "symbols")
-        mini, size = self._mini(params), _window_size(params.optional("windowSize", "1d"))
+        mini, size = self._is_mini(params), _window_size(params.optional("windowSize", "1d"))
         now = self.market.now()
         since = (now - size) - (now - size) % MINUTE
-        return self._each(params, lambda s: self.bare(s, since, mini=mini))
+        return self._for_each_symbol(params, lambda s: self.window_row(s, since, mini=mini))
 
     async def average(self, params: Params) -> JSON:
+        """Answer `avgPrice`: the average price of the last five minutes."""
         symbol = self.market.gateway.symbol(params)
         price, at = self.average_price(symbol)
         return {"mins": _AVERAGE_MINUTES, "price": decimal(price), "closeTime": stamp(at)}
 
     def average_price(self, symbol: str) -> tuple[int, int]:
-        """Weighted, over the last minutes; and when the last trade was."""
-        found = self.window(symbol, self.market.now() - _AVERAGE_MINUTES * MINUTE)
+        """Return the average price of the last five minutes, weighted by volume, in units of 1e-8,
+        and the simulated time of the last trade. Without a trade in that time the price is the last
+        one.
+        """
+        window = self.window(symbol, self.market.now() - _AVERAGE_MINUTES * MINUTE)
         trades = self.market.gateway.history.trades[symbol]
         at = trades[-1].event_time if trades else self.market.now()
-        return found.average or found.last, at
+        return window.average or window.last, at
 
     def window(self, symbol: str, since: int) -> Window:
+        """Return the statistics of `symbol` since the simulated time `since`."""
         bars: list[Kline] = []
         for bar in reversed(self.market.gateway.history.klines[symbol]):
             if bar.start < since:
                 break
             bars.append(bar)
-        last = self._last(symbol)
+        last = self._last_price(symbol)
         first, newest = (bars[-1], bars[0]) if bars else (None, None)
         return Window(
             since,
@@ -109,8 +133,10 @@ class Tickers:
         )
 
     def row(self, symbol: str, since: int, *, mini: bool) -> JSON:
-        """As ``ticker/24hr`` has it."""
-        row = self.bare(symbol, since, mini=mini)
+        """Return a row of `ticker/24hr`: statistics since `since` and the best bid and ask; with
+        `mini` only the former, and fewer of them.
+        """
+        row = self.window_row(symbol, since, mini=mini)
         if mini:
             return row
         trades = self.market.gateway.history.trades[symbol]
@@ -122,6 +148,7 @@ class Tickers:
         }
 
     def quote(self, symbol: str) -> JSON:
+        """Return a row of `ticker/bookTicker`: the best bid and ask, 0 where a side is empty."""
         bids, asks = self.market.refresh(symbol).top(1)
         bid, ask = bids[0] if bids else (0, 0), asks[0] if asks else (0, 0)
         return {
@@ -132,41 +159,45 @@ class Tickers:
             "askQty": decimal(ask[1]),
         }
 
-    def bare(self, symbol: str, since: int, *, mini: bool = False) -> JSON:
-        """As ``ticker`` has it: without quotes."""
-        found = self.window(symbol, since)
+    def window_row(self, symbol: str, since: int, *, mini: bool = False) -> JSON:
+        """Return a row of `ticker`: statistics since `since`; with `mini` without changes and
+        average.
+        """
+        window = self.window(symbol, since)
         row = {
             "symbol": symbol,
-            "openPrice": decimal(found.open),
-            "highPrice": decimal(found.high),
-            "lowPrice": decimal(found.low),
-            "lastPrice": decimal(found.last),
-            "volume": decimal(found.volume),
-            "quoteVolume": decimal(found.quote),
-            "openTime": stamp(found.opened),
-            "closeTime": stamp(found.closed),
-            "firstId": found.first_id,
-            "lastId": found.last_id,
-            "count": found.trades,
+            "openPrice": decimal(window.open),
+            "highPrice": decimal(window.high),
+            "lowPrice": decimal(window.low),
+            "lastPrice": decimal(window.last),
+            "volume": decimal(window.volume),
+            "quoteVolume": decimal(window.quote),
+            "openTime": stamp(window.opened),
+            "closeTime": stamp(window.closed),
+            "firstId": window.first_id,
+            "lastId": window.last_id,
+            "count": window.trades,
         }
         if not mini:
-            row["priceChange"] = decimal(found.change)
-            row["priceChangePercent"] = found.percent
-            row["weightedAvgPrice"] = decimal(found.average)
+            row["priceChange"] = decimal(window.change)
+            row["priceChangePercent"] = window.percent
+            row["weightedAvgPrice"] = decimal(window.average)
         return row
 
-    def _last(self, symbol: str) -> int:
-        """Of the last trade; before the first, the reference price."""
+    def _last_price(self, symbol: str) -> int:
+        """Return the price of the last trade; before the first one the reference price. Units of
+        1e-8.
+        """
         trades = self.market.gateway.history.trades[symbol]
         return trades[-1].price if trades else self.market.gateway.exchange.engine.reference[symbol]
 
-    def _each(self, params: Params, answer: Callable[[str], JSON]) -> Any:
+    def _for_each_symbol(self, params: Params, make_row: Callable[[str], JSON]) -> Any:
         symbols: Sequence[str] = self.market.symbols(params)
         if "symbol" in params:
-            return answer(symbols[0])
-        return [answer(s) for s in symbols]
+            return make_row(symbols[0])
+        return [make_row(s) for s in symbols]
 
-    def _mini(self, params: Params) -> bool:
+    def _is_mini(self, params: Params) -> bool:
         kind = params.optional("type", "FULL")
         if kind not in ("FULL", "MINI"):
             raise errors.INVALID_TICKER_TYPE
@@ -174,11 +205,13 @@ class Tickers:
 
 
 def _window_size(text: str) -> int:
-    """1m to 59m, 1h to 23h, 1d to 7d, as microseconds. Raises BinanceError."""
+    """Return the length of a `windowSize`, 1m to 59m, 1h to 23h or 1d to 7d, in microseconds.
+    Raises BinanceError for anything else.
+    """
     number, unit = text[:-1], text[-1:]
-    length, most = _UNITS.get(unit, (0, 0))
+    length, maximum = _UNITS.get(unit, (0, 0))
     if not (
-        number.isascii() and number.isdigit() and len(number) <= 2 and 1 <= int(number) <= most
+        number.isascii() and number.isdigit() and len(number) <= 2 and 1 <= int(number) <= maximum
     ):
         raise errors.out_of_range("windowSize")
     return int(number) * length

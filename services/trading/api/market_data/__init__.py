@@ -1,1 +1,3 @@
-"""The market data service's API: CoinGecko's simple price, and a feed with sequence numbers."""
+"""The market data service's public API: prices in the format of CoinGecko, and a feed of ticks with
+sequence numbers.
+"""

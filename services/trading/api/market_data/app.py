@@ -1,4 +1,7 @@
-"""Index prices: as CoinGecko gives them, and as a feed that can be gone on with."""
+"""Builds the market data service's app: prices as CoinGecko gives them, and a feed of ticks that a
+client can resume. PUBLISHED and PROJECTIONS tell the host which messages to publish and which read
+models to maintain for this app.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, Header, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
-from trading.api.market_data.hub import TICKS, Subscriber, TickHub, TooMany, built
-from trading.api.market_data.live import Live, LiveMetrics
+from trading.api.market_data.hub import TICKS, Subscriber, TickHub, TooMany, tick_json
+from trading.api.market_data.live import LivePriceMetrics, LivePrices
 from trading.api.market_data.ticks import Ticks
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
@@ -22,10 +25,12 @@ if TYPE_CHECKING:
     from trading.upstream.poller import Poller
 
 PUBLISHED = (PriceTick,)
+#: Most ticks in one answer.
 _PAGE = 1000
 
 
 def ticks(session: Session) -> Ticks:
+    """Return empty ticks; the host feeds them with the messages of `session`."""
     return Ticks()
 
 
@@ -33,7 +38,9 @@ PROJECTIONS = {TICKS: ticks}
 
 
 def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
-    """``poller``: where prices follow real ones; runs as long as the app does."""
+    """Return the market data service's app on `host`. `poller` fetches real prices as long as the
+    app runs; without one the prices are synthetic.
+    """
     app = create_app(
         MARKET_DATA,
         host,
@@ -43,9 +50,9 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
 
     hub = TickHub(host)
     app.state.closing = hub.close
-    live = Live(host, poller) if poller is not None else None
+    live = LivePrices(host, poller) if poller is not None else None
     if live is not None:
-        app.state.registry.register(LiveMetrics(live))
+        app.state.registry.register(LivePriceMetrics(live))
         app.router.lifespan_context = _lifespan(live)
 
     @app.get(
@@ -58,37 +65,37 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
         vs_currencies: Annotated[str, Query(max_length=200, examples=["usd"])] = "usd",
         include_last_updated_at: bool = False,
     ) -> dict[str, dict[str, float | int]]:
-        found: dict[str, dict[str, float | int]] = {}
-        wanted = {c.strip().lower() for c in vs_currencies.split(",")}
+        prices: dict[str, dict[str, float | int]] = {}
+        currencies = {c.strip().lower() for c in vs_currencies.split(",")}
         for name in ids.split(","):
             asset = COINGECKO_IDS.get(name.strip().lower())
             tick = hub.ticks.last(asset, hub.told, good=True) if asset else None
             if tick is None or tick.price is None:
                 continue
-            entry = found[name.strip().lower()] = {}
-            if "usd" in wanted:
+            entry = prices[name.strip().lower()] = {}
+            if "usd" in currencies:
                 entry["usd"] = tick.price / SCALE
             if include_last_updated_at:
                 entry["last_updated_at"] = tick.event_time // 1_000_000
-        return found
+        return prices
 
     @app.get("/api/v1/assets", tags=["feed"], summary="What there are prices of")
     async def assets() -> list[dict[str, Any]]:
         """`anchor`: the real price that the asset follows, and how old it is; null where it follows
         none. A stale one could not be confirmed by any source; it holds until one can.
         """
-        found = []
+        rows = []
         for asset in host.session.plan.universe.assets:
             last = hub.ticks.last(asset.name, hub.told)
-            found.append(
+            rows.append(
                 {
                     "asset": asset.name,
                     "stable": asset.stable,
-                    "last": built(last) if last is not None else None,
+                    "last": tick_json(last) if last is not None else None,
                     "anchor": live.describe(asset.name) if live is not None else None,
                 }
             )
-        return found
+        return rows
 
     @app.get(
         "/api/v1/ticks",
@@ -102,7 +109,7 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
     ) -> list[dict[str, Any]]:
         if asset not in {a.name for a in host.session.plan.universe.assets}:
             raise HTTPException(404, f"no asset {asset}; GET /api/v1/assets lists them")
-        return [built(tick) for tick in hub.ticks.after(asset, after, limit, hub.told)]
+        return [tick_json(tick) for tick in hub.ticks.after(asset, after, limit, hub.told)]
 
     @app.get(
         "/api/v1/stream",
@@ -135,7 +142,7 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
     return app
 
 
-def _lifespan(live: Live) -> Any:
+def _lifespan(live: LivePrices) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         live.start()

@@ -1,4 +1,6 @@
-"""Who follows the ticks: each is encoded once, for everybody."""
+"""Sends ticks to the clients of the stream. Each tick is encoded once, however many clients there
+are.
+"""
 
 import asyncio
 from collections import deque
@@ -14,29 +16,30 @@ from trading.hosting.live import Published
 from trading.messages.market import PriceTick
 from trading.units import format_units
 
+#: Name of the projection that holds the newest ticks.
 TICKS = "market-data/ticks"
-#: Groups of ticks that one subscriber may be behind before it is dropped.
+#: Groups of ticks that may be queued for a subscriber before it is dropped as too slow.
 BACKLOG = 256
 MAX_SUBSCRIBERS = 2000
-#: Wall seconds between signs of life where nothing happens.
+#: Wall seconds without a tick after which a keep-alive is sent.
 KEEP_ALIVE = 10.0
 
 _encode = msgspec.json.Encoder().encode
 
 
 class TooMany(Exception):
-    """Nobody else can follow now."""
+    """MAX_SUBSCRIBERS follow the stream, and no further client can."""
 
 
 class Subscriber:
-    """``queue``: what it has yet to be sent; None ends it."""
+    """A client of the stream. `queue` holds what has yet to be sent; None in it ends the stream."""
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(BACKLOG)
         self.ended = False
 
     async def events(self) -> AsyncIterator[bytes]:
-        """What is there at one time in one piece, until the end."""
+        """Yield what is queued, in one piece each time, until the stream ends."""
         while not self.ended:
             try:
                 async with asyncio.timeout(KEEP_ALIVE):
@@ -48,68 +51,76 @@ class Subscriber:
                 parts.append(self.queue.get_nowait())
             if None in parts:
                 self.ended = True
-            if found := b"".join(part for part in parts if part is not None):
-                yield found
+            if chunk := b"".join(part for part in parts if part is not None):
+                yield chunk
 
 
 class TickHub:
-    """``told``: position of the newest tick that has been published, and so is durable."""
+    """Keeps the subscribers and the newest ticks as they were sent. `told` is the position of the
+    newest tick that has been published, and is therefore durable.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._subscribers: dict[Subscriber, None] = {}
         self._sent: deque[bytes] = deque(maxlen=KEPT_OF_ALL)
         self.told = 0
-        host.listen(self._hear)
-        host.on_session(self._begin)
+        host.listen(self._on_published)
+        host.on_session(self._on_session)
 
     @property
     def ticks(self) -> Ticks:
-        found: Ticks = self._host.projection(TICKS)
-        return found
+        """The ticks of the current session, which may include some that are not durable yet."""
+        ticks: Ticks = self._host.projection(TICKS)
+        return ticks
 
     @property
     def subscribers(self) -> int:
+        """The number of subscribers."""
         return len(self._subscribers)
 
     def join(self, last_event_id: str) -> Subscriber:
-        """A subscriber that gets what comes from now on, after what it has missed since
-        ``last_event_id``. Raises TooMany.
+        """Add a subscriber. It gets the ticks from now on, and before them those that were
+        published after the event `last_event_id`. Raises TooMany.
         """
         if len(self._subscribers) >= MAX_SUBSCRIBERS:
             raise TooMany
-        made = Subscriber()
-        made.queue.put_nowait(self._session())
-        if missed := self._missed(last_event_id):
-            made.queue.put_nowait(missed)
-        self._subscribers[made] = None
-        return made
+        subscriber = Subscriber()
+        subscriber.queue.put_nowait(self._session_event())
+        if missed := self._missed_since(last_event_id):
+            subscriber.queue.put_nowait(missed)
+        self._subscribers[subscriber] = None
+        return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber; do nothing if it has been removed."""
         self._subscribers.pop(subscriber, None)
 
     def close(self) -> None:
-        """The service ends: so do the streams."""
+        """End all streams."""
         for subscriber in list(self._subscribers):
             self._drop(subscriber)
 
-    def _begin(self) -> None:
+    def _on_session(self) -> None:
+        """Take over the ticks of a session that was opened or resumed: all of them are durable by
+        then.
+        """
         ticks = self.ticks
         self.told = ticks.version
         self._sent.clear()
         self._sent.extend(self._encoded(ticks.log, self.told - len(ticks.log) + 1))
-        self._put(self._session())
+        self._enqueue_for_all(self._session_event())
 
-    def _hear(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[Published]) -> None:
         ticks = [message for message, _ in published if isinstance(message, PriceTick)]
         if not ticks:
             return
         events = self._encoded(ticks, self.told + 1)
         self.told += len(ticks)
         self._sent.extend(events)
-        self._put(b"".join(events))
+        self._enqueue_for_all(b"".join(events))
 
-    def _put(self, chunk: bytes) -> None:
+    def _enqueue_for_all(self, chunk: bytes) -> None:
         for subscriber in list(self._subscribers):
             try:
                 subscriber.queue.put_nowait(chunk)
@@ -123,34 +134,37 @@ class TickHub:
             subscriber.queue.get_nowait()
         subscriber.queue.put_nowait(None)
 
-    def _session(self) -> bytes:
+    def _session_event(self) -> bytes:
         number, run_id = self._host.live.number, self._host.session.run_id
         data = _encode({"session": number, "run_id": run_id or None})
         return b"event: session\ndata: %s\n\n" % data
 
-    def _missed(self, last_event_id: str) -> bytes:
-        """What was published after an event. Who comes from another session has missed all of this
-        one; who comes from nowhere, nothing.
+    def _missed_since(self, last_event_id: str) -> bytes:
+        """Return the ticks that were published after an event, preceded by an event `gap` if some
+        are not kept any more. A client of another session has missed all ticks of this one; one
+        without a last event has missed none.
         """
         session, _, position = last_event_id.partition("-")
         if not (_is_number(session) and _is_number(position)):
             return b""
         after = min(int(position), self.told) if int(session) == self._host.live.number else 0
-        kept = len(self._sent)
-        gone = max(self.told - kept - after, 0)
-        missed = b"".join(islice(self._sent, max(kept - (self.told - after), 0), None))
-        return b'event: gap\ndata: {"missed":%d}\n\n' % gone + missed if gone else missed
+        available = len(self._sent)
+        lost = max(self.told - available - after, 0)
+        missed = b"".join(islice(self._sent, max(available - (self.told - after), 0), None))
+        return b'event: gap\ndata: {"missed":%d}\n\n' % lost + missed if lost else missed
 
     def _encoded(self, ticks: Iterable[PriceTick], first: int) -> list[bytes]:
         number = self._host.live.number
         return [
-            b"id: %d-%d\ndata: %s\n\n" % (number, position, _encode(built(tick)))
+            b"id: %d-%d\ndata: %s\n\n" % (number, position, _encode(tick_json(tick)))
             for position, tick in enumerate(ticks, first)
         ]
 
 
-def built(tick: PriceTick) -> dict[str, Any]:
-    """As the API says it: price as a decimal string, None where it is not a number."""
+def tick_json(tick: PriceTick) -> dict[str, Any]:
+    """Return a tick as the API shows it: the price as a decimal string, None if it is
+    not a number.
+    """
     price = format_units(tick.price) if tick.price is not None else None
     return {"asset": tick.asset, "price": price, "seq": tick.seq, "event_time": tick.event_time}
 

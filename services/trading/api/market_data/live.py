@@ -1,4 +1,6 @@
-"""The market follows real prices: between runs, what the sources say goes to the component."""
+"""Makes the market follow real prices: between runs, the prices that the poller fetches are sent to
+the market data component as anchors.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,15 +23,15 @@ if TYPE_CHECKING:
     from trading.upstream.poller import Poller
 
 
-#: Wall seconds that a start waits for real prices to open with.
+#: Longest time that a start waits for real prices to open with, wall seconds.
 OPENING_PATIENCE = 1.5
 
 
 def make_poller(settings: Settings) -> "Poller | None":
-    """As the settings say; None where they do not want real prices."""
+    """Return the poller that `settings` describe; None if real prices are switched off."""
     if not settings.enable_real_market_data:
         return None
-    # Clients of HTTP and Redis take a while to import, and most do not want them.
+    # Imported here since the HTTP and Redis clients are slow to import and rarely needed.
     from trading.upstream.cache import AnchorCache
     from trading.upstream.coingecko import CoinGecko
     from trading.upstream.coinmarketcap import CoinMarketCap
@@ -37,8 +39,8 @@ def make_poller(settings: Settings) -> "Poller | None":
     from trading.upstream.poller import Poller
 
     key = settings.coingecko_api_key
-    given = key.get_secret_value() if key is not None else ""
-    sources: list[Source] = [CoinGecko(settings.coingecko_url, given)]
+    api_key = key.get_secret_value() if key is not None else ""
+    sources: list[Source] = [CoinGecko(settings.coingecko_url, api_key)]
     key = settings.coinmarketcap_api_key
     if key is not None:
         sources.append(CoinMarketCap(settings.coinmarketcap_url, key.get_secret_value()))
@@ -48,32 +50,34 @@ def make_poller(settings: Settings) -> "Poller | None":
     return Poller(sources, assets, settings.anchor_seconds, cache)
 
 
-class Live:
-    """Between the poller and the host. A scenario brings its own prices: while its session is on,
-    anchors are kept and not sent.
+class LivePrices:
+    """Forwards the poller's prices to the component on `host`. A scenario brings its own prices:
+    during its session prices are fetched, but not forwarded.
     """
 
     def __init__(self, host: Host, poller: "Poller") -> None:
         self.poller = poller
         self._host = host
-        host.on_session(self._tell_all)
+        host.on_session(self._forward_all)
 
     @property
     def following(self) -> bool:
-        """Are the prices of now tied to the anchors?"""
+        """Whether the market follows real prices at present."""
         return self._host.ready != "starting" and not self._host.session.run_id
 
     def start(self) -> None:
-        others = self._host.dependencies
-        self._host.dependencies = lambda: {**others(), **self._problems()}
-        self._tell_all()
-        self.poller.start(self._tell)
+        """Start the poller, and report its problems among the host's dependencies."""
+        host_dependencies = self._host.dependencies
+        self._host.dependencies = lambda: {**host_dependencies(), **self._problems()}
+        self._forward_all()
+        self.poller.start(self._forward)
 
     async def stop(self) -> None:
+        """Stop the poller."""
         await self.poller.stop()
 
     def describe(self, asset: str) -> dict[str, Any] | None:
-        """The anchor of an asset; None while there is none."""
+        """Return the anchor of an asset as the API shows it; None if there is none."""
         anchor = self.poller.anchors.get(asset)
         if anchor is None:
             return None
@@ -87,23 +91,25 @@ class Live:
         }
 
     def _problems(self) -> Mapping[str, str]:
-        """They keep the service from nothing: it goes on from the last good prices."""
+        """Return problem by dependency, empty where there is none. None of them makes the service
+        unavailable: it goes on from the last good prices.
+        """
         poller = self.poller
-        found = {source: f"stale: {why}" for source, why in poller.problems.items()}
+        problems = {source: f"stale: {why}" for source, why in poller.problems.items()}
         if poller.stale:
-            found["real-prices"] = "stale: " + ", ".join(poller.stale)
+            problems["real-prices"] = "stale: " + ", ".join(poller.stale)
         elif not poller.anchors:
-            found["real-prices"] = "none yet: prices are synthetic"
+            problems["real-prices"] = "none yet: prices are synthetic"
         else:
-            found["real-prices"] = ""
+            problems["real-prices"] = ""
         if poller.cached:
-            found["redis"] = poller.cache_problem
-        return found
+            problems["redis"] = poller.cache_problem
+        return problems
 
-    def _tell_all(self) -> None:
-        self._tell(list(self.poller.anchors.values()))
+    def _forward_all(self) -> None:
+        self._forward(list(self.poller.anchors.values()))
 
-    def _tell(self, anchors: Sequence[PriceAnchor]) -> None:
+    def _forward(self, anchors: Sequence[PriceAnchor]) -> None:
         if not self.following:
             return
         for a in anchors:
@@ -112,20 +118,23 @@ class Live:
 
 
 def age(anchor: PriceAnchor) -> float:
-    """Seconds since somebody confirmed it."""
+    """Return the wall seconds since a source last confirmed the anchor."""
     return max(time.time() - anchor.observed_at / SECOND, 0.0)
 
 
-class LiveMetrics(Collector):
-    """Named ``market_data_*``."""
+class LivePriceMetrics(Collector):
+    """Computes the metrics of real prices, `market_data_*`, when Prometheus collects them."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LivePrices) -> None:
         self._live = live
 
     def collect(self) -> list[Metric]:
+        """Return the age and state of every anchor, the requests to sources, and the state of the
+        cache if there is one.
+        """
         poller = self._live.poller
         anchors = poller.anchors.values()
-        made: list[Metric] = [
+        metrics: list[Metric] = [
             gauges(
                 "market_data_anchor_age_seconds", [((a.asset, a.source), age(a)) for a in anchors]
             ),
@@ -133,5 +142,7 @@ class LiveMetrics(Collector):
             counters("market_data_upstream_requests", list(poller.requests.items())),
         ]
         if poller.cached:
-            made.append(gauge("market_data_price_cache_up", 0.0 if poller.cache_problem else 1.0))
-        return made
+            metrics.append(
+                gauge("market_data_price_cache_up", 0.0 if poller.cache_problem else 1.0)
+            )
+        return metrics

@@ -1,4 +1,6 @@
-"""The newest ticks, for prices and for those who missed some."""
+"""Read model of the newest ticks, for queries and for clients that missed some. It is part of
+snapshots.
+"""
 
 from collections import deque
 from collections.abc import Callable
@@ -7,15 +9,17 @@ from typing import Any
 from trading.messages import Message
 from trading.messages.market import PriceTick
 
-#: Ticks kept by asset: at a tick a second, an hour. And of all assets, for who resumes a stream.
+#: Most ticks that are kept of an asset: an hour at one tick per second.
 KEPT = 3600
+#: Most ticks that are kept of all assets, for clients that resume a stream.
 KEPT_OF_ALL = 6 * KEPT
 
 
 class Ticks:
-    """Every tick of the session has a position: 1, 2, ... in the order of publication, whatever its
-    sequence number says. ``version``: position of the newest, which is the last of ``log``. What is
-    asked for ``until`` a position leaves out what is not durable yet.
+    """The ticks of a session. Each has a position, 1, 2, ... in the order of publication,
+    independent of its sequence number. `version` is the position of the newest tick, which is the
+    last of `log`. Queries take a position `until`, by which they leave out ticks that are not
+    durable yet.
     """
 
     def __init__(self) -> None:
@@ -24,17 +28,22 @@ class Ticks:
         self._by_asset: dict[str, deque[tuple[int, PriceTick]]] = {}
 
     def taps(self) -> dict[type[Message], Callable[[Any, int], None]]:
+        """Return the handlers of this read model, by type of message."""
         return {PriceTick: self._on_tick}
 
     def after(self, asset: str, seq: int, limit: int, until: int) -> list[PriceTick]:
-        """Ticks of one asset with a sequence number above ``seq``, in the order of these."""
-        kept = self._by_asset.get(asset, ())
-        found = [tick for at, tick in kept if tick.seq > seq and at <= until]
-        found.sort(key=lambda tick: tick.seq)
-        return found[:limit]
+        """Return at most `limit` ticks of `asset` with a sequence number above `seq`, in the order
+        of sequence numbers.
+        """
+        ticks = self._by_asset.get(asset, ())
+        newer = [tick for at, tick in ticks if tick.seq > seq and at <= until]
+        newer.sort(key=lambda tick: tick.seq)
+        return newer[:limit]
 
     def last(self, asset: str, until: int, *, good: bool = False) -> PriceTick | None:
-        """The newest tick of an asset, or the newest that has a price."""
+        """Return the newest tick of `asset`, or with `good` the newest that has a price; None if
+        there is none.
+        """
         for at, tick in reversed(self._by_asset.get(asset, ())):
             if at <= until and not (good and tick.price is None):
                 return tick
@@ -43,7 +52,7 @@ class Ticks:
     def _on_tick(self, tick: PriceTick, now: int) -> None:
         self.version += 1
         self.log.append(tick)
-        kept = self._by_asset.get(tick.asset)
-        if kept is None:
-            kept = self._by_asset[tick.asset] = deque(maxlen=KEPT)
-        kept.append((self.version, tick))
+        ticks = self._by_asset.get(tick.asset)
+        if ticks is None:
+            ticks = self._by_asset[tick.asset] = deque(maxlen=KEPT)
+        ticks.append((self.version, tick))

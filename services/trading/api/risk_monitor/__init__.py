@@ -1,1 +1,1 @@
-"""The risk monitor's API, and the dashboard that stands on it."""
+"""The risk monitor's public API, its event stream, and the dashboard that uses them."""

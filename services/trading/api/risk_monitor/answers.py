@@ -1,4 +1,6 @@
-"""The view as JSON: money as decimal strings in USD, times as ISO 8601 of simulated time."""
+"""Converts the risk view to JSON: money as decimal strings in USD, times as ISO 8601 of simulated
+time in UTC.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +17,7 @@ JSON = dict[str, Any]
 
 
 def instant(us: int) -> str | None:
+    """Return a time in simulated microseconds as ISO 8601 with milliseconds; None for 0."""
     if not us:
         return None
     text = datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds")
@@ -22,14 +25,17 @@ def instant(us: int) -> str | None:
 
 
 def usd(units: int) -> str:
+    """Return an amount in units of 1e-8 USD with two decimals."""
     return format_units(units, decimals=2)
 
 
 def percent(ppm: int) -> str:
+    """Return a ratio in ppm as percent with two decimals."""
     return f"{ppm / 1e4:.2f} %"
 
 
 def portfolio(view: RiskView, monitor: RiskMonitor, universe: Universe) -> JSON:
+    """Return the newest portfolio; before the first valuation only that there is none."""
     report = view.portfolio
     if report is None:
         return {"known": False, "time": None, "breaker": view.breaker}
@@ -56,58 +62,66 @@ def portfolio(view: RiskView, monitor: RiskMonitor, universe: Universe) -> JSON:
 
 
 def net_by_account(view: RiskView, report: PortfolioReported, universe: Universe) -> dict[str, int]:
-    """What each account's bought and sold coins are worth, net, since the session opened."""
+    """Return by account the net value, in units of 1e-8 USD at present prices, of the coins that it
+    has bought less those that it has sold since the session opened.
+    """
     coins = {a.name for a in universe.assets if not a.stable}
     prices = {m.asset: m.price for m in report.marks}
-    found = dict.fromkeys(universe.firm_accounts, 0)
+    net = dict.fromkeys(universe.firm_accounts, 0)
     opening = (view.first or report).positions
     for sign, positions in ((1, report.positions), (-1, opening)):
         for p in positions:
             if p.asset in coins:
-                found[p.account] += sign * (p.qty * prices[p.asset] // SCALE)
-    return found
+                net[p.account] += sign * (p.qty * prices[p.asset] // SCALE)
+    return net
 
 
 def alerts(view: RiskView, state: str = "") -> list[JSON]:
-    """Newest first; those that are not resolved before the others."""
-    wanted = [a for a in reversed(view.alerts.values()) if state in ("", a.state)]
-    wanted.sort(key=lambda a: a.state == RESOLVED)
-    return [alert(a) for a in wanted]
+    """Return the alerts in `state`, or all if it is empty: those that are not resolved before the
+    others, newest first.
+    """
+    selected = [a for a in reversed(view.alerts.values()) if state in ("", a.state)]
+    selected.sort(key=lambda a: a.state == RESOLVED)
+    return [alert(a) for a in selected]
 
 
-def alert(seen: SeenAlert) -> JSON:
+def alert(alert: SeenAlert) -> JSON:
+    """Return one alert with its life cycle."""
     return {
-        "alert_id": seen.alert_id,
-        "rule": seen.rule,
-        "subject": seen.subject,
-        "severity": seen.severity,
-        "state": seen.state,
-        "description": RULES[seen.rule].description,
-        "observed": seen.observed,
-        "limit": seen.limit,
-        "event_time": instant(seen.event_time),
-        "detected_time": instant(seen.detected_time),
-        "latency": format_duration(max(0, seen.detected_time - seen.event_time)),
-        "acknowledged_by": seen.acknowledged_by or None,
-        "acknowledged_time": instant(seen.acknowledged_time),
-        "resolved_time": instant(seen.resolved_time),
+        "alert_id": alert.alert_id,
+        "rule": alert.rule,
+        "subject": alert.subject,
+        "severity": alert.severity,
+        "state": alert.state,
+        "description": RULES[alert.rule].description,
+        "observed": alert.observed,
+        "limit": alert.limit,
+        "event_time": instant(alert.event_time),
+        "detected_time": instant(alert.detected_time),
+        "latency": format_duration(max(0, alert.detected_time - alert.event_time)),
+        "acknowledged_by": alert.acknowledged_by or None,
+        "acknowledged_time": instant(alert.acknowledged_time),
+        "resolved_time": instant(alert.resolved_time),
     }
 
 
 def silences(monitor: RiskMonitor, now: int) -> list[JSON]:
-    return [silence(found) for found in monitor.silences(now)]
+    """Return the silences in force at the simulated time `now`, microseconds."""
+    return [silence(entry) for entry in monitor.silences(now)]
 
 
-def silence(found: Silence) -> JSON:
+def silence(silence: Silence) -> JSON:
+    """Return one silence."""
     return {
-        "rule": found.rule,
-        "subject": found.subject,
-        "until": instant(found.until),
-        "by": found.by,
+        "rule": silence.rule,
+        "subject": silence.subject,
+        "until": instant(silence.until),
+        "by": silence.by,
     }
 
 
 def breaker(view: RiskView) -> JSON:
+    """Return the breaker's state and its changes, newest first."""
     return {
         "state": view.breaker,
         "changes": [
@@ -123,10 +137,11 @@ def breaker(view: RiskView) -> JSON:
 
 
 def rules(monitor: RiskMonitor) -> list[JSON]:
-    found = []
+    """Return the rule table, with the limits that are configured."""
+    table = []
     for rule in RULES.values():
         limit = monitor.controls.limit(rule.name)
-        found.append(
+        table.append(
             {
                 "name": rule.name,
                 "stage": rule.stage,
@@ -140,11 +155,13 @@ def rules(monitor: RiskMonitor) -> list[JSON]:
                 "description": rule.description,
             }
         )
-    return found
+    return table
 
 
 def health(monitor: RiskMonitor, now: int) -> JSON:
-    """``ok``: heard of recently enough for its rule; ages as people read them."""
+    """Return for venues and feeds how long ago the monitor last received something. `ok` tells that
+    this is within the limit of the rule that watches it.
+    """
     ages = monitor.health(now)
     rows: JSON = {}
     for kind, rule in (("venues", "venue-down"), ("feeds", "stale-feed")):
@@ -162,7 +179,9 @@ def health(monitor: RiskMonitor, now: int) -> JSON:
 
 
 def curves(view: RiskView, session: int) -> JSON:
-    """``[seconds, value]``; P&L in USD, prices in USD."""
+    """Return the curves as lists of `[Unix seconds, USD]`, oldest first. `session` is the number of
+    the session that they belong to.
+    """
     return {
         "session": session,
         "pnl": [[at / 1e6, value / SCALE] for at, value in view.pnl.points],
@@ -175,7 +194,7 @@ def curves(view: RiskView, session: int) -> JSON:
 
 def _accounts(view: RiskView, report: PortfolioReported, universe: Universe) -> list[JSON]:
     first = view.first or report
-    worth, opening = _worth(report, universe), _worth(first, universe)
+    equity, opening = _equity(report, universe), _equity(first, universe)
     net = net_by_account(view, report, universe)
     rows = []
     for account in universe.accounts:
@@ -185,8 +204,8 @@ def _accounts(view: RiskView, report: PortfolioReported, universe: Universe) -> 
             {
                 "account": name,
                 "strategy": account.strategy,
-                "equity": usd(worth[name]),
-                "pnl": usd(worth[name] - opening[name]),
+                "equity": usd(equity[name]),
+                "pnl": usd(equity[name] - opening[name]),
                 "net": usd(net[name]),
                 "killed": switch is not None and switch.engaged,
                 "confirmed": switch is None or switch.confirmed,
@@ -196,9 +215,10 @@ def _accounts(view: RiskView, report: PortfolioReported, universe: Universe) -> 
     return rows
 
 
-def _worth(report: PortfolioReported, universe: Universe) -> dict[str, int]:
+def _equity(report: PortfolioReported, universe: Universe) -> dict[str, int]:
+    """Return by account the value of its positions, in units of 1e-8 USD."""
     prices = {m.asset: m.price for m in report.marks}
-    found = dict.fromkeys(universe.firm_accounts, 0)
+    equity = dict.fromkeys(universe.firm_accounts, 0)
     for p in report.positions:
-        found[p.account] += p.qty * prices[p.asset] // SCALE
-    return found
+        equity[p.account] += p.qty * prices[p.asset] // SCALE
+    return equity

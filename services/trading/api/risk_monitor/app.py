@@ -1,4 +1,7 @@
-"""Portfolio, exposures, limits, alerts, breaker, rules; live events; the dashboard at ``/``."""
+"""Builds the risk monitor's app: portfolio, exposures, limits, alerts, breaker and rules as JSON, a
+stream of changes at `/events`, and the dashboard at `/`. PUBLISHED and PROJECTIONS tell the host
+which messages to publish and which read models to maintain for this app.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,9 +13,9 @@ from fastapi.staticfiles import StaticFiles
 
 from trading.api.risk_monitor import answers, models
 from trading.api.risk_monitor.broadcast import PUBLISHED, VIEW, Broadcast
-from trading.api.risk_monitor.metrics import Known, RiskMetrics
+from trading.api.risk_monitor.metrics import RiskFigures, RiskMetrics
 from trading.api.risk_monitor.operations import add_operations
-from trading.api.risk_monitor.problems import add_problems, refusals
+from trading.api.risk_monitor.problems import add_error_handler, error_responses
 from trading.api.risk_monitor.utilisation import exposures
 from trading.api.risk_monitor.view import MAX_ALERTS, RiskView
 from trading.hosting.access import READS
@@ -42,6 +45,7 @@ where that is still possible. A comment and an event with no change show that th
 
 
 def view(session: Session) -> RiskView:
+    """Return an empty view; the host feeds it with the messages of `session`."""
     return RiskView()
 
 
@@ -49,7 +53,9 @@ PROJECTIONS = {VIEW: view}
 
 
 def risk_app(host: Host) -> FastAPI:
-    """``state.access`` of the app says who may act, and who may see the firm's figures."""
+    """Return the risk monitor's app on `host`. Who may act, and who may see the firm's figures, is
+    decided by `state.access` of the app, which the server sets.
+    """
     app = create_app(
         RISK_MONITOR,
         host,
@@ -58,18 +64,18 @@ def risk_app(host: Host) -> FastAPI:
     )
     broadcast = Broadcast(host)
     app.state.closing = broadcast.close
-    add_problems(app)
+    add_error_handler(app)
 
     def monitor() -> RiskMonitor:
-        found: RiskMonitor = host.component(RISK_MONITOR)
-        return found
+        component: RiskMonitor = host.component(RISK_MONITOR)
+        return component
 
-    def known() -> Known | None:
+    def figures() -> RiskFigures | None:
         if host.ready:
             return None
-        return Known(broadcast.view, monitor(), host.session.plan.universe)
+        return RiskFigures(broadcast.view, monitor(), host.session.plan.universe)
 
-    app.state.registry.register(RiskMetrics(known))
+    app.state.registry.register(RiskMetrics(figures))
 
     @app.get(
         "/api/portfolio",
@@ -77,7 +83,7 @@ def risk_app(host: Host) -> FastAPI:
         summary="Equity, P&L, drawdown, positions, marks, accounts",
         response_model=models.Portfolio,
         response_model_exclude_unset=True,
-        responses=refusals(401, 429),
+        responses=error_responses(401, 429),
         dependencies=[READS],
     )
     async def portfolio() -> dict[str, Any]:
@@ -88,7 +94,7 @@ def risk_app(host: Host) -> FastAPI:
         tags=["risk"],
         summary="What limits hold, and how much is used",
         response_model=list[models.Exposure],
-        responses=refusals(401, 429),
+        responses=error_responses(401, 429),
         dependencies=[READS],
     )
     async def exposure_list() -> list[dict[str, Any]]:
@@ -125,7 +131,7 @@ def risk_app(host: Host) -> FastAPI:
         tags=["risk"],
         summary="P&L and prices over the session",
         response_model=models.Curves,
-        responses=refusals(401, 429),
+        responses=error_responses(401, 429),
         dependencies=[READS],
     )
     async def curves() -> dict[str, Any]:
@@ -136,7 +142,7 @@ def risk_app(host: Host) -> FastAPI:
         tags=["alerts"],
         summary="Open ones first, newest first",
         response_model=list[models.Alert],
-        responses=refusals(422),
+        responses=error_responses(422),
     )
     async def alerts(
         state: Annotated[
@@ -151,15 +157,15 @@ def risk_app(host: Host) -> FastAPI:
         tags=["alerts"],
         summary="One alert",
         response_model=models.Alert,
-        responses=refusals(404, 422),
+        responses=error_responses(404, 422),
     )
     async def alert(
         alert_id: Annotated[str, InPath(max_length=200, examples=["drawdown/portfolio/1"])],
     ) -> dict[str, Any]:
-        found = broadcast.view.alerts.get(alert_id)
-        if found is None:
+        alert = broadcast.view.alerts.get(alert_id)
+        if alert is None:
             raise HTTPException(404, "no such alert; GET /api/alerts lists them")
-        return answers.alert(found)
+        return answers.alert(alert)
 
     @app.get(
         "/api/silences",
@@ -191,7 +197,7 @@ def risk_app(host: Host) -> FastAPI:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {"example": _EVENT_EXAMPLE}}},
-            **refusals(401, 422, 429, 503),
+            **error_responses(401, 422, 429, 503),
         },
         dependencies=[READS],
     )

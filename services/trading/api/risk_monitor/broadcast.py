@@ -1,7 +1,8 @@
-"""``/events``: what changes, told to everybody who follows, as soon as it is durable.
+"""The stream `/events`, which sends every subscriber what has changed.
 
-The projection knows what has been decided; what is shown here is a second view that hears only of
-what has been written, so that nobody sees an alert that a crash could take back.
+A component's decisions reach its projections before they are durable. The stream therefore keeps a
+view of its own, which is fed only with messages that are durable, so that no client sees an alert
+that a crash could take back.
 """
 
 import asyncio
@@ -29,9 +30,10 @@ from trading.messages.risk import (
 )
 from trading.topology import RISK_MONITOR
 
+#: Name of the projection that holds the risk view.
 VIEW = "risk-monitor/view"
 
-#: What the host has to publish.
+#: Types of messages that the host has to publish.
 PUBLISHED: tuple[type[Message], ...] = (
     AlertFired,
     AlertResolved,
@@ -42,62 +44,74 @@ PUBLISHED: tuple[type[Message], ...] = (
     KillSwitchChanged,
 )
 
-#: Wall seconds between two updates of the figures; alerts and the breaker never wait.
-FIGURES_EVERY = 0.05
-#: Wall seconds until a stream on which nothing happens shows that it is alive.
+#: Shortest time between two updates of the figures, wall seconds; alerts and the breaker are sent
+#: at once.
+FIGURES_INTERVAL = 0.05
+#: Wall seconds without an event after which a keep-alive is sent.
 KEEP_ALIVE = 5.0
-#: Streams at a time; events that one of them may be behind before it is ended.
+#: Most streams at a time.
 MAX_STREAMS = 1000
+#: Events that may be queued for a stream before it is ended as too slow.
 BACKLOG = 1000
-#: Events that a client can catch up on, and alerts in a full state.
-_REMEMBERED = 1000
-_SHOWN = 200
-#: Milliseconds after which a browser connects again.
-_RETRY = 1000
+#: Newest events that are kept, so that a client that reconnects can resume.
+_MAX_RECENT = 1000
+#: Most alerts in a full state.
+_MAX_ALERTS = 200
+#: Milliseconds after which a browser reconnects.
+_RETRY_DELAY = 1000
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Subscriber:
-    """One stream: the events it has yet to be sent, and the newest figures."""
+    """A client of the stream: the events that have yet to be sent, and the newest figures. Alerts
+    are queued, figures are replaced by newer ones, so that a slow client does not fall behind for
+    their sake.
+    """
 
     def __init__(self) -> None:
         self._events: deque[bytes] = deque()
         self._figures = b""
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self.ended = False
 
-    def put(self, event: bytes) -> None:
+    def enqueue(self, event: bytes) -> None:
+        """Queue an event; end the stream if too many are queued."""
         self._events.append(event)
         if len(self._events) > BACKLOG:
             self.ended = True
-        self._news.set()
+        self._changed.set()
 
-    def put_figures(self, event: bytes) -> None:
-        """Whoever is slow gets the newest ones only."""
+    def replace_figures(self, event: bytes) -> None:
+        """Replace the figures that have not been sent yet, if any."""
         self._figures = event
-        self._news.set()
+        self._changed.set()
 
     def end(self) -> None:
+        """End the stream once the current chunk has been sent."""
         self.ended = True
-        self._news.set()
+        self._changed.set()
 
-    async def take(self, seconds: float) -> bytes:
-        """Everything that has gathered; empty if nothing has come for so long."""
+    async def next_chunk(self, max_wait: float) -> bytes:
+        """Wait for events and return all that have been queued, in one piece; return b"" if there
+        is none within `max_wait` wall seconds.
+        """
         try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
+            async with asyncio.timeout(max_wait):
+                await self._changed.wait()
         except TimeoutError:
             return b""
-        self._news.clear()
-        found = b"".join(self._events) + self._figures
+        self._changed.clear()
+        chunk = b"".join(self._events) + self._figures
         self._events.clear()
         self._figures = b""
-        return found
+        return chunk
 
 
 class Broadcast:
-    """``view``: what is durable. Each event is encoded once, however many follow."""
+    """Sends the changes of the risk view to all subscribers. `view` is the durable view. Each event
+    is encoded once, however many subscribers there are.
+    """
 
     def __init__(self, host: Host) -> None:
         self.view = RiskView()
@@ -105,66 +119,72 @@ class Broadcast:
         self._taps: dict[type[Message], Callable[[Any, int], None]] = {}
         self._subscribers: set[Subscriber] = set()
         self._recent: deque[tuple[int, bytes]] = deque()
-        self._since = 0
-        self._told_at = 0.0
+        #: Version of the view after which every event is in `_recent`.
+        self._recent_after = 0
+        self._figures_sent_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        host.listen(self._hear)
-        host.on_session(self._begin)
+        host.listen(self._on_published)
+        host.on_session(self._on_session)
 
     @property
     def full(self) -> bool:
+        """Whether no further stream can be opened."""
         return len(self._subscribers) >= MAX_STREAMS
 
     async def stream(self, last_event_id: str) -> AsyncIterator[bytes]:
-        """From the event after ``last_event_id`` on where that is still known, from the full state
-        otherwise; until :meth:`close`.
+        """Yield chunks of server-sent events until :meth:`close`, or until the client is too slow.
+        The stream resumes after `last_event_id` if all later events are still kept, and begins with
+        the full state otherwise.
         """
         subscriber = Subscriber()
-        subscriber.put(b"retry: %d\n\n" % _RETRY)
-        for event in self._first(last_event_id):
-            subscriber.put(event)
+        subscriber.enqueue(b"retry: %d\n\n" % _RETRY_DELAY)
+        for event in self._first_events(last_event_id):
+            subscriber.enqueue(event)
         self._subscribers.add(subscriber)
         try:
             while not (subscriber.ended or self._closed):
-                yield await subscriber.take(KEEP_ALIVE) or b": still here\n" + self._event({})
+                yield await subscriber.next_chunk(KEEP_ALIVE) or b": still here\n" + self._event({})
         finally:
             self._subscribers.discard(subscriber)
 
     def silences_changed(self) -> None:
-        """An operator has begun or ended one."""
+        """Send the silences to all subscribers; called after an operator has begun or ended one."""
         event = self._event({"silences": self._silences()})
         for subscriber in self._subscribers:
-            subscriber.put(event)
+            subscriber.enqueue(event)
 
     def close(self) -> None:
+        """End all streams."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for subscriber in self._subscribers:
             subscriber.end()
 
-    def _begin(self) -> None:
-        """Everything that a session goes on with is durable."""
+    def _on_session(self) -> None:
+        """Take over the view of a session that was opened or resumed: all of it is
+        durable by then.
+        """
         self.view = deepcopy(self._host.projection(VIEW))
         self._taps = self.view.taps()
         self._recent.clear()
-        self._since = self.view.version
+        self._recent_after = self.view.version
         if self._subscribers:
             event = self._state()
             for subscriber in self._subscribers:
-                subscriber.put(event)
+                subscriber.enqueue(event)
 
-    def _hear(self, published: Sequence[Published]) -> None:
-        decided: RiskView = self._host.projection(VIEW)
+    def _on_published(self, published: Sequence[Published]) -> None:
+        latest: RiskView = self._host.projection(VIEW)
         changed: dict[str, None] = {}
         breaker = figures = False
         for message, now in published:
-            see = self._taps.get(type(message))
-            # One that the session's own view does not know belongs to the session before.
-            if see is None or self.view.version >= decided.version:
+            handle = self._taps.get(type(message))
+            # A message that the session's own view has not processed is of the previous session.
+            if handle is None or self.view.version >= latest.version:
                 continue
-            see(message, now)
+            handle(message, now)
             if isinstance(message, AlertFired | AlertAcknowledged | AlertResolved):
                 changed[message.alert_id] = None
             elif isinstance(message, BreakerChanged):
@@ -172,53 +192,53 @@ class Broadcast:
             else:
                 figures = True
         if changed or breaker:
-            self._tell(changed, breaker)
+            self._publish_alerts(changed, breaker)
         if figures:
-            self._tell_figures_soon()
+            self._schedule_figures()
 
-    def _tell(self, changed: dict[str, None], breaker: bool) -> None:
-        known = self.view.alerts
-        parts: JSON = {"alerts": [answers.alert(known[i]) for i in changed if i in known]}
+    def _publish_alerts(self, changed: dict[str, None], breaker: bool) -> None:
+        alerts = self.view.alerts
+        parts: JSON = {"alerts": [answers.alert(alerts[i]) for i in changed if i in alerts]}
         if breaker:
             parts["breaker"] = answers.breaker(self.view)
         event = self._event(parts, numbered=True)
         self._recent.append((self.view.version, event))
-        if len(self._recent) > _REMEMBERED:
-            self._since = self._recent.popleft()[0]
+        if len(self._recent) > _MAX_RECENT:
+            self._recent_after = self._recent.popleft()[0]
         for subscriber in self._subscribers:
-            subscriber.put(event)
+            subscriber.enqueue(event)
 
-    def _tell_figures_soon(self) -> None:
+    def _schedule_figures(self) -> None:
         if not self._subscribers or self._timer is not None or self._closed:
             return
         loop = asyncio.get_running_loop()
-        wait = self._told_at + FIGURES_EVERY - loop.time()
+        wait = self._figures_sent_at + FIGURES_INTERVAL - loop.time()
         if wait > 0:
-            self._timer = loop.call_later(wait, self._tell_figures)
+            self._timer = loop.call_later(wait, self._publish_figures)
         else:
-            self._tell_figures()
+            self._publish_figures()
 
-    def _tell_figures(self) -> None:
+    def _publish_figures(self) -> None:
         self._timer = None
-        self._told_at = asyncio.get_running_loop().time()
+        self._figures_sent_at = asyncio.get_running_loop().time()
         if self._subscribers:
             event = self._event(self._figures())
             for subscriber in self._subscribers:
-                subscriber.put_figures(event)
+                subscriber.replace_figures(event)
 
-    def _first(self, last_event_id: str) -> list[bytes]:
+    def _first_events(self, last_event_id: str) -> list[bytes]:
         session, _, version = last_event_id.partition("-")
         if session == str(self._host.live.number) and version.isascii() and version.isdigit():
-            seen = int(version)
-            if self._since <= seen <= self.view.version:
-                missed = [event for at, event in self._recent if at > seen]
+            client_version = int(version)
+            if self._recent_after <= client_version <= self.view.version:
+                missed = [event for at, event in self._recent if at > client_version]
                 return [*missed, self._event({**self._figures(), "silences": self._silences()})]
         return [self._state()]
 
     def _state(self) -> bytes:
         parts = {
             **self._figures(),
-            "alerts": answers.alerts(self.view)[:_SHOWN],
+            "alerts": answers.alerts(self.view)[:_MAX_ALERTS],
             "breaker": answers.breaker(self.view),
             "silences": self._silences(),
         }
@@ -237,7 +257,9 @@ class Broadcast:
         return answers.silences(self._host.component(RISK_MONITOR), self._host.kernel.now)
 
     def _event(self, parts: JSON, *, full: bool = False, numbered: bool = False) -> bytes:
-        """Only what a client can go on after carries an id."""
+        """Encode an event. `numbered` gives it an id, which only those get after which a client can
+        resume.
+        """
         number = self._host.live.number
         head: JSON = {
             "full": full,
@@ -246,5 +268,5 @@ class Broadcast:
             "speed": round(self._host.speed, 1),
             "alerts": [],
         }
-        name = b"id: %d-%d\n" % (number, self.view.version) if numbered else b""
-        return name + b"data: " + _encode({**head, **parts}) + b"\n\n"
+        id_line = b"id: %d-%d\n" % (number, self.view.version) if numbered else b""
+        return id_line + b"data: " + _encode({**head, **parts}) + b"\n\n"

@@ -1,9 +1,9 @@
-"""Halts that outlive a session: a new one would end them, and that is not the coordinator's to do.
+"""Prevents a halt of the circuit breaker from being lifted by opening a new session.
 
-A session begins with an ACTIVE breaker. A halt that a scenario has led to is part of its run, and
-ends with it. One that somebody has ordered, or that has happened between runs, stays until whoever
-holds RISK_TOKEN resets it; until then no session is opened, so that the chaos token does not undo
-what the risk token has done.
+Every session begins with an ACTIVE breaker. A halt that a scenario caused is part of its run and
+ends with it. A halt that an operator ordered, or that happened between runs, stays until the holder
+of RISK_TOKEN resets it, and no session is opened until then: otherwise the holder of CHAOS_TOKEN
+could undo what the holder of RISK_TOKEN did.
 """
 
 from trading.api.risk_monitor.broadcast import VIEW
@@ -15,7 +15,9 @@ from trading.topology import RISK_MONITOR
 
 
 def standing_halt(host: Host) -> str:
-    """Return why no session may be opened in the risk monitor's host; empty: one may."""
+    """Return why no session may be opened on the risk monitor's `host`; an empty string
+    if one may.
+    """
     if host.ready:
         return ""
     breaker = host.component(RISK_MONITOR).state()["breaker"]

@@ -1,4 +1,4 @@
-"""What the risk monitor says to Prometheus: ``risk_monitor_*``, money in USD."""
+"""The risk monitor's metrics for Prometheus, `risk_monitor_*`; money is in USD."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from trading.universe import Universe
 _STATES = (ACTIVE, REDUCING, HALTED)
 
 
-class Known(NamedTuple):
-    """What the figures are made from."""
+class RiskFigures(NamedTuple):
+    """The state that metrics are computed from."""
 
     view: RiskView
     monitor: RiskMonitor
@@ -28,26 +28,29 @@ class Known(NamedTuple):
 
 
 class RiskMetrics(Collector):
-    """``known``: gives the newest, None before there is any."""
+    """Computes the metrics when Prometheus collects them. `figures` returns the present state; None
+    before the host is ready, and then there are no metrics.
+    """
 
-    def __init__(self, known: Callable[[], Known | None]) -> None:
-        self._known = known
+    def __init__(self, figures: Callable[[], RiskFigures | None]) -> None:
+        self._figures = figures
 
     def collect(self) -> list[Metric]:
-        known = self._known()
-        if known is None:
+        """Return the metrics; those of the portfolio only after the first valuation."""
+        figures = self._figures()
+        if figures is None:
             return []
-        view = known.view
+        view = figures.view
         killed = [((name,), float(s.engaged)) for name, s in view.switches.items()]
-        made: list[Metric] = [
+        metrics: list[Metric] = [
             gauge("risk_monitor_breaker_state", _STATES.index(view.breaker)),
             gauges("risk_monitor_alerts", _alerts(view)),
             gauges("risk_monitor_account_killed", killed),
-            gauges("risk_monitor_limit_utilisation_ratio", _utilisation(known)),
+            gauges("risk_monitor_limit_utilisation_ratio", _utilisation(figures)),
         ]
         report = view.portfolio
         if report is not None:
-            made += [
+            metrics += [
                 gauge("risk_monitor_portfolio_pnl", report.pnl / SCALE),
                 gauge("risk_monitor_portfolio_equity", report.equity / SCALE),
                 gauge("risk_monitor_portfolio_drawdown_ratio", report.drawdown_ppm / PPM),
@@ -55,11 +58,11 @@ class RiskMetrics(Collector):
                 gauge("risk_monitor_net_exposure", report.net / SCALE),
                 gauge("risk_monitor_value_at_risk", report.var / SCALE),
             ]
-        return made
+        return metrics
 
 
 def _alerts(view: RiskView) -> list[Sample]:
-    """Of every rule, in either open state."""
+    """Return the number of alerts for every rule and each of the two open states."""
     counts = Counter({(rule, state): 0 for rule in RULES for state in (FIRING, ACKNOWLEDGED)})
     for alert in view.alerts.values():
         if alert.state in (FIRING, ACKNOWLEDGED):
@@ -67,8 +70,8 @@ def _alerts(view: RiskView) -> list[Sample]:
     return list(counts.items())
 
 
-def _utilisation(known: Known) -> list[Sample]:
-    rows = exposures(known.view, known.monitor, known.universe)
+def _utilisation(figures: RiskFigures) -> list[Sample]:
+    rows = exposures(figures.view, figures.monitor, figures.universe)
     return [
         ((row["rule"], row["subject"]), row["used_percent"] / 100)
         for row in rows

@@ -1,6 +1,8 @@
-"""What the API takes and gives, as its OpenAPI shows it, with examples.
+"""Requests and responses of the risk monitor's API, with the examples that its OpenAPI document
+shows.
 
-Money is a decimal string in USD; times are ISO 8601 of simulated time, UTC.
+Money is a decimal string in USD; times are ISO 8601 of simulated time, UTC. The docstrings of the
+models are part of the OpenAPI document.
 """
 
 from typing import Annotated, Literal
@@ -9,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trading.messages.risk import HALTED
 
-#: Longest name of a person, rule or subject; longest reason; longest silence, simulated seconds.
+#: Longest name of a person, rule or subject, characters.
 MAX_NAME = 60
+#: Longest reason, characters.
 MAX_REASON = 200
+#: Longest silence, simulated seconds.
 MAX_SILENCE = 7 * 86400
 
 _TIME = "2026-01-05T00:11:05.500Z"
@@ -33,6 +37,8 @@ Reason = Annotated[
 
 
 class _Request(BaseModel):
+    """A request of an operator, who is named in it. Unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid")
     by: Annotated[Name, Field(description="Who does it.", examples=["desk-1"])]
 
@@ -128,6 +134,7 @@ class Rule(BaseModel):
     description: str = Field(examples=["Equity has fallen too far from its peak."])
 
 
+# How long ago something was last received from a venue or a feed.
 class Heard(BaseModel):
     name: str = Field(examples=["exchange"])
     age: str = Field(description="How long ago it was last heard of.", examples=["1s"])

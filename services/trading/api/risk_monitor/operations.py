@@ -1,4 +1,6 @@
-"""What an operator can do: acknowledge, silence, trip, reset. Answered once it is durable."""
+"""What an operator can do: acknowledge alerts, silence rules, trip and reset the breaker. A request
+is answered once its effect is durable.
+"""
 
 from typing import Annotated, Any
 
@@ -6,7 +8,7 @@ from fastapi import FastAPI, HTTPException, Path
 
 from trading.api.risk_monitor import answers, models
 from trading.api.risk_monitor.broadcast import Broadcast
-from trading.api.risk_monitor.problems import refusals
+from trading.api.risk_monitor.problems import error_responses
 from trading.api.risk_monitor.view import FIRING, RESOLVED
 from trading.hosting.access import ACTS
 from trading.hosting.host import Host
@@ -18,7 +20,9 @@ from trading.topology import RISK_MONITOR, SERVICES
 from trading.units import SECOND
 from trading.universe import Universe
 
+#: Subject of a silence that holds for all subjects of its rule.
 ANY = "*"
+#: Subject of rules about the firm as a whole.
 PORTFOLIO = "portfolio"
 
 AlertId = Annotated[str, Path(max_length=200, examples=["drawdown/portfolio/1"])]
@@ -27,7 +31,7 @@ Subject = Annotated[str, Path(max_length=models.MAX_NAME, examples=["BTC"])]
 
 
 def subjects(rule: str, universe: Universe) -> list[str]:
-    """All that a rule's alerts can be about."""
+    """Return all subjects that alerts of `rule` can be about."""
     return {
         "portfolio": [PORTFOLIO],
         "account": list(universe.firm_accounts),
@@ -38,7 +42,12 @@ def subjects(rule: str, universe: Universe) -> list[str]:
 
 
 def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
-    async def act(message: Message) -> None:
+    """Add the operations to `app`. They send commands to the risk monitor on `host`; the answers
+    show the durable view of `broadcast`.
+    """
+
+    async def execute(message: Message) -> None:
+        """Send a command and wait until its effect is durable. Raises HTTPException 503."""
         try:
             await host.settled(host.command(RISK_MONITOR, message))
         except Unavailable as error:
@@ -49,18 +58,18 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         tags=["alerts"],
         summary="Somebody looks after it",
         response_model=models.Alert,
-        responses=refusals(401, 404, 409, 422, 429, 503),
+        responses=error_responses(401, 404, 409, 422, 429, 503),
         dependencies=[ACTS],
     )
-    async def acknowledge(alert_id: AlertId, wanted: models.Acknowledge) -> dict[str, Any]:
-        seen = broadcast.view.alerts.get(alert_id)
-        if seen is None:
+    async def acknowledge(alert_id: AlertId, request: models.Acknowledge) -> dict[str, Any]:
+        alert = broadcast.view.alerts.get(alert_id)
+        if alert is None:
             raise HTTPException(404, "no such alert; GET /api/alerts lists them")
-        if seen.state == RESOLVED:
+        if alert.state == RESOLVED:
             raise HTTPException(409, "the alert is resolved already; nothing is left to do")
-        if seen.state == FIRING:
-            await act(AcknowledgeAlert(alert_id, wanted.by))
-        return answers.alert(seen)
+        if alert.state == FIRING:
+            await execute(AcknowledgeAlert(alert_id, request.by))
+        return answers.alert(alert)
 
     @app.post(
         "/api/silences",
@@ -68,19 +77,19 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         tags=["alerts"],
         summary="No new alert of a rule for a while; the breaker still acts on it",
         response_model=models.Silence,
-        responses=refusals(401, 404, 422, 429, 503),
+        responses=error_responses(401, 404, 422, 429, 503),
         dependencies=[ACTS],
     )
-    async def silence(wanted: models.SilenceRequest) -> dict[str, Any]:
-        check(wanted.rule, wanted.subject)
-        until = host.kernel.now + wanted.seconds * SECOND
-        await act(SilenceRule(wanted.rule, wanted.subject, until, wanted.by))
+    async def silence(request: models.SilenceRequest) -> dict[str, Any]:
+        check_subject(request.rule, request.subject)
+        until = host.kernel.now + request.seconds * SECOND
+        await execute(SilenceRule(request.rule, request.subject, until, request.by))
         broadcast.silences_changed()
         return {
-            "rule": wanted.rule,
-            "subject": wanted.subject,
+            "rule": request.rule,
+            "subject": request.subject,
             "until": answers.instant(until),
-            "by": wanted.by,
+            "by": request.by,
         }
 
     @app.post(
@@ -88,15 +97,15 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         tags=["alerts"],
         summary="Be told again; what has been silent until now fires",
         response_model=list[models.Silence],
-        responses=refusals(401, 404, 422, 429, 503),
+        responses=error_responses(401, 404, 422, 429, 503),
         dependencies=[ACTS],
     )
-    async def end(rule: RuleName, subject: Subject, wanted: models.Acknowledge) -> list[Any]:
+    async def end(rule: RuleName, subject: Subject, request: models.Acknowledge) -> list[Any]:
         monitor = host.component(RISK_MONITOR)
-        known = [(s.rule, s.subject) for s in monitor.silences(host.kernel.now)]
-        if (rule, subject) not in known:
+        active = [(s.rule, s.subject) for s in monitor.silences(host.kernel.now)]
+        if (rule, subject) not in active:
             raise HTTPException(404, "no such silence; GET /api/silences lists them")
-        await act(SilenceRule(rule, subject, host.kernel.now, wanted.by))
+        await execute(SilenceRule(rule, subject, host.kernel.now, request.by))
         broadcast.silences_changed()
         return answers.silences(monitor, host.kernel.now)
 
@@ -105,11 +114,11 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         tags=["breaker"],
         summary="REDUCING, or HALTED with the exchange's kill function",
         response_model=models.Breaker,
-        responses=refusals(401, 422, 429, 503),
+        responses=error_responses(401, 422, 429, 503),
         dependencies=[ACTS],
     )
-    async def trip(wanted: models.Trip) -> dict[str, Any]:
-        await act(TripBreaker(wanted.state, wanted.reason, wanted.by))
+    async def trip(request: models.Trip) -> dict[str, Any]:
+        await execute(TripBreaker(request.state, request.reason, request.by))
         return answers.breaker(broadcast.view)
 
     @app.post(
@@ -117,17 +126,19 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         tags=["breaker"],
         summary="Trade again, killed accounts too; needs a reason",
         response_model=models.Breaker,
-        responses=refusals(401, 422, 429, 503),
+        responses=error_responses(401, 422, 429, 503),
         dependencies=[ACTS],
     )
-    async def reset(wanted: models.Reset) -> dict[str, Any]:
-        await act(ResetBreaker(wanted.reason, wanted.by))
+    async def reset(request: models.Reset) -> dict[str, Any]:
+        await execute(ResetBreaker(request.reason, request.by))
         return answers.breaker(broadcast.view)
 
-    def check(rule: str, subject: str) -> None:
-        """A silence of something that cannot happen would only look like one."""
+    def check_subject(rule: str, subject: str) -> None:
+        """Raise HTTPException 404 for an unknown rule or subject: silencing it would have no
+        effect, and the operator would not notice.
+        """
         if rule not in RULES:
             raise HTTPException(404, "no such rule; GET /api/rules lists them")
-        known = subjects(rule, host.session.plan.universe)
-        if subject != ANY and subject not in known:
-            raise HTTPException(404, f"{rule} is about {', '.join(known)}, or '*' for any")
+        possible = subjects(rule, host.session.plan.universe)
+        if subject != ANY and subject not in possible:
+            raise HTTPException(404, f"{rule} is about {', '.join(possible)}, or '*' for any")

@@ -1,4 +1,6 @@
-"""Refusals: one form for all of them, ``{"detail": "what is wrong, and what to do"}``."""
+"""Errors of the risk monitor's API. All have one form, `{"detail": "what is wrong, and what to
+do"}`.
+"""
 
 from typing import Any
 
@@ -10,10 +12,12 @@ from pydantic import BaseModel, Field
 from trading.hosting.wrong_request import mistakes
 
 
+# The body of every error. A docstring would appear in the OpenAPI document.
 class Problem(BaseModel):
     detail: str = Field(description="What is wrong, for people.")
 
 
+#: Status -> description and example of an error.
 _EXAMPLES = {
     401: ("No token", "needs 'Authorization: Bearer' with RISK_TOKEN"),
     404: ("There is no such thing", "no alert drawdown/portfolio/9; GET /api/alerts lists them"),
@@ -24,8 +28,8 @@ _EXAMPLES = {
 }
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For ``responses`` of a route."""
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the descriptions of these error statuses, for `responses` of a route."""
     return {
         status: {
             "model": Problem,
@@ -36,13 +40,13 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def add_problems(app: FastAPI) -> None:
-    """What is wrong with a request is said in words, without repeating what was sent."""
+def add_error_handler(app: FastAPI) -> None:
+    """Answer invalid requests with a readable text that does not repeat what was sent."""
 
     @app.exception_handler(RequestValidationError)
-    async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
-        said = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in mistakes(error))
-        return JSONResponse({"detail": said}, 422)
+    async def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
+        text = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in mistakes(error))
+        return JSONResponse({"detail": text}, 422)
 
 
 def _where(location: list[Any]) -> str:

@@ -1,4 +1,4 @@
-"""How much of each limit is used: the figures that have one, soft and hard."""
+"""How much of each limit is used, for all figures that have a limit, soft or hard."""
 
 from trading.api.risk_monitor.answers import JSON, net_by_account, percent, usd
 from trading.api.risk_monitor.view import RiskView
@@ -12,13 +12,15 @@ from trading.universe import Universe
 
 PORTFOLIO = "portfolio"
 
-#: ``near``: above NEAR_PERCENT of the limit. ``over-hard``: trading halts.
+#: Percentage of a limit above which a figure is `near` it. Beyond the hard limit trading halts.
 NEAR_PERCENT = 90
 WITHIN, NEAR, OVER, OVER_HARD = "within", "near", "over", "over-hard"
 
 
 def exposures(view: RiskView, monitor: RiskMonitor, universe: Universe) -> list[JSON]:
-    """Empty before the first valuation; a disabled rule has no row."""
+    """Return one row for each figure that has a limit. There is none before the first valuation,
+    and none for a disabled rule.
+    """
     report = view.portfolio
     if report is None:
         return []
@@ -44,28 +46,30 @@ def _concentrations(
     rows = []
     for asset in universe.assets:
         if not asset.stable:
-            held = sum(p.qty for p in report.positions if p.asset == asset.name)
-            value = abs(held * prices[asset.name] // SCALE)
+            qty = sum(p.qty for p in report.positions if p.asset == asset.name)
+            value = abs(qty * prices[asset.name] // SCALE)
             rows.append(("concentration", asset.name, value * PPM // report.equity, 0))
     return rows
 
 
 def _row(monitor: RiskMonitor, rule: str, subject: str, used: int, capital: int) -> JSON:
-    """``used`` in the limit's unit; ``capital``: what a relative limit is a share of."""
+    """Return a row, empty if the rule is disabled. `used` is in the limit's unit; `capital` is what
+    a relative limit is a share of, in units of 1e-8 USD.
+    """
     limit = monitor.controls.limit(rule)
     if limit is None:
         return {}
     money = limit.unit == CAPITAL
     allowed = limit.capital(capital) if money else limit.value
-    text = usd if money else percent
+    format_value = usd if money else percent
     hard = HARD * allowed if RULES[rule].breaker == REDUCING_HALTED else None
     return {
         "rule": rule,
         "subject": subject,
         "unit": "USD" if money else "%",
-        "value": text(used),
-        "limit": text(allowed),
-        "hard_limit": text(hard) if hard is not None else None,
+        "value": format_value(used),
+        "limit": format_value(allowed),
+        "hard_limit": format_value(hard) if hard is not None else None,
         "used_percent": round(used * 100 / allowed, 1) if allowed > 0 else None,
         "status": _status(used, allowed, hard),
     }

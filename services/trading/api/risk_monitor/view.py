@@ -1,6 +1,6 @@
-"""What the risk monitor has said: alerts with their life cycle, curves, the newest portfolio.
-
-Fed by the monitor's own messages, and by what the exchange says of the kill switches it set.
+"""Read model of the risk monitor: alerts with their life cycle, curves, the newest portfolio. It is
+fed with the monitor's messages, and with the exchange's confirmations of kill switches, and is part
+of snapshots.
 """
 
 from collections import OrderedDict
@@ -20,8 +20,9 @@ from trading.messages.risk import (
     PortfolioReported,
 )
 
-#: Alerts that are kept, resolved ones forgotten first; points of a curve before it is thinned.
+#: Most alerts that are kept; resolved ones are dropped first.
 MAX_ALERTS = 500
+#: Points of a curve above which it is thinned.
 MAX_POINTS = 1200
 _MAX_CHANGES = 100
 
@@ -29,7 +30,9 @@ FIRING, ACKNOWLEDGED, RESOLVED = "firing", "acknowledged", "resolved"
 
 
 class SeenAlert(msgspec.Struct, gc=False):
-    """Times in microseconds of simulated time; 0: not yet."""
+    """An alert and its state. Times are in simulated microseconds, 0 for what has not
+    happened yet.
+    """
 
     alert_id: str
     rule: str
@@ -46,7 +49,9 @@ class SeenAlert(msgspec.Struct, gc=False):
 
 
 class Switch(msgspec.Struct, gc=False):
-    """An account's kill switch as the monitor wants it. ``confirmed``: the exchange says so."""
+    """An account's kill switch as the monitor set it. `confirmed` tells that the exchange has
+    confirmed it.
+    """
 
     engaged: bool
     confirmed: bool
@@ -54,7 +59,9 @@ class Switch(msgspec.Struct, gc=False):
 
 
 class Curve:
-    """``(time, value)``; when it is full every other point goes, and fewer are taken."""
+    """A curve of `(time, value)`. When it is full every other point is removed, and from then on
+    only half as many are recorded.
+    """
 
     def __init__(self) -> None:
         self.points: list[tuple[int, int]] = []
@@ -62,6 +69,9 @@ class Curve:
         self._skipped = 0
 
     def add(self, at: int, value: int) -> None:
+        """Record a value at a simulated time, microseconds, unless it is skipped to
+        thin the curve.
+        """
         self._skipped += 1
         if self._skipped < self._every:
             return
@@ -73,7 +83,9 @@ class Curve:
 
 
 class RiskView:
-    """``version`` grows with every message. ``first``: the portfolio as the session opened."""
+    """The state that the risk monitor's API shows. `version` is incremented by every message;
+    `first` is the portfolio as the session opened.
+    """
 
     def __init__(self) -> None:
         self.version = 0
@@ -87,6 +99,7 @@ class RiskView:
         self.prices: dict[str, Curve] = {}
 
     def taps(self) -> dict[type[Message], Callable[[Any, int], None]]:
+        """Return the handlers of this read model, by type of message."""
         return {
             PortfolioReported: self._on_portfolio,
             AlertFired: self._on_fired,
@@ -122,8 +135,8 @@ class RiskView:
             alert.detected_time,
         )
         if len(self.alerts) > MAX_ALERTS:
-            over = [i for i, a in self.alerts.items() if a.state == RESOLVED]
-            del self.alerts[over[0] if over else next(iter(self.alerts))]
+            resolved = [i for i, a in self.alerts.items() if a.state == RESOLVED]
+            del self.alerts[resolved[0] if resolved else next(iter(self.alerts))]
 
     def _on_acknowledged(self, message: AlertAcknowledged, now: int) -> None:
         self.version += 1

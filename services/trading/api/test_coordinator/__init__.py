@@ -1,1 +1,1 @@
-"""The test coordinator's API: scenarios and their runs."""
+"""The test coordinator's public API: scenarios, and their runs."""

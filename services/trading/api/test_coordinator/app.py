@@ -1,4 +1,7 @@
-"""The scenario API: list, run, watch, abort."""
+"""Builds the test coordinator's app: list and save scenarios; start, watch and abort runs.
+PUBLISHED and PROJECTIONS tell the host which messages to publish and which read models to maintain
+for this app.
+"""
 
 import asyncio
 import json
@@ -12,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from trading.api.test_coordinator.metrics import RunMetrics
 from trading.api.test_coordinator.runs import TIMELINE, RunActive, Runs
-from trading.api.test_coordinator.scenarios import NoSuchScenario, NotKept, Scenarios
+from trading.api.test_coordinator.scenarios import NoSuchScenario, NotSaved, Scenarios
 from trading.api.test_coordinator.timeline import Timeline
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
@@ -31,6 +34,7 @@ PUBLISHED = (PhaseChanged, AlertFired, PortfolioReported)
 
 
 def timeline(session: Session) -> Timeline:
+    """Return an empty timeline; the host feeds it with the messages of `session`."""
     return Timeline()
 
 
@@ -83,8 +87,12 @@ def coordinator_app(
     speed: float,
     signing_key: SecretStr | None = None,
 ) -> FastAPI:
-    """``chaos_token``: not set where no chaos is allowed; then runs can only be looked at.
-    ``speed``: simulated seconds per wall second between runs. ``signing_key``: PEM, signs verdicts.
+    """Return the test coordinator's app on `host`.
+
+    `world` opens sessions and sets the clock, of this process or of all services. Without
+    `chaos_token` runs can only be read. `speed` is in simulated seconds per wall second and holds
+    between runs. `signing_key` is an Ed25519 key as PEM that signs the verdicts; without it they
+    are not signed.
     """
     app = create_app(
         TEST_COORDINATOR,
@@ -94,22 +102,22 @@ def coordinator_app(
     )
     key = private_key(signing_key.get_secret_value()) if signing_key is not None else None
     runs = Runs(host, world, speed, key)
-    known = Scenarios(host.store)
+    scenario_store = Scenarios(host.store)
     app.state.registry.register(RunMetrics(host, runs))
 
-    def allowed(request: Request) -> None:
+    def require_chaos_token(request: Request) -> None:
         require_token(request, chaos_token)
 
     @app.get("/scenarios", tags=["scenarios"], summary="Shipped scenarios, and your own")
     async def scenarios() -> list[dict[str, Any]]:
-        return await known.listed()
+        return await scenario_store.list_all()
 
     @app.post(
         "/scenarios",
         status_code=201,
         tags=["scenarios"],
         summary="Keep a scenario of your own; a wrong one is refused with every mistake",
-        dependencies=[Depends(allowed)],
+        dependencies=[Depends(require_chaos_token)],
         responses={
             401: {"description": "No token"},
             409: {"description": "A shipped name, or too many"},
@@ -119,8 +127,8 @@ def coordinator_app(
         text: Annotated[str, Body(media_type="application/yaml", max_length=200_000)],
     ) -> dict[str, Any]:
         try:
-            return await known.keep(text)
-        except NotKept as error:
+            return await scenario_store.save(text)
+        except NotSaved as error:
             raise HTTPException(409, str(error)) from error
         except ScenarioError as error:
             raise HTTPException(422, str(error)) from error
@@ -134,42 +142,42 @@ def coordinator_app(
         status_code=202,
         tags=["runs"],
         summary="Begin a run; the ecosystem opens a new session with the scenario's world",
-        dependencies=[Depends(allowed)],
+        dependencies=[Depends(require_chaos_token)],
         responses={
             401: {"description": "No token"},
             409: {"description": "Another run, or a halt that somebody has to reset"},
             503: {"description": "A service is not there"},
         },
     )
-    async def begin(wanted: RunRequest, response: Response) -> dict[str, Any]:
-        if wanted.id is not None and runs.get(wanted.id) is not None:
-            return _found(runs, wanted.id)
-        plan = await _plan(wanted, known)
+    async def begin(request: RunRequest, response: Response) -> dict[str, Any]:
+        if request.id is not None and runs.get(request.id) is not None:
+            return _run_or_404(runs, request.id)
+        plan = await _plan(request, scenario_store)
         try:
             run_id = await runs.begin(
-                plan, run_id=wanted.id or "", platform_cuts=wanted.network == "platform"
+                plan, run_id=request.id or "", platform_cuts=request.network == "platform"
             )
         except (RunActive, Halted) as error:
             raise HTTPException(409, str(error)) from error
         except CannotOpen as error:
             raise HTTPException(503, str(error)) from error
         response.headers["Location"] = f"/runs/{run_id}"
-        return _found(runs, run_id)
+        return _run_or_404(runs, run_id)
 
     @app.get("/runs/{run_id}", tags=["runs"], summary="One run, with its verdict once it ended")
     async def get_run(run_id: str) -> dict[str, Any]:
-        found = _found(runs, run_id)
+        run = _run_or_404(runs, run_id)
         verdict = await asyncio.to_thread(runs.verdict, run_id)
         signed = await asyncio.to_thread(runs.signed, run_id)
         changes = await asyncio.to_thread(host.store.document, CHANGES, run_id)
         dismissed = await asyncio.to_thread(host.store.document, DISMISSED, run_id)
         return {
-            **found,
+            **run,
             "dismissed": msgspec.json.decode(dismissed or b"{}"),
             "real_network": msgspec.json.decode(changes or b"[]"),
             "verdict": msgspec.to_builtins(verdict) if verdict else None,
             "signed": msgspec.to_builtins(signed) if signed and verdict else None,
-            "waiting_for": world.waiting_for() if found["id"] == runs.current else [],
+            "waiting_for": world.waiting_for() if run["id"] == runs.current else [],
             "waited": world.waited() if run_id == host.session.run_id else {},
         }
 
@@ -178,15 +186,15 @@ def coordinator_app(
         status_code=202,
         tags=["runs"],
         summary="Take every fault back at once",
-        dependencies=[Depends(allowed)],
+        dependencies=[Depends(require_chaos_token)],
         responses={401: {"description": "No token"}, 409: {"description": "It has ended"}},
     )
-    async def abort(run_id: str, wanted: AbortRequest) -> dict[str, Any]:
-        _found(runs, run_id)
+    async def abort(run_id: str, request: AbortRequest) -> dict[str, Any]:
+        _run_or_404(runs, run_id)
         if runs.current != run_id:
             raise HTTPException(409, f"run {run_id} has ended")
-        await runs.abort(wanted.reason)
-        return _found(runs, run_id)
+        await runs.abort(request.reason)
+        return _run_or_404(runs, run_id)
 
     @app.get(
         "/runs/{run_id}/events",
@@ -198,7 +206,7 @@ def coordinator_app(
     async def events(
         run_id: str, last_event_id: Annotated[str, Header(max_length=20)] = "0"
     ) -> StreamingResponse:
-        _found(runs, run_id)
+        _run_or_404(runs, run_id)
         after = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
         stream = _events(app, host, runs, world, run_id, after)
         return StreamingResponse(stream, media_type="text/event-stream")
@@ -209,20 +217,21 @@ def coordinator_app(
 async def _events(
     app: FastAPI, host: Host, runs: Runs, world: World, run_id: str, after: int
 ) -> AsyncIterator[str]:
-    """Ends with the verdict, or when another session has begun. While time stands still it says
-    for whom, about every second.
+    """Yield the server-sent events of a run after the event with number `after`. The stream ends
+    with the verdict, or when another session has begun. While simulated time stands still, an event
+    about every second names the services that it waits for.
     """
     stopping: asyncio.Event = app.state.stopping
-    told = 0
+    sent_at = 0
     while not stopping.is_set():
         if host.session.run_id == run_id:
-            line = runs.timeline
-            for event in line.events[after:]:
+            timeline = runs.timeline
+            for event in timeline.events[after:]:
                 yield f"id: {event.id}\nevent: {event.kind}\ndata: {_json(event)}\n\n"
                 after = event.id
-            if line.at != told:
-                told = line.at
-                figures = {"at": line.at, "pnl": line.pnl, "firing": len(line.firing)}
+            if timeline.at != sent_at:
+                sent_at = timeline.at
+                figures = {"at": timeline.at, "pnl": timeline.pnl, "firing": len(timeline.firing)}
                 yield f"event: pnl\ndata: {json.dumps(figures)}\n\n"
             else:
                 waiting = {"at": host.kernel.now, "for": world.waiting_for()}
@@ -233,27 +242,33 @@ async def _events(
             return
         if host.session.run_id != run_id:
             return
-        await runs.changed(1.0)
+        await runs.wait_for_change(1.0)
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _found(runs: Runs, run_id: str) -> dict[str, Any]:
+def _run_or_404(runs: Runs, run_id: str) -> dict[str, Any]:
+    """Return a run as JSON. Raises HTTPException 404 if there is no such run."""
     run = runs.get(run_id)
     if run is None:
         raise HTTPException(404, f"no run {run_id}; GET /runs lists them")
-    built: dict[str, Any] = msgspec.to_builtins(run)
-    return built
+    fields: dict[str, Any] = msgspec.to_builtins(run)
+    return fields
 
 
-async def _plan(wanted: RunRequest, known: Scenarios) -> RunPlan:
+async def _plan(request: RunRequest, scenario_store: Scenarios) -> RunPlan:
+    """Return the plan of the requested run. Raises HTTPException if the request or its scenario is
+    invalid, or if there is no such scenario.
+    """
     try:
-        if wanted.text is not None and wanted.scenario is None:
-            return await known.sent(wanted.text, wanted.seed, wanted.overrides)
-        if wanted.scenario is not None and wanted.text is None:
-            return await known.named(wanted.scenario, wanted.seed, wanted.overrides)
+        if request.text is not None and request.scenario is None:
+            return await scenario_store.plan_of_text(request.text, request.seed, request.overrides)
+        if request.scenario is not None and request.text is None:
+            return await scenario_store.plan_by_name(
+                request.scenario, request.seed, request.overrides
+            )
     except NoSuchScenario as error:
         raise HTTPException(404, f"no scenario '{error}'; GET /scenarios lists them") from error
     except ScenarioError as error:

@@ -1,4 +1,6 @@
-"""Every run that a test coordinator's store knows, by id: read once, and kept up to date."""
+"""An index of all runs in the test coordinator's store, by id. It is read once and then kept up to
+date.
+"""
 
 import msgspec
 
@@ -7,17 +9,20 @@ from trading.hosting.store import JournalStore
 from trading.messages.chaos import NetworkPartition
 from trading.scenario.result import Verdict
 
-#: Kind of the documents that keep the verdicts, by run.
+#: Kind of the documents in the store that hold verdicts; their key is the run's id.
 VERDICT = "verdict"
 
 _replace = msgspec.structs.replace
 
 
 class Run(msgspec.Struct, frozen=True):
-    """``outcome``: empty while there is no verdict; ``at``: simulated time, microseconds.
-    ``partitions``: by fault, the pairs of services that it cuts off from each other.
-    ``overrides``: dotted path in ``spec`` -> value, of what was changed for this run, so that the
-    description alone may not tell what happens in it.
+    """A run as the API shows it.
+
+    `phase` and `at`, simulated microseconds, are those of its verdict or of the present moment.
+    `outcome` is empty while there is no verdict. `session` is the number of the session that it has
+    for itself, `opened` the wall clock's time at its start. `partitions` holds by fault the pairs
+    of services that it disconnects. `overrides` maps dotted paths in `spec` to values that replaced
+    the scenario's: with these the description alone does not tell what happens in the run.
     """
 
     id: str
@@ -34,7 +39,9 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class RunIndex:
-    """Nobody else writes to the ``store``. Its verdicts are large: they stay there."""
+    """Holds all runs of `store`, without their verdicts, which are large. It assumes that nobody
+    else writes to the store.
+    """
 
     def __init__(self, store: JournalStore) -> None:
         self._store = store
@@ -42,7 +49,7 @@ class RunIndex:
         self._loaded = False
 
     def load(self) -> None:
-        """Read once what the store has. Raises StoreUnavailable."""
+        """Read all runs from the store, once. Raises StoreUnavailable."""
         if self._loaded:
             return
         for number, spec in self._store.sessions():
@@ -52,7 +59,9 @@ class RunIndex:
         self._loaded = True
 
     def add(self, number: int, session: Session) -> None:
-        """A session has been opened, or gone on with; one between runs is left out."""
+        """Add the run of a session that was opened or resumed; a session between runs
+        is left out.
+        """
         if not session.run_id or session.run_id in self._runs:
             return
         plan = session.plan
@@ -74,7 +83,7 @@ class RunIndex:
         )
 
     def judge(self, run_id: str, verdict: Verdict) -> None:
-        """A run has got its verdict, and the store has it."""
+        """Note the verdict of a run, which the store has already."""
         run = self._runs.get(run_id)
         if run is None:
             return
@@ -84,14 +93,14 @@ class RunIndex:
         )
 
     def is_judged(self, run_id: str) -> bool:
-        """Has the run a verdict?"""
+        """Return whether the run has a verdict."""
         run = self._runs.get(run_id)
         return run is not None and bool(run.outcome)
 
     def get(self, run_id: str) -> Run | None:
-        """A run; None for an unknown one."""
+        """Return a run; None if its id is unknown."""
         return self._runs.get(run_id)
 
     def all(self) -> list[Run]:
-        """All runs, newest first."""
+        """Return all runs, newest first."""
         return list(reversed(self._runs.values()))

@@ -1,4 +1,4 @@
-"""What the coordinator says to Prometheus of runs, faults and verdicts."""
+"""The coordinator's metrics for Prometheus: runs, faults and verdicts."""
 
 from collections.abc import Callable
 
@@ -17,15 +17,20 @@ _OUTCOMES = (PASS, FAIL, INCONCLUSIVE, ABORTED, ERROR)
 
 
 class RunMetrics(Collector):
+    """Computes the metrics from the coordinator on `host` and from `runs` when Prometheus collects
+    them.
+    """
+
     def __init__(self, host: Host, runs: Runs) -> None:
         self._host = host
         self._runs = runs
 
     def collect(self) -> list[Metric]:
+        """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
-        found = self._host.component(TEST_COORDINATOR)
-        coordinator = found if isinstance(found, TestCoordinator) else None
+        component = self._host.component(TEST_COORDINATOR)
+        coordinator = component if isinstance(component, TestCoordinator) else None
         phase = coordinator.phase if coordinator is not None else ""
         outcomes = self._runs.outcomes
         verdict = self._runs.newest
@@ -45,7 +50,9 @@ class RunMetrics(Collector):
 
 
 def _active(coordinator: TestCoordinator | None) -> list[Sample]:
-    """Once all is over a fault that was never seen to end is not active either."""
+    """Return for every fault of the run whether it is active. After the run none is, even if its
+    end was never seen.
+    """
     if coordinator is None:
         return []
     over = coordinator.done
@@ -55,9 +62,10 @@ def _active(coordinator: TestCoordinator | None) -> list[Sample]:
     ]
 
 
-def _seconds(verdict: Verdict | None, which: Callable[[int, int], int]) -> list[Sample]:
-    """By fault and expectation, of those that were detected; one that stands there twice counts
-    with its last."""
-    found = verdict.expectations if verdict is not None else ()
-    kept = {(e.of, e.label): which(e.latency, e.within) for e in found if e.latency >= 0}
-    return [(labels, time / SECOND) for labels, time in kept.items()]
+def _seconds(verdict: Verdict | None, choose: Callable[[int, int], int]) -> list[Sample]:
+    """Return a time of every detected expectation in seconds, by fault and expectation. `choose`
+    picks it from the detection latency and its limit; of equal expectations the last one counts.
+    """
+    expectations = verdict.expectations if verdict is not None else ()
+    times = {(e.of, e.label): choose(e.latency, e.within) for e in expectations if e.latency >= 0}
+    return [(labels, time / SECOND) for labels, time in times.items()]

@@ -1,4 +1,6 @@
-"""Runs against the living ecosystem: one at a time, each a session of its own."""
+"""Starts, watches and judges runs of scenarios on the ecosystem, one at a time. Each run is a
+session of its own: it begins with fresh components and fresh journals.
+"""
 
 import asyncio
 import contextlib
@@ -32,11 +34,14 @@ from trading.topology import TEST_COORDINATOR
 
 log = logging.getLogger(__name__)
 
+#: Name of the projection that records what happens in a run.
 TIMELINE = "coordinator/timeline"
+#: Kind of the documents in the store that hold signed verdicts; their key is the run's id.
 SIGNED = "signed-verdict"
-#: Wall seconds until the next attempt to keep a verdict.
-_AGAIN = 1.0
-_ENDED = ("Completed", "Aborted", "Error")
+#: Wall seconds until the next attempt to store a verdict.
+_RETRY_DELAY = 1.0
+#: Phases in which a run has ended.
+_FINAL_PHASES = ("Completed", "Aborted", "Error")
 
 
 class RunActive(Exception):
@@ -48,8 +53,12 @@ class RunActive(Exception):
 
 
 class Runs:
-    """Verdicts are kept in the store; the newest run goes on after a restart. ``speed``: of time
-    when no run is on; ``key``: signs the verdicts, None: nothing does.
+    """Manages the runs. Verdicts are kept in the store, and after a restart the newest run is
+    resumed.
+
+    `world` opens sessions and sets the clock on all services. `speed` is the speed of simulated
+    time between runs, in simulated seconds per wall second. `key` signs the verdicts; None leaves
+    them unsigned.
     """
 
     def __init__(
@@ -63,58 +72,63 @@ class Runs:
         self._opening = asyncio.Lock()
         self._judging: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        #: The newest verdict that this process knows.
+        #: The newest verdict that this process has made or read.
         self.newest: Verdict | None = None
-        host.listen(self._hear)
-        host.on_session(self._resume)
-        world.failed = self._halt
-        #: Why the run of this session cannot go on; empty: it can.
-        self._halted = ""
+        host.listen(self._on_published)
+        host.on_session(self._on_session)
+        world.failed = self._on_failure
+        #: Why the run of this session cannot go on; empty while it can.
+        self._failure = ""
 
     @property
     def timeline(self) -> Timeline:
+        """What has happened in the run of the current session."""
         timeline: Timeline = self._host.projection(TIMELINE)
         return timeline
 
     @property
     def current(self) -> str:
-        """The run that has no verdict yet; empty if there is none."""
+        """The id of the run that has no verdict yet; empty if there is none."""
         run_id = self._host.session.run_id
         return "" if self._index.is_judged(run_id) else run_id
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How many verdicts of each outcome are kept."""
+        """The number of stored verdicts by outcome."""
         return Counter(run.outcome for run in self._index.all() if run.outcome)
 
     def is_judged(self, run_id: str) -> bool:
-        """Has the run a verdict?"""
+        """Return whether the run has a verdict."""
         return self._index.is_judged(run_id)
 
     def verdict(self, run_id: str) -> Verdict | None:
-        """Read a verdict from the store, which may take a while; None: there is none. Raises
-        StoreUnavailable.
+        """Read a verdict from the store, which may take a while; return None if there is none.
+        Raises StoreUnavailable.
         """
         body = self._host.store.document(VERDICT, run_id)
         return msgspec.json.decode(body, type=Verdict) if body is not None else None
 
     def signed(self, run_id: str) -> SignedStatement | None:
-        """Return the signed verdict of a run; None where there is none."""
+        """Read a signed verdict from the store; return None if there is none. Raises
+        StoreUnavailable.
+        """
         body = self._host.store.document(SIGNED, run_id)
         return msgspec.json.decode(body, type=SignedStatement) if body is not None else None
 
     def all(self) -> list[Run]:
-        """Newest first."""
-        return [self._as_of_now(run) for run in self._index.all()]
+        """Return all runs, newest first."""
+        return [self._with_present_state(run) for run in self._index.all()]
 
     def get(self, run_id: str) -> Run | None:
-        """A run as it is now; None for an unknown one."""
+        """Return a run in its present state; None if its id is unknown."""
         run = self._index.get(run_id)
-        return self._as_of_now(run) if run is not None else None
+        return self._with_present_state(run) if run is not None else None
 
     async def begin(self, plan: RunPlan, run_id: str = "", *, platform_cuts: bool = False) -> str:
-        """Open a session with the plan; its run id, made up where none is given. A run of that id
-        that is there already stays as it is. Raises RunActive, CannotOpen.
+        """Open a session with `plan` and return the id of its run, which is generated if `run_id`
+        is empty. If there is a run with this id already, nothing is started and its id is returned.
+        With `platform_cuts` a partition counts only when a real connection fails. Raises RunActive
+        while another run has not ended, and CannotOpen if a service did not take the session.
         """
         async with self._opening:
             if run_id and self._index.get(run_id) is not None:
@@ -135,24 +149,24 @@ class Runs:
         return run_id
 
     async def abort(self, reason: str) -> None:
-        """Ask the coordinator to take everything back; the run's events say when it has. Raises
-        Unavailable.
+        """Ask the coordinator to end all faults, and wait until the request is durable. The run's
+        events tell when it has ended. Raises Unavailable.
         """
         await self._host.settled(self._host.command(TEST_COORDINATOR, AbortRun(reason)))
 
-    async def changed(self, seconds: float) -> None:
-        """Wait until something has happened, or for so long."""
+    async def wait_for_change(self, max_wait: float) -> None:
+        """Wait until something has happened in a run, at most `max_wait` wall seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            await asyncio.wait_for(self._changed.wait(), max_wait)
 
-    def _as_of_now(self, run: Run) -> Run:
+    def _with_present_state(self, run: Run) -> Run:
         if run.outcome or run.session != self._host.live.number:
             return run
         return msgspec.structs.replace(run, phase=self.timeline.phase, at=self._host.kernel.now)
 
-    def _hear(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[Published]) -> None:
         for message, _ in published:
-            if isinstance(message, PhaseChanged) and message.phase in _ENDED:
+            if isinstance(message, PhaseChanged) and message.phase in _FINAL_PHASES:
                 self._begin_judging()
         self._notify()
 
@@ -160,15 +174,17 @@ class Runs:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def _halt(self, reason: str) -> None:
-        """A run cannot go on: it is judged as it stands, and every fault is taken back."""
-        log.error("run %s cannot go on: %s", self._host.session.run_id, reason)
-        self._halted = reason
+    def _on_failure(self, reason: str) -> None:
+        """Judge the run as it stands and end all faults: it cannot go on for the given reason."""
+        log.error("run %s has failed: %s", self._host.session.run_id, reason)
+        self._failure = reason
         self._begin_judging()
 
-    def _resume(self) -> None:
-        """After a restart: a run that had ended without a verdict gets one."""
-        self._halted = ""
+    def _on_session(self) -> None:
+        """Take over a session that was opened or resumed; a run that had ended without a verdict is
+        judged.
+        """
+        self._failure = ""
         self._index.load()
         self._index.add(self._host.live.number, self._host.session)
         if not self.current:
@@ -184,42 +200,48 @@ class Runs:
             self._judging = self._host.tasks.start("judging a run", self._judge(), vital=True)
 
     async def _judge(self) -> None:
-        """Until the verdict is kept: the store may be away for a while."""
+        """Judge the current run, and retry until the verdict is stored: the store may be
+        unavailable.
+        """
         run_id = self.current
         while run_id and self.current == run_id:
             try:
                 await self._judge_once(run_id)
             except StoreUnavailable as error:
-                log.warning("the verdict on %s has to wait: %s", run_id, error)
-                await asyncio.sleep(_AGAIN)
+                log.warning("cannot store the verdict on run %s yet: %s", run_id, error)
+                await asyncio.sleep(_RETRY_DELAY)
 
     async def _judge_once(self, run_id: str) -> None:
-        """As the embedded runtime does: before a Pass, the same market without the faults."""
+        """Judge the run and store the verdict. Before a Pass, the same market is computed without
+        the faults, as the embedded runtime does: what fires there, too, is no detection.
+        """
         host = self._host
         coordinator: Any = host.component(TEST_COORDINATOR)
-        plan, seen = host.session.plan, coordinator.observation
-        seen.halted = self._halted
-        seen.platform_cuts = host.session.platform_cuts
+        plan, observation = host.session.plan, coordinator.observation
+        observation.halted = self._failure
+        observation.platform_cuts = host.session.platform_cuts
         heads = await self._world.heads()
         waited = self._world.waited()
-        verdict = judge(plan, seen, journals=heads)
+        verdict = judge(plan, observation, journals=heads)
         await self._world.pace(self._speed)
-        if self._halted:
-            host.send(TEST_COORDINATOR, AbortRun(self._halted))
+        if self._failure:
+            host.send(TEST_COORDINATOR, AbortRun(self._failure))
         until = detected_until(verdict)
         if verdict.outcome == PASS and until:
-            signals = await _in_another_process(plan, until)
-            verdict = judge(plan, seen, also_without=signals, until=until, journals=heads)
+            signals = await _signals_in_subprocess(plan, until)
+            verdict = judge(plan, observation, also_without=signals, until=until, journals=heads)
         clock = msgspec.structs.replace(verdict.clock, waited=waited)
         verdict = msgspec.structs.replace(verdict, clock=clock)
-        await asyncio.to_thread(self._keep, host.session, verdict)
+        await asyncio.to_thread(self._store_verdict, host.session, verdict)
         self._index.judge(run_id, verdict)
         self.newest = verdict
         log.info("run %s: %s", run_id, verdict.outcome, extra={"run_id": run_id})
         self._notify()
 
-    def _keep(self, session: Session, verdict: Verdict) -> None:
-        """With the signature first: a run that has a verdict is not judged again."""
+    def _store_verdict(self, session: Session, verdict: Verdict) -> None:
+        """Store the verdict; its signature first, since a run that has a verdict is not judged
+        again.
+        """
         store = self._host.store
         if self._key is not None:
             plan = PlanRecord(plan=session.plan, control=True)
@@ -228,8 +250,10 @@ class Runs:
         store.put(VERDICT, session.run_id, msgspec.json.encode(verdict))
 
 
-async def _in_another_process(plan: RunPlan, until: int) -> set[tuple[str, str]]:
-    """Computing for seconds would stop the ecosystem's clock."""
+async def _signals_in_subprocess(plan: RunPlan, until: int) -> set[tuple[str, str]]:
+    """Return the signals of the same market without faults. They are computed in another process,
+    since seconds of computing would stop the ecosystem's clock.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(pool, signals_without_faults, plan, until)

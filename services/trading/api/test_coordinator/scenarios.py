@@ -1,6 +1,7 @@
-"""Scenarios that came over the network, or are asked for over it: read beside the event loop.
+"""Reads scenarios that clients send or name.
 
-Whatever is sent, it costs one thread at most: the services in this process go on meanwhile.
+Reading happens in one thread beside the event loop. Whatever is sent, it occupies no more than that
+thread, and the services in this process go on meanwhile.
 """
 
 import asyncio
@@ -14,96 +15,102 @@ from trading.hosting.store import JournalStore
 from trading.scenario.errors import ScenarioError
 from trading.scenario.plan import RunPlan
 
+#: Kind of the documents in the store that hold scenarios; their key is the scenario's name.
 SCENARIO = "scenario"
-#: So many scenarios of one's own are kept: each may have 200 kB, and is read at the first listing.
-MOST = 200
+#: Most scenarios that are saved: each may have 200 kB, and is compiled for the first listing.
+MAX_SAVED = 200
 
 T = TypeVar("T")
 
 
 class NoSuchScenario(LookupError):
-    """Neither shipped, nor kept here; the text says which."""
+    """There is neither a shipped nor a saved scenario with this name, which is the error's text."""
 
 
-class NotKept(ValueError):
-    """A scenario of one's own cannot be kept here; the text says why."""
+class NotSaved(ValueError):
+    """A scenario cannot be saved; the text says why."""
 
 
 class Scenarios:
-    """Those that are shipped, and those that are kept in ``store``: by name, or by text."""
+    """The shipped scenarios, and those that clients have saved in `store`."""
 
     def __init__(self, store: JournalStore) -> None:
         self._store = store
-        # One: others would only take each other's turns, and those of the event loop.
+        # One thread: more would only compete with each other and with the event loop for the GIL.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="scenarios")
         self._shipped: list[dict[str, Any]] = []
-        #: Of scenarios of one's own, by their text; only of those that are kept.
+        #: Listed fields of the saved scenarios, by their text.
         self._own: dict[bytes, dict[str, Any]] = {}
 
-    async def listed(self) -> list[dict[str, Any]]:
-        """Return what there is, shipped ones first. Each is compiled once; one that this version
-        refuses says why under ``problem``.
+    async def list_all(self) -> list[dict[str, Any]]:
+        """Return all scenarios, shipped ones first. Each is compiled once. A saved one that this
+        version refuses has the reason under `problem`.
         """
-        kept = await asyncio.to_thread(self._store.documents, SCENARIO)
-        return await self._beside(lambda: self._list(kept))
+        saved = await asyncio.to_thread(self._store.documents, SCENARIO)
+        return await self._in_reader_thread(lambda: self._list(saved))
 
-    async def keep(self, text: str) -> dict[str, Any]:
-        """Keep one of one's own, and return it as it is listed. Raises ScenarioError, NotKept."""
-        plan = await self._beside(lambda: _sent(text, None, {}))
+    async def save(self, text: str) -> dict[str, Any]:
+        """Save a scenario under its name, which may replace one, and return it as it is listed.
+        Raises ScenarioError if it is invalid, and NotSaved.
+        """
+        plan = await self._in_reader_thread(lambda: _plan_of_text(text, None, {}))
         if plan.name in shipped():
-            raise NotKept(f"'{plan.name}' is a shipped scenario; choose another name")
-        kept = await asyncio.to_thread(self._store.documents, SCENARIO)
-        if len(kept) >= MOST and plan.name not in kept:
-            raise NotKept(
-                f"{MOST} scenarios of your own are kept already; replace one by using its name, or"
-                " send the text with POST /runs"
+            raise NotSaved(f"'{plan.name}' is a shipped scenario; choose another name")
+        saved = await asyncio.to_thread(self._store.documents, SCENARIO)
+        if len(saved) >= MAX_SAVED and plan.name not in saved:
+            raise NotSaved(
+                f"{MAX_SAVED} scenarios of your own are kept already; replace one by using its"
+                " name, or send the text with POST /runs"
             )
         await asyncio.to_thread(self._store.put, SCENARIO, plan.name, text.encode())
-        return _listed(plan, "own")
+        return _summary(plan, "own")
 
-    async def named(self, name: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
-        """Return the plan of the one that is kept or shipped under ``name``. Raises ScenarioError,
-        NoSuchScenario.
-        """
-        kept = await asyncio.to_thread(self._store.document, SCENARIO, name)
-        if kept is not None:
-            return await self.sent(kept.decode(), seed, overrides)
+    async def plan_by_name(
+        self, name: str, seed: int | None, overrides: Mapping[str, str]
+    ) -> RunPlan:
+        """Return the plan of a saved or shipped scenario. Raises ScenarioError, NoSuchScenario."""
+        saved = await asyncio.to_thread(self._store.document, SCENARIO, name)
+        if saved is not None:
+            return await self.plan_of_text(saved.decode(), seed, overrides)
         if name not in shipped():
             raise NoSuchScenario(name)
-        return await self._beside(lambda: _shipped(name, seed, overrides))
+        return await self._in_reader_thread(lambda: _plan_of_shipped(name, seed, overrides))
 
-    async def sent(self, text: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
-        """Return the plan of a text. Raises ScenarioError."""
-        return await self._beside(lambda: _sent(text, seed, overrides))
+    async def plan_of_text(
+        self, text: str, seed: int | None, overrides: Mapping[str, str]
+    ) -> RunPlan:
+        """Return the plan of a scenario's text, which is YAML. Raises ScenarioError."""
+        return await self._in_reader_thread(lambda: _plan_of_text(text, seed, overrides))
 
-    async def _beside(self, work: Callable[[], T]) -> T:
+    async def _in_reader_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, work)
 
-    def _list(self, kept: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    def _list(self, saved: Mapping[str, bytes]) -> list[dict[str, Any]]:
         if not self._shipped:
-            self._shipped = [_listed(load_shipped(name).plan, "shipped") for name in shipped()]
+            self._shipped = [_summary(load_shipped(name).plan, "shipped") for name in shipped()]
         self._own = {
-            text: self._own.get(text) or _listed_own(name, text) for name, text in kept.items()
+            text: self._own.get(text) or _summary_of_saved(name, text)
+            for name, text in saved.items()
         }
         return [*self._shipped, *self._own.values()]
 
 
-def _shipped(name: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
+def _plan_of_shipped(name: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
     return load_shipped(name, seed=seed, overrides=overrides).plan
 
 
-def _sent(text: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
+def _plan_of_text(text: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
     return load_sent(text, seed=seed, overrides=overrides).plan
 
 
-def _listed_own(name: str, text: bytes) -> dict[str, Any]:
+def _summary_of_saved(name: str, text: bytes) -> dict[str, Any]:
     try:
-        return _listed(_sent(text.decode(), None, {}), "own")
+        return _summary(_plan_of_text(text.decode(), None, {}), "own")
     except ScenarioError as error:
         return {"name": name, "source": "own", "problem": str(error)}
 
 
-def _listed(plan: RunPlan, source: str) -> dict[str, Any]:
+def _summary(plan: RunPlan, source: str) -> dict[str, Any]:
     return {
         "name": plan.name,
         "description": plan.description,

@@ -1,4 +1,6 @@
-"""What happens in a run, as a list that watchers can go on with where they stopped."""
+"""Read model of what happens in a run: a numbered list of events, which a client can read on from
+where it stopped. It is part of snapshots.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +17,15 @@ from trading.messages.chaos import (
 )
 from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
 
-#: A run with more events than this keeps its first ones.
+#: Most events that are kept of a run; later ones are dropped.
 MAX_EVENTS = 20_000
 
 
 class Event(msgspec.Struct, gc=False):
-    """``id`` counts from 1; ``at``: simulated time, microseconds; ``kind``: phase, fault, alert,
-    resolved, breaker. Of a fault: its name, and the ``step``: applied, injected (seen), ended,
-    recovered (seen).
+    """An event of a run. `id` counts from 1; `at` is in simulated microseconds; `kind` is phase,
+    fault, alert, resolved or breaker. An event of a fault has its name in `fault`, and in `step`
+    what happened: applied, injected (the effect was seen), ended, or recovered (the recovery was
+    seen).
     """
 
     id: int
@@ -35,7 +38,9 @@ class Event(msgspec.Struct, gc=False):
 
 
 class Timeline:
-    """``pnl`` in units of 1e-8 USD and ``firing`` are the newest figures."""
+    """The events of a run, and its newest figures: `pnl` in units of 1e-8 USD as of `at`, simulated
+    microseconds, and the ids of the alerts that are `firing`.
+    """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -45,6 +50,7 @@ class Timeline:
         self.firing: dict[str, None] = {}
 
     def taps(self) -> dict[type[Message], Callable[[Any, int], None]]:
+        """Return the handlers of this read model, by type of message."""
         return {
             PhaseChanged: self._on_phase,
             FaultApplied: self._on_applied,

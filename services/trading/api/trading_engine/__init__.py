@@ -1,1 +1,1 @@
-"""The trading engine's API: what the strategies do."""
+"""The trading engine's public API: its strategies."""

@@ -1,4 +1,4 @@
-"""Strategies, their state and their orders at work."""
+"""Builds the trading engine's app: the strategies, their state, and their open orders."""
 
 from collections import Counter
 from typing import Any
@@ -18,6 +18,7 @@ from trading.units import format_units
 
 
 def trading_engine_app(host: Host) -> FastAPI:
+    """Return the trading engine's app on `host`."""
     app = create_app(
         TRADING_ENGINE,
         host,
@@ -25,7 +26,7 @@ def trading_engine_app(host: Host) -> FastAPI:
         description="One strategy for each automated account of the firm.",
     )
 
-    app.state.registry.register(_Strategies(host))
+    app.state.registry.register(_StrategyMetrics(host))
 
     @app.get(
         "/api/v1/strategies",
@@ -56,18 +57,21 @@ def trading_engine_app(host: Host) -> FastAPI:
     return app
 
 
-class _Strategies(Collector):
+class _StrategyMetrics(Collector):
+    """Counts strategies by state, and open orders by account, when Prometheus collects metrics."""
+
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def collect(self) -> list[Metric]:
+        """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
         engine: TradingEngine = self._host.component(TRADING_ENGINE)
-        found = engine.strategies()
+        strategies = engine.strategies()
         states = Counter({(state,): 0 for state in STATES})
-        states.update((state,) for _, state, _ in found)
-        orders: list[Sample] = [((desk.account,), len(desk.open)) for _, _, desk in found]
+        states.update((state,) for _, state, _ in strategies)
+        orders: list[Sample] = [((desk.account,), len(desk.open)) for _, _, desk in strategies]
         return [
             gauges("trading_engine_strategies", list(states.items())),
             gauges("trading_engine_open_orders", orders),

@@ -1,59 +1,62 @@
-// The audit page: a stream says that more has been read, then the timeline is read again.
+// The audit page. The event stream tells that the auditor has read more journal entries; then the
+// timeline is fetched again.
 import { $, element, leaveIfLoggedOut } from "/static/dom.js";
-import { open, takeRecords, verifyLedger } from "/static/evidence.js";
+import { open, setRecords, verifyLedger } from "/static/evidence.js";
 import { draw } from "/static/lanes.js";
 import { showFindings, showJournals, showLedger, showRecords, showSummary, showUnexplained, steps }
   from "/static/panels.js";
 
-const RETRY = 1000;
-const SILENCE = 30_000;
+// Milliseconds: until the next attempt, and without a message until the connection counts as lost.
+const RETRY_DELAY = 1000;
+const SILENCE_TIMEOUT = 30_000;
 
 let stream = null;
 let reconnecting = null;
-let heard = 0;
-let told = "";
+let lastMessageAt = 0;
+// State for which the timeline was last fetched, as JSON.
+let readState = "";
 let timeline = null;
 let reading = false;
-let again = false;
+let readAgain = false;
 
-const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
+const checkedValue = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
 
-// ---- what has been read ------------------------------------------------------------------------
+// ---- timeline ----------------------------------------------------------------------------------
 
-function take(event) {
+function onState(event) {
   showSummary(event);
   showJournals(event.chains);
   showFindings(event.findings, event.chains);
   showLedger(event.ledger);
-  const news = JSON.stringify([event.session, event.ledger, event.report.final]);
-  const moving = timeline?.faults.some((fault) => !fault.recovered);
-  if (news !== told || moving) {
-    told = news;
-    read();
+  const newState = JSON.stringify([event.session, event.ledger, event.report.final]);
+  const unfinished = timeline?.faults.some((fault) => !fault.recovered);
+  if (newState !== readState || unfinished) {
+    readState = newState;
+    readTimeline();
   }
 }
 
-async function read() {
-  if (reading) { again = true; return; }
+async function readTimeline() {
+  if (reading) { readAgain = true; return; }
   reading = true;
   try {
-    const answer = await fetch("/api/v1/timeline");
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    timeline = await answer.json();
+    const response = await fetch("/api/v1/timeline");
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    timeline = await response.json();
     show();
   } catch {
-    told = "";
-    setTimeout(read, 2 * RETRY);
+    readState = "";
+    setTimeout(readTimeline, 2 * RETRY_DELAY);
   } finally {
     reading = false;
   }
-  if (again) { again = false; read(); }
+  if (readAgain) { readAgain = false; readTimeline(); }
 }
 
 function show() {
   if (!timeline) return;
-  takeRecords(timeline.records);
-  showRecords(timeline, chosen("filter"));
+  setRecords(timeline.records);
+  showRecords(timeline, checkedValue("filter"));
   showUnexplained(timeline.unexplained);
   showFaults();
 }
@@ -70,7 +73,7 @@ function showFaults() {
       element("ol", null, { className: "steps" }, ...steps(fault)));
     if (fault.asked || fault.applied) {
       block.append(element("div", null, { className: "lanes" },
-        draw(fault, timeline, chosen("range"), Math.max($("faults").clientWidth, 280), open)));
+        draw(fault, timeline, checkedValue("range"), Math.max($("faults").clientWidth, 280), open)));
     }
     return block;
   }));
@@ -88,29 +91,29 @@ function connect() {
   clearTimeout(reconnecting);
   reconnecting = null;
   stream?.close();
-  heard = Date.now();
-  const mine = stream = new EventSource("/events");
-  mine.onmessage = (message) => {
-    heard = Date.now();
+  lastMessageAt = Date.now();
+  const source = stream = new EventSource("/events");
+  source.onmessage = (message) => {
+    lastMessageAt = Date.now();
     connection("live", "live");
-    take(JSON.parse(message.data));
+    onState(JSON.parse(message.data));
   };
-  mine.onopen = () => {
-    heard = Date.now();
+  source.onopen = () => {
+    lastMessageAt = Date.now();
     connection("live", "live");
-    told = "";
+    readState = "";
   };
-  mine.onerror = () => {
+  source.onerror = () => {
     connection("lost", "connection lost, trying again");
-    if (mine.readyState === EventSource.CLOSED && mine === stream) {
+    if (source.readyState === EventSource.CLOSED && source === stream) {
       leaveIfLoggedOut("/api/v1/findings");
-      reconnecting ??= setTimeout(connect, RETRY);
+      reconnecting ??= setTimeout(connect, RETRY_DELAY);
     }
   };
-  mine.addEventListener("alive", () => { heard = Date.now(); });
+  source.addEventListener("alive", () => { lastMessageAt = Date.now(); });
 }
 
-setInterval(() => { if (Date.now() - heard > SILENCE && !reconnecting) connect(); }, RETRY);
+setInterval(() => { if (Date.now() - lastMessageAt > SILENCE_TIMEOUT && !reconnecting) connect(); }, RETRY_DELAY);
 addEventListener("online", connect);
 for (const name of ["range", "filter"]) $(name).addEventListener("change", show);
 $("ledger-verify").addEventListener("click", verifyLedger);

@@ -1,54 +1,54 @@
-// Small helpers. Texts are set as text, never as HTML.
+// Helpers for the DOM and for formatting. Texts are set as text, never as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
 export function element(tag, text, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  if (text !== undefined && text !== null) made.textContent = text;
+  const node = document.createElement(tag);
+  if (text !== undefined && text !== null) node.textContent = text;
   for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-")) made.setAttribute(name, value); else made[name] = value;
+    if (name.includes("-")) node.setAttribute(name, value); else node[name] = value;
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 }
 
 export function svg(tag, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
 }
 
 export function setText(node, text) {
   if (node.textContent !== String(text)) node.textContent = text;
 }
 
-// The children become one for each item, in order; a node whose item has not changed stays, and
-// with it focus and selection.
+// Makes the children of `parent` match `items`, one node for each, in order. A node whose item has
+// not changed is left in place, so that it keeps focus and selection.
 export function reconcile(parent, items, key, make) {
-  const known = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  const existing = new Map([...parent.children].map((node) => [node.dataset.key, node]));
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
     const content = JSON.stringify(item);
-    let node = known.get(name);
-    known.delete(name);
+    let node = existing.get(name);
+    existing.delete(name);
     if (node?.madeFrom !== content) {
-      const fresh = make(item);
-      fresh.dataset.key = name;
-      fresh.madeFrom = content;
+      const replacement = make(item);
+      replacement.dataset.key = name;
+      replacement.madeFrom = content;
       if (node) {
         const focused = node.contains(document.activeElement);
-        if (node === place) place = fresh;
-        node.replaceWith(fresh);
-        if (focused) (fresh.querySelector("button, a") ?? fresh).focus();
+        if (node === place) place = replacement;
+        node.replaceWith(replacement);
+        if (focused) (replacement.querySelector("button, a") ?? replacement).focus();
       }
-      node = fresh;
+      node = replacement;
     }
     if (node === place) place = place.nextElementSibling;
     else parent.insertBefore(node, place);
   }
-  for (const node of known.values()) node.remove();
+  for (const node of existing.values()) node.remove();
 }
 
 export const number = (value) => Number(value).toLocaleString("en-US");
@@ -58,7 +58,7 @@ export const short = (hash) => `${hash.slice(0, 8)}…${hash.slice(-6)}`;
 export const seconds = (text) => Date.parse(text) / 1000;
 export const idOf = (record) => `${record.source}/${record.seq}`;
 
-// "52.5 s", "2 min 1.5 s", "1 h 3 min": as short as it can be.
+// Formats seconds as briefly as possible: "52.5 s", "2 min 2 s", "1 h 3 min".
 export function duration(value) {
   if (value < 1) return `${Math.round(value * 1000)} ms`;
   if (value < 60) return `${Number(value.toFixed(value < 10 ? 2 : 1))} s`;
@@ -70,8 +70,8 @@ export function duration(value) {
   return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }
 
-// A login ends while the page is open: what needs one leads to the next.
+// Goes to the login page if the login has expired: if fetching `path`, which needs one, is refused.
 export async function leaveIfLoggedOut(path) {
-  const answer = await fetch(path).catch(() => null);
-  if (answer?.status === 401) location.assign("/login");
+  const response = await fetch(path).catch(() => null);
+  if (response?.status === 401) location.assign("/login");
 }

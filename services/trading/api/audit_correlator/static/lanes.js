@@ -1,4 +1,4 @@
-// One fault as swim lanes: injection, effect, alerts, response, recovery over simulated time.
+// Draws one fault as swim lanes over simulated time: injection, effect, alerts, response, recovery.
 import { duration, idOf, seconds, svg, time } from "/static/dom.js";
 
 const ROW = 30;
@@ -7,7 +7,7 @@ const MAX_ALERTS = 12;
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
   86400, 172800];
 
-// What a fault spans, and how much of it is to be seen: [from, to] in seconds.
+// Returns the part of the fault's time to draw as [from, to], in Unix seconds of simulated time.
 export function span(fault, range, timeline) {
   const end = seconds(timeline.read_to);
   const began = seconds((fault.asked ?? fault.applied).event_time);
@@ -18,16 +18,16 @@ export function span(fault, range, timeline) {
   if (range === "detection" && fault.detection) {
     return padded(began, seconds(fault.detection.fired.event_time), 0.25);
   }
-  const over = [fault.recovered, fault.ended, ...fault.responses,
+  const later = [fault.recovered, fault.ended, ...fault.responses,
     ...fault.alerts.flatMap((alert) => [alert.fired, alert.resolved])].filter(Boolean)
     .map((record) => seconds(record.event_time));
-  const last = fault.recovered ? Math.max(...over) : end;
+  const last = fault.recovered ? Math.max(...later) : end;
   return padded(began, Math.max(last, began + 10), 0.06);
 }
 
 function padded(from, to, share) {
-  const room = Math.max((to - from) * share, 0.5);
-  return [from - room, to + room];
+  const margin = Math.max((to - from) * share, 0.5);
+  return [from - margin, to + margin];
 }
 
 export function draw(fault, timeline, range, width, open) {
@@ -36,17 +36,17 @@ export function draw(fault, timeline, range, width, open) {
   const [from, to] = span(fault, range, timeline);
   const x = (at) => gutter + ((at - from) / (to - from)) * (width - gutter - 8);
   const now = seconds(timeline.read_to);
-  const seen = (record) => seconds(record.event_time) <= to;
-  const fired = fault.alerts.filter((alert) => seen(alert.fired));
+  const inRange = (record) => seconds(record.event_time) <= to;
+  const fired = fault.alerts.filter((alert) => inRange(alert.fired));
   const alerts = fired.slice(0, MAX_ALERTS);
-  const killed = fault.responses.some((r) => r.kind === "KillSwitchChanged" && seen(r));
-  const rows = laidOut(alerts.length, killed);
+  const killed = fault.responses.some((r) => r.kind === "KillSwitchChanged" && inRange(r));
+  const rows = layOut(alerts.length, killed);
   const height = rows.end + 24;
   const image = svg("svg", {
     width, height, viewBox: `0 0 ${width} ${height}`, role: "group",
     "aria-label": `Swim lanes of ${fault.fault_id}; arrow keys go from mark to mark`,
   });
-  const drawing = { image, x, from, to, width, gutter, rows, narrow, open, now, marks: [], said: new Map() };
+  const drawing = { image, x, from, to, width, gutter, rows, narrow, open, now, marks: [], captionEnds: new Map() };
   backdrop(drawing, fault, timeline);
   names(drawing, alerts.length, fired.length);
   connect(drawing, fault);
@@ -73,7 +73,7 @@ export function draw(fault, timeline, range, width, open) {
   return image;
 }
 
-function laidOut(alerts, killed) {
+function layOut(alerts, killed) {
   const injection = 42;
   const effect = injection + ROW;
   const first = effect + ROW;
@@ -85,7 +85,7 @@ function laidOut(alerts, killed) {
 
 const label = (fault) => (fault.target ? `${fault.kind}, played by ${fault.target}` : "applied");
 
-// Phases, ticks, and the time in which the fault was played.
+// Draws the run's phases, the time axis, and the period in which the fault was active.
 function backdrop({ image, x, from, to, width, gutter, rows }, fault, timeline) {
   const clamp = (at) => Math.min(Math.max(x(at), gutter), width);
   timeline.phases.forEach((phase, index) => {
@@ -95,13 +95,13 @@ function backdrop({ image, x, from, to, width, gutter, rows }, fault, timeline) 
     image.append(svg("rect", { x: left, y: 0, width: right - left, height: 18, class: `phase p${index % 2}` }));
     if (right - left > phase.subject.length * 6.5 + 8) text(image, left + 5, 13, phase.subject, "phase-name");
   });
-  const room = Math.max(2, Math.floor((width - gutter) / 90));
-  const step = STEPS.find((s) => (to - from) / s <= room) ?? STEPS.at(-1);
+  const maxTicks = Math.max(2, Math.floor((width - gutter) / 90));
+  const step = STEPS.find((s) => (to - from) / s <= maxTicks) ?? STEPS.at(-1);
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     image.append(svg("line", { x1: x(at), x2: x(at), y1: 18, y2: rows.end, class: "grid" }));
-    const whole = new Date(at * 1000).toISOString();
+    const iso = new Date(at * 1000).toISOString();
     const anchor = x(at) > width - 30 ? "end" : x(at) < gutter + 20 ? "start" : "middle";
-    text(image, x(at), rows.end + 16, ticked(whole, step), `tick ${anchor}`);
+    text(image, x(at), rows.end + 16, tickText(iso, step), `tick ${anchor}`);
   }
   if (fault.applied) {
     const left = clamp(seconds(fault.applied.event_time));
@@ -112,13 +112,13 @@ function backdrop({ image, x, from, to, width, gutter, rows }, fault, timeline) 
   }
 }
 
-// Midnight is the day that begins.
-function ticked(whole, step) {
-  if (step >= 3600 && whole.slice(11, 16) === "00:00") return whole.slice(5, 10);
-  return step < 60 ? whole.slice(11, 19) : whole.slice(11, 16);
+// Returns the label of a tick: the date at midnight, otherwise the time.
+function tickText(iso, step) {
+  if (step >= 3600 && iso.slice(11, 16) === "00:00") return iso.slice(5, 10);
+  return step < 60 ? iso.slice(11, 19) : iso.slice(11, 16);
 }
 
-function names({ image, rows, width }, shown, all) {
+function names({ image, rows, width }, drawn, all) {
   const lanes = [["Injection", rows.injection], ["Effect", rows.effect], ["Alerts", rows.alerts],
     ["Response", rows.response], ["Recovery", rows.recovery]];
   for (const [name, row] of lanes) {
@@ -126,10 +126,10 @@ function names({ image, rows, width }, shown, all) {
     text(image, 0, row + 3, name, "lane-name");
   }
   if (!all) text(image, 0, rows.alerts + 16, "none yet", "tick start");
-  if (all > shown) text(image, 0, rows.alerts + ROW, `+${all - shown} in the table`, "tick start");
+  if (all > drawn) text(image, 0, rows.alerts + ROW, `+${all - drawn} in the table`, "tick start");
 }
 
-// From what was done to what came of it.
+// Draws arrows from the injection to the effect, the first alert and the recovery.
 function connect({ image, x, rows, from, to }, fault) {
   const order = fault.alerts.findIndex((a) => fault.detection && idOf(a.fired) === idOf(fault.detection.fired));
   const points = [[fault.applied, rows.injection], [fault.effect, rows.effect],
@@ -154,7 +154,7 @@ function bar({ image, x, from, to, now }, begun, ended, row, kind) {
   }));
 }
 
-// The breaker's state as a band, kill switches as marks; many at one place are one mark.
+// Draws the breaker's state as bars and kill switches as marks; those that would overlap share a mark.
 function respond(drawing, fault) {
   const { rows } = drawing;
   const changes = fault.responses.filter((r) => r.kind === "BreakerChanged");
@@ -166,17 +166,17 @@ function respond(drawing, fault) {
     const place = Math.round(drawing.x(seconds(record.event_time)) / 12);
     moments.set(place, [...(moments.get(place) ?? []), record]);
   }
-  for (const found of moments.values()) {
-    const many = found.length > 1 ? `${found.length} kill switches` : `kill switch ${found[0].subject}`;
-    mark(drawing, found[0], rows.kill, "kill", many);
+  for (const records of moments.values()) {
+    const caption = records.length > 1 ? `${records.length} kill switches` : `kill switch ${records[0].subject}`;
+    mark(drawing, records[0], rows.kill, "kill", caption);
   }
   for (const change of changes) {
     mark(drawing, change, rows.response, `breaker-${change.subject.toLowerCase()}`, change.subject);
   }
 }
 
-// A mark can be activated: it opens its evidence.
-function mark(drawing, record, row, kind, said) {
+// Draws a mark with a caption. Activating it opens the evidence of its record.
+function mark(drawing, record, row, kind, caption) {
   const { image, x, from, to, width, open, marks } = drawing;
   const at = seconds(record.event_time);
   if (at < from || at > to) return;
@@ -193,15 +193,15 @@ function mark(drawing, record, row, kind, said) {
   });
   image.append(group);
   marks.push([at, row, group]);
-  if (!said) return;
-  const wide = said.length * (said === said.toUpperCase() ? 8 : 6.3) + 12;
-  if (px + wide > width) {
-    text(image, Math.min(px - 9, width - 4), row - 5, said, "said end");
+  if (!caption) return;
+  const captionWidth = caption.length * (caption === caption.toUpperCase() ? 8 : 6.3) + 12;
+  if (px + captionWidth > width) {
+    text(image, Math.min(px - 9, width - 4), row - 5, caption, "said end");
     return;
   }
-  const left = Math.max(px + 9, drawing.said.get(row) ?? 0);
-  drawing.said.set(row, left + wide);
-  text(image, left, row - 5, said, "said");
+  const left = Math.max(px + 9, drawing.captionEnds.get(row) ?? 0);
+  drawing.captionEnds.set(row, left + captionWidth);
+  text(image, left, row - 5, caption, "said");
 }
 
 function shape(kind, x, y) {
@@ -214,13 +214,13 @@ function shape(kind, x, y) {
   return svg("circle", { cx: x, cy: y, r: 6 });
 }
 
-function text(image, x, y, said, kind) {
-  image.append(svg("text", { x, y, class: kind }, said));
+function text(image, x, y, content, kind) {
+  image.append(svg("text", { x, y, class: kind }, content));
 }
 
-// One tab stop; the arrow keys go through the marks in order of time.
+// Makes the drawing one tab stop, in which the arrow keys move through the marks in order of time.
 function finish({ image, marks }) {
-  const ordered = marks.sort((a, b) => a[0] - b[0] || a[1] - b[1]).map((found) => found[2]);
+  const ordered = marks.sort((a, b) => a[0] - b[0] || a[1] - b[1]).map((entry) => entry[2]);
   ordered[0]?.setAttribute("tabindex", 0);
   image.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];

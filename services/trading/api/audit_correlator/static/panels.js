@@ -1,11 +1,11 @@
-// Figures, journals, findings, records: what is text.
+// The textual parts of the page: figures, journals, findings, ledger and records.
 import { $, duration, element, idOf, moment, number, reconcile, seconds, setText, short, time }
   from "/static/dom.js";
 import { open } from "/static/evidence.js";
 
 const GROUPS = { alert: /^alert/, fault: /^(fault|effect|recovery)/, phase: /^phase/, response: /^(circuit|kill)/ };
 
-// ---- the top -------------------------------------------------------------------------------------
+// ---- summary -------------------------------------------------------------------------------------
 
 export function showSummary(event) {
   const journals = Object.values(event.chains);
@@ -24,7 +24,7 @@ export function showSummary(event) {
   figure("false-alarms", number(event.unexplained), event.unexplained ? "warn" : read ? "good" : "");
   setText($("root-title"), report.final ? "Root of the report" : "Root so far");
   setText($("root"), report.root);
-  const [state, word, why] = judged(event, broken);
+  const [state, word, why] = verdictOf(event, broken);
   $("state").dataset.state = state;
   setText($("state"), word);
   setText($("verdict"), why);
@@ -33,14 +33,14 @@ export function showSummary(event) {
 
 const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
 
-function judged({ report, chains, findings }, broken) {
-  const found = counted(findings.length, "finding");
+function verdictOf({ report, chains, findings }, broken) {
+  const count = counted(findings.length, "finding");
   if (broken) return ["bad", "✗ CHAIN BROKEN", `${broken} of the journals was changed after it was written: see below.`];
   if (!Object.keys(chains).length) return ["", "WAITING", "No journal has been read yet."];
   if (report.final && !report.complete) {
-    return ["bad", "✗ INCOMPLETE", `Not every journal could be read to its head by ${moment(report.time)}: ${found}.`];
+    return ["bad", "✗ INCOMPLETE", `Not every journal could be read to its head by ${moment(report.time)}: ${count}.`];
   }
-  if (findings.length) return ["bad", "✗ FINDINGS", `${found}: the services do not say what their trades say.`];
+  if (findings.length) return ["bad", "✗ FINDINGS", `${count}: the services do not say what their trades say.`];
   if (report.final) {
     return ["good", "✓ VERIFIED", `As of ${moment(report.time)}: ${number(report.events)} entries, every journal read to `
       + `its head, every chain holds, everything reconciles, ${counted(report.false_alarms, "unexplained alert")}.`];
@@ -59,10 +59,10 @@ export function showJournals(chains) {
   $("no-journals").hidden = Object.keys(chains).length > 0;
   reconcile($("journals"), Object.entries(chains), ([name]) => name, ([name, journal]) => {
     const sign = element("span", journal.verified ? "✓ " : "✗ ", { className: "sign", "aria-hidden": true });
-    const said = element("span", journal.verified ? ", verified" : ", broken", { className: "hidden" });
+    const hiddenText = element("span", journal.verified ? ", verified" : ", broken", { className: "hidden" });
     const row = element("tr");
     row.dataset.ok = journal.verified;
-    row.append(element("th", null, { scope: "row" }, sign, name, said),
+    row.append(element("th", null, { scope: "row" }, sign, name, hiddenText),
       element("td", number(journal.read), { className: "number" }),
       element("td", time(journal.read_to)),
       element("td", null, {}, element("code", short(journal.head), { title: journal.head })));
@@ -73,12 +73,12 @@ export function showJournals(chains) {
   });
 }
 
-export function showFindings(found, chains) {
-  $("no-findings").hidden = found.length > 0;
+export function showFindings(findings, chains) {
+  $("no-findings").hidden = findings.length > 0;
   if (Object.keys(chains).length) {
     setText($("no-findings"), "✓ None. Exchange, custodian and risk monitor say what the trades say.");
   }
-  reconcile($("findings"), found, (d) => `${d.kind} ${d.where} ${d.detail}`, (d) => element("li", null, {},
+  reconcile($("findings"), findings, (d) => `${d.kind} ${d.where} ${d.detail}`, (d) => element("li", null, {},
     element("strong", d.kind), ` ${d.where}`, element("span", d.detail, { className: "small quiet" })));
 }
 
@@ -100,17 +100,17 @@ export function showLedger(ledger) {
 
 export function showRecords(timeline, filter) {
   const latency = latencies(timeline.faults);
-  const wanted = timeline.records.filter((record) => !filter || GROUPS[filter].test(record.event));
-  $("no-records").hidden = wanted.length > 0;
+  const selected = timeline.records.filter((record) => !filter || GROUPS[filter].test(record.event));
+  $("no-records").hidden = selected.length > 0;
   setText($("no-records"), timeline.records.length ? "No such record." : "Nothing has happened yet that matters.");
   setText($("left-off"), timeline.left_off ? `the newest ${timeline.records.length} of ${timeline.records.length + timeline.left_off}` : "");
-  const rows = wanted.map((record) => ({ record, after: latency.get(idOf(record)) ?? "" }));
+  const rows = selected.map((record) => ({ record, after: latency.get(idOf(record)) ?? "" }));
   reconcile($("records"), rows, ({ record }) => idOf(record), recordRow);
 }
 
-// After the effect of the fault: by the record's id.
+// Returns, by the record's id, how long after the fault's effect it happened.
 function latencies(faults) {
-  const found = new Map();
+  const byRecord = new Map();
   for (const fault of faults) {
     if (!fault.effect) continue;
     const effect = seconds(fault.effect.event_time);
@@ -119,22 +119,22 @@ function latencies(faults) {
     if (fault.recovered) records.push(fault.recovered);
     for (const record of records) {
       const after = seconds(record.event_time) - effect;
-      found.set(idOf(record), `${after < 0 ? "before it" : `+${duration(after)}`}${several}`);
+      byRecord.set(idOf(record), `${after < 0 ? "before it" : `+${duration(after)}`}${several}`);
     }
   }
-  return found;
+  return byRecord;
 }
 
 function recordRow({ record, after }) {
   const row = element("tr");
-  const what = element("td", null, { className: "what" },
+  const eventCell = element("td", null, { className: "what" },
     element("span", null, { className: "sign", "aria-hidden": true }), record.event);
-  what.dataset.severity = record.severity;
+  eventCell.dataset.severity = record.severity;
   if (["warning", "critical"].includes(record.severity)) {
-    what.append(element("span", ` (${record.severity})`, { className: "hidden" }));
+    eventCell.append(element("span", ` (${record.severity})`, { className: "hidden" }));
   }
   row.append(
-    element("td", time(record.event_time), { className: "time" }), what,
+    element("td", time(record.event_time), { className: "time" }), eventCell,
     element("td", null, { className: "details" }, element("strong", record.subject), record.text ? ` ${record.text}` : ""),
     element("td", after, { className: "number after" }),
     element("td", null, { className: "proof" }, evidenceButton(record, `${record.source} #${record.seq}`),
@@ -150,7 +150,7 @@ export function evidenceButton(record, text) {
   return button;
 }
 
-// ---- the steps of a fault, as a sentence -----------------------------------------------------------
+// ---- the steps of a fault --------------------------------------------------------------------------
 
 export function steps(fault) {
   const applied = fault.applied && seconds(fault.applied.event_time);
@@ -169,8 +169,8 @@ export function steps(fault) {
 
   function step(kind, name, record, value, unit, text) {
     const item = element("li", null, { className: `step ${record ? kind : "open"}` }, element("span", name, { className: "name" }));
-    const said = value === null ? (record ? time(record.event_time) : "–") : `+${duration(value)}`;
-    item.append(element("span", said, { className: "figure" }));
+    const figureText = value === null ? (record ? time(record.event_time) : "–") : `+${duration(value)}`;
+    item.append(element("span", figureText, { className: "figure" }));
     const note = kind === "injection" && record ? `${fault.kind || "fault"}, ${fault.target || record.source}` : text;
     item.append(element("span", value === null ? note : `${unit}: ${note}`, { className: "small quiet" }));
     if (record) item.append(evidenceButton(record, `${record.source} #${record.seq}`));

@@ -1,5 +1,5 @@
-// What an operator can do: one dialog that asks for what is missing, does it, and stays open with
-// the reason if it fails.
+// The operator's actions. One dialog asks for the inputs that are missing, sends the request, and
+// stays open with the error if it fails.
 import { $, element } from "/static/dom.js";
 
 const token = () => sessionStorage.getItem("operator-token") ?? "";
@@ -8,30 +8,31 @@ export const operator = () => localStorage.getItem("operator") ?? "";
 export async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
   if (token()) headers.Authorization = `Bearer ${token()}`;
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+    response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
   } catch {
     throw new Error("The risk monitor did not answer. It may have been done all the same: look at"
       + " the state here before you try again.");
   }
-  if (answer.ok) return;
-  if (answer.status === 401) {
-    const tried = Boolean(token());
+  if (response.ok) return;
+  if (response.status === 401) {
+    const hadToken = Boolean(token());
     sessionStorage.removeItem("operator-token");
-    throw Object.assign(new Error(tried
+    throw Object.assign(new Error(hadToken
       ? "That token is not accepted. It is RISK_TOKEN, or risk_token in credentials.json."
       : "The operator token is needed: RISK_TOKEN, or risk_token in credentials.json. The link"
         + " that trading login prints makes it unnecessary."),
     { token: true });
   }
-  const said = await answer.json().catch(() => ({}));
-  throw new Error(typeof said.detail === "string" ? `Refused: ${said.detail}.`
-    : `It failed with status ${answer.status}. Try again, or see the risk monitor's log.`);
+  const problem = await response.json().catch(() => ({}));
+  throw new Error(typeof problem.detail === "string" ? `Refused: ${problem.detail}.`
+    : `It failed with status ${response.status}. Try again, or see the risk monitor's log.`);
 }
 
-// ``parts``: what is asked besides the name; ``act`` gets all of it. ``values``: what is filled in.
-export function ask({ title, text = "", go, parts = [], values = {}, error = null }, act) {
+// Opens the dialog. `parts` are the inputs besides the operator's name, `values` their initial
+// values; `act` is called with all of them.
+export function openDialog({ title, text = "", go, parts = [], values = {}, error = null }, act) {
   const dialog = $("act");
   const opener = document.activeElement;
   $("act-title").textContent = title;
@@ -44,7 +45,7 @@ export function ask({ title, text = "", go, parts = [], values = {}, error = nul
   $("act-reason").required = parts.includes("reason");
   $("act-subject").required = parts.includes("subject");
   $("act-by").value = operator();
-  fail(error);
+  showError(error);
   $("act-go").onclick = async (event) => {
     event.preventDefault();
     if (!dialog.querySelector("form").reportValidity()) return;
@@ -53,14 +54,14 @@ export function ask({ title, text = "", go, parts = [], values = {}, error = nul
     $("act-go").disabled = true;
     $("act-error").textContent = "";
     try {
-      await act(answers());
+      await act(readForm());
       $("act-reason").value = "";
       $("act-token").value = "";
       $("act-token-row").hidden = true;
       dialog.close();
       if (!opener?.isConnected || opener.hidden) $("alerts-title").focus();
     } catch (problem) {
-      fail(problem);
+      showError(problem);
     } finally {
       $("act-go").disabled = false;
     }
@@ -70,7 +71,7 @@ export function ask({ title, text = "", go, parts = [], values = {}, error = nul
   else (parts.length ? $(`act-${parts.at(-1)}`) : $("act-by")).focus();
 }
 
-const answers = () => ({
+const readForm = () => ({
   by: $("act-by").value,
   reason: $("act-reason").value,
   state: $("act-state").value,
@@ -79,7 +80,7 @@ const answers = () => ({
   seconds: Number($("act-seconds").value),
 });
 
-function fail(problem) {
+function showError(problem) {
   $("act-error").textContent = problem?.message ?? "";
   if (problem?.token) {
     $("act-token-row").hidden = false;
@@ -90,19 +91,19 @@ function fail(problem) {
 
 $("act-cancel").addEventListener("click", () => $("act").close());
 
-// Does it at once where the name is known; asks otherwise, and after a failure.
-export async function actOrAsk(wanted, act) {
-  if (!operator()) { ask(wanted, act); return; }
+// Acts at once if the operator's name is known; opens the dialog if it is not, and after an error.
+export async function actOrOpenDialog(options, act) {
+  if (!operator()) { openDialog(options, act); return; }
   try {
     await act({ by: operator() });
   } catch (error) {
-    ask({ ...wanted, error }, act);
+    openDialog({ ...options, error }, act);
   }
 }
 
 // ---- the breaker -------------------------------------------------------------------------------
 
-$("trip").addEventListener("click", () => ask({
+$("trip").addEventListener("click", () => openDialog({
   title: "Trip the circuit breaker",
   text: "HALTED cancels all orders and engages every account's kill switch. REDUCING cancels all"
     + " orders once. Either stays until somebody resets it.",
@@ -110,7 +111,7 @@ $("trip").addEventListener("click", () => ask({
   parts: ["state", "reason"],
 }, ({ by, reason, state }) => post("/api/breaker/trip", { by, reason, state })));
 
-$("reset").addEventListener("click", () => ask({
+$("reset").addEventListener("click", () => openDialog({
   title: "Reset the circuit breaker",
   text: "Every account may trade again, killed ones too. Drawdown and loss count from now.",
   go: "Reset breaker",
@@ -121,22 +122,22 @@ $("reset").addEventListener("click", () => ask({
 
 let rules = null;
 
-async function knownRules() {
+async function loadRules() {
   if (!rules) {
-    const answer = await fetch("/api/rules");
-    if (!answer.ok) throw new Error("The rules could not be read. Try again in a moment.");
-    rules = (await answer.json()).filter((rule) => rule.enabled);
+    const response = await fetch("/api/rules");
+    if (!response.ok) throw new Error("The rules could not be read. Try again in a moment.");
+    rules = (await response.json()).filter((rule) => rule.enabled);
     $("act-rule").replaceChildren(...rules.map((rule) => element("option", rule.name)));
   }
   return rules;
 }
 
-export async function askForSilence(values = {}, subjects = []) {
+export async function openSilenceDialog(values = {}, subjects = []) {
   let error = null;
-  try { await knownRules(); } catch (problem) { error = problem; }
+  try { await loadRules(); } catch (problem) { error = problem; }
   const options = [...new Set(["*", ...subjects])];
   $("act-subjects").replaceChildren(...options.map((value) => element("option", undefined, { value })));
-  ask({
+  openDialog({
     title: "Silence a rule",
     text: "No new alert of the rule for a while; * is for all that it watches. What fires now goes"
       + " on firing, and the breaker still acts.",

@@ -1,6 +1,7 @@
-// The alerts: open ones first, newest first; a filter; what can be done about each; silences.
+// The table of alerts, open ones first and then newest first, with its filter and actions; and the
+// list of silences.
 import { $, duration, element, readable, reconcile, setText, time } from "/static/dom.js";
-import { actOrAsk, askForSilence, post } from "/static/act.js";
+import { actOrOpenDialog, openSilenceDialog, post } from "/static/act.js";
 
 const MAX_KEPT = 500;
 const FILTERS = [["open", "Open"], ["firing", "Firing"], ["acknowledged", "Acknowledged"],
@@ -14,45 +15,45 @@ const EMPTY = {
   all: "No alert in this session.",
 };
 
-const known = new Map();
+const byId = new Map();
 let silences = [];
-let shown = FILTERS.some(([name]) => name === localStorage.getItem("filter"))
+let activeFilter = FILTERS.some(([name]) => name === localStorage.getItem("filter"))
   ? localStorage.getItem("filter") : "all";
 let simulated = () => 0;
 
-export const alerts = () => [...known.values()];
+export const alerts = () => [...byId.values()];
 export const count = (state) => alerts().filter((alert) => alert.state === state).length;
 
 const isOpen = (alert) => alert.state !== "resolved";
 const matches = (alert, filter) =>
   filter === "all" || alert.state === filter || (filter === "open" && isOpen(alert));
 
-// Returns those that are new, and firing.
-export function takeAlerts(changed, full) {
-  if (full) known.clear();
-  const fresh = changed.filter((a) => a.state === "firing" && !known.has(a.alert_id));
-  for (const alert of changed) known.set(alert.alert_id, alert);
-  for (const [id, alert] of known) {
-    if (known.size <= MAX_KEPT) break;
-    if (!isOpen(alert)) known.delete(id);
+// Adds or updates alerts, with `full` replacing all. Returns those that are new and firing.
+export function updateAlerts(changed, full) {
+  if (full) byId.clear();
+  const newlyFiring = changed.filter((a) => a.state === "firing" && !byId.has(a.alert_id));
+  for (const alert of changed) byId.set(alert.alert_id, alert);
+  for (const [id, alert] of byId) {
+    if (byId.size <= MAX_KEPT) break;
+    if (!isOpen(alert)) byId.delete(id);
   }
   show();
-  return fresh;
+  return newlyFiring;
 }
 
-export function takeSilences(found) {
-  silences = found;
+export function setSilences(newSilences) {
+  silences = newSilences;
   showSilences();
 }
 
 function show() {
-  const rows = alerts().filter((alert) => matches(alert, shown));
+  const rows = alerts().filter((alert) => matches(alert, activeFilter));
   rows.sort((a, b) => isOpen(b) - isOpen(a) || b.detected_time.localeCompare(a.detected_time));
   const focused = focusedAction();
   reconcile($("alerts"), rows, (alert) => alert.alert_id, makeRow, updateRow);
-  keepFocus(focused);
+  restoreFocus(focused);
   $("no-alerts").hidden = rows.length > 0;
-  setText($("no-alerts"), EMPTY[shown]);
+  setText($("no-alerts"), EMPTY[activeFilter]);
   for (const [name] of FILTERS) {
     setText($(`count-${name}`), String(alerts().filter((a) => matches(a, name)).length));
   }
@@ -81,11 +82,11 @@ function makeRow(alert) {
   const acknowledge = element("button", "Acknowledge",
     { type: "button", "aria-label": `Acknowledge ${rule} on ${subject}` });
   acknowledge.dataset.action = "acknowledge";
-  acknowledge.addEventListener("click", () => acknowledgeOne(alert.alert_id));
+  acknowledge.addEventListener("click", () => acknowledgeAlert(alert.alert_id));
   const silence = element("button", "Silence…",
     { type: "button", className: "plain", "aria-label": `Silence ${rule} on ${subject}` });
   silence.dataset.action = "silence";
-  silence.addEventListener("click", () => askForSilence({ rule, subject }, [subject]));
+  silence.addEventListener("click", () => openSilenceDialog({ rule, subject }, [subject]));
   const actions = element("td", undefined, { className: "actions" }, acknowledge, silence);
   return element("tr", undefined, {}, name, element("td", subject, { className: "subject" }),
     observed, noticed, state, actions);
@@ -106,7 +107,7 @@ function sinceWhen(alert) {
   return `for ${duration((simulated() - Date.parse(alert.detected_time)) / 1000)}`;
 }
 
-// ---- focus: what was acted on may be gone -------------------------------------------------------
+// ---- focus: the button that had it may have disappeared ------------------------------------------
 
 function focusedAction() {
   const button = document.activeElement;
@@ -114,7 +115,7 @@ function focusedAction() {
   return row ? { row, button, at: [...$("alerts").children].indexOf(row) } : null;
 }
 
-function keepFocus(focused) {
+function restoreFocus(focused) {
   if (!focused || (focused.button.isConnected && !focused.button.hidden)) return;
   const rows = [...$("alerts").children];
   const near = [...rows.slice(focused.at), ...rows.slice(0, focused.at).reverse()];
@@ -123,51 +124,51 @@ function keepFocus(focused) {
   (next ?? $("alerts-title")).focus();
 }
 
-// ---- what can be done --------------------------------------------------------------------------
+// ---- actions -----------------------------------------------------------------------------------
 
 const pathOf = (id) => `/api/alerts/${id.split("/").map(encodeURIComponent).join("/")}/acknowledge`;
 
-function acknowledgeOne(id) {
-  actOrAsk({ title: "Acknowledge the alert", go: "Acknowledge",
+function acknowledgeAlert(id) {
+  actOrOpenDialog({ title: "Acknowledge the alert", go: "Acknowledge",
     text: "The desk sees that you look after it." }, ({ by }) => post(pathOf(id), { by }));
 }
 
 $("acknowledge-all").addEventListener("click", () => {
-  const wanted = alerts().filter((alert) => alert.state === "firing");
-  actOrAsk({ title: `Acknowledge ${wanted.length} alerts`, go: "Acknowledge",
+  const firing = alerts().filter((alert) => alert.state === "firing");
+  actOrOpenDialog({ title: `Acknowledge ${firing.length} alerts`, go: "Acknowledge",
     text: "The desk sees that you look after them." }, async ({ by }) => {
-    for (const alert of wanted) {
-      // One that has just been resolved, or is somebody else's by now, is no mistake.
-      if (known.get(alert.alert_id)?.state === "firing") await post(pathOf(alert.alert_id), { by });
+    for (const alert of firing) {
+      // An alert that was resolved or acknowledged in the meantime is skipped, which is no error.
+      if (byId.get(alert.alert_id)?.state === "firing") await post(pathOf(alert.alert_id), { by });
     }
   });
 });
 
 $("silence").addEventListener("click", () =>
-  askForSilence({}, alerts().map((alert) => alert.subject)));
+  openSilenceDialog({}, alerts().map((alert) => alert.subject)));
 
 // ---- silences ----------------------------------------------------------------------------------
 
 const silenceKey = (silence) => `${silence.rule}/${silence.subject}`;
 
 function showSilences() {
-  const live = silences.filter((s) => Date.parse(s.until) > simulated());
-  $("silences-part").hidden = live.length === 0;
-  reconcile($("silences"), live, silenceKey, (silence) => {
+  const active = silences.filter((s) => Date.parse(s.until) > simulated());
+  $("silences-part").hidden = active.length === 0;
+  reconcile($("silences"), active, silenceKey, (silence) => {
     const about = silence.subject === "*" ? "anything" : silence.subject;
     const end = element("button", "End", { type: "button", className: "plain",
       "aria-label": `End the silence of ${silence.rule} on ${about}` });
     end.addEventListener("click", () => {
       const path = [silence.rule, silence.subject].map(encodeURIComponent).join("/");
-      actOrAsk({ title: "End the silence", go: "End it",
+      actOrOpenDialog({ title: "End the silence", go: "End it",
         text: `${silence.rule} on ${about} may fire again at once.` },
       ({ by }) => post(`/api/silences/${path}/end`, { by }));
     });
     return element("li", undefined, {}, element("strong", silence.rule),
       element("span", ` on ${about} `), element("span", "", { className: "quiet until" }), end);
   }, (node, silence) => {
-    const left = (Date.parse(silence.until) - simulated()) / 1000;
-    const until = `until ${time(silence.until)}, ${duration(left)} more, by ${silence.by}`;
+    const remaining = (Date.parse(silence.until) - simulated()) / 1000;
+    const until = `until ${time(silence.until)}, ${duration(remaining)} more, by ${silence.by}`;
     setText(node.querySelector(".until"), until);
   });
 }
@@ -176,9 +177,9 @@ function showSilences() {
 
 $("filter").append(...FILTERS.map(([name, label]) => {
   const input = element("input", undefined,
-    { type: "radio", name: "filter", value: name, checked: name === shown });
+    { type: "radio", name: "filter", value: name, checked: name === activeFilter });
   input.addEventListener("change", () => {
-    shown = name;
+    activeFilter = name;
     localStorage.setItem("filter", name);
     show();
   });
@@ -186,11 +187,11 @@ $("filter").append(...FILTERS.map(([name, label]) => {
     element("b", "0", { id: `count-${name}` })));
 }));
 
-// Once a second: how long alerts have been open, and silences have left.
+// Called once a second: updates how long alerts have been open, and how long silences will last.
 export function tick(now) {
   simulated = now;
   for (const row of $("alerts").children) {
-    const alert = known.get(row.dataset.key);
+    const alert = byId.get(row.dataset.key);
     if (alert && isOpen(alert)) updateRow(row, alert);
   }
   showSilences();

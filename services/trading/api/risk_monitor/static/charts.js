@@ -1,5 +1,5 @@
-// The curves: read once, then drawn on from events. Every curve has a dash and a name of its own:
-// they can be told apart without their colours.
+// The charts. The curves are fetched once and then extended by events. Every curve has its own dash
+// pattern and label, so that they can be distinguished without colours.
 import uPlot from "/static/uplot-1.6.32/uPlot.esm.js";
 import { $, colour, number, percent, setAttribute, signed, time } from "/static/dom.js";
 
@@ -13,16 +13,16 @@ const TIMES = [[3600, "{HH}:{mm}", null, null, "\n{YYYY}-{MM}-{DD}", null, null,
 let curves = null;
 let marks = [];
 let range = 0;
-let made = [];
-let drawn = 0;
+let plots = [];
+let describedAt = 0;
 
-// ``pnl``: points; ``prices``: points by asset; all with the same times.
-export function takeCurves(found) {
-  const names = Object.keys(found.prices);
+// Replaces the curves: `pnl` is a list of points, `prices` has one by asset, all with the same times.
+export function setCurves(newCurves) {
+  const names = Object.keys(newCurves.prices);
   curves = {
-    times: found.pnl.map((p) => p[0]),
-    pnl: found.pnl.map((p) => p[1]),
-    prices: new Map(names.map((name) => [name, found.prices[name].map((p) => p[1])])),
+    times: newCurves.pnl.map((p) => p[0]),
+    pnl: newCurves.pnl.map((p) => p[1]),
+    prices: new Map(names.map((name) => [name, newCurves.prices[name].map((p) => p[1])])),
   };
   draw();
 }
@@ -30,7 +30,7 @@ export function takeCurves(found) {
 export const opening = () =>
   Object.fromEntries([...(curves?.prices ?? [])].map(([name, values]) => [name, values[0]]));
 
-// False where the curves must be read again: an asset has come that they do not know.
+// Appends a point. Returns false if the curves must be fetched again since there is a new asset.
 export function extend(portfolio) {
   if (!curves || !portfolio.known) return true;
   const names = Object.keys(portfolio.marks);
@@ -41,22 +41,22 @@ export function extend(portfolio) {
   curves.pnl.push(Number(portfolio.pnl));
   for (const name of names) curves.prices.get(name).push(Number(portfolio.marks[name]));
   if (curves.times.length > MAX_POINTS) thin();
-  if (made.length) refresh(); else draw();
+  if (plots.length) refresh(); else draw();
   return true;
 }
 
-// The first and the last point stay.
+// Removes every other point, but neither the first nor the last.
 function thin() {
-  const kept = (values) => values.filter((_, i) => i % 2 === 0 || i === values.length - 1);
-  curves.times = kept(curves.times);
-  curves.pnl = kept(curves.pnl);
-  for (const [name, values] of curves.prices) curves.prices.set(name, kept(values));
+  const everyOther = (values) => values.filter((_, i) => i % 2 === 0 || i === values.length - 1);
+  curves.times = everyOther(curves.times);
+  curves.pnl = everyOther(curves.pnl);
+  for (const [name, values] of curves.prices) curves.prices.set(name, everyOther(values));
 }
 
-// [{time, label, kind}]: when the breaker changed and alerts fired.
-export function takeMarks(found) {
-  marks = found;
-  made[0]?.redraw(false);
+// Replaces the marks, [{time, label, kind}]: changes of the breaker, and alerts that fired.
+export function setMarks(newMarks) {
+  marks = newMarks;
+  plots[0]?.redraw(false);
 }
 
 // ---- drawing -----------------------------------------------------------------------------------
@@ -90,12 +90,12 @@ function chart(holder, series, data, { values, width, hooks }) {
 }
 
 function draw() {
-  for (const plot of made) { plot.watcher.disconnect(); plot.destroy(); }
-  made = [];
+  for (const plot of plots) { plot.watcher.disconnect(); plot.destroy(); }
+  plots = [];
   if (!curves || curves.times.length < 2) return;
   const accent = colour("--accent");
   const fill = colour("--area");
-  made = [
+  plots = [
     chart($("pnl-chart"), [{ stroke: accent, fill, width: 2, points: { show: false } }],
       [curves.times, curves.pnl], {
         width: 12,
@@ -110,22 +110,22 @@ function draw() {
         hooks: { draw: [drawNames], setCursor: [(u) => readout(u, "price-readout", priceReadout)] },
       }),
   ];
-  count();
+  publishCounts();
   describe();
 }
 
-// For whoever wants to know what is drawn: tests, and support.
-function count() {
+// Exposes what is drawn as data attributes, for tests and support.
+function publishCounts() {
   const { dataset } = $("pnl-chart");
   dataset.points = curves.times.length;
   dataset.from = curves.times[0];
 }
 
 function refresh() {
-  count();
-  made[0].setData([curves.times, curves.pnl]);
-  made[1].setData([curves.times, ...percents()]);
-  if (performance.now() - drawn > 10_000) describe();
+  publishCounts();
+  plots[0].setData([curves.times, curves.pnl]);
+  plots[1].setData([curves.times, ...percents()]);
+  if (performance.now() - describedAt > 10_000) describe();
 }
 
 const priceReadout = (i) => [...curves.prices]
@@ -138,9 +138,9 @@ function readout(plot, id, text) {
     ? `${time(new Date(curves.times[at] * 1e3).toISOString())}  ${text(at)}` : "";
 }
 
-// What the picture says, for those who do not see it.
+// Describes the charts in text, for screen readers.
 function describe() {
-  drawn = performance.now();
+  describedAt = performance.now();
   const low = Math.min(...curves.pnl);
   const high = Math.max(...curves.pnl);
   setAttribute($("pnl-chart"), "aria-label", `Curve of the P&L in USD: now ${number(curves.pnl.at(-1))},`
@@ -162,11 +162,11 @@ function prepared(plot) {
   return { ctx, scale, box: plot.bbox };
 }
 
-// Vertical lines where the breaker changed, ticks along the bottom where alerts fired. Where there
-// is no room for all names, the newest have it.
+// Draws vertical lines where the breaker changed, and ticks along the bottom where alerts fired. Where
+// there is no room for all labels, the newest ones are drawn.
 function drawMarks(plot) {
   const { ctx, scale, box } = prepared(plot);
-  let free = Infinity;
+  let rightLimit = Infinity;
   for (const mark of marks.toReversed()) {
     const x = plot.valToPos(mark.time, "x", true);
     if (x < box.left || x > box.left + box.width) continue;
@@ -178,11 +178,11 @@ function drawMarks(plot) {
       ctx.lineTo(x, box.top + box.height);
       ctx.stroke();
       ctx.setLineDash([]);
-      const wide = ctx.measureText(mark.label).width;
-      const left = Math.min(x - wide / 2, box.left + box.width - wide, free - wide - 8 * scale);
-      if (left >= box.left && left + wide > x - 40 * scale) {
+      const textWidth = ctx.measureText(mark.label).width;
+      const left = Math.min(x - textWidth / 2, box.left + box.width - textWidth, rightLimit - textWidth - 8 * scale);
+      if (left >= box.left && left + textWidth > x - 40 * scale) {
         ctx.fillText(mark.label, left, box.top - 4 * scale);
-        free = left;
+        rightLimit = left;
       }
     } else {
       const y = box.top + box.height;
@@ -195,7 +195,7 @@ function drawMarks(plot) {
   ctx.restore();
 }
 
-// Each curve's name at its end; names that would lie on one another are moved apart.
+// Draws each curve's name at its end; names that would overlap are moved apart.
 function drawNames(plot) {
   const { ctx, scale, box } = prepared(plot);
   const ends = [...curves.prices.keys()].map((name, i) => ({
@@ -203,8 +203,8 @@ function drawNames(plot) {
   })).sort((a, b) => a.y - b.y);
   const step = 13 * scale;
   ends.forEach((end, i) => { if (i) end.y = Math.max(end.y, ends[i - 1].y + step); });
-  const over = (ends.at(-1)?.y ?? 0) - (box.top + box.height);
-  if (over > 0) ends.forEach((end) => { end.y -= over; });
+  const overflow = (ends.at(-1)?.y ?? 0) - (box.top + box.height);
+  if (overflow > 0) ends.forEach((end) => { end.y -= overflow; });
   for (let i = ends.length - 2; i >= 0; i -= 1) ends[i].y = Math.min(ends[i].y, ends[i + 1].y - step);
   const x = box.left + box.width + 6 * scale;
   for (const { name, i, y } of ends) {
@@ -223,7 +223,7 @@ function drawNames(plot) {
 
 $("range").addEventListener("change", (event) => {
   range = Number(event.target.value);
-  if (made.length) refresh();
+  if (plots.length) refresh();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 addEventListener("themechange", draw);

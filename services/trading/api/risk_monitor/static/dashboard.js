@@ -1,25 +1,27 @@
-// The dashboard: a stream of changes in, buttons out.
+// The dashboard: applies the event stream to the page.
 import { $, leaveIfLoggedOut } from "/static/dom.js";
-import { alerts, count, takeAlerts, takeSilences, tick as tickAlerts } from "/static/alerts.js";
-import { extend, opening, takeCurves, takeMarks } from "/static/charts.js";
-import { showBreaker, showExposures, showHealth, showPortfolio, takeOpening }
+import { alerts, count, updateAlerts, setSilences, tick as tickAlerts } from "/static/alerts.js";
+import { extend, opening, setCurves, setMarks } from "/static/charts.js";
+import { showBreaker, showExposures, showHealth, showPortfolio, setOpening }
   from "/static/figures.js";
 import * as status from "/static/status.js";
 
-const RETRY = 1000;
+// Milliseconds until the next attempt.
+const RETRY_DELAY = 1000;
 
 let stream = null;
 let reconnecting = null;
 let session = null;
 let state = {};
-let newest = 0;
+let latestRequest = 0;
 let loading = false;
-let held = [];
+// Portfolios that arrived while the curves were loading.
+let pending = [];
 
-// ---- events in ---------------------------------------------------------------------------------
+// ---- events ------------------------------------------------------------------------------------
 
-function take(event) {
-  status.hear(event);
+function onEvent(event) {
+  status.onEvent(event);
   if (event.session !== session) {
     if (session !== null) loadCurves();
     session = event.session;
@@ -27,22 +29,22 @@ function take(event) {
   }
   const before = state;
   state = { ...state, ...event };
-  const fresh = takeAlerts(event.alerts, event.full);
-  if (event.silences) takeSilences(event.silences);
+  const newAlerts = updateAlerts(event.alerts, event.full);
+  if (event.silences) setSilences(event.silences);
   if (event.breaker) showBreaker(event.breaker);
   if (event.portfolio) {
     showPortfolio(event.portfolio, event.exposures);
     showExposures(event.exposures);
     showHealth(event.health, event.portfolio.marks);
-    if (loading) held.push(event.portfolio);
+    if (loading) pending.push(event.portfolio);
     else if (!extend(event.portfolio)) loadCurves();
   }
   if (event.full || event.breaker || event.alerts.length) markCharts();
-  tell(event, before, fresh);
-  tab();
+  announceChanges(event, before, newAlerts);
+  updateTab();
 }
 
-function tab() {
+function updateTab() {
   status.showTab({
     breaker: state.breaker?.state,
     firing: count("firing"),
@@ -51,13 +53,13 @@ function tab() {
   });
 }
 
-function tell(event, before, fresh) {
+function announceChanges(event, before, newAlerts) {
   const breaker = state.breaker?.state;
   if (event.full) {
     status.announce(`Breaker ${breaker}, ${count("firing")} alerts firing`);
     return;
   }
-  for (const alert of fresh) {
+  for (const alert of newAlerts) {
     status.announce(`${alert.severity}: ${alert.rule} on ${alert.subject}, ${alert.observed}`,
       alert.severity === "critical");
   }
@@ -72,25 +74,25 @@ function markCharts() {
     ({ time: seconds(change.time), label: change.state, kind: change.state.toLowerCase() }));
   const fired = alerts().map((alert) =>
     ({ time: seconds(alert.detected_time), label: "", kind: alert.severity }));
-  takeMarks([...fired, ...changes.reverse()]);
+  setMarks([...fired, ...changes.reverse()]);
 }
 
-// ---- curves: read at every (re)connection, then drawn on from events ------------------------------
+// ---- curves: fetched at every (re)connection, then extended by events -----------------------------
 
 async function loadCurves() {
-  const mine = ++newest;
+  const request = ++latestRequest;
   loading = true;
   try {
-    const answer = await fetch("/api/curves");
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const found = await answer.json();
-    if (mine !== newest) return;
-    takeCurves(found);
-    takeOpening(opening());
+    const response = await fetch("/api/curves");
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    const curves = await response.json();
+    if (request !== latestRequest) return;
+    setCurves(curves);
+    setOpening(opening());
     loading = false;
-    for (const portfolio of held.splice(0)) extend(portfolio);
+    for (const portfolio of pending.splice(0)) extend(portfolio);
   } catch {
-    setTimeout(() => { if (mine === newest) loadCurves(); }, 2 * RETRY);
+    setTimeout(() => { if (request === latestRequest) loadCurves(); }, 2 * RETRY_DELAY);
   }
 }
 
@@ -100,31 +102,31 @@ function connect() {
   clearTimeout(reconnecting);
   reconnecting = null;
   stream?.close();
-  const mine = stream = new EventSource("/events");
-  mine.onopen = () => {
-    held = [];
+  const source = stream = new EventSource("/events");
+  source.onopen = () => {
+    pending = [];
     loadCurves();
   };
-  mine.onmessage = (message) => {
+  source.onmessage = (message) => {
     if (document.body.dataset.connection !== "live") status.connection("live", "live");
-    take(JSON.parse(message.data));
+    onEvent(JSON.parse(message.data));
   };
-  mine.onerror = () => {
-    lost("Connection to the risk monitor lost.");
-    if (mine.readyState === EventSource.CLOSED && mine === stream) {
+  source.onerror = () => {
+    onConnectionLost("Connection to the risk monitor lost.");
+    if (source.readyState === EventSource.CLOSED && source === stream) {
       leaveIfLoggedOut("/api/portfolio");
-      again();
+      scheduleReconnect();
     }
   };
 }
 
-function again() {
-  reconnecting ??= setTimeout(connect, RETRY);
+function scheduleReconnect() {
+  reconnecting ??= setTimeout(connect, RETRY_DELAY);
 }
 
-function lost(why) {
+function onConnectionLost(why) {
   status.connection("lost", "connection lost", why);
-  tab();
+  updateTab();
 }
 
 $("retry").addEventListener("click", connect);
@@ -134,9 +136,9 @@ setInterval(() => {
   status.tick();
   tickAlerts(status.simulated);
   if (document.body.dataset.connection === "live" && status.silent()) {
-    lost("The risk monitor has said nothing for 12 seconds.");
+    onConnectionLost("The risk monitor has said nothing for 12 seconds.");
     stream.close();
-    again();
+    scheduleReconnect();
   }
 }, 1000);
 

@@ -1,16 +1,16 @@
-// Small helpers. Texts are set as text, never as HTML, and only where they have changed: nothing
-// loses its focus or its selection, and a screen reader hears no repetitions.
+// Helpers for the DOM and for formatting. Texts are set as text, never as HTML, and only if they have
+// changed, so that focus and selection are kept and screen readers do not repeat them.
 
 export const $ = (id) => document.getElementById(id);
 
 export function element(tag, text, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  if (text !== undefined && text !== null) made.textContent = text;
+  const node = document.createElement(tag);
+  if (text !== undefined && text !== null) node.textContent = text;
   for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-")) made.setAttribute(name, value); else made[name] = value;
+    if (name.includes("-")) node.setAttribute(name, value); else node[name] = value;
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 }
 
 export function setText(node, text) {
@@ -21,15 +21,15 @@ export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-// The children of ``parent`` become one for each item, in order: ``make(item)`` once for each key,
-// then ``update(node, item)``. A node that is already in its place is not moved.
+// Makes the children of `parent` match `items`, one node for each, in order: calls `make(item)` once
+// for each key, then `update(node, item)`. A node that is already in its place is not moved.
 export function reconcile(parent, items, key, make, update) {
-  const known = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  const existing = new Map([...parent.children].map((node) => [node.dataset.key, node]));
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
-    let node = known.get(name);
-    if (node) known.delete(name);
+    let node = existing.get(name);
+    if (node) existing.delete(name);
     else {
       node = make(item);
       node.dataset.key = name;
@@ -38,10 +38,10 @@ export function reconcile(parent, items, key, make, update) {
     if (node === place) place = place.nextElementSibling;
     else parent.insertBefore(node, place);
   }
-  for (const node of known.values()) node.remove();
+  for (const node of existing.values()) node.remove();
 }
 
-// ---- figures as people read them ---------------------------------------------------------------
+// ---- formatting --------------------------------------------------------------------------------
 
 const signs = (text) => text.replace("-", "−");
 const plain = (text) => (/^-[0.,]*$/.test(text) ? text.slice(1) : text);
@@ -60,7 +60,7 @@ export const percent = (ratio) => {
   return `${ratio > 0 && Number(text) ? "+" : ""}${signs(text)} %`;
 };
 
-// Separators in what the monitor says: "230632.72 USD" is read as "230,632.72 USD".
+// Adds separators to numbers in the monitor's texts: "230632.72 USD" becomes "230,632.72 USD".
 export const readable = (text) => signs(text.replace(/(?<![\d.])\d{4,}(\.\d+)?/g,
   (digits) => Number(digits).toLocaleString("en-US", { maximumFractionDigits: 2 })));
 
@@ -79,15 +79,15 @@ export function duration(seconds) {
   return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;
 }
 
-// A colour of the style sheet as the browser has worked it out, for what is drawn on a canvas.
+// Returns a colour of the style sheet as the browser computes it, for drawing on a canvas.
 export function colour(name) {
   const probe = $("probe") ?? document.body.appendChild(element("i", "", { id: "probe", hidden: true }));
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
 }
 
-// A login ends while the page is open: what needs one leads to the next.
+// Goes to the login page if the login has expired: if fetching `path`, which needs one, is refused.
 export async function leaveIfLoggedOut(path) {
-  const answer = await fetch(path).catch(() => null);
-  if (answer?.status === 401) location.assign("/login");
+  const response = await fetch(path).catch(() => null);
+  if (response?.status === 401) location.assign("/login");
 }

@@ -1,21 +1,21 @@
-// Portfolio, breaker, exposures, accounts, venues and feeds.
+// The figures: portfolio, breaker, exposures, accounts, venues and feeds.
 import { $, duration, element, number, percent, price, readable, reconcile, setAttribute, setText, signed, time }
   from "/static/dom.js";
 
 const STATES = { ACTIVE: "✓", REDUCING: "▼", HALTED: "■" };
-const SAID = { within: "within", near: "near the limit", over: "over the limit",
+const STATUS_TEXTS = { within: "within", near: "near the limit", over: "over the limit",
   "over-hard": "over the hard limit" };
 const SIGNS = { within: "✓", near: "▲", over: "✗", "over-hard": "✗✗" };
 
 let opening = {};
-let reason;
+let breakerReason;
 
-// Of each asset when the session opened: what changes are counted from.
-export function takeOpening(prices) {
+// Sets the price of each asset when the session opened, from which changes are computed.
+export function setOpening(prices) {
   opening = prices;
 }
 
-const amount = (node, value) => {
+const showAmount = (node, value) => {
   setText(node, signed(value));
   node.className = `figure ${value > 0 ? "up" : value < 0 ? "down" : ""}`;
 };
@@ -26,8 +26,8 @@ export function showPortfolio(portfolio, exposures) {
     for (const node of document.querySelectorAll(".figure")) setText(node, "–");
     return;
   }
-  amount($("pnl"), Number(portfolio.pnl));
-  amount($("day-pnl"), Number(portfolio.day_pnl));
+  showAmount($("pnl"), Number(portfolio.pnl));
+  showAmount($("day-pnl"), Number(portfolio.day_pnl));
   for (const name of ["equity", "gross", "var"]) setText($(name), number(portfolio[name]));
   setText($("drawdown"), portfolio.drawdown);
   showAccounts(portfolio, exposures.filter((row) => row.rule === "net-exposure"));
@@ -40,7 +40,7 @@ export function showBreaker(breaker) {
     node.dataset.state = state;
   }
   const last = changes[0];
-  reason = last?.reason;
+  breakerReason = last?.reason;
   setText($("breaker-reason"), last ? `${readable(last.reason)}, at ${time(last.time)}`
     : "It has not tripped in this session.");
   setText($("change-count"), String(changes.length));
@@ -58,7 +58,7 @@ function makeBar() {
     element("i", undefined, { className: "hard" }));
 }
 
-// Full scale is a little beyond the last limit, so that going over it can be seen.
+// The scale ends a little beyond the last limit, so that a figure that exceeds it is visible.
 function updateBar(bar, row, name) {
   const used = row.used_percent ?? (Number.parseFloat(row.value) > 0 ? 999 : 0);
   const scale = row.hard_limit ? 225 : 125;
@@ -71,14 +71,14 @@ function updateBar(bar, row, name) {
   setAttribute(bar, "aria-label", name);
   setAttribute(bar, "aria-valuemax", scale);
   setAttribute(bar, "aria-valuenow", Math.min(used, scale));
-  setAttribute(bar, "aria-valuetext", `${used} % of the limit, ${SAID[row.status]}`);
+  setAttribute(bar, "aria-valuetext", `${used} % of the limit, ${STATUS_TEXTS[row.status]}`);
 }
 
 export function showExposures(rows) {
-  const wanted = rows.filter((row) => row.rule !== "net-exposure");
-  $("no-exposures").hidden = wanted.length > 0;
+  const selected = rows.filter((row) => row.rule !== "net-exposure");
+  $("no-exposures").hidden = selected.length > 0;
   const nameOf = (row) => (row.subject === "portfolio" ? row.rule : `${row.rule} ${row.subject}`);
-  reconcile($("exposures"), wanted, nameOf, (row) => {
+  reconcile($("exposures"), selected, nameOf, (row) => {
     const name = element("span", nameOf(row), { className: "name" });
     return element("li", undefined, {}, name, element("span", "", { className: "quiet of" }),
       element("span", "", { className: "used" }), makeBar());
@@ -86,9 +86,9 @@ export function showExposures(rows) {
     const [, of, used, bar] = item.children;
     setText(used, `${SIGNS[row.status]} ${row.used_percent ?? "–"} %`);
     used.dataset.status = row.status;
-    const whole = (text) => (row.unit === "USD" ? number(text) : text);
-    setText(of, `${whole(row.value)} of ${whole(row.limit)}`
-      + (row.hard_limit ? ` / ${whole(row.hard_limit)} hard` : ""));
+    const formatValue = (text) => (row.unit === "USD" ? number(text) : text);
+    setText(of, `${formatValue(row.value)} of ${formatValue(row.limit)}`
+      + (row.hard_limit ? ` / ${formatValue(row.hard_limit)} hard` : ""));
     updateBar(bar, row, nameOf(row));
   });
 }
@@ -107,7 +107,7 @@ function showAccounts(portfolio, limits) {
       element("th", name, { scope: "col", className: i > 0 && i !== 4 ? "number" : "" }))));
     $("accounts").replaceChildren();
   }
-  const held = new Map(portfolio.positions.map((p) => [`${p.account}/${p.asset}`, p.qty]));
+  const quantities = new Map(portfolio.positions.map((p) => [`${p.account}/${p.asset}`, p.qty]));
   const limitOf = new Map(limits.map((row) => [row.subject, row]));
   reconcile($("accounts"), portfolio.accounts, (row) => row.account, (row) => {
     const name = element("th", undefined, { scope: "row" }, element("span", row.account),
@@ -131,10 +131,10 @@ function showAccounts(portfolio, limits) {
     node.dataset.killed = row.killed;
     const pending = row.confirmed ? "" : ", not confirmed";
     setText(trading.firstChild, (row.killed ? "■ killed" : "✓ on") + pending);
-    const why = row.reason === reason ? "with the breaker" : row.reason;
+    const why = row.reason === breakerReason ? "with the breaker" : row.reason;
     setText(trading.lastChild, why ? readable(why) : "");
     assets.forEach((asset, i) => {
-      const qty = held.get(`${row.account}/${asset}`);
+      const qty = quantities.get(`${row.account}/${asset}`);
       setText(rest[i], qty ? number(qty, Math.abs(qty) < 10000 ? 4 : 0) : "");
     });
   });
@@ -151,7 +151,7 @@ export function showHealth(health, marks) {
       element("span", ` ${row.name}`), element("span", "", { className: "hidden said" })),
     element("td", "", { className: "number" }), element("td", "", { className: "number" }),
     element("td", "", { className: "number heard" })), (node, row) => {
-    const [name, last, change, heard] = node.children;
+    const [name, last, change, ageCell] = node.children;
     node.dataset.ok = row.ok;
     setText(name.firstChild, row.ok ? "✓" : "✗");
     setText(name.lastChild, row.ok ? ", well" : ", not heard of");
@@ -159,6 +159,6 @@ export function showHealth(health, marks) {
     setText(last, mark === undefined ? "" : price(mark));
     const from = opening[row.name];
     setText(change, mark === undefined || !from ? "" : percent(mark / from - 1));
-    setText(heard, row.age_seconds === null ? "never" : ago(row.age_seconds));
+    setText(ageCell, row.age_seconds === null ? "never" : ago(row.age_seconds));
   });
 }

@@ -1,26 +1,28 @@
-// What is seen at a glance, or without looking: the tab, the clock, the connection, announcements.
+// The state of the page itself: browser tab, clock, connection, announcements for screen readers.
 import { $, duration, number, setText, signed } from "/static/dom.js";
 
-// Wall milliseconds; the server shows every 5 s that it is alive.
+// Milliseconds of wall time without an event after which the connection counts as lost; the server
+// sends a keep-alive every 5 s.
 const SILENT_AFTER = 12_000;
-const GATHER = 1500;
+const ANNOUNCE_DELAY = 1500;
 
 let anchor = null;
-let heard = performance.now();
-let shape = "";
+let lastEventAt = performance.now();
+let currentIconKey = "";
 
-// Simulated time, milliseconds since the Unix epoch: it goes on between events, not without them.
+// Returns the simulated time, milliseconds since the Unix epoch. It advances between events, but stops
+// when none arrive.
 export const simulated = () => (anchor
   ? anchor.at + Math.min(performance.now() - anchor.since, SILENT_AFTER) * anchor.speed : 0);
 
-export function hear(event) {
-  heard = performance.now();
-  anchor = { at: Date.parse(event.time), since: heard, speed: event.speed };
+export function onEvent(event) {
+  lastEventAt = performance.now();
+  anchor = { at: Date.parse(event.time), since: lastEventAt, speed: event.speed };
   setText($("pace"), event.speed === 1 ? "UTC" : `UTC, ${number(event.speed, 1)}× time`);
   setText($("session"), String(event.session));
 }
 
-export const silent = () => performance.now() - heard > SILENT_AFTER;
+export const silent = () => performance.now() - lastEventAt > SILENT_AFTER;
 
 export function connection(state, text, why = "") {
   document.body.dataset.connection = state;
@@ -37,7 +39,7 @@ export function tick() {
     const lost = document.body.dataset.connection === "lost";
     const at = new Date(lost ? anchor.at : simulated()).toISOString();
     setText($("clock"), at.replace("T", " ").slice(0, 19));
-    setText($("since"), `updated ${duration((performance.now() - heard) / 1000)} ago`);
+    setText($("since"), `updated ${duration((performance.now() - lastEventAt) / 1000)} ago`);
   }
 }
 
@@ -51,10 +53,10 @@ const SHAPES = {
   lost: "<path d='M4 9 9 4l7 7 7-7 5 5-7 7 7 7-5 5-7-7-7 7-5-5 7-7z'/>",
 };
 
-function icon(state, firing) {
-  const wanted = `${state}${firing}`;
-  if (wanted === shape) return;
-  shape = wanted;
+function setIcon(state, firing) {
+  const iconKey = `${state}${firing}`;
+  if (iconKey === currentIconKey) return;
+  currentIconKey = iconKey;
   const ink = state === "REDUCING" ? "#000" : "#fff";
   const text = firing && state !== "lost" ? `<text x='16' y='${state === "REDUCING" ? 18 : 22}'`
     + ` font-size='17' font-weight='bold' font-family='sans-serif' text-anchor='middle' fill='${ink}'>`
@@ -65,35 +67,35 @@ function icon(state, firing) {
 }
 
 export function showTab({ breaker, firing, acknowledged, pnl }) {
-  const said = firing ? `${firing} firing` : "no alert firing";
-  setText($("head-firing"), acknowledged ? `${said}, ${acknowledged} acknowledged` : said);
+  const alertText = firing ? `${firing} firing` : "no alert firing";
+  setText($("head-firing"), acknowledged ? `${alertText}, ${acknowledged} acknowledged` : alertText);
   $("head-firing").dataset.count = firing;
   if (document.body.dataset.connection === "lost") {
     document.title = "No connection · Risk";
-    icon("lost", 0);
+    setIcon("lost", 0);
     return;
   }
   if (!breaker) return;
   const parts = [firing ? `(${firing})` : "", breaker === "ACTIVE" ? "" : breaker,
     pnl === undefined ? "" : signed(pnl)];
   document.title = `${parts.filter(Boolean).join(" ")} · Risk`;
-  icon(breaker, firing);
+  setIcon(breaker, firing);
 }
 
-// ---- announcements: gathered for a moment, so that a crash does not become chatter ---------------
+// ---- announcements: batched for a moment, so that many events at once become one ------------------
 
-let gathered = [];
-let waiting = null;
+let queued = [];
+let timer = null;
 
 export function announce(text, urgent = false) {
-  gathered.push({ text, urgent });
-  waiting ??= setTimeout(() => {
-    const found = gathered;
-    gathered = [];
-    waiting = null;
-    const said = found.length > 3
-      ? `${found.slice(0, 3).map((f) => f.text).join("; ")}; and ${found.length - 3} more`
-      : found.map((f) => f.text).join("; ");
-    $(found.some((f) => f.urgent) ? "alarm" : "announce").textContent = said;
-  }, GATHER);
+  queued.push({ text, urgent });
+  timer ??= setTimeout(() => {
+    const batch = queued;
+    queued = [];
+    timer = null;
+    const message = batch.length > 3
+      ? `${batch.slice(0, 3).map((f) => f.text).join("; ")}; and ${batch.length - 3} more`
+      : batch.map((f) => f.text).join("; ");
+    $(batch.some((f) => f.urgent) ? "alarm" : "announce").textContent = message;
+  }, ANNOUNCE_DELAY);
 }

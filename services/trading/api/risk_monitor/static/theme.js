@@ -1,4 +1,4 @@
-// Before the first paint: the colours that were chosen last time; none: the system's.
+// Applies the stored colour theme before the first paint; without one the system's theme applies.
 {
   const apply = (theme) => {
     if (theme) document.documentElement.dataset.theme = theme;
@@ -6,11 +6,11 @@
   };
   apply(localStorage.getItem("theme"));
   addEventListener("DOMContentLoaded", () => {
-    const chosen = document.getElementById("theme");
-    chosen.value = localStorage.getItem("theme") ?? "";
-    chosen.addEventListener("change", () => {
-      localStorage.setItem("theme", chosen.value);
-      apply(chosen.value);
+    const select = document.getElementById("theme");
+    select.value = localStorage.getItem("theme") ?? "";
+    select.addEventListener("change", () => {
+      localStorage.setItem("theme", select.value);
+      apply(select.value);
       dispatchEvent(new Event("themechange"));
     });
   });
