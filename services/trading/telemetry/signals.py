@@ -1,5 +1,5 @@
 """The one table of signals: which service shows which metric. Tests hold every service to it, and
-docs/signals.md and the dashboards are made from it.
+docs/reference/signals.md and the dashboards are made from it.
 """
 
 from typing import NamedTuple
