@@ -25,7 +25,7 @@ from trading.topology import INFRASTRUCTURE, INSTANCES, SERVICES
 
 #: Programs of the system; their arguments are theirs.
 _PLAIN = {
-    "cat", "cd", "chown", "cp", "curl", "echo", "git", "grep", "head", "install", "jq", "ls",
+    "cat", "cd", "chown", "cp", "curl", "diff", "echo", "git", "grep", "head", "install", "ls",
     "mkdir", "openssl", "pip", "python3", "rm", "sed", "sha256sum", "tail", "test", "wait",
     "xdg-open",
 }  # fmt: skip
@@ -40,7 +40,7 @@ _ENDS = {"done", "exit", "fi", "true", "false"}
 #: Environment variables that are neither a setting of a service nor one of a deployment.
 _OTHER_VARIABLES = {
     SECRETS_VARIABLE, "ADMIN_DATABASE_URL", "ADMIN_DATABASE_URL_FILE", "COMPOSE_PROJECT_NAME",
-    "DOCKER_HOST", "KUBECONFIG", "PATH", "TRADING_IMAGE",
+    "DOCKER_HOST", "KUBECONFIG", "PATH", "PYTHONHASHSEED", "TRADING_IMAGE",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def test_names_in_the_text_exist(page: Path) -> None:
     ]
     for text in quoted:
         if re.match(r"(trading|make) [a-z]", text) and "..." not in text:
-            words = text.partition(" ")[2].split(" ")
+            words = text.split()[1:]
             try:
                 if text.startswith("make"):
                     shell_words.check(text)
@@ -187,6 +188,27 @@ def test_names_in_the_text_exist(page: Path) -> None:
                     shell_words.subcommand(words)
             except shell_words.Unknown as error:
                 unknown.append(f"{text}: {error}")
+    assert unknown == []
+
+
+def test_the_messages_of_troubleshooting_are_the_program_s() -> None:
+    """Of each message that the page quotes, words are in the code; pydantic has its own."""
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    code = " ".join(
+        re.sub(r'["\']\s+f?["\']|f"', " ", p.read_text(encoding="utf-8"))
+        for folder in ("services", "operator")
+        for p in (ROOT / folder).rglob("*.py")
+    )
+    code = re.sub(r"\s+", " ", code + (ROOT / "Makefile").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\|(.*)\|$", page, re.MULTILINE)
+    quoted = [q for row in rows for q in re.findall(r"`([^`]+)`", " ".join(row.split("|")[:2]))]
+    messages = [q for q in quoted if q.count(" ") >= 2 and "Input should be" not in q]
+    assert len(messages) > 15
+    unknown = []
+    for message in messages:
+        words = message.split()
+        if not any(" ".join(pair) in code for pair in pairwise(words) if len(" ".join(pair)) > 8):
+            unknown.append(message)
     assert unknown == []
 
 
