@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tools import (
     alert_rules,
+    architecture,
     chart_tables,
     compose_files,
     crd,
@@ -25,6 +26,7 @@ def documents() -> dict[Path, str]:
     return {
         Path("docs/market-crash.svg"): render_svg(crash.verdict, crash.record),
         **alert_rules.texts(),
+        **architecture.texts(),
         **dashboards.texts(),
         **reference.texts(),
         **chart_tables.texts(),

@@ -12,6 +12,8 @@ from fastapi.routing import APIRoute
 from tools.reference.markdown import FOLDER, code, plain, table
 from trading.hosting.access import ACTS, READS
 from trading.hosting.settings import Settings
+from trading.links.calls import PATH as LINK
+from trading.links.world import PATH as SESSION
 from trading.server.credentials import Credentials
 from trading.server.up import Ecosystem
 from trading.topology import EXCHANGE, SERVICES, TEST_COORDINATOR, callers
@@ -66,6 +68,17 @@ Refusals have the status and a JSON body `{"detail": "..."}`; the exchange answe
 ## Operations of every service
 
 """  # noqa: E501
+
+_BETWEEN = f"""
+## Between the services
+
+With `trading serve`, services also talk to each other. These paths are for the services alone:
+
+| path | who calls it | token |
+|---|---|---|
+| `GET`, `PUT {SESSION}` | the test coordinator, to set session and clock | `CHAOS_TOKEN` |
+| WebSocket `{LINK}` | the services that open connections to this one | the caller's `LINK_TOKEN` |
+"""
 
 _SIGNED = """
 Operations that need an API key also need `timestamp` and `signature`, and accept `recvWindow`.
@@ -151,7 +164,13 @@ def texts() -> dict[Path, str]:
         for name, s in SERVICES.items()
     )
     common = (o for o in operations(TEST_COORDINATOR) if o.path in COMMON)
-    found = {FOLDER / "http.md": _HEAD + rows + _WHO + "\n".join(_shown(o) for o in common)}
+    found = {
+        FOLDER / "http.md": _HEAD
+        + rows
+        + _WHO
+        + "\n".join(_shown(o, "###") for o in common)
+        + _BETWEEN
+    }
     for service in SERVICES:
         own = [o for o in operations(service) if o.path not in COMMON]
         described = apps()[service].openapi()["info"]
@@ -168,9 +187,9 @@ def texts() -> dict[Path, str]:
     return found
 
 
-def _shown(operation: Operation) -> str:
+def _shown(operation: Operation, level: str = "##") -> str:
     described = operation.described
-    text = f"## {code(f'{operation.method} {operation.path}')}\n\n"
+    text = f"{level} {code(f'{operation.method} {operation.path}')}\n\n"
     summary = plain(described["summary"])
     text += f"{summary}{'' if summary.endswith('?') else '.'} Who may call it: {operation.who}.\n"
     if described.get("description"):

@@ -129,7 +129,7 @@ def _section(made: type[BaseModel], title: str) -> str:
     if made.__doc__ and made.__doc__ != Model.__doc__:
         text += f"{plain(made.__doc__)}\n\n"
     text += table(
-        ("field", "type", "default", "bounds", "meaning", "example"),
+        ("field", "type and bounds", "default", "meaning", "example"),
         (_field(made, name) for name in names(made)),
     )
     if modes := MODES.get(made.__name__):
@@ -155,9 +155,8 @@ def _field(made: type[BaseModel], shown: str) -> tuple[str, ...]:
     meaning = field.description or _first(_model_of(hint))
     return (
         code(shown),
-        type_of(hint),
+        ", ".join((type_of(hint), *_bounds(_schema(made)["properties"][shown]))),
         "required" if field.is_required() else _default(field.default),
-        ", ".join(_bounds(_schema(made)["properties"][shown])),
         plain(meaning),
         code(EXAMPLES[f"{made.__name__}.{shown}"]),
     )
@@ -181,6 +180,8 @@ def type_of(hint: Any) -> str:
     if origin in (Union, UnionType):
         (only,) = [one for one in inner if one is not NoneType]
         return type_of(only)
+    if origin is Literal and len(inner) == 1:
+        return code(inner[0])
     if origin is Literal:
         return "one of " + ", ".join(code(one) for one in inner)
     if origin is list:
