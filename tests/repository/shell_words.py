@@ -25,9 +25,9 @@ from trading.topology import INFRASTRUCTURE, INSTANCES, SERVICES
 
 #: Programs of the system; their arguments are theirs.
 _PLAIN = {
-    "cat", "cd", "chown", "cp", "curl", "diff", "echo", "git", "grep", "head", "install", "ls",
-    "mkdir", "openssl", "pip", "python3", "rm", "sed", "sha256sum", "tail", "test", "wait",
-    "xdg-open",
+    "basename", "cat", "cd", "chown", "cp", "curl", "diff", "echo", "git", "grep", "head",
+    "install", "ls", "mkdir", "openssl", "pip", "python3", "rm", "sed", "sha256sum", "tail",
+    "test", "wait", "xdg-open",
 }  # fmt: skip
 _KUBECTL = {
     "apply", "config", "create", "delete", "describe", "explain", "get", "label", "logs", "patch",

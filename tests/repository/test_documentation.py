@@ -6,8 +6,8 @@ Every fenced block is in one of these groups, by its language; a block in none i
 - ``text`` after such a block: what that block prints.
 - ``console``: needs Docker, a cluster or a terminal of its own. Looked up word by word: commands,
   options, scenarios, services, files, settings. The tests in tests/e2e run such commands for real.
-- ``yaml``: a scenario is run or checked, values are looked up in the chart, the steps of a workflow
-  are looked up as console blocks are.
+- ``yaml``: a scenario is run, a part of one checked; values are looked up in the chart, the steps
+  of a workflow as console blocks are; a NetworkPolicy is held against the operator's.
 - Sphinx's directives: by building the site.
 - ``json``: parsed. ``ini``: its names are looked up among the settings.
 """
@@ -36,10 +36,12 @@ from tests.repository.markdown import (
     prose_of,
 )
 from tests.repository.page_runner import PageRunner, not_shown, traded
+from tests.trading_operator.making import RELEASE, made
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
 from trading.scenario.model import Spec
 from trading.scenario.template import new_scenario
+from trading_operator.policies import Cut, manifest
 
 DOCS = ROOT / "docs"
 #: Their blocks ask a running ecosystem; it is started for them.
@@ -120,29 +122,56 @@ def test_commands_exist(block: Block) -> None:
 
 @pytest.mark.parametrize("block", of("yaml"))
 def test_yaml_is_valid(block: Block, tmp_path: Path) -> None:
-    document = yaml.safe_load(block.body)
-    assert isinstance(document, dict), "a mapping, so that its keys can be looked up"
+    document = yaml.safe_load(re.sub(r"^ *\.\.\.$", "", block.body, flags=re.MULTILINE))
+    if isinstance(document, list):
+        document = {"faults": document}
     if document.get("kind") == "ChaosScenario":
         file = tmp_path / f"{document['metadata']['name']}.yaml"
         file.write_text(block.body, encoding="utf-8")
         verdict = run_plan(load_scenario(file).plan).verdict
         assert (verdict.outcome, verdict.reasons) == ("Pass", ())
     elif document.keys() <= Spec.model_fields.keys():
-        whole = yaml.safe_load(new_scenario("whole"))
-        whole["spec"] |= document
-        names = {f["name"] for f in whole["spec"]["faults"]}
-        whole["spec"]["expect"] = [
-            e for e in whole["spec"]["expect"] if e.get("of", "") in {*names, ""}
-        ]
         file = tmp_path / "whole.yaml"
-        file.write_text(yaml.safe_dump(whole), encoding="utf-8")
+        file.write_text(yaml.safe_dump(completed(document)), encoding="utf-8")
         load_scenario(file)
+    elif "podSelector" in document.get("spec", {}):
+        cut = Cut("risk-monitor", ("exchange",), ("cut",))
+        assert not_within(document, manifest(made(), cut, RELEASE, 0)) == []
     elif "jobs" in document:
         steps = [s for job in document["jobs"].values() for s in job["steps"]]
         files = shell_words.file_names(block.page, [block.body])
         assert sum(shell_words.check(s["run"], files) for s in steps if "run" in s) > 0
     else:
         shell_words.check_values(document)
+
+
+def completed(part: dict[str, Any]) -> dict[str, Any]:
+    """A whole scenario with this part in it."""
+    whole: dict[str, Any] = yaml.safe_load(new_scenario("whole"))
+    spec = whole["spec"] | part
+    if "expect" not in part:
+        names = {fault["name"] for fault in spec["faults"]}
+        spec["expect"] = [e for e in spec["expect"] if e.get("of") in {None, *names}]
+    return {**whole, "spec": spec}
+
+
+#: Of a policy, what differs from one run to the next.
+VARYING = {"name", "chaos.trading/recover-by"}
+
+
+def not_within(shown: Any, real: Any, at: str = "") -> list[str]:
+    """Where ``shown`` has what ``real`` has not."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        return [
+            wrong
+            for key, value in shown.items()
+            if key not in VARYING or key not in real
+            for wrong in not_within(value, real.get(key), f"{at}.{key}")
+        ]
+    if isinstance(shown, list) and isinstance(real, list) and len(shown) <= len(real):
+        pairs = zip(shown, real, strict=False)
+        return [w for one, other in pairs for w in not_within(one, other, f"{at}[]")]
+    return [] if shown == real else [f"{at}: {shown}"]
 
 
 @pytest.mark.parametrize("block", of("json", "ini"))
@@ -244,6 +273,8 @@ def test_the_reader_s_mistakes_are_reported_as_shown(tmp_path: Path) -> None:
     assert not_shown("a\n...\nc 1...\n", "a\nb\nc 12\n") == []
     assert not_shown("a\nd\n", "a\nb\n") == ["d"]
     assert not_shown("b\na\n", "a\nb\n") == ["a"]
+    assert not_within({"a": [{"b": 1}]}, {"a": [{"b": 1, "c": 2}, {}]}) == []
+    assert not_within({"a": [{"b": 1}]}, {"a": [{"b": 2}]}) == [".a[].b: 1"]
 
 
 def _sphinx(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
