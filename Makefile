@@ -21,7 +21,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 
 .DELETE_ON_ERROR:
-.PHONY: help run test e2e images bench generate lock format clean FORCE
+.PHONY: help run test e2e images bench docs generate lock format clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -63,6 +63,11 @@ e2e: $(DEV) ## Test the deployments on a real engine and cluster; ARGS="-k scena
 bench: $(DEV) ## Measure speed; ARGS are for the benchmark
 	$(say) 'python -m bench $(ARGS)'
 	@$(BIN)/python -m bench $(ARGS)
+
+docs: $(DEV) ## Build the documentation's site; ARGS are for sphinx-build
+	$(say) 'sphinx-build -W --keep-going docs docs/_build'
+	@$(BIN)/sphinx-build -W --keep-going --quiet -b html $(ARGS) docs docs/_build
+	@printf 'open %s\n' docs/_build/index.html
 
 generate: $(DEV) ## Write every generated file again (docs/, chart tables, Compose)
 	$(say) 'python -m tools.generate'

@@ -1,7 +1,7 @@
 """Run the benchmarks; print the table, and write bench-results.json.
 
 ``python -m bench orders fanout``: only these; the others' figures in the file stay.
-``python -m bench --readme``: run none, and put the file's figures into the README.
+``python -m bench --page``: run none, and put the file's figures into docs/benchmarks.md.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import apart, detection, fanout, journal, matching, orders, readme, simulation, startup
+from bench import apart, detection, fanout, journal, matching, orders, page, simulation, startup
 from bench.measure import Figure
 
 RESULTS = Path("bench-results.json")
-README = Path("README.md")
+PAGE = Path("docs/benchmarks.md")
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "matching": matching.figures,
     "journal": journal.run,
@@ -35,18 +35,16 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure speed.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
-    parser.add_argument(
-        "--readme", action="store_true", help=f"run nothing: {RESULTS} into {README}"
-    )
+    parser.add_argument("--page", action="store_true", help=f"run nothing: {RESULTS} into {PAGE}")
     wanted = parser.parse_args()
     if unknown := set(wanted.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; {', '.join(BENCHMARKS)}")
-    if wanted.readme:
-        kept = readme.read(RESULTS)
+    if wanted.page:
+        kept = page.read(RESULTS)
         if not kept:
             parser.error(f"no {RESULTS} here: run make bench first")
         figures = [f for name in BENCHMARKS for f in kept.get(name, [])]
-        README.write_text(readme.replaced(README.read_text(encoding="utf-8"), figures), "utf-8")
+        PAGE.write_text(page.replaced(PAGE.read_text(encoding="utf-8"), figures), "utf-8")
         return
     measure([name for name in BENCHMARKS if name in wanted.names or not wanted.names])
 
@@ -67,7 +65,7 @@ def measure(names: Iterable[str]) -> None:
         met = "" if figure.met is None else "yes" if figure.met else "MISSED"
         table.add_row(figure.name, figure.shown, figure.aim, met)
     console.print(table)
-    kept = readme.read(RESULTS) | measured
+    kept = page.read(RESULTS) | measured
     written = {name: [f._asdict() for f in figures] for name, figures in kept.items()}
     RESULTS.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     console.print(f"written to {RESULTS}")

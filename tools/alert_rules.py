@@ -15,7 +15,7 @@ TESTS = Path("tests/observability/rules_test.yml")
 _HEAD = (
     "# Written by `make generate` from the risk monitor's rule table and tools/alert_rules.py.\n"
 )
-_DOCS = "docs/rules.md"
+_DOCS = "docs/reference/rules.md"
 
 
 class Alert(NamedTuple):

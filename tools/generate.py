@@ -3,57 +3,32 @@
 import sys
 from pathlib import Path
 
-from tools import alert_rules, chart_tables, compose_files, crd, dashboards, env_files, signal_table
+from tools import (
+    alert_rules,
+    architecture,
+    chart_tables,
+    compose_files,
+    crd,
+    dashboards,
+    env_files,
+    reference,
+)
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
-from trading.hosting.settings import Settings
-from trading.links.peers import LinkSettings
 from trading.report.svg_summary import render_svg
-from trading.risk_monitor import rules_table_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
-
-_RULES = """# The rules of the risk monitor
-
-Written by `make generate` from the rule table in `services/trading/risk_monitor/rules.py`. A
-scenario changes a limit with `controls.limits`, and switches a rule off with `controls.disable`.
-
-"""
-
-
-_SETTINGS = """# Settings
-
-Written by `make generate` from the settings' models. Each comes from the environment or from a
-`.env` file; a secret also from a file: `CHAOS_TOKEN_FILE=/run/secrets/chaos`. A wrong one stops the
-start and says which it is.
-"""
-
-
-def settings_markdown() -> str:
-    """Every setting, with its default and what it means."""
-    found = [_SETTINGS]
-    for title, model in (
-        ("`trading up` and `trading serve`", Settings),
-        ("`trading serve` alone", LinkSettings),
-    ):
-        found.append(f"## {title}\n\n| setting | default | meaning |\n|---|---|---|")
-        for name, field in model.model_fields.items():
-            default = "" if field.default in (None, "") else f"`{field.default}`"
-            found.append(f"| `{name.upper()}` | {default} | {field.description} |")
-        found.append("")
-    return "\n".join(found)
 
 
 def documents() -> dict[Path, str]:
     """Path in the project -> what shall be in it."""
     crash = run_plan(load_scenario("market-crash").plan)
     return {
-        Path("docs/rules.md"): _RULES + rules_table_markdown().strip() + "\n",
-        Path("docs/settings.md"): settings_markdown(),
         Path("docs/market-crash.svg"): render_svg(crash.verdict, crash.record),
         **alert_rules.texts(),
+        **architecture.texts(),
         **dashboards.texts(),
-        **signal_table.texts(),
+        **reference.texts(),
         **chart_tables.texts(),
         **crd.texts(),
     }

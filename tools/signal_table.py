@@ -1,4 +1,4 @@
-"""docs/signals.md, from the table of signals."""
+"""docs/reference/signals.md, from the table of signals."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from trading.topology import SERVICES
 
 _HEAD = """# Signals
 
-Written by `make generate` from `services/trading/telemetry/signals.py`: what the services show at
-`/metrics`. Beside these, every service shows `process_*`: CPU, memory, open files, start.
+This page is generated from `trading.telemetry.signals`: the metrics that the services show at
+`/metrics`. Every service also shows `process_*`: CPU, memory, open files, start time.
 
 | metric | kind | labels | of | from when on | meaning |
 |---|---|---|---|---|---|
@@ -18,11 +18,11 @@ Written by `make generate` from `services/trading/telemetry/signals.py`: what th
 _SPANS = """
 ## Traces
 
-Where `OTEL_EXPORTER_OTLP_ENDPOINT` is set, every service sends its part of an order's life. All
-name the trace by the session and the order's id, so that it is one trace in Jaeger: order, fill,
-settlement, and the alert that the risk monitor raised when the order was the newest that it knew.
-Every request but those for health and metrics is a span too, in its caller's trace where it sends
-`traceparent`.
+If `OTEL_EXPORTER_OTLP_ENDPOINT` is set, every service sends its part of an order's life. All of
+them name the trace by the session and the order's id, so Jaeger shows one trace: order, fill,
+settlement, and the alert that the risk monitor raised while this order was the newest one it knew.
+Every request except those for health and metrics is a span, too. It belongs to the caller's trace
+if the caller sends `traceparent`.
 
 | span | of | what it says |
 |---|---|---|
@@ -39,4 +39,4 @@ def texts() -> dict[Path, str]:
             f" {signal.text} |\n"
         )
     spans = [f"| `{name}` | {of} | {text} |\n" for name, (of, text) in SPANS.items()]
-    return {Path("docs/signals.md"): _HEAD + "".join(rows) + _SPANS + "".join(spans)}
+    return {Path("docs/reference/signals.md"): _HEAD + "".join(rows) + _SPANS + "".join(spans)}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.api.running import Up
+from tests.repository.markdown import ROOT, blocks_of
 
 HERE = Path(__file__).parent / "clients"
 
@@ -74,6 +75,18 @@ def test_ccxt(up: Up, python: str) -> None:
     assert result["streams"]["best"] > 0
     assert result["streams"]["ticker"] > 0
     assert result["streams"]["watched"] == ["open", 0.01]
+
+
+def test_the_guide_s_bot(up: Up, python: str, tmp_path: Path) -> None:
+    """As docs/guides/own-bot.md has it, but for the port."""
+    page = ROOT / "docs/guides/own-bot.md"
+    (block,) = [b for b in blocks_of(page) if "import ccxt" in b.body]
+    (tmp_path / ".trading").symlink_to(up.data)
+    script = block.body.replace("http://127.0.0.1:8080", up.url["exchange"])
+    done = subprocess.run(
+        [python, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "closed 0.01\n", done.stdout + done.stderr[-3000:]
 
 
 def test_python_binance(up: Up, python: str) -> None:

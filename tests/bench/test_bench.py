@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import detection, fanout, readme, startup
+from bench import detection, fanout, page, startup
 from bench.client import Client, get
 from bench.measure import Figure
 from bench.running import Running
@@ -126,20 +126,20 @@ def test_percentiles_are_by_nearest_rank(values: list[float], percent: int, want
     assert detection.percentile(values, percent) == wanted
 
 
-def test_the_readme_s_table_is_made_anew_and_its_prose_stays() -> None:
+def test_the_page_s_table_is_made_anew_and_its_prose_stays() -> None:
     text = "above\n<!-- bench -->\n| old | 1 |\n\nwhy\n<!-- /bench -->\nbelow\n"
     figures = [
         Figure("quick", 1234.5, "/s", ">= 1,000", True),
         Figure("slow", 2.5, "s", "< 1", False),
         Figure("plain", 1, "x"),
     ]
-    assert readme.replaced(text, figures) == (
+    assert page.replaced(text, figures) == (
         "above\n<!-- bench -->\n| figure | measured | aim | |\n|---|---|---|---|\n"
         "| quick | 1,234 /s | >= 1,000 | met |\n| slow | 2.50 s | < 1 | **missed** |\n"
         "| plain | 1.00 x |  |  |\n\nwhy\n<!-- /bench -->\nbelow\n"
     )
     with pytest.raises(ValueError, match="<!-- bench -->"):
-        readme.replaced("no marks", figures)
+        page.replaced("no marks", figures)
 
 
 def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -152,7 +152,7 @@ def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_figures_of_an_earlier_run_stay_and_reach_the_readme(tmp_path: Path) -> None:
+def test_figures_of_an_earlier_run_stay_and_reach_the_page(tmp_path: Path) -> None:
     kept = {"matching": [Figure("kept", 7, "x")._asdict()]}
     results = tmp_path / "bench-results.json"
     results.write_text(json.dumps(kept), encoding="utf-8")
@@ -160,13 +160,14 @@ def test_figures_of_an_earlier_run_stay_and_reach_the_readme(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert list(json.loads(results.read_text(encoding="utf-8"))) == ["matching", "journal"]
 
-    page = tmp_path / "README.md"
-    page.write_text("<!-- bench -->\n<!-- /bench -->\n", encoding="utf-8")
-    assert bench(tmp_path, "--readme").returncode == 0
-    text = page.read_text(encoding="utf-8")
+    file = tmp_path / "docs" / "benchmarks.md"
+    file.parent.mkdir()
+    file.write_text("<!-- bench -->\n<!-- /bench -->\n", encoding="utf-8")
+    assert bench(tmp_path, "--page").returncode == 0
+    text = file.read_text(encoding="utf-8")
     assert text.index("| kept | 7.00 x |") < text.index("| journal: chained events appended |")
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     assert "no benchmark speed" in bench(tmp_path, "speed").stderr
-    assert "run make bench first" in bench(tmp_path, "--readme").stderr
+    assert "run make bench first" in bench(tmp_path, "--page").stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Most have 100 to 300; the rule table is the longest.
+#: CONTRIBUTING.md names it, too.
 LONGEST = 420
 
 _LINT = """
@@ -78,6 +78,36 @@ def test_no_task_can_end_unnoticed() -> None:
         and re.search(r"\b(create_task|ensure_future)\(", path.read_text(encoding="utf-8"))
     }
     assert begun == {*_AWAITED_WHERE_BEGUN, "services/trading/runtime/tasks.py"}
+
+
+#: Tests whose subject is time by the wall clock, or which let a stopped process stand for a while.
+_MEASURED = {
+    "tests/api/test_exchange_outages.py": "a slow venue answers no earlier than its delay",
+    "tests/api/test_risk_events.py": "an alert reaches the stream within 5 seconds",
+    "tests/leases/test_leases.py": "another engine takes over within 5 seconds",
+    "tests/serve/test_engines.py": "an engine is paused for longer than its lease",
+    "tests/serve/test_virtual_time.py": "time waits while a service stands still",
+    "tests/upstream/test_poller.py": "a source is not asked again too early",
+}
+
+
+def test_no_other_test_sleeps_or_measures_time() -> None:
+    """Apart from those of `make e2e`, which measure a real deployment."""
+    clocks = re.compile(r"\btime\.(sleep|monotonic|perf_counter)(_ns)?\(")
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if not path.is_relative_to(ROOT / "tests" / "e2e")
+        and clocks.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == set(_MEASURED)
+
+
+def test_contributing_says_what_is_held_here() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"at most {LONGEST} lines" in text
+    named = set(re.findall(r"tests/\w+/test_\w+\.py", text))
+    assert named and named <= set(_MEASURED)
 
 
 def test_every_module_says_what_it_is() -> None:

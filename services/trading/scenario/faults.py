@@ -64,7 +64,9 @@ class Depeg(Model):
     asset: Name = Field(description="USDT, USDC or USDE.")
     to: Price | None = Field(default=None, description="Price at the end of the move.")
     over: Duration = Field(default="0s", description="How long the move takes, linearly.")
-    path: list[PegPoint] | None = Field(default=None, min_length=1, max_length=1000)
+    path: list[PegPoint] | None = Field(
+        default=None, min_length=1, max_length=1000, description="Instead of to and over."
+    )
     series: PegSeries | None = Field(default=None, description="A recorded path from a file.")
     step: bool = Field(
         default=False, description="Hold each price of the path until the next point."

@@ -101,7 +101,9 @@ class Replay(Model):
 
 
 class Market(Model):
-    source: Literal["synthetic", "replay"] = Field(default="synthetic")
+    source: Literal["synthetic", "replay"] = Field(
+        default="synthetic", description="Where index prices come from: a seeded model, or a file."
+    )
     tick: PositiveDuration = Field(default="1s", description="Between two prices; 100ms to 60s.")
     initialPrices: dict[Name, Price] = Field(
         default={}, max_length=64, description="Opening USD prices by asset."
@@ -110,7 +112,9 @@ class Market(Model):
 
 
 class Settlement(Model):
-    calendar: Literal["intraday", "calendar-days", "business-days"] = Field(default="intraday")
+    calendar: Literal["intraday", "calendar-days", "business-days"] = Field(
+        default="intraday", description="What a settlement date counts: cycles, or days."
+    )
     lag: int = Field(default=1, ge=0, le=30, description="The N of T+N, in cycles or days.")
     cycle: PositiveDuration = Field(default="10m", description="Length of an intraday cycle.")
 
@@ -146,7 +150,7 @@ Override = Annotated[str, Field(min_length=1, max_length=MAX_KEY + len("=") + MA
 
 
 class Spec(Model):
-    description: str = Field(default="", max_length=500)
+    description: str = Field(default="", max_length=500, description="One line for people.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Same seed, same run.")
     clock: Clock = Clock()
     market: Market = Market()
@@ -170,7 +174,7 @@ class Spec(Model):
 class Metadata(Model):
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: str = Field(pattern=NAME_PATTERN, description="Of the scenario; its runs begin with it.")
 
 
 class ChaosScenario(Model):

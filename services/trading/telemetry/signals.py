@@ -1,7 +1,7 @@
 """The table of signals: every metric, and the services that export it.
 
-Tests compare every service with the table. docs/signals.md and the dashboards are generated from
-it.
+Tests compare every service with the table. docs/reference/signals.md and the dashboards are
+generated from it.
 """
 
 from typing import NamedTuple

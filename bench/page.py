@@ -1,4 +1,4 @@
-"""The README's table of figures, from what ``make bench`` has written."""
+"""The table of figures in docs/benchmarks.md, from what ``make bench`` has written."""
 
 import json
 from pathlib import Path

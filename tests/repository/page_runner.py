@@ -1,0 +1,137 @@
+"""Runs a page: its shell and Python blocks, in their order, in a directory of its own.
+
+What a page shows as an answer, in a ``text`` block right after one that ran, must be in what that
+one has printed: line by line, where ``...`` stands for anything.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.api.running import PORTS, Up, wait_for
+from tests.repository.markdown import ROOT, Block
+
+#: What these targets do is done here without make, which would install and then do the same.
+_MAKE = {"make run": f"cd {ROOT} && trading run scenarios/market-crash.yaml"}
+
+#: Commands that ask a running ecosystem, with the service that they ask.
+_WRAPPER = """#!/bin/sh
+case "$1 $2" in
+"scenario run"|"scenario runs"|"scenario abort"|"scenario watch")
+	exec {python} -m trading.cli "$@" --target http://127.0.0.1:{coordinator} ;;
+"login "*) exec {python} -m trading.cli "$@" --target http://127.0.0.1:{monitor} ;;
+*) exec {python} -m trading.cli "$@" ;;
+esac
+"""
+
+
+class PageRunner:
+    def __init__(self, directory: Path, up: Up | None) -> None:
+        self._directory = directory / "page"
+        self._directory.mkdir(exist_ok=True)
+        self._up = up
+        self._offset = up.offset if up is not None else 0
+        programs = directory / "programs"
+        programs.mkdir()
+        ports = {"coordinator": 8085 + self._offset, "monitor": 8084 + self._offset}
+        wrapper = programs / "trading"
+        wrapper.write_text(_WRAPPER.format(python=sys.executable, **ports), encoding="utf-8")
+        wrapper.chmod(0o755)
+        here = Path(sys.executable).parent
+        path = os.pathsep.join([str(programs), str(here), os.environ["PATH"]])
+        self._environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
+
+    def run(self, blocks: list[Block]) -> None:
+        """Each block that can be; AssertionError names the one that does not do what it shows."""
+        printed = None
+        for block in blocks:
+            if block.language == "sh":
+                printed = self._run(block, ["sh", "-eu", "-c", self._here(_script(block.body))])
+            elif block.language == "python" and "import ccxt" not in block.body:
+                printed = self._run(block, [sys.executable, "-c", self._here(block.body)])
+            elif block.language == "text" and printed is not None:
+                missing = not_shown(block.body, printed)
+                assert not missing, f"{block.name}: not printed: {missing}\n{printed}"
+                printed = None
+            else:
+                printed = None
+                if block.language == "yaml":
+                    self._keep(block)
+
+    def _run(self, block: Block, command: list[str]) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self._directory,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, f"{block.name}: exit code {done.returncode}\n{done.stdout}"
+        return self._shown(done.stdout)
+
+    def _here(self, text: str) -> str:
+        """The ports of the ecosystem that was started for the page."""
+        if self._up is None:
+            return text
+        return re.sub(r"\b(808[0-6])\b", lambda m: str(int(m[1]) + self._offset), text)
+
+    def _shown(self, text: str) -> str:
+        for port in PORTS if self._up is not None else ():
+            text = text.replace(str(port + self._offset), str(port))
+        return text
+
+    def _keep(self, block: Block) -> None:
+        """A scenario under its name, as the page tells its reader to, unless it is there."""
+        document: Any = yaml.safe_load(block.body)
+        if isinstance(document, dict) and document.get("kind") == "ChaosScenario":
+            file = self._directory / f"{document['metadata']['name']}.yaml"
+            if not file.exists():
+                file.write_text(block.body, encoding="utf-8")
+
+
+def _script(body: str) -> str:
+    lines = []
+    for line in body.splitlines():
+        command = line.partition("#")[0].strip()
+        if command in _MAKE:
+            lines.append(_MAKE[command])
+        elif command.startswith("make "):
+            lines.append(f"make -C {ROOT} -n {command.removeprefix('make ')}")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def not_shown(expected: str, printed: str) -> list[str]:
+    """The expected lines that were not printed, in their order."""
+    lines = [line.rstrip() for line in printed.splitlines()]
+    at = 0
+    missing = []
+    for line in expected.rstrip("\n").splitlines():
+        pattern = re.compile(".*".join(re.escape(part) for part in line.rstrip().split("...")))
+        found = next((i for i in range(at, len(lines)) if pattern.fullmatch(lines[i])), None)
+        if line.strip() in ("", "..."):
+            continue
+        if found is None:
+            missing.append(line)
+        else:
+            at = found + 1
+    return missing
+
+
+def traded(up: Up) -> None:
+    """Waits until there is a market to look at."""
+    wait_for("a two-sided book", lambda: _quoted(up))
+
+
+def _quoted(up: Up) -> bool:
+    top = up.exchange.http.get("/api/v3/ticker/bookTicker?symbol=BTCUSDT").json()
+    return bool(float(top["bidPrice"]))

@@ -1,0 +1,193 @@
+"""The reference pages have everything, and their examples are good."""
+
+import asyncio
+import inspect
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import httpx
+import msgspec
+import pytest
+import yaml
+from fastapi.routing import APIRoute
+
+from tools.crd import definition
+from tools.reference import evidence, http, resource, scenario, verdict
+from tools.reference.evidence_fields import FIELDS
+from tools.reference.scenario_examples import EXAMPLES, MODES
+from trading.embedded.api import load_scenario
+from trading.hosting import access
+from trading.scenario import platform
+from trading.scenario import verdict as rules
+from trading.scenario.faults import Model
+from trading.scenario.plan import NETWORK
+from trading.scenario.result import PHASES
+from trading.topology import SERVICES
+
+CSV = {
+    "prices.csv": "time,symbol,price\n2026-01-05T00:00:00Z,BTC,65000\n2026-01-05T03:00:00Z,BTC,1\n",
+    "candles.csv": "time,close\n2026-01-05T00:00:00Z,65000\n2026-01-05T03:00:00Z,64000\n",
+    "peg.csv": "time,close,price\n2023-03-11T00:00:00Z,0.99,0.99\n2023-03-11T00:05:00Z,0.9,0.9\n",
+}
+
+
+def models(made: type[Model] = Model) -> list[type[Model]]:
+    return [one for sub in made.__subclasses__() for one in (sub, *models(sub))]
+
+
+def test_every_model_and_every_field_of_a_scenario_is_there() -> None:
+    known = {made.__name__ for made, _ in scenario.SECTIONS.values()}
+    wanted = {made.__name__ for made in models() if made.__module__.startswith("trading.scenario")}
+    assert wanted == known
+    fields = {f"{m.__name__}.{f}" for m, _ in scenario.SECTIONS.values() for f in scenario.names(m)}
+    assert fields == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path != "ChaosScenario.spec"])
+def test_examples_are_taken_by_the_real_loader(path: str, tmp_path: Path) -> None:
+    name, field = path.split(".")
+    given = EXAMPLES[path]
+    assert field in yaml.safe_load(given), f"the example of {path} does not use it"
+    for csv, text in CSV.items():
+        (tmp_path / csv).write_text(text, encoding="utf-8")
+    file = tmp_path / "scenario.yaml"
+    document = scenario.document(name, given)
+    for override in document["spec"].get("overrides", ()):
+        document["spec"]["recovery"] = {"within": override.partition("=")[2]}
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    load_scenario(file)
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_mode_of_a_fault_is_explained(name: str) -> None:
+    made, _ = scenario.SECTIONS[name]
+    assert list(get_args(get_type_hints(made)["mode"])) == list(MODES[name])
+
+
+def test_every_fault_with_modes_has_them_explained() -> None:
+    with_modes = {
+        made.__name__
+        for made, title in scenario.SECTIONS.values()
+        if "." not in title and get_origin(get_type_hints(made).get("mode")) is Literal
+    }
+    assert with_modes == set(MODES)
+
+
+@pytest.mark.parametrize("kind", scenario._PLAYED)
+def test_the_page_names_who_plays_a_fault(kind: str) -> None:
+    said = scenario._PLAYED[kind]
+    target = scenario.target(kind)
+    assert said.startswith("all services" if target == NETWORK else target)
+
+
+@pytest.mark.parametrize("case", verdict.CASES, ids=lambda case: case.what)
+def test_verdict_rules_are_what_judge_says(case: verdict.Case) -> None:
+    assert verdict.verdict_of(case).outcome in case.group.split(" and ")
+
+
+def test_every_reason_that_judge_can_give_has_a_case() -> None:
+    """Each f-string and each text that becomes a reason of the verdict is in one of them."""
+    said = "\n".join(
+        reason for case in verdict.CASES for reason in verdict.verdict_of(case).reasons
+    )
+    source = inspect.getsource(rules) + inspect.getsource(platform)
+    for words in (
+        "no steady state within",
+        "no evidence that",
+        "ended early",
+        "audit is incomplete",
+        "entries were lost, and their loss accepted",
+        "came after",
+        "was never seen",
+        "promql needs a Prometheus",
+        "the rule is switched off",
+        "it also fires without the fault",
+        "it also trips without the fault",
+        "before the injection: no detection",
+        "never came",
+        "risk monitor was silent for",
+        "no recovery:",
+        "aborted:",
+        "no expectation",
+        "the risk monitor was not there",
+        "the platform did not connect again",
+    ):
+        assert words in source, f"judge no longer says: {words}"
+        assert words in said, f"no case has the reason: {words}"
+
+
+def test_every_operation_says_who_may_call_it() -> None:
+    """Where a token is named, a request without one is refused; elsewhere no token is asked for."""
+    wrong = asyncio.run(_asked())
+    assert wrong == []
+
+
+async def _asked() -> list[str]:
+    wrong = []
+    for service in SERVICES:
+        app = http.apps()[service]
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{service}") as client:
+            for operation in http.operations(service):
+                refused = await _is_refused(client, operation)
+                needs = operation.who not in (http.ANYBODY, http.KEY, http.TRADING_KEY)
+                if refused != needs:
+                    wrong.append(f"{service} {operation.method} {operation.path}: {operation.who}")
+    return wrong
+
+
+async def _is_refused(client: httpx.AsyncClient, operation: http.Operation) -> bool:
+    path = operation.path
+    for name in ("alert_id", "rule", "subject", "run_id", "source"):
+        path = path.replace(f"{{{name}}}", "x")
+    content = operation.described.get("requestBody", {}).get("content", {})
+    media = next(iter(content), "application/json")
+    asked = client.request(
+        operation.method, path.replace("{seq}", "1"), headers={"content-type": media}, content="{}"
+    )
+    try:
+        return (await asyncio.wait_for(asked, 2)).status_code == 401
+    except TimeoutError:
+        return False
+
+
+def test_routes_that_ask_for_a_token_in_their_own_code_are_known() -> None:
+    asking = {
+        route.path_format
+        for app in http.apps().values()
+        for route in app.routes
+        if isinstance(route, APIRoute)
+        and route.include_in_schema
+        and any(word in inspect.getsource(route.endpoint) for word in ("may_read(", "may_act("))
+    }
+    assert asking == set(http._INSIDE)
+    assert access.READS.dependency is not access.ACTS.dependency
+
+
+def test_every_field_of_the_verdict_is_explained() -> None:
+    known = {
+        f"{made.__name__}.{name}" for made, _ in evidence.CLASSES for name in made.__struct_fields__
+    }
+    assert known == set(FIELDS)
+
+
+def test_every_class_in_the_verdict_has_a_section() -> None:
+    todo: list[Any] = [evidence.CLASSES[0][0]]
+    found: set[Any] = set()
+    while todo:
+        one = todo.pop()
+        if isinstance(one, type) and issubclass(one, msgspec.Struct) and one not in found:
+            found.add(one)
+            todo += get_type_hints(one).values()
+        todo += get_args(one)
+    assert found == {made for made, _ in evidence.CLASSES}
+
+
+def test_the_resource_page_has_every_field_phase_condition_and_event() -> None:
+    (version,) = definition()["versions"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    assert [path for path, _, _ in resource.fields(status)] == list(resource.STATUS)
+    assert list(resource.PHASE_MEANING) == list(PHASES)
+    conditions = [c.type for c in verdict.verdict_of(verdict.CASES[0]).conditions]
+    assert conditions == list(resource.CONDITIONS)
+    assert [reason for reason, _ in resource.told()] == list(resource.EVENTS)

@@ -1,0 +1,117 @@
+"""The table of packages in ARCHITECTURE.md: its order is that of the import contracts, and its
+last column is what the code imports.
+"""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PATH = Path("ARCHITECTURE.md")
+BEGIN, END = "<!-- packages: begin -->\n", "<!-- packages: end -->\n"
+
+COMPONENTS = "the seven components"
+OPERATOR = "trading_operator"
+
+#: What each package is. One without an entry, or an entry without one, is an error.
+PACKAGES: dict[str, str] = {
+    OPERATOR: "the Kubernetes operator, in `operator/`: a pure `step`, and what it reads and does",
+    "cli": "the `trading` command",
+    "deploy": "a deployment as its users handle it: bring up, health, logs, take down, secrets,"
+    " partitions by its containers",
+    "server": "`trading up`: one host, seven apps; `trading serve`: one host, one app, its links",
+    "api": "the services' public interfaces, one package for each",
+    "embedded": "puts the components on a kernel, runs a plan, checks evidence",
+    "report": "verdict and curves, for people and for CI",
+    "links": "connections between services that are processes of their own: frames, repetition by"
+    " journal, fences, probes, one session and one clock for all",
+    "lockstep": "virtual time in several processes: who may go on, how far, and who is waited for",
+    "hosting": "the service runtime: clock, host, journal stores, snapshots, recovery, settings,"
+    " and what the HTTP interfaces of all services share",
+    "upstream": "real prices: CoinGecko, CoinMarketCap, their cache in Redis",
+    "compose": "the rendered chart as a Compose file, and the container that publishes its ports",
+    "telemetry": "the table of signals: every metric, and what counts and measures for it",
+    COMPONENTS: "one state machine each: `market_data`, `exchange`, `custodian`, `trading_engine`,"
+    " `risk_monitor`, `test_coordinator`, `audit_correlator`",
+    "scenario": "the ChaosScenario model, its compiler, the verdict",
+    "runtime": "kernel, routes, journal, fault leases, seeded random numbers, replay",
+    "topology": "the table of services, their ports, and who calls whom",
+    "universe": "what is traded, and by whom",
+    "messages": "the records that go from one component to another",
+    "units": "money and time as whole numbers",
+}
+
+
+def texts() -> dict[Path, str]:
+    """Path in the project -> what shall be in it."""
+    text = (ROOT / PATH).read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    return {PATH: before + BEGIN + _table() + END + rest.split(END)[1]}
+
+
+def layers() -> list[list[str]]:
+    """The packages of ``trading``, the highest first, as the contract of lint-imports has them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (found,) = [c for c in contracts if c.get("containers") == ["trading"]]
+    return [re.findall(r"\w+", layer) for layer in found["layers"]]
+
+
+def imports(folder: Path, package: str) -> set[str]:
+    """The packages of ``trading`` that a package imports, itself not among them."""
+    path = folder / package
+    files = [*path.rglob("*.py")] if path.is_dir() else [path.with_suffix(".py")]
+    found = {
+        name.split(".")[1]
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for name in _named(node)
+        if name.startswith("trading.")
+    }
+    return found - {package}
+
+
+def _named(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module == "trading":
+        yield from (f"trading.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+
+
+def _table() -> str:
+    order = layers()
+    components = max(order, key=len)
+    rank = [name for layer in order for name in layer]
+    services = ROOT / "services" / "trading"
+    rows = [(OPERATOR, imports(ROOT / "operator", OPERATOR))]
+    for layer in order:
+        if layer is components:
+            rows.append((COMPONENTS, {i for name in layer for i in imports(services, name)}))
+        else:
+            rows += [(name, imports(services, name)) for name in layer]
+    if (known := {name for name, _ in rows}) != set(PACKAGES):
+        raise ValueError(f"PACKAGES in tools/architecture.py: {known ^ set(PACKAGES)}")
+    text = "| package | what it is | imports |\n|---|---|---|\n"
+    for name, found in rows:
+        text += f"| {_shown(name)} | {PACKAGES[name]} | {_listed(found, rank, components)} |\n"
+    return text
+
+
+def _shown(name: str) -> str:
+    if name == COMPONENTS:
+        return name
+    return f"`{name}`" if name == OPERATOR else f"`trading.{name}`"
+
+
+def _listed(found: set[str], rank: list[str], components: list[str]) -> str:
+    names = [name for name in rank if name in found and name not in components]
+    parts = found & set(components)
+    if len(parts) >= len(components) - 1:
+        names.append("the components")
+    else:
+        names += sorted(parts)
+    return ", ".join(names) or "nothing"

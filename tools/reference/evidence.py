@@ -1,0 +1,153 @@
+"""docs/reference/evidence.md, from the classes of a verdict and from a run of market-crash."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tools.reference.evidence_fields import FIELDS
+from tools.reference.markdown import FOLDER, block, code, plain, table
+from trading.embedded.api import load_scenario
+from trading.embedded.reporting import JOURNALS, PLAN, SIGNATURE, STATEMENT, VERDICT
+from trading.embedded.run import RunResult, run_plan
+from trading.messages.audit import Correlation, Discrepancy
+from trading.messages.chaos import RunSetup
+from trading.runtime.journal import decode
+from trading.scenario import result
+
+#: Where each class stands in verdict.json.
+CLASSES: tuple[tuple[type[msgspec.Struct], str], ...] = (
+    (result.Verdict, ""),
+    (result.PhaseStart, "phases[]"),
+    (result.FaultOutcome, "faults[]"),
+    (result.ExpectationOutcome, "expectations[]"),
+    (result.RecoveryOutcome, "recovery"),
+    (result.AuditOutcome, "audit"),
+    (Discrepancy, "audit.discrepancies[]"),
+    (Correlation, "audit.correlations[]"),
+    (result.JournalHead, "audit.journals{}"),
+    (result.Condition, "conditions[]"),
+    (result.AlertOutcome, "alerts[]"),
+    (result.ControlRun, "control"),
+    (RunSetup, "setup"),
+    (result.ClockRecord, "clock"),
+)
+_NAMES = {made: where for made, where in CLASSES}
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+#: Shown instead of what changes with every release.
+_MASKED = {"root", "head", "plan_digest", "version"}
+
+_HEAD = f"""# Evidence of a run
+
+This page is generated from `trading.scenario.result` and from a run of `market-crash`.
+`trading run SCENARIO --report DIR` writes these files:
+
+| file | what it is | evidence |
+|---|---|---|
+| `{PLAN}` | The compiled plan: names resolved, times in microseconds, with all limits. | yes |
+| `{JOURNALS}/COMPONENT.ndjson` | What each component received and decided, as a hash chain. | yes |
+| `{VERDICT}` | The verdict, which follows from the plan and the journals. | yes |
+| `{STATEMENT}` | With `--sign`: plan and verdict in one document, which is what is signed. | yes |
+| `{SIGNATURE}` | With `--sign`: the Ed25519 signature of the statement's bytes. | yes |
+| `junit.xml` | One test case for each expectation, and for recovery, audit and verdict. | no |
+| `report.html` | A page for people, in one file. | no |
+| `summary.svg` | The curves of the run. | no |
+
+`trading audit verify DIR` computes the run again and compares every field and every entry of the
+files that are evidence. The other files show the same data and are not checked.
+
+## A journal
+
+A journal has one JSON object on a line. `hash` is the SHA-256 of the previous hash and of the bytes
+of `entry`; before the first entry the hash is 32 zero bytes. `entry` is an array: sequence number,
+simulated time in microseconds, type, payload. An entry of type `Received` has the messages that the
+component received in one step; each message that it decided is an entry of its own after it. The
+`Received` entries are enough to compute all others.
+
+"""
+
+_VERDICT = """
+## verdict.json
+
+Times are simulated, in microseconds since 1970; durations are in microseconds; 0 is "never" for a
+time. Amounts of money and quantities are whole numbers in units of 1e-8, ratios are in parts per
+million. The column "example" is from a run of `market-crash`.
+"""
+
+
+@cache
+def crash() -> RunResult:
+    """The run that the examples are from."""
+    return run_plan(load_scenario("market-crash").plan)
+
+
+def texts() -> dict[Path, str]:
+    """Path in the project -> what shall be in it."""
+    return {
+        FOLDER / "evidence.md": _HEAD
+        + block("\n".join(_lines()), "text")
+        + _VERDICT
+        + "".join(_section(made, where) for made, where in CLASSES)
+    }
+
+
+def _lines() -> Iterator[str]:
+    """The beginning of a journal, shortened."""
+    yield "journals/test-coordinator.ndjson"
+    for entry in list(crash().journals["test-coordinator"].after(0))[:3]:
+        seq, at, kind, _ = decode(entry.body)
+        yield f'{{"hash":"...","entry":[{seq},{at},"{kind}",...]}}'
+
+
+def _section(made: type[msgspec.Struct], where: str) -> str:
+    title = code(where) if where else "The verdict"
+    hints = get_type_hints(made)
+    example = _example(made)
+    rows = (
+        (code(name), type_of(hint), _shown(name, example), plain(FIELDS[f"{made.__name__}.{name}"]))
+        for name, hint in hints.items()
+    )
+    return f"\n### {title}\n\n" + table(("field", "type", "example", "meaning"), rows)
+
+
+def _example(made: type[msgspec.Struct]) -> Any:
+    """The first of this class in the verdict, if it has one."""
+    todo: list[Any] = [crash().verdict]
+    for value in todo:
+        if isinstance(value, made):
+            return value
+        if isinstance(value, msgspec.Struct):
+            todo += [getattr(value, name) for name in value.__struct_fields__]
+        elif isinstance(value, tuple):
+            todo += value
+        elif isinstance(value, dict):
+            todo += value.values()
+    return None
+
+
+def _shown(name: str, example: Any) -> str:
+    if name in _MASKED:
+        return code("0.1.0" if name == "version" else "64 hex digits") if example else ""
+    value = getattr(example, name, None)
+    if isinstance(value, msgspec.Struct | tuple | dict) or value is None:
+        return ""
+    return code(msgspec.json.encode(value).decode())
+
+
+def type_of(hint: Any) -> str:
+    """Say in words what JSON has there."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return f"{type_of(next(one for one in inner if one is not NoneType))} or null"
+    if origin in (tuple, list):
+        if len(inner) == 2 and inner[1] is not ...:
+            return "pair of texts"
+        return f"list of {type_of(inner[0])}"
+    if origin is dict:
+        return f"map to {type_of(inner[1])}"
+    if hint in _NAMES:
+        return f"object {code(_NAMES[hint])}"
+    return _WORDS[hint]

@@ -1,0 +1,288 @@
+"""docs/reference/http.md and a page for each service, from the services' OpenAPI documents."""
+
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from tools.reference.markdown import FOLDER, code, plain, table
+from trading.hosting.access import ACTS, READS
+from trading.hosting.settings import Settings
+from trading.links.calls import PATH as LINK
+from trading.links.world import PATH as SESSION
+from trading.server.credentials import Credentials
+from trading.server.up import Ecosystem
+from trading.topology import EXCHANGE, SERVICES, TEST_COORDINATOR, callers
+
+ANYBODY = "anybody"
+READ = "READ_TOKEN"
+ACT = "RISK_TOKEN"
+CHAOS = "CHAOS_TOKEN"
+KEY = "API key"
+TRADING_KEY = "API key that trades"
+
+#: Routes that ask for a token in their own code, not by a dependency.
+_INSIDE = {"/journal": READ, "/journal/head": READ, "/login/links": ACT}
+#: The routes of every service.
+COMMON = ("/health", "/ready", "/metrics", "/journal", "/journal/head")
+
+_HEAD = """# HTTP interfaces
+
+This page is generated from the OpenAPI documents of the services. Each service serves its own
+document at `/openapi.json` and shows it as a page at `/docs`, with examples of its answers.
+
+| service | port | who opens connections to it in a deployment | page |
+|---|---|---|---|
+"""
+
+_WHO = """
+## Who may call
+
+The pages of the services say for each operation who may call it:
+
+| label | what the request needs |
+|---|---|
+| anybody | Nothing. |
+| READ_TOKEN | `Authorization: Bearer` with `READ_TOKEN`, or a browser that has logged in. Where only this machine can connect (`BIND_HOST` is a loopback address), nothing. At the risk monitor `RISK_TOKEN` opens it, too. |
+| RISK_TOKEN | `Authorization: Bearer` with `RISK_TOKEN`, or a browser that has logged in with it. Also on a loopback address. |
+| CHAOS_TOKEN | `Authorization: Bearer` with `CHAOS_TOKEN`. Also on a loopback address. |
+| API key | The header `X-MBX-APIKEY` and a signature (HMAC-SHA256) of the parameters, as the Binance Spot API has it. The keys under `read_only` in `.trading/credentials.json` are enough. |
+| API key that trades | The same, with the key of `firm-api`. |
+
+Refusals have the status and a JSON body `{"detail": "..."}`; the exchange answers with Binance's
+`{"code": ..., "msg": "..."}`. These can come from every operation:
+
+| status | when |
+|---|---|
+| 401 | The token is missing or wrong. |
+| 403 | `Origin` names another site. |
+| 421 | `Host` is not a name of the service (`ALLOWED_HOSTS`). |
+| 422 | A parameter or the body is wrong. |
+| 429 | Ten wrong tokens came from this address within a minute; `Retry-After` says how long to wait. |
+| 503 | The service cannot acknowledge it now, for example because the store does not answer. |
+
+## Operations of every service
+
+"""  # noqa: E501
+
+_BETWEEN = f"""
+## Between the services
+
+With `trading serve`, services also talk to each other. These paths are for the services alone:
+
+| path | who calls it | token |
+|---|---|---|
+| `GET`, `PUT {SESSION}` | the test coordinator, to set session and clock | `CHAOS_TOKEN` |
+| WebSocket `{LINK}` | the services that open connections to this one | the caller's `LINK_TOKEN` |
+"""
+
+_SIGNED = """
+Operations that need an API key also need `timestamp` and `signature`, and accept `recvWindow`.
+Every operation with a path under `/api/v3/` is also a method of the WebSocket API at `/ws-api/v3`.
+The market streams are at `/ws`, `/ws/NAME` and `/stream`.
+"""
+
+#: For the words of the framework.
+_WORDS = {
+    "Successful Response": "Success.",
+    "Validation Error": "A parameter or the body is wrong.",
+}
+
+
+class Operation(NamedTuple):
+    """One method of one path. ``described``: what OpenAPI says of it."""
+
+    method: str
+    path: str
+    who: str
+    described: dict[str, Any]
+
+
+@cache
+def apps() -> dict[str, FastAPI]:
+    """The services' apps, as ``trading up`` makes them on an address that others can reach. Nothing
+    is started.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        secret = "x" * 32
+        settings = Settings(
+            _env_file=None,  # type: ignore[call-arg]
+            journal="memory",
+            data_dir=Path(directory),
+            bind_host="0.0.0.0",  # noqa: S104
+            enable_chaos_scenarios=True,
+        )
+        known = Credentials(*(f"{secret}{n}" for n in range(len(Credentials._fields))))
+        return Ecosystem(settings, known).apps
+
+
+def operations(service: str) -> Iterator[Operation]:
+    """All that a service's OpenAPI document has, as it has them."""
+    app = apps()[service]
+    for path, item in app.openapi()["paths"].items():
+        for method, described in item.items():
+            yield Operation(
+                method.upper(), path, _who(app, service, method, path, described), described
+            )
+
+
+def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str, Any]) -> str:
+    if path in _INSIDE:
+        return _INSIDE[path]
+    if any(p["name"] == "X-MBX-APIKEY" for p in described.get("parameters", ())):
+        return TRADING_KEY if "trade" in described["tags"] else KEY
+    route = next(
+        r
+        for r in app.routes
+        if isinstance(r, APIRoute) and r.path_format == path and method.upper() in (r.methods or ())
+    )
+    asked = {d.dependency for d in route.dependencies}
+    if READS.dependency in asked:
+        return READ
+    if ACTS.dependency in asked:
+        return ACT
+    if asked and service == TEST_COORDINATOR:
+        return CHAOS
+    if asked:
+        raise NotImplementedError(f"{service} {path}: who may call it?")
+    return ANYBODY
+
+
+def page(service: str) -> Path:
+    """Where a service's page is."""
+    return FOLDER / f"http-{service}.md"
+
+
+def texts() -> dict[Path, str]:
+    """Path in the project -> what shall be in it."""
+    rows = "".join(
+        f"| {name} | {s.port} | {', '.join(callers(name))} | [{name}]({page(name).name}) |\n"
+        for name, s in SERVICES.items()
+    )
+    common = (o for o in operations(TEST_COORDINATOR) if o.path in COMMON)
+    found = {
+        FOLDER / "http.md": _HEAD
+        + rows
+        + _WHO
+        + "\n".join(_shown(o, "###") for o in common)
+        + _BETWEEN
+    }
+    for service in SERVICES:
+        own = [o for o in operations(service) if o.path not in COMMON]
+        described = apps()[service].openapi()["info"]
+        text = f"# HTTP: {service}\n\n{plain(described['description'])}\n\n"
+        text += f"The service listens on port {SERVICES[service].port}. This page is generated from"
+        text += " its OpenAPI document.\n[HTTP interfaces](http.md) explains who may call what, and"
+        text += " has the operations that every service has.\n"
+        text += _SIGNED if service == EXCHANGE else ""
+        text += "\n" + table(
+            ("operation", "summary", "who may call"),
+            ((code(f"{o.method} {o.path}"), plain(o.described["summary"]), o.who) for o in own),
+        )
+        found[page(service)] = text + "\n" + "\n".join(_shown(o) for o in own)
+    return found
+
+
+def _shown(operation: Operation, level: str = "##") -> str:
+    described = operation.described
+    text = f"{level} {code(f'{operation.method} {operation.path}')}\n\n"
+    summary = plain(described["summary"])
+    text += f"{summary}{'' if summary.endswith('?') else '.'} Who may call it: {operation.who}.\n"
+    if described.get("description"):
+        text += f"\n{plain(described['description'])}\n"
+    rows = [*map(_parameter, described.get("parameters", ())), *_body(described)]
+    if rows:
+        text += "\n" + table(("parameter", "in", "type", "required", "meaning"), rows)
+    answers = (
+        (
+            code(status),
+            plain(_WORDS.get(answer["description"], answer["description"])),
+            _media(answer),
+        )
+        for status, answer in described["responses"].items()
+    )
+    return text + "\n" + table(("answer", "when", "content"), answers)
+
+
+def _parameter(found: dict[str, Any]) -> tuple[str, ...]:
+    schema = found.get("schema", {})
+    meaning = [found.get("description") or schema.get("description") or ""]
+    if "example" in found and not meaning[0]:
+        meaning = [f"Example: {code(found['example'])}"]
+    return (
+        code(found["name"]),
+        found["in"],
+        _type(schema),
+        "yes" if found.get("required") else _default(schema),
+        plain(" ".join(meaning)),
+    )
+
+
+def _body(described: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    content = described.get("requestBody", {}).get("content", {})
+    for media, found in content.items():
+        schema = found["schema"]
+        if "$ref" not in schema:
+            yield "(the body)", f"body, {code(media)}", _type(schema), "yes", ""
+            continue
+        made = _model(schema["$ref"])
+        for name, field in made["properties"].items():
+            required = "yes" if name in made.get("required", ()) else _default(field)
+            meaning = plain(field.get("description", ""))
+            yield code(name), f"body, {code(media)}", _type(field), required, meaning
+
+
+def _model(reference: str) -> dict[str, Any]:
+    name = reference.rsplit("/", 1)[1]
+    for app in apps().values():
+        found = app.openapi().get("components", {}).get("schemas", {})
+        if name in found:
+            made: dict[str, Any] = found[name]
+            return made
+    raise KeyError(reference)
+
+
+def _default(schema: dict[str, Any]) -> str:
+    default = schema.get("default")
+    return "no" if default in (None, "", {}) else f"no, {code(default)}"
+
+
+_POWERS = {2**31: "2^31", 2**62: "2^62"}
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        inner = (_type(one) for one in schema["anyOf"] if one != {"type": "null"})
+        return " or ".join(inner)
+    if "$ref" in schema:
+        return f"object {schema['$ref'].rsplit('/', 1)[1]}"
+    if "enum" in schema:
+        return "one of " + ", ".join(code(one) if one else "empty" for one in schema["enum"])
+    if "const" in schema:
+        return code(schema["const"])
+    found = str(schema.get("type", "any"))
+    if found == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None or high is not None:
+        most = "" if high is None else _POWERS.get(high, f"{high:g}")
+        span = f"{low:g} to {most}" if most else f"{low:g} or more"
+        return f"{found}, {span}"
+    if "maxLength" in schema:
+        return f"{found}, at most {schema['maxLength']} characters"
+    return found
+
+
+def _media(answer: dict[str, Any]) -> str:
+    shown = []
+    for media, found in answer.get("content", {}).items():
+        schema = found.get("schema", {})
+        items = schema.get("items", {}) if schema.get("type") == "array" else {}
+        many, name = bool(items.get("$ref")), (items or schema).get("$ref", "")
+        what = f" {'list of ' if many else ''}{name.rsplit('/', 1)[1]}" if name else ""
+        shown.append(f"{code(media)}{what}")
+    return ", ".join(shown)

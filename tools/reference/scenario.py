@@ -1,0 +1,313 @@
+"""docs/reference/scenario.md and faults.md, from the model of a scenario."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+from pydantic import BaseModel
+
+from tools.reference.markdown import FOLDER, code, plain, table
+from tools.reference.scenario_examples import EXAMPLES, MODES, REFUSED
+from trading.embedded.api import load_sent
+from trading.scenario import faults, model, quantities
+from trading.scenario.errors import ScenarioError
+from trading.scenario.faults import Model
+from trading.scenario.plan import PlannedFault
+from trading.scenario.schema import json_schema
+
+_SPEC: tuple[tuple[type[BaseModel], str], ...] = (
+    (model.ChaosScenario, "The file"),
+    (model.Metadata, "metadata"),
+    (model.Spec, "spec"),
+    (model.Clock, "spec.clock"),
+    (model.Market, "spec.market"),
+    (model.Replay, "spec.market.replay"),
+    (model.Settlement, "spec.settlement"),
+    (model.Controls, "spec.controls"),
+    (model.SteadyState, "spec.steadyState"),
+    (model.Fault, "spec.faults[]"),
+    (model.Expectation, "spec.expect[]"),
+    (model.Recovery, "spec.recovery"),
+)
+_FAULTS: tuple[tuple[type[BaseModel], str], ...] = (
+    (faults.MarketShock, "marketShock"),
+    (faults.ShockPoint, "marketShock.path[]"),
+    (faults.Depeg, "depeg"),
+    (faults.PegPoint, "depeg.path[]"),
+    (faults.PegSeries, "depeg.series"),
+    (faults.ExchangeOutage, "exchangeOutage"),
+    (faults.SettlementFailure, "settlementFailure"),
+    (faults.StrategyMalfunction, "strategyMalfunction"),
+    (faults.FeedDisruption, "feedDisruption"),
+    (faults.NetworkPartition, "networkPartition"),
+)
+#: Models that have a section, by name.
+SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
+    one.__name__: (one, title) for one, title in (*_SPEC, *_FAULTS)
+}
+
+_TYPES: tuple[tuple[Any, str], ...] = (
+    (quantities.Duration, "duration"),
+    (quantities.PositiveDuration, "duration above 0"),
+    (quantities.Percent, "percentage"),
+    (quantities.Price, "price in USD"),
+    (faults.Name, "name"),
+    (faults.Names, "list of names"),
+    (model.Override, "text KEY=VALUE"),
+    (bool, "true or false"),
+    (int, "whole number"),
+    (float, "number"),
+    (str, "text"),
+)
+
+#: Where a fault acts: who plays it.
+_PLAYED = {
+    "marketShock": "market-data",
+    "depeg": "market-data; with `scope: venue` the exchange",
+    "exchangeOutage": "exchange",
+    "settlementFailure": "custodian",
+    "strategyMalfunction": "trading-engine",
+    "feedDisruption": "market-data",
+    "networkPartition": "all services; on Compose and Kubernetes also the platform's network",
+}
+
+_HEAD = """# Scenario fields
+
+This page is generated from `trading.scenario.model`. It lists every field of a ChaosScenario file.
+The parameters of each kind of fault are on the page [Fault parameters](faults.md).
+
+The file is YAML. `trading scenario validate FILE` reports every mistake at once, with its line.
+`trading schema` prints the same model as JSON Schema for an editor. A field without a default is
+required. A field that is not listed here is refused.
+
+## Units
+
+| type | how to write it | bounds |
+|---|---|---|
+| duration | a number with `ms`, `s`, `m`, `h` or `d`, or several: `90s`, `1h30m` | 0 to 7 days |
+| percentage | a number with `%`, at most 4 decimals: `-15%` | -10000% to 10000% |
+| price in USD | a number above 0 with at most 8 decimals: `0.95` | below 10000000000 |
+| name | text: an asset, symbol, account, strategy, service or risk rule | 100 characters |
+
+Durations are simulated time. A run, from its first minute to the end of its recovery, lasts at most
+7 days of simulated time, and at most 7 days on the wall clock.
+"""
+
+_FAULTS_HEAD = """# Fault parameters
+
+This page is generated from `trading.scenario.faults`. Each fault in `spec.faults` has a name, a
+start, a duration ([scenario fields](scenario.md)) and exactly one of the kinds below. Types and
+units are explained in [scenario fields](scenario.md).
+
+| kind | what it does | which service plays it |
+|---|---|---|
+"""
+
+
+def texts() -> dict[Path, str]:
+    """Path in the project -> what shall be in it."""
+    kinds = "".join(
+        f"| [`{title}`](#{title.lower()}) | {plain(_first(made))} | {_PLAYED[title]} |\n"
+        for made, title in _FAULTS
+        if title in _PLAYED
+    )
+    return {
+        FOLDER / "scenario.md": _HEAD + _sections(_SPEC),
+        FOLDER / "faults.md": _FAULTS_HEAD + kinds + _sections(_FAULTS),
+    }
+
+
+def _sections(models: tuple[tuple[type[BaseModel], str], ...]) -> str:
+    return "".join(_section(made, title) for made, title in models)
+
+
+def _section(made: type[BaseModel], title: str) -> str:
+    heading = title if " " in title else code(title)
+    text = f"\n## {heading}\n\n"
+    if made.__doc__ and made.__doc__ != Model.__doc__:
+        text += f"{plain(made.__doc__)}\n\n"
+    text += table(
+        ("field", "type and bounds", "default", "meaning", "example"),
+        (_field(made, name) for name in names(made)),
+    )
+    if modes := MODES.get(made.__name__):
+        text += "\n"
+        text += table(("mode", "what happens"), ((code(m), plain(t)) for m, t in modes.items()))
+    refused = REFUSED.get(made.__name__, ())
+    if refused:
+        text += "\nThe loader also refuses, for example:\n\n"
+        rows = ((code(given), plain(refusal(made.__name__, given))) for given in refused)
+        text += table(("written", "message"), rows)
+    return text
+
+
+def names(made: type[BaseModel]) -> Iterator[str]:
+    """Fields, as they stand in the file."""
+    for name, field in made.model_fields.items():
+        yield field.alias or name
+
+
+def _field(made: type[BaseModel], shown: str) -> tuple[str, ...]:
+    name, field = next((n, f) for n, f in made.model_fields.items() if shown in (n, f.alias))
+    hint = get_type_hints(made, include_extras=True)[name]
+    meaning = field.description or _first(_model_of(hint))
+    return (
+        code(shown),
+        ", ".join((type_of(hint), *_bounds(_schema(made)["properties"][shown]))),
+        "required" if field.is_required() else _default(field.default),
+        plain(meaning),
+        code(EXAMPLES[f"{made.__name__}.{shown}"]),
+    )
+
+
+def _default(value: Any) -> str:
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, BaseModel):
+        return "its fields' defaults"
+    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+    return code(text)
+
+
+def type_of(hint: Any) -> str:
+    """Say in words what may stand there."""
+    for known, text in _TYPES:
+        if hint == known:
+            return text
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        (only,) = [one for one in inner if one is not NoneType]
+        return type_of(only)
+    if origin is Literal and len(inner) == 1:
+        return code(inner[0])
+    if origin is Literal:
+        return "one of " + ", ".join(code(one) for one in inner)
+    if origin is list:
+        return f"list of {type_of(inner[0])}"
+    if origin is dict:
+        return f"map: {type_of(inner[0])} to {type_of(inner[1])}"
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return f"object, {code(SECTIONS[hint.__name__][1])}"
+    if hasattr(hint, "__metadata__"):
+        return type_of(inner[0])
+    raise NotImplementedError(f"no words for {hint}")
+
+
+def _model_of(hint: Any) -> Any:
+    for one in (hint, *get_args(hint)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    if get_origin(hint) is Literal:
+        return hint
+    raise NotImplementedError(f"{hint}: no description")
+
+
+def _first(made: Any) -> str:
+    """The first line of a model's description, or where its own description is."""
+    if get_origin(made) is Literal:
+        return "Always this value."
+    documented = made.__doc__ if made.__doc__ != Model.__doc__ else ""
+    return documented.split("\n")[0] if documented else f"See `{SECTIONS[made.__name__][1]}`."
+
+
+def _schema(made: type[BaseModel]) -> dict[str, Any]:
+    whole = json_schema()
+    found: dict[str, Any] = whole["$defs"].get(made.__name__, whole)
+    return found
+
+
+def _bounds(schema: dict[str, Any]) -> Iterator[str]:
+    """In words, from JSON Schema. Patterns of quantities are under Units."""
+    for inner in schema.get("anyOf", ()):
+        yield from _bounds(inner)
+    words = {
+        "minimum": "at least {}",
+        "exclusiveMinimum": "above {}",
+        "maximum": "at most {}",
+        "exclusiveMaximum": "below {}",
+        "minItems": "at least {} entries",
+        "maxItems": "at most {} entries",
+        "maxProperties": "at most {} entries",
+        "minLength": "at least {} characters",
+        "maxLength": "at most {} characters",
+    }
+    for key, text in words.items():
+        if key in schema and schema[key] != 2**63 and not (key == "maxLength" and _known(schema)):
+            yield text.format(schema[key]).replace("1 entries", "1 entry")
+        elif schema.get(key) == 2**63:
+            yield "below 2^63"
+    if "pattern" in schema and not _known(schema):
+        yield "lower-case letters, digits and `-`, at most 63 characters"
+
+
+def _known(schema: dict[str, Any]) -> bool:
+    """Is it a quantity, whose form the page has explained?"""
+    return "examples" in schema
+
+
+#: What a scenario has around the part that is looked at.
+_BASE = """
+apiVersion: chaos.trading/v1alpha1
+kind: ChaosScenario
+metadata: {name: usdt-slips}
+spec:
+  faults: [{name: slip, at: 1m, duration: 15m, depeg: {asset: USDT, to: 0.95}}]
+  expect: [{alert: peg-deviation, of: slip, within: 2m}]
+"""
+#: Models of a list's items, and of what is within one kind of fault.
+_WITHIN = {
+    "ShockPoint": ("marketShock", "path", True),
+    "PegPoint": ("depeg", "path", True),
+    "PegSeries": ("depeg", "series", False),
+}
+
+
+def document(name: str, given: str) -> dict[str, Any]:
+    """A whole scenario with ``given`` where the model ``name`` stands."""
+    whole: dict[str, Any] = yaml.safe_load(_BASE)
+    value, title = yaml.safe_load(given), SECTIONS[name][1]
+    spec = whole["spec"]
+    fault = spec["faults"][0]
+    if name == "ChaosScenario":
+        whole |= {key: v for key, v in value.items() if key != "spec"}
+    elif name == "Metadata":
+        whole["metadata"] |= value
+    elif name == "Spec":
+        spec |= value
+    elif name == "Fault":
+        kinds = set(model.FAULT_KINDS)
+        kept = {k: v for k, v in fault.items() if not (k in kinds and kinds & set(value))}
+        spec["faults"] = [value if "duration" in value and len(value) > 1 else kept | value]
+    elif name == "Expectation":
+        spec["expect"] = [value]
+    elif name == "Replay":
+        spec["market"] = {"source": "replay", "replay": value}
+    elif title.startswith("spec."):
+        spec[title.removeprefix("spec.")] = value
+    else:
+        del fault["depeg"]
+        kind, field, listed = _WITHIN.get(name, (title, "", False))
+        fault[kind] = {field: [value] if listed else value} if field else value
+        if field and kind == "depeg":
+            fault[kind]["asset"] = "USDC"
+    if name != "Expectation" and "faults" in spec:
+        spec["expect"] = [{"alert": "drawdown", "of": spec["faults"][0]["name"], "within": "2m"}]
+    return whole
+
+
+def refusal(name: str, given: str) -> str:
+    """What the loader says of it."""
+    try:
+        load_sent(yaml.safe_dump(document(name, given)))
+    except ScenarioError as error:
+        return "; ".join(problem.message for problem in error.problems)
+    raise ValueError(f"{name}: {given} is not refused")
+
+
+def target(made: str) -> str:
+    """The service that plays a kind of fault, by the plan."""
+    example = load_sent(yaml.safe_dump(document("Fault", EXAMPLES[f"Fault.{made}"])))
+    fault: PlannedFault = example.plan.faults[0]
+    return fault.target
