@@ -18,19 +18,19 @@ from trading.hosting.session import Session
 from trading.hosting.settings import load_settings
 from trading.hosting.sqlite import SqliteStore
 from trading.risk_monitor import RULES
-from trading.server.parts import idle, make
+from trading.server.service_specs import build_components, idle_session
 from trading.topology import AUDIT_CORRELATOR
 from trading.units import SECOND
 
 
 async def serve(directory: Path, key: str, secret: str) -> None:
     def session() -> Session:
-        found = idle(load_settings({}), int(time.time()) * SECOND)
+        found = idle_session(load_settings({}), int(time.time()) * SECOND)
         plan = msgspec.structs.replace(found.plan, disabled_rules=tuple(RULES))
         return msgspec.structs.replace(found, plan=plan)
 
     host = Host(
-        make,
+        build_components,
         SqliteStore(directory / "journal.sqlite"),
         idle=session,
         projections=exchange.PROJECTIONS,

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from trading.runtime.tasks import Tasks
+from trading.runtime.tasks import BackgroundTasks
 from trading.scenario.result import Verdict
 from trading_operator.resource import Scenario
 
@@ -126,7 +126,7 @@ class Following:
         self._run_id = run_id
         self._changed = changed
         self._last = "0"
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -76,7 +76,7 @@ SERVICES: dict[str, Service] = {
 
 #: Services of which several instances may run, with the highest number of instances: each needs a
 #: journal of its own.
-INSTANCES = {TRADING_ENGINE: 8}
+MAX_INSTANCES = {TRADING_ENGINE: 8}
 
 
 def service_of(name: str) -> str:
@@ -94,7 +94,7 @@ GRAFANA = "grafana"
 OPERATOR = "operator"
 
 
-class Store(NamedTuple):
+class BackingService(NamedTuple):
     """A part of a deployment that is not one of the services: a database, a tool of observability,
     or the operator.
 
@@ -113,19 +113,19 @@ class Store(NamedTuple):
 #: The Job that creates roles and schemas.
 DATABASE_SETUP = "database"
 
-INFRASTRUCTURE: dict[str, Store] = {
+INFRASTRUCTURE: dict[str, BackingService] = {
     s.name: s
     for s in (
-        Store(POSTGRES, {5432: (*SERVICES, DATABASE_SETUP)}),
-        Store(REDIS, {6379: (MARKET_DATA, TRADING_ENGINE)}),
+        BackingService(POSTGRES, {5432: (*SERVICES, DATABASE_SETUP)}),
+        BackingService(REDIS, {6379: (MARKET_DATA, TRADING_ENGINE)}),
         # Ports for: traces, its own metrics, its health.
-        Store(OTEL_COLLECTOR, {4318: tuple(SERVICES), 8889: (PROMETHEUS,), 13133: ()}),
+        BackingService(OTEL_COLLECTOR, {4318: tuple(SERVICES), 8889: (PROMETHEUS,), 13133: ()}),
         # Ports for: the page and its API, traces.
-        Store(JAEGER, {16686: (GRAFANA,), 4317: (OTEL_COLLECTOR,)}),
-        Store(PROMETHEUS, {9090: (GRAFANA,)}),
-        Store(GRAFANA, {3000: ()}),
+        BackingService(JAEGER, {16686: (GRAFANA,), 4317: (OTEL_COLLECTOR,)}),
+        BackingService(PROMETHEUS, {9090: (GRAFANA,)}),
+        BackingService(GRAFANA, {3000: ()}),
         # Ports for: its metrics, its health.
-        Store(OPERATOR, {8088: (PROMETHEUS,), 8087: ()}),
+        BackingService(OPERATOR, {8088: (PROMETHEUS,), 8087: ()}),
     )
 }
 

@@ -17,11 +17,11 @@ from trading.api.risk_monitor.halts import standing_halt
 from trading.api.risk_monitor.view import RiskView
 from trading.embedded.api import load_scenario
 from trading.embedded.ecosystem import components
-from trading.hosting.clock import Anchor
+from trading.hosting.clock import ClockAnchor
 from trading.hosting.host import Host
 from trading.hosting.session import Session, encode_session
+from trading.hosting.session_control import LocalSessionControl, run_ended_at
 from trading.hosting.store import MemoryStore
-from trading.hosting.world import LocalWorld, run_over_at
 from trading.messages.orders import PlaceOrder
 from trading.topology import EXCHANGE, RISK_MONITOR
 from trading.units import SECOND, parse_units
@@ -138,18 +138,18 @@ def test_a_halt_that_nobody_has_ordered_is_the_run_s_until_the_run_is_over(
 
     async def life() -> str:
         await host.start()
-        world = LocalWorld(host)
+        world = LocalSessionControl(host)
         try:
             await host.settled(plan.start + 2 * SECOND)
             if halted == "in the run":
                 await halt()
-            assert run_over_at(host) is None
-            await world.pace(1)
-            over = run_over_at(host)
+            assert run_ended_at(host) is None
+            await world.set_speed(1)
+            over = run_ended_at(host)
             if halted == "after it":
                 await halt()
-            await world.pace(1)
-            assert over is not None and run_over_at(host) == over
+            await world.set_speed(1)
+            assert over is not None and run_ended_at(host) == over
             return standing_halt(host)
         finally:
             await host.stop()
@@ -172,7 +172,9 @@ def test_in_seven_processes_the_monitor_holds_it_whatever_the_coordinator_wants(
     headers = {"Authorization": f"Bearer {fresh.credentials['chaos_token']}"}
     query = httpx.get(url, headers=headers)
     assert (query.status_code, httpx.get(url).status_code) == (409, 401)
-    session = Session(plan=load_scenario("market-crash").plan, key="x", anchor=Anchor(0, 0, 1.0))
+    session = Session(
+        plan=load_scenario("market-crash").plan, key="x", anchor=ClockAnchor(0, 0, 1.0)
+    )
     answer = httpx.put(url, content=encode_session(session), headers=headers)
     assert answer.status_code == 409
     assert breaker(fresh) == "HALTED"

@@ -14,7 +14,7 @@ import pytest
 import trading
 from tests.api.running import Up, wait_for
 from tests.forked import command as trading_command
-from trading.scenario.signing import is_signed_by, new_key_pair, public_key
+from trading.scenario.signing import generate_key_pair, is_valid_signature, public_key
 from trading.topology import SERVICES
 
 pytestmark = pytest.mark.timeout(600)
@@ -86,7 +86,7 @@ def test_a_text_is_run_again_by_the_name_of_its_scenario(up: Up) -> None:
 
 def test_verdicts_are_signed_with_the_coordinator_s_key(tmp_path: Path) -> None:
     """Any Ed25519 implementation can check the signature, which covers the statement's bytes."""
-    private, public = new_key_pair()
+    private, public = generate_key_pair()
     (tmp_path / "key").write_text(private)
     up = Up(tmp_path / "data", SIGNING_KEY_FILE=str(tmp_path / "key"))
     try:
@@ -100,8 +100,10 @@ def test_verdicts_are_signed_with_the_coordinator_s_key(tmp_path: Path) -> None:
     signed = details["signed"]
     statement, signature = signed["statement"].encode(), b64decode(signed["signature"])
     assert signed["public_key"] == public
-    assert is_signed_by(public_key(public), statement, signature)
-    assert not is_signed_by(public_key(public), statement.replace(b"Pass", b"Fail"), signature)
+    assert is_valid_signature(public_key(public), statement, signature)
+    assert not is_valid_signature(
+        public_key(public), statement.replace(b"Pass", b"Fail"), signature
+    )
     signed_content = json.loads(statement)
     assert signed_content["verdict"] == details["verdict"]
     assert signed_content["plan"]["plan"]["name"] == "exchange-downtime"

@@ -10,7 +10,7 @@ from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.hosting.settings import load_settings
 from trading.hosting.store import MemoryStore
-from trading.server.parts import PARTS, idle, make
+from trading.server.service_specs import SERVICE_SPECS, build_components, idle_session
 from trading.topology import AUDIT_CORRELATOR
 
 KEY = b"outside the database"
@@ -25,12 +25,16 @@ def test_the_state_of_a_run_can_be_read_again(scenario: str) -> None:
     settings = load_settings({"journal": "memory"})
 
     async def run() -> None:
-        parts = PARTS.values()
+        parts = SERVICE_SPECS.values()
         host = Host(
-            make,
+            build_components,
             MemoryStore(),
-            idle=lambda: idle(settings, plan.start, None),
-            projections={n: make for part in parts for n, make in part.projections.items()},
+            idle=lambda: idle_session(settings, plan.start, None),
+            projections={
+                n: build_components
+                for part in parts
+                for n, build_components in part.projections.items()
+            },
             published={kind for part in parts for kind in part.published},
             auditor=AUDIT_CORRELATOR,
             snapshot_key=KEY,
@@ -39,7 +43,7 @@ def test_the_state_of_a_run_can_be_read_again(scenario: str) -> None:
         await host.open(Session(plan=plan, run_id=scenario, journal=plan.journal_id))
         while not host.live.run_over:
             await asyncio.sleep(0.2)
-            frozen = host.live.freeze()
+            frozen = host.live.take_snapshot()
             blob = snapshot.verified(frozen.blob, KEY, host.live.number, frozen.heads)
             restored = snapshot.load(blob)
             assert restored["projections"].keys() == host.live.projections.keys()

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from trading.audit_correlator import AuditCorrelator, ledger, timeline
-from trading.audit_correlator.ledger import Record
+from trading.audit_correlator.ledger import AuditRecord
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
 from trading.hosting import snapshot
@@ -223,7 +223,7 @@ def test_a_broken_chain_is_in_it_and_holds_nothing_up(crash: Journals) -> None:
     assert (finding["kind"], finding["where"]) == ("CHAIN_BROKEN", "trading-engine")
     assert finding["expected"] == 5000
     assert time == decode(intact[4998].body)[1]
-    later = [r for r in auditor.timeline.records() if isinstance(r, Record) and r.time > time]
+    later = [r for r in auditor.timeline.records() if isinstance(r, AuditRecord) and r.time > time]
     assert later and any(record.line for record in later)
     assert not query(auditor, damaged).complete
 

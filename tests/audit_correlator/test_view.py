@@ -1,7 +1,7 @@
 """The view of the audit assigns each alert to the fault that explains it."""
 
 from trading.api.audit_correlator import answers
-from trading.api.audit_correlator.view import View
+from trading.api.audit_correlator.view import CorrelationView
 from trading.audit_correlator import AuditCorrelator
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
@@ -23,7 +23,7 @@ def audited(scenario: str) -> AuditCorrelator:
 def test_an_alert_belongs_to_the_fault_that_is_on() -> None:
     """The second fault begins while the first could still explain an alert."""
     auditor = audited("exchange-downtime")
-    view = View(auditor.timeline.records())
+    view = CorrelationView(auditor.timeline.records())
     assert list(view.faults) == ["dark", "resets"]
     for fault in view.faults.values():
         (alert,) = fault.alerts
@@ -40,7 +40,7 @@ def test_an_alert_after_the_fault_is_its_echo() -> None:
     (recovered,) = (r.time for r in records if r.kind == "FaultRecovered")
     for minutes, explained in ((4, True), (6, False)):
         late.message.detected_time = recovered + minutes * 60_000_000  # type: ignore[attr-defined]
-        view = View([*records, late])
+        view = CorrelationView([*records, late])
         assert bool(view.faults["crash"].alerts) is explained
         assert bool(view.unexplained) is not explained
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chart.test_crd import check, schema, unknown
-from trading.embedded.api import load_sent
+from trading.embedded.api import load_submitted
 from trading_operator.resource import scenario
 
 #: Stores the resource that is applied, and reports from then on that its run has ended.
@@ -60,7 +60,7 @@ def test_a_resource_says_what_was_changed_for_its_run(
     assert f", changed: {', '.join(spec['overrides'])}\n" in output
     # The run that the operator starts has the same overrides.
     meta = {"name": "market-crash", "namespace": "trading-dev", "uid": "0a1b2c3d"}
-    assert load_sent(scenario({**resource, "metadata": meta}).text).plan.overrides == expected
+    assert load_submitted(scenario({**resource, "metadata": meta}).text).plan.overrides == expected
 
 
 def test_one_that_was_not_changed_does_not(tmp_path: Path) -> None:

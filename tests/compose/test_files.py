@@ -9,7 +9,7 @@ from compose_spec import ComposeSpecification  # type: ignore[attr-defined]
 
 from trading.deploy.secrets import files
 from trading.hosting.settings import load_settings
-from trading.scenario.signing import new_key_pair
+from trading.scenario.signing import generate_key_pair
 from trading.topology import INFRASTRUCTURE, PUBLISHED, SERVICES, callers, may_connect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -113,7 +113,7 @@ def test_a_variable_that_names_no_file_is_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Compose passes one on that is not set."""
-    key, _ = new_key_pair()
+    key, _ = generate_key_pair()
     (tmp_path / "key").write_text(key)
     monkeypatch.chdir(tmp_path)
     for named, wanted in (("", None), (str(tmp_path / "key"), key.strip())):

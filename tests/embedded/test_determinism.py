@@ -11,7 +11,7 @@ from trading.embedded.ecosystem import build, components
 from trading.embedded.run import run_plan
 from trading.messages import Delayed
 from trading.runtime.journal import RECEIVED, Journal, MemoryJournal, kind_of
-from trading.runtime.replay import received, replay
+from trading.runtime.replay import decode_received, replay
 from trading.runtime.routes import NOT_JOURNALED
 from trading.topology import AUDIT_CORRELATOR
 from trading.units import MINUTE
@@ -81,7 +81,7 @@ def test_replay_gives_the_same_decisions(journals: dict[str, Journal], service: 
     for entry in journals[service].after(0):
         if kind_of(entry.body) != RECEIVED:
             continue
-        now, messages = received(entry)
+        now, messages = decode_received(entry)
         copy.append(now, RECEIVED, messages)
         for message in messages:
             for answer in component.on(message, now):

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from tests.evidence.small_run import OVERRIDES, TEXT, plan
-from trading.embedded.api import load_scenario, load_sent
+from trading.embedded.api import load_scenario, load_submitted
 from trading.embedded.run import RunResult, run_plan
-from trading.links.world import without_secrets
+from trading.links.session_control import without_faults
 from trading.report.html import render_html
 from trading.risk_monitor import RULES
 from trading.runtime.journal import decode
@@ -50,7 +50,7 @@ def test_nobody_else_knows_of_it(run: RunResult) -> None:
 
 def test_services_are_not_told_what_was_changed() -> None:
     """An override names the fault that it changes, so services must not see it."""
-    public_plan = without_secrets(plan())
+    public_plan = without_faults(plan())
     assert public_plan.overrides == {} and public_plan.source == ""
 
 
@@ -58,7 +58,7 @@ def test_overrides_and_where_a_plan_comes_from_are_no_part_of_its_digest() -> No
     """A file with certain values, and another one with overrides to them, are the same run."""
     text = TEXT.replace("seed: 4", "seed: 6").replace("duration: 30s, exch", "duration: 32s, exch")
     text = text.replace("{disable:", "{limits: {price-move: 3 %}, disable:")
-    written = load_sent(text).plan
+    written = load_submitted(text).plan
     assert (written.overrides, written.source) == ({}, f"{written.name}.yaml")
     assert plan_digest(written) == plan_digest(plan())
 

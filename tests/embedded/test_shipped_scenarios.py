@@ -7,7 +7,7 @@ import pytest
 
 from trading.embedded.api import load_scenario
 from trading.embedded.library import shipped
-from trading.embedded.run import quiet_run, run_plan
+from trading.embedded.run import run_plan, run_without_faults
 from trading.scenario.result import FAIL, PASS
 from trading.units import HOUR, format_duration
 
@@ -61,7 +61,7 @@ def test_nothing_fires_without_the_faults(name: str, seed: int) -> None:
     plan = load_scenario(name, seed=seed).plan
     needed = max(f.at + f.duration for f in plan.faults) + plan.steady_for
     until = plan.start + min(needed, QUIET)
-    alerts, breaker = quiet_run(plan, until)
+    alerts, breaker = run_without_faults(plan, until)
     messages = [
         f"{a.rule} on {a.subject} after {format_duration(a.detected_time - plan.start)}: "
         f"{a.observed}, limit {a.limit}"

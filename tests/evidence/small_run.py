@@ -1,7 +1,7 @@
 """A short run with some of everything: faults, expected and other alerts, overrides, clients."""
 
-from trading.embedded.api import load_sent
-from trading.embedded.run import Arrival
+from trading.embedded.api import load_submitted
+from trading.embedded.run import ExternalMessages
 from trading.messages.orders import PlaceOrder
 from trading.messages.risk import SilenceRule
 from trading.scenario.plan import RunPlan
@@ -35,16 +35,16 @@ OVERRIDES = {"controls.limits.price-move": "3 %", "faults.dark.duration": "32s"}
 
 def plan() -> RunPlan:
     """Return the plan of the small run, with two overrides."""
-    return load_sent(TEXT, seed=6, overrides=OVERRIDES).plan
+    return load_submitted(TEXT, seed=6, overrides=OVERRIDES).plan
 
 
-def outside(start: int) -> list[Arrival]:
+def outside(start: int) -> list[ExternalMessages]:
     """Return what clients send: orders while trading is on, and an operator's silence."""
     order = PlaceOrder("firm-api", "mine", "BTCUSDT", "BUY", "MARKET", SCALE // 100)
     alone = PlaceOrder("firm-api", "other", "ETHUSDT", "SELL", "MARKET", SCALE // 10)
     silence = SilenceRule("price-move", "*", start + MINUTE, "somebody")
     return [
-        Arrival(start + 8 * SECOND, EXCHANGE, [order]),
-        Arrival(start + 9 * SECOND + 137, EXCHANGE, [alone]),
-        Arrival(start + 9 * SECOND + 1, RISK_MONITOR, [silence]),
+        ExternalMessages(start + 8 * SECOND, EXCHANGE, [order]),
+        ExternalMessages(start + 9 * SECOND + 137, EXCHANGE, [alone]),
+        ExternalMessages(start + 9 * SECOND + 1, RISK_MONITOR, [silence]),
     ]

@@ -12,7 +12,7 @@ from tests.evidence.reports import adjust_heads, bodies, other, read, seal, writ
 from tests.evidence.small_run import plan
 from trading.embedded.ecosystem import components
 from trading.embedded.reporting import write_report
-from trading.embedded.run import Arrival, run_plan
+from trading.embedded.run import ExternalMessages, run_plan
 from trading.embedded.verification import verify_directory
 from trading.messages import Message
 from trading.messages.orders import PlaceOrder
@@ -221,7 +221,7 @@ def test_an_alert_that_nobody_sent_is_found(tmp_path: Path) -> None:
     small_plan = msgspec.structs.replace(plan(), limits=limits)
     at = small_plan.start + 30 * SECOND
     invented = AlertFired("made-up", "venue-down", "exchange", "critical", "", "", at, at)
-    result = run_plan(small_plan, outside=[Arrival(at, TEST_COORDINATOR, [invented])])
+    result = run_plan(small_plan, outside=[ExternalMessages(at, TEST_COORDINATOR, [invented])])
     assert result.verdict.expectations[0].met
     write_report(result, tmp_path)
     problems = verify_directory(tmp_path).problems
@@ -248,7 +248,7 @@ def test_clients_and_the_ecosystem_at_one_instant(tmp_path: Path) -> None:
         small_plan.start + 4 * SECOND + n * 100_000 + m for n in range(20) for m in (0, 1000)
     ]
     orders = [
-        Arrival(at, "exchange", [PlaceOrder("firm-api", f"o{at}", "BTCUSDT", *LIMIT)])
+        ExternalMessages(at, "exchange", [PlaceOrder("firm-api", f"o{at}", "BTCUSDT", *LIMIT)])
         for at in moments
     ]
     write_report(run_plan(small_plan, outside=orders), tmp_path)

@@ -14,9 +14,9 @@ from tests.evidence.small_run import plan
 from trading.embedded.reporting import write_report
 from trading.embedded.run import RunResult, run_plan
 from trading.embedded.verification import verify_directory
-from trading.scenario.signing import new_key_pair, private_key, public_key
+from trading.scenario.signing import generate_key_pair, private_key, public_key
 
-PRIVATE, PUBLIC = new_key_pair()
+PRIVATE, PUBLIC = generate_key_pair()
 KEY = public_key(PUBLIC)
 
 
@@ -56,10 +56,10 @@ def test_a_signature_that_is_missing_is_a_failure(signed: Path, missing: str) ->
 
 
 def test_somebody_else_s_signature_is_a_failure(signed: Path, run: RunResult) -> None:
-    other_key = public_key(new_key_pair()[1])
+    other_key = public_key(generate_key_pair()[1])
     (problem,) = verify_directory(signed, public_key=other_key).problems
     assert problem == "statement.sig: is no signature of statement.json by the given key"
-    write_report(run, signed, private_key(new_key_pair()[0]))
+    write_report(run, signed, private_key(generate_key_pair()[0]))
     assert verify_directory(signed, public_key=KEY).problems == [problem]
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from tests.evidence.reports import changed, leaves, other, read, write
 from tests.evidence.small_run import OVERRIDES, TEXT, plan
-from trading.embedded.api import load_sent
+from trading.embedded.api import load_submitted
 from trading.embedded.reporting import write_report
 from trading.embedded.run import RunResult, run_plan
 from trading.embedded.verification import verify_directory
@@ -30,7 +30,7 @@ def test_a_run_with_nothing_from_outside_holds(tmp_path: Path) -> None:
 def test_a_run_that_failed_holds(tmp_path: Path) -> None:
     """The evidence of a failed run is valid, and its verdict is Fail."""
     failing = {**OVERRIDES, "controls.disable": "[venue-down]"}
-    failing_plan = load_sent(TEXT, overrides=failing).plan
+    failing_plan = load_submitted(TEXT, overrides=failing).plan
     write_report(run_plan(failing_plan), tmp_path)
     checked = verify_directory(tmp_path)
     assert checked.problems == [] and checked.lines()[-1] == "verdict Fail"

@@ -21,7 +21,7 @@ from trading.hosting.records import RecoveryNeeds
 from trading.hosting.retention import drop, record_needed
 from trading.hosting.session import Session, encode_session
 from trading.hosting.sqlite import SqliteStore
-from trading.hosting.store import EntriesDamaged, EntriesDropped, JournalStore, Written
+from trading.hosting.store import EntriesDamaged, EntriesDropped, EntryToWrite, JournalStore
 from trading.messages.audit import JournalEntry
 from trading.runtime.journal import MemoryJournal, from_ndjson
 from trading.scenario.plan import RunPlan
@@ -69,7 +69,9 @@ def session(store: JournalStore, opened: str, run_id: str = "", count: int = 3) 
         journal = MemoryJournal(source)
         for at in range(count * SMALL + 3):
             journal.append(at, "X", [])
-        written = [Written(source, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)]
+        written = [
+            EntryToWrite(source, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)
+        ]
         store.write(number, written)
     return number
 

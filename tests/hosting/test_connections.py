@@ -18,16 +18,16 @@ from websockets.sync.client import ClientConnection
 
 from trading.hosting.connections import Connections, is_urgent, max_connections
 from trading.hosting.guard import RequestGuard
-from trading.hosting.wire import CountedSocket, Wire
+from trading.hosting.http_protocols import CountedWebSocketProtocol, HeaderTimeoutProtocol
 
 LIMITS = Connections(total=20, reserved=4)
 
 
-class CountedHttp(Wire):
+class CountedHttp(HeaderTimeoutProtocol):
     connection_limits: ClassVar[Connections] = LIMITS  # type: ignore[misc]
 
 
-class CountedWebSocket(CountedSocket):
+class CountedWebSocket(CountedWebSocketProtocol):
     connection_limits: ClassVar[Connections] = LIMITS  # type: ignore[misc]
 
 

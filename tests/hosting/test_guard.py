@@ -20,13 +20,13 @@ from websockets.exceptions import ConnectionClosed
 from tests.api.running import wait_for
 from trading.hosting import guard
 from trading.hosting.guard import RequestGuard
+from trading.hosting.http_protocols import HeaderTimeoutProtocol
 from trading.hosting.logs import JsonFormatter, request_id, secrets_of, trace_id
-from trading.hosting.wire import Wire
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-class ShortWire(Wire):
+class ShortWire(HeaderTimeoutProtocol):
     head_timeout: ClassVar[float] = 0.5  # type: ignore[misc]
 
 

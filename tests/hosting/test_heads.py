@@ -7,19 +7,19 @@ import pytest
 
 from trading.hosting.heads import HeadsFile
 from trading.hosting.sqlite import SqliteStore
-from trading.hosting.store import Head, JournalStore, StoreUnavailable, Written
+from trading.hosting.store import EntryToWrite, Head, JournalStore, StoreUnavailable
 from trading.messages import Wake
 from trading.runtime.journal import GENESIS, MemoryJournal
 
 NAMES = ("exchange", "custodian")
 
 
-def written(name: str, count: int) -> list[Written]:
+def written(name: str, count: int) -> list[EntryToWrite]:
     """Return ``count`` chained entries of a journal."""
     journal = MemoryJournal(name)
     for number in range(count):
         journal.append(number, "Wake", Wake(number, "tick"))
-    return [Written(name, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)]
+    return [EntryToWrite(name, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)]
 
 
 @pytest.fixture

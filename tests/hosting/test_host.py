@@ -12,17 +12,17 @@ from trading.embedded.ecosystem import components
 from trading.hosting import snapshot
 from trading.hosting.clock import SimClock
 from trading.hosting.host import Host
-from trading.hosting.inputs import Refused, Unavailable
-from trading.hosting.live import CannotRecover, LiveSession
+from trading.hosting.inputs import BacklogFull, Unavailable
+from trading.hosting.live_session import CannotRecover, LiveSession
 from trading.hosting.session import Session
 from trading.hosting.sqlite import SqliteStore
 from trading.hosting.store import (
+    EntryToWrite,
     Head,
     JournalStore,
     MemoryStore,
     Snapshot,
     StoreUnavailable,
-    Written,
 )
 from trading.messages.orders import ExecutionReport, PlaceOrder
 from trading.topology import AUDIT_CORRELATOR, EXCHANGE
@@ -128,7 +128,7 @@ class Failing(MemoryStore):
         self.written = 0
 
     def write(
-        self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
+        self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
         if self.broken is not None:
             raise self.broken
@@ -183,7 +183,7 @@ def test_what_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
             while not (running.full and running.unavailable):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         before = running.kernel.now
-        with pytest.raises(Refused, match="the database is away"):
+        with pytest.raises(BacklogFull, match="the database is away"):
             running.command(EXCHANGE, order("refused"))
         with pytest.raises(StoreUnavailable):
             running.deliver("custodian", [])
@@ -301,6 +301,23 @@ class Evil:
 def test_a_snapshot_calls_nothing_but_our_classes(call: Evil) -> None:
     with pytest.raises(snapshot.SnapshotUnusable):
         snapshot.load(snapshot.dump({"kernel": call}))
+
+
+def test_a_snapshot_is_not_taken_by_other_code_of_the_same_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A renamed attribute of a component would be missing in an object that is loaded."""
+    blob = snapshot.dump({"kernel": 1})
+    assert snapshot.load(blob) == {"kernel": 1}
+    other = (*snapshot._STATE, "trading.hosting.snapshot")
+    monkeypatch.setattr(snapshot, "_STATE", other)
+    snapshot._made_by.cache_clear()
+    try:
+        with pytest.raises(snapshot.SnapshotUnusable, match="another version"):
+            snapshot.load(blob)
+    finally:
+        monkeypatch.undo()
+        snapshot._made_by.cache_clear()
 
 
 HEADS = {EXCHANGE: Head(7, b"h" * 32)}

@@ -13,8 +13,8 @@ from trading.hosting.sqlite import SqliteStore
 from trading.runtime.journal import decode
 from trading.runtime.kernel import Kernel
 from trading.scenario.plan import ClockMode, RunPlan
-from trading.server.parts import idle, make
-from trading.test_coordinator import Standby
+from trading.server.service_specs import build_components, idle_session
+from trading.test_coordinator import IdleCoordinator
 from trading.topology import AUDIT_CORRELATOR, TEST_COORDINATOR
 from trading.units import MINUTE, SECOND
 
@@ -22,9 +22,9 @@ PLAN = RunPlan(name="idle", clock_mode=ClockMode.WALL, speed=600, faults=(), exp
 
 
 def traded(minutes: int) -> Kernel:
-    session = idle(Settings(), 1_700_000_000 * SECOND)
+    session = idle_session(Settings(), 1_700_000_000 * SECOND)
     kernel = Kernel(
-        make(session),
+        build_components(session),
         start=session.plan.start,
         run_id=session.journal_id,
         auditor=AUDIT_CORRELATOR,
@@ -61,7 +61,7 @@ def test_a_session_of_before_is_gone_on_with(
 
     def host() -> Host:
         return Host(
-            make,
+            build_components,
             SqliteStore(tmp_path / "journal.sqlite"),
             idle=lambda: Session(plan=PLAN),
             auditor=AUDIT_CORRELATOR,
@@ -69,7 +69,7 @@ def test_a_session_of_before_is_gone_on_with(
 
     async def run() -> None:
         with monkeypatch.context() as before:
-            before.setattr(Standby, "ignores", frozenset())
+            before.setattr(IdleCoordinator, "ignores", frozenset())
             older = host()
             await older.start()
             await older.settled(PLAN.start + 2 * MINUTE)

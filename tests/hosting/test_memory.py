@@ -14,11 +14,11 @@ from trading.api.exchange import history
 from trading.api.market_data import ticks
 from trading.api.risk_monitor import view
 from trading.audit_correlator import correlation, ledger, published, trades
-from trading.hosting.live import LiveSession
+from trading.hosting.live_session import LiveSession
 from trading.hosting.settings import Settings
 from trading.hosting.store import MemoryStore
 from trading.risk_monitor import positions
-from trading.server.parts import PARTS, idle, make
+from trading.server.service_specs import SERVICE_SPECS, build_components, idle_session
 from trading.topology import AUDIT_CORRELATOR
 from trading.units import MINUTE, SECOND
 
@@ -67,14 +67,18 @@ def live(monkeypatch: pytest.MonkeyPatch) -> LiveSession:
     for module, bounds in BOUNDS:
         for name, bound in bounds.items():
             monkeypatch.setattr(module, name, bound)
-    session = idle(Settings(), 1_700_000_000 * SECOND)
+    session = idle_session(Settings(), 1_700_000_000 * SECOND)
     session_live = LiveSession(
         session,
         1,
         MemoryStore(),
-        make(session),
-        {name: make(session) for p in PARTS.values() for name, make in p.projections.items()},
-        frozenset(kind for part in PARTS.values() for kind in part.published),
+        build_components(session),
+        {
+            name: build_components(session)
+            for p in SERVICE_SPECS.values()
+            for name, build_components in p.projections.items()
+        },
+        frozenset(kind for part in SERVICE_SPECS.values() for kind in part.published),
         snapshot_key=b"key",
         auditor=AUDIT_CORRELATOR,
     )

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, WebSocket
 
-from trading.hosting.origins import Origins, names
+from trading.hosting.origins import Origins, host_names
 
-OURS = names("risk-monitor", ["127.0.0.1", "trading-risk-monitor"], ["risk.example.com"])
+OURS = host_names("risk-monitor", ["127.0.0.1", "trading-risk-monitor"], ["risk.example.com"])
 
 
 def make_app() -> FastAPI:

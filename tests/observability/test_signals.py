@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.observability.conftest import Watched
 from tools.signal_table import texts
-from trading.telemetry.counts import Counts
+from trading.telemetry.counts import MessageCounters
 from trading.telemetry.families import counters, gauge
 from trading.telemetry.signals import LIVE, signals_of
 from trading.topology import SERVICES
@@ -56,7 +56,7 @@ def test_what_is_not_in_the_table_cannot_be_shown() -> None:
 
 
 def test_counters_start_from_zero() -> None:
-    (family,) = Counts("custodian").collect()
+    (family,) = MessageCounters("custodian").collect()
     found = {sample.labels["event"]: sample.value for sample in family.samples}
     assert found == {"instructed": 0, "settled": 0, "failed": 0, "penalised": 0}
 

@@ -8,7 +8,6 @@ import httpx
 from tests.api.running import Up, wait_for
 from tests.observability.conftest import Watched
 from tests.observability.receiver import Received, Receiver
-from trading.telemetry.journeys import JOURNEYS, OfCustodian, OfRiskMonitor
 from trading.telemetry.spans import (
     ALERT,
     EXECUTION,
@@ -22,6 +21,7 @@ from trading.telemetry.spans import (
     span_of,
     trace_of,
 )
+from trading.telemetry.trace_builders import TRACE_BUILDERS, CustodianTraces, RiskMonitorTraces
 from trading.universe import default_universe
 
 STEPS = {ORDER, EXECUTION, FILL, SETTLEMENT, ALERT}
@@ -119,9 +119,9 @@ def test_only_the_share_that_is_asked_for_is_sent(tmp_path: Path) -> None:
 
 def test_services_name_a_trace_alike_without_a_word() -> None:
     universe = default_universe()
-    names = {made("session", universe).order(7) for made in JOURNEYS.values()}
+    names = {made("session", universe).order(7) for made in TRACE_BUILDERS.values()}
     assert len(names) == 1
-    assert OfCustodian("another", universe).order(7) not in names
+    assert CustodianTraces("another", universe).order(7) not in names
     trace = trace_of("session", "order", 7)
-    assert OfRiskMonitor("session", universe).order(7) == trace
+    assert RiskMonitorTraces("session", universe).order(7) == trace
     assert len({trace, root_of(trace), span_of(trace, "fill", 1), span_of(trace, "fill", 2)}) == 4

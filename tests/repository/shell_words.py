@@ -21,7 +21,7 @@ from trading.deploy.environments import SECRETS_VARIABLE
 from trading.embedded.library import shipped
 from trading.hosting.settings import Settings
 from trading.links.peers import LinkSettings
-from trading.topology import INFRASTRUCTURE, INSTANCES, SERVICES
+from trading.topology import INFRASTRUCTURE, MAX_INSTANCES, SERVICES
 
 #: Programs of the system; their arguments are theirs.
 _PLAIN = {
@@ -208,7 +208,7 @@ def _scenario(name: Any, files: set[str]) -> None:
 
 
 def _component(name: str) -> None:
-    if name.rpartition("-")[0] in INSTANCES:
+    if name.rpartition("-")[0] in MAX_INSTANCES:
         name = name.rpartition("-")[0]
     if name not in SERVICES and name not in INFRASTRUCTURE:
         raise Unknown(f"no component {name}")

@@ -60,8 +60,8 @@ def test_modules_are_small() -> None:
 _AWAITED_WHERE_BEGUN = {
     "services/trading/api/exchange/streams.py",
     "services/trading/compose/edge.py",
-    "services/trading/links/board.py",
-    "services/trading/links/conversation.py",
+    "services/trading/links/service_links.py",
+    "services/trading/links/duplex.py",
     "services/trading/server/listening.py",
     "services/trading/server/serve.py",
     "services/trading/server/up.py",

@@ -12,7 +12,7 @@ from trading.messages.market import Ping, Pong, PriceTick
 from trading.runtime.component import answer_ping
 from trading.runtime.journal import kind_of, time_of, verify
 from trading.runtime.kernel import Kernel
-from trading.runtime.replay import received
+from trading.runtime.replay import decode_received
 from trading.topology import AUDIT_CORRELATOR, EXCHANGE, MARKET_DATA, TEST_COORDINATOR
 from trading.units import MILLISECOND, SECOND
 
@@ -155,7 +155,7 @@ def test_journal_holds_what_was_received_and_decided() -> None:
         "Received",
         "PriceTick",
     ]
-    assert received(entries[1]) == (SECOND, [Wake(SECOND, "tick")])
+    assert decode_received(entries[1]) == (SECOND, [Wake(SECOND, "tick")])
     assert verify(entries) == (5, kernel.journals[MARKET_DATA].head)
 
 
@@ -188,7 +188,7 @@ def test_the_auditor_gets_every_entry_once_and_the_heads() -> None:
             earlier = sum(time_of(e.body) < queried_at for e in everything)
             assert earlier == sum(message.heads.values()) + 1
     assert set(read) == {MARKET_DATA, EXCHANGE, TEST_COORDINATOR, "network"}
-    own = [received(e)[1] for e in kernel.journals[AUDIT_CORRELATOR].after(0)]
+    own = [decode_received(e)[1] for e in kernel.journals[AUDIT_CORRELATOR].after(0)]
     assert not any(isinstance(m, JournalBatch) for step in own for m in step)
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from trading.runtime.tasks import Tasks
+from trading.runtime.tasks import BackgroundTasks
 
 
 async def fail() -> None:
@@ -30,8 +30,8 @@ def test_a_failure_is_logged_and_of_what_is_vital_kept(
 ) -> None:
     problems: list[str] = []
 
-    async def run() -> Tasks:
-        tasks = Tasks(problems.append)
+    async def run() -> BackgroundTasks:
+        tasks = BackgroundTasks(problems.append)
         tasks.start("the pump", fail(), vital=vital)
         tasks.start("a note", end(), vital=vital)
         await settle()
@@ -48,7 +48,7 @@ def test_a_failure_is_logged_and_of_what_is_vital_kept(
 
 def test_the_first_problem_stays() -> None:
     async def run() -> str:
-        tasks = Tasks()
+        tasks = BackgroundTasks()
         tasks.start("one", fail(), vital=True)
         tasks.start("two", fail(), vital=True)
         await settle()
@@ -66,8 +66,8 @@ def test_stop_ends_what_runs_and_is_no_problem(caplog: pytest.LogCaptureFixture)
         except asyncio.CancelledError:
             await asyncio.sleep(3600)
 
-    async def run() -> Tasks:
-        tasks = Tasks()
+    async def run() -> BackgroundTasks:
+        tasks = BackgroundTasks()
         started = [tasks.start("one", stubborn(), vital=True)]
         started.append(tasks.start("two", asyncio.Event().wait(), vital=True))  # type: ignore[arg-type]
         await settle()

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests.scenario.test_mistakes import GOOD, mistakes, read
-from trading.embedded.api import load_scenario, load_sent
+from trading.embedded.api import load_scenario, load_submitted
 from trading.scenario.document import MAX_DEPTH, MAX_NODES
 from trading.scenario.errors import ScenarioError
 from trading.scenario.load import load
 from trading.scenario.model import MAX_VALUE
-from trading.scenario.recordings import FilesOf
+from trading.scenario.recordings import FileAccess
 
 LEAK = "leaked:$6$salt$hash:20000:0:99999:7:::"
 
 
 def refused(overrides: Mapping[str, str]) -> str:
     with pytest.raises(ScenarioError) as caught:
-        load_sent(GOOD, overrides=overrides)
+        load_submitted(GOOD, overrides=overrides)
     return str(caught.value)
 
 
@@ -115,7 +115,7 @@ def recording(directory: Path) -> Path:
 
 def test_a_shipped_scenario_reads_its_own_file_and_no_override_adds_one(tmp_path: Path) -> None:
     path = recording(tmp_path)
-    assert load(path, files=FilesOf.TEXT, overrides={"seed": "2"}).plan.replay.keys() == {"BTC"}
+    assert load(path, files=FileAccess.TEXT, overrides={"seed": "2"}).plan.replay.keys() == {"BTC"}
     depeg = "{asset: USDT, series: {file: %s}}"
     for key, value in (
         ("market.replay.file", "secret"),
@@ -131,7 +131,7 @@ def test_a_shipped_scenario_reads_its_own_file_and_no_override_adds_one(tmp_path
         ),
     ):
         with pytest.raises(ScenarioError, match="cannot read files") as caught:
-            load(path, files=FilesOf.TEXT, overrides={key: value})
+            load(path, files=FileAccess.TEXT, overrides={key: value})
         assert "leaked" not in str(caught.value)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trading.embedded.api import load_scenario
 from trading.risk_monitor import RULES
 from trading.scenario.errors import ScenarioError
-from trading.scenario.load import Loaded, load_text
+from trading.scenario.load import LoadedScenario, load_text
 
 GOOD = """\
 apiVersion: chaos.trading/v1alpha1
@@ -36,7 +36,7 @@ spec:
 """
 
 
-def read(text: str) -> Loaded:
+def read(text: str) -> LoadedScenario:
     rules = {name: rule.parse for name, rule in RULES.items()}
     return load_text(text, Path("drop.yaml"), known_rules=rules)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from trading.embedded.api import load_scenario, load_sent
+from trading.embedded.api import load_scenario, load_submitted
 from trading.scenario.errors import ScenarioError
 from trading.scenario.plan import plan_digest, reproduction
 from trading_operator.resource import scenario
@@ -54,7 +54,7 @@ def test_a_resource_names_what_it_was_made_with_to_whoever_gets_it(
     assert [entry.partition("=")[::2] for entry in loaded.resource["spec"]["overrides"]] == [
         *loaded.plan.overrides.items()
     ]
-    received = load_sent(sent_by_operator(loaded.resource))
+    received = load_submitted(sent_by_operator(loaded.resource))
     assert received.plan.overrides == loaded.plan.overrides
     assert list(received.plan.overrides) == list(loaded.plan.overrides)
     assert plan_digest(received.plan) == plan_digest(loaded.plan)
@@ -72,11 +72,11 @@ def test_one_that_was_not_changed_names_nothing() -> None:
 def test_one_can_be_changed_further() -> None:
     """For example by ``trading run``, after it was exported from a cluster."""
     loaded = load_scenario("market-crash", seed=9, overrides={CHANGE: "-6%", "clock.speed": "60"})
-    further = load_sent(
+    further = load_submitted(
         sent_by_operator(loaded.resource), seed=4, overrides={f"spec.{CHANGE}": "-7%"}
     )
     assert further.plan.overrides == {"clock.speed": "60", CHANGE: "-7%", "seed": "4"}
-    resent = load_sent(sent_by_operator(further.resource))
+    resent = load_submitted(sent_by_operator(further.resource))
     assert resent.plan.overrides == further.plan.overrides
     assert resent.plan.seed == 4
 
@@ -105,7 +105,7 @@ def test_one_can_be_changed_further() -> None:
 def test_what_it_is_not_changed_to_is_refused(record: Any, message: str) -> None:
     loaded = load_scenario("market-crash", seed=9, overrides={CHANGE: "-6%"})
     with pytest.raises(ScenarioError) as caught:
-        load_sent(sent_by_operator(loaded.resource, overrides=record))
+        load_submitted(sent_by_operator(loaded.resource, overrides=record))
     assert message in str(caught.value)
 
 
@@ -113,7 +113,7 @@ def test_what_it_is_not_changed_to_is_refused(record: Any, message: str) -> None
 def test_a_spec_that_is_none_is_refused_as_before(spec: Any) -> None:
     whole = {**load_scenario("market-crash").resource, "spec": spec}
     with pytest.raises(ScenarioError, match="a mapping with fields"):
-        load_sent(yaml.safe_dump(whole))
+        load_submitted(yaml.safe_dump(whole))
 
 
 @pytest.mark.parametrize("key", ["overrides", "spec.overrides", "overrides.0"])

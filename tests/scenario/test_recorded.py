@@ -8,7 +8,7 @@ import yaml
 
 from tests.embedded.test_every_fault import scenario
 from trading.embedded.api import load_scenario
-from trading.embedded.run import quiet_run, run_plan
+from trading.embedded.run import run_plan, run_without_faults
 from trading.scenario.errors import ScenarioError
 from trading.units import DAY, HOUR, SCALE
 
@@ -41,7 +41,7 @@ def test_real_depeg_replays_and_is_noticed(tmp_path: Path) -> None:
     points = dict(plan.replay)["USDC"]
     assert len(points) == 808
     assert min(price for _, price in points) < 91 * SCALE // 100
-    alerts, _ = quiet_run(plan, plan.start + 3 * DAY)
+    alerts, _ = run_without_faults(plan, plan.start + 3 * DAY)
     first = next(a for a in alerts if (a.rule, a.subject) == ("peg-deviation", "USDC"))
     off = [at for at, price in points if abs(price - SCALE) > SCALE // 200]
     assert any(0 <= first.detected_time - plan.start - at < HOUR for at in off)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from trading.embedded.api import load_scenario, load_sent
+from trading.embedded.api import load_scenario, load_submitted
 from trading.embedded.run import run_plan
 
 Heads = dict[str, tuple[int, str]]
@@ -20,7 +20,7 @@ def embedded_heads(scenario: str, seed: int | None = None) -> Heads:
 @cache
 def heads_of_text(text: str) -> Heads:
     """Return the same as :func:`embedded_heads` for the text of a scenario."""
-    plan = load_sent(text).plan
+    plan = load_submitted(text).plan
     journals = run_plan(plan, control=False).journals
     return {name: (journal.length, journal.head.hex()) for name, journal in journals.items()}
 

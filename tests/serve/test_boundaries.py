@@ -215,8 +215,8 @@ def test_a_second_exchange_finds_the_journal_taken(apart: Apart) -> None:
 
 
 def test_greetings_are_what_they_are_documented_to_be() -> None:
-    from trading.links.frames import Greeting, decode_greeting
+    from trading.links.frames import Handshake, decode_handshake
 
     with pytest.raises(msgspec.ValidationError):
-        decode_greeting(b'{"service": 1, "session": "x"}')
-    assert decode_greeting(b'{"service": "x", "session": "y"}') == Greeting("x", "y")
+        decode_handshake(b'{"service": 1, "session": "x"}')
+    assert decode_handshake(b'{"service": "x", "session": "y"}') == Handshake("x", "y")

@@ -59,7 +59,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
     ],
 )
 def test_alone_is_who_only_this_machine_reaches(hosts: str, alone: bool) -> None:
-    assert Settings(bind_host=hosts).alone is alone
+    assert Settings(bind_host=hosts).loopback_only is alone
 
 
 @pytest.mark.parametrize("hosts", ["", " , ", "http://x", "a b"])

@@ -24,7 +24,7 @@ from trading.scenario.observation import Observation
 from trading.scenario.plan import PlannedFault
 from trading.test_coordinator.fault_run import FaultRun, Prober
 from trading.test_coordinator.recorder import ObservationRecorder
-from trading.test_coordinator.view import TOLERATED_BEATS, View
+from trading.test_coordinator.view import TOLERATED_BEATS, DataPlaneView
 from trading.topology import SERVICES
 from trading.units import MINUTE, SCALE, SECOND
 from trading.universe import default_universe
@@ -34,14 +34,14 @@ SHOCK = MarketShock(("BTC",), (PathPoint(0, 900_000),))
 START = 1_000 * SECOND
 
 
-def fault_run(fault: AnyFault = SHOCK) -> tuple[FaultRun, View]:
+def fault_run(fault: AnyFault = SHOCK) -> tuple[FaultRun, DataPlaneView]:
     """Return a fault that lasts five minutes, and the view that it is verified with."""
-    view = View(default_universe(), tuple(SERVICES), SECOND)
+    view = DataPlaneView(default_universe(), tuple(SERVICES), SECOND)
     planned = PlannedFault("f", 0, 5 * MINUTE, fault)
     return FaultRun(planned, view, LEASE, Prober()), view
 
 
-def publish(run: FaultRun, view: View, price: int, seq: int, now: int) -> list[Message]:
+def publish(run: FaultRun, view: DataPlaneView, price: int, seq: int, now: int) -> list[Message]:
     """Publish a price of BTC, as the coordinator does: to the view first, then to the fault."""
     tick = PriceTick("BTC", price * SCALE, seq, now)
     view.on_tick(tick, now)
@@ -87,7 +87,7 @@ def test_without_evidence_the_duration_counts_from_the_request() -> None:
 
 
 def test_probes_are_numbered_across_faults() -> None:
-    view = View(default_universe(), tuple(SERVICES), SECOND)
+    view = DataPlaneView(default_universe(), tuple(SERVICES), SECOND)
     prober = Prober()
     runs = []
     for name, pair in (("a", ("risk-monitor", "exchange")), ("b", ("exchange", "custodian"))):

@@ -22,7 +22,7 @@ from tests.trading_operator.making import NAMESPACE, RELEASE, made, verdict
 from tests.trading_operator.test_handlers import UID as FIRST
 from tests.trading_operator.test_handlers import document, finalizers, run, up
 from tests.trading_operator.wrong import WRONG, wrong_resource
-from trading.embedded.api import load_sent
+from trading.embedded.api import load_submitted
 from trading.scenario.errors import ScenarioError
 from trading.scenario.result import Condition as VerdictCondition
 from trading_operator import handlers, reconcile
@@ -48,7 +48,7 @@ def test_who_refuses_it(name: str) -> None:
     else:
         check(found)
     with pytest.raises(ScenarioError) as caught:
-        load_sent(yaml.safe_dump(found))
+        load_submitted(yaml.safe_dump(found))
     assert WRONG[name].says in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from trading.scenario.plan import ClockMode, Expectation, PlannedFault, RunPlan
 from trading.scenario.result import FAIL, INCONCLUSIVE, PASS
 from trading.scenario.verdict import judge
 from trading.test_coordinator.evidence import watcher
-from trading.test_coordinator.view import View
+from trading.test_coordinator.view import DataPlaneView
 from trading.topology import SERVICES
 from trading.units import MINUTE, SECOND
 
@@ -280,7 +280,7 @@ def test_an_alert_because_the_platform_still_separates_is_no_failure_of_silence(
 
 def test_only_a_fresh_connection_that_fails_is_the_platform_s() -> None:
     """A connection that was open before and is not made again is the service's failure."""
-    partition_watcher = watcher(CUT, View(PLAN.universe, tuple(SERVICES), SECOND), T0)
+    partition_watcher = watcher(CUT, DataPlaneView(PLAN.universe, tuple(SERVICES), SECOND), T0)
     pair = ("risk-monitor", "exchange")
     partition_watcher.on(ProbeResult(*pair, 1, False, False, T0 + 1), T0 + 1)
     partition_watcher.on(ProbeResult(*pair, 2, True, False, T0 + 2), T0 + 2)

@@ -12,8 +12,8 @@ from fastapi.routing import APIRoute
 from tools.reference.markdown import FOLDER, code, plain, table
 from trading.hosting.access import ACTS, READS
 from trading.hosting.settings import Settings
-from trading.links.calls import PATH as LINK
-from trading.links.world import PATH as SESSION
+from trading.links.dialer import PATH as LINK
+from trading.links.session_control import PATH as SESSION
 from trading.server.credentials import Credentials
 from trading.server.up import Ecosystem
 from trading.topology import EXCHANGE, SERVICES, TEST_COORDINATOR, callers

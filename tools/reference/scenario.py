@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from tools.reference.markdown import FOLDER, code, plain, table
 from tools.reference.scenario_examples import EXAMPLES, MODES, REFUSED
-from trading.embedded.api import load_sent
+from trading.embedded.api import load_submitted
 from trading.scenario import faults, model, quantities
 from trading.scenario.errors import ScenarioError
 from trading.scenario.faults import Model
@@ -300,7 +300,7 @@ def document(name: str, given: str) -> dict[str, Any]:
 def refusal(name: str, given: str) -> str:
     """What the loader says of it."""
     try:
-        load_sent(yaml.safe_dump(document(name, given)))
+        load_submitted(yaml.safe_dump(document(name, given)))
     except ScenarioError as error:
         return "; ".join(problem.message for problem in error.problems)
     raise ValueError(f"{name}: {given} is not refused")
@@ -308,6 +308,6 @@ def refusal(name: str, given: str) -> str:
 
 def target(made: str) -> str:
     """The service that plays a kind of fault, by the plan."""
-    example = load_sent(yaml.safe_dump(document("Fault", EXAMPLES[f"Fault.{made}"])))
+    example = load_submitted(yaml.safe_dump(document("Fault", EXAMPLES[f"Fault.{made}"])))
     fault: PlannedFault = example.plan.faults[0]
     return fault.target

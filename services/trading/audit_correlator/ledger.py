@@ -23,7 +23,7 @@ MAX_LINES = 10_000
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Record(msgspec.Struct, gc=False):
+class AuditRecord(msgspec.Struct, gc=False):
     """An entry of a journal that matters, with the proof that it belongs there.
 
     ``entry.hash`` is the SHA-256 of ``previous`` and ``entry.body``. ``message`` is the decoded
@@ -55,7 +55,7 @@ class ReportSummary(msgspec.Struct, gc=False):
     false_alarms: int
 
 
-Content = Record | Discrepancy | ReportSummary
+Content = AuditRecord | Discrepancy | ReportSummary
 
 
 class Line(msgspec.Struct, gc=False):
@@ -81,7 +81,7 @@ class AuditLedger:
         self.length = 0
         self.head = GENESIS
         self._lines: deque[Line] = deque()
-        self._records: dict[tuple[str, int], Record] = {}
+        self._records: dict[tuple[str, int], AuditRecord] = {}
 
     @property
     def first(self) -> int:
@@ -93,12 +93,12 @@ class AuditLedger:
         self.length += 1
         self.head = sha256(self.head + _body(self.length, time, content)).digest()
         self._lines.append(Line(self.length, time, content, self.head))
-        if isinstance(content, Record):
+        if isinstance(content, AuditRecord):
             content.line = self.length
             self._records[content.source, content.seq] = content
         if len(self._lines) > MAX_LINES:
             oldest = self._lines.popleft().content
-            if isinstance(oldest, Record):
+            if isinstance(oldest, AuditRecord):
                 del self._records[oldest.source, oldest.seq]
 
     def after(self, seq: int) -> Iterator[JournalEntry]:
@@ -106,17 +106,17 @@ class AuditLedger:
         skipped = max(0, seq - self.first + 1)
         return (line.entry() for line in islice(self._lines, skipped, None))
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[AuditRecord]:
         """Return the journal entries whose lines are kept, oldest first."""
         return iter(self._records.values())
 
-    def record(self, source: str, seq: int) -> Record | None:
+    def record(self, source: str, seq: int) -> AuditRecord | None:
         """Return the entry ``seq`` of the journal of ``source``; None if its line is not kept."""
         return self._records.get((source, seq))
 
 
 def _body(seq: int, time: int, content: Content) -> bytes:
-    if not isinstance(content, Record):
+    if not isinstance(content, AuditRecord):
         kind = "AuditReport" if isinstance(content, ReportSummary) else "Discrepancy"
         return _encode((seq, time, kind, content))
     payload: dict[str, Any] = {

@@ -30,7 +30,7 @@ from trading.messages.market import PriceTick
 from trading.messages.orders import AccountSnapshot, Trade
 from trading.messages.risk import AlertFired, AlertResolved, PortfolioReported
 from trading.runtime.journal import RECEIVED, kind_of, time_of
-from trading.runtime.replay import received
+from trading.runtime.replay import decode_received
 from trading.topology import CUSTODIAN, EXCHANGE, MARKET_DATA, RISK_MONITOR, TEST_COORDINATOR
 from trading.universe import Universe
 
@@ -134,7 +134,7 @@ class JournalReconciler:
         for index, entry in enumerate(entries):
             kind = kind_of(entry.body)
             if kind == RECEIVED and _LOSS_MARK in entry.body:
-                now, messages = received(entry)
+                now, messages = decode_received(entry)
                 for loss in messages:
                     if isinstance(loss, LossNoted):
                         self.note_loss(source, loss, now)

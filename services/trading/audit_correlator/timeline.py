@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from trading.audit_correlator.ledger import AuditLedger, Record, ReportSummary
+from trading.audit_correlator.ledger import AuditLedger, AuditRecord, ReportSummary
 from trading.messages import Message
 from trading.messages.audit import AuditReport, Discrepancy, JournalEntry
 from trading.messages.chaos import (
@@ -58,7 +58,7 @@ class AuditTimeline:
         self.read_to: dict[str, int] = {}
         self.report: AuditReport | None = None
         self._heads: dict[str, bytes] = {}
-        self._waiting: list[tuple[_Key, Record | Discrepancy]] = []
+        self._waiting: list[tuple[_Key, AuditRecord | Discrepancy]] = []
         self._partitions: dict[tuple[str, str], int] = {}
         self._ended: dict[tuple[str, str], None] = {}
         self._broken: dict[str, None] = {}
@@ -69,7 +69,7 @@ class AuditTimeline:
         """Add ``entries[index]`` of the journal of ``source``; ``decoded`` is what it contains."""
         previous = entries[index - 1].hash if index else self._heads.get(source, GENESIS)
         message: Message = decoded.payload
-        record = Record(
+        record = AuditRecord(
             source, decoded.seq, decoded.time, decoded.kind, message, entries[index], previous
         )
         self._wait(record.time, source, record.seq, record)
@@ -116,10 +116,10 @@ class AuditTimeline:
         end = max(self.read_to.values(), default=0)
         for discrepancy in report.discrepancies:
             self.add_discrepancy(discrepancy, discrepancy.where.partition("/")[0], 0, end)
-        later: list[tuple[_Key, Record | Discrepancy]] = []
+        later: list[tuple[_Key, AuditRecord | Discrepancy]] = []
         while self._waiting:
             key, content = heappop(self._waiting)
-            if isinstance(content, Record) and content.seq > heads.get(content.source, 0):
+            if isinstance(content, AuditRecord) and content.seq > heads.get(content.source, 0):
                 later.append((key, content))
             else:
                 self.ledger.append(key[0], content)
@@ -141,15 +141,15 @@ class AuditTimeline:
         """Return how many entries and discrepancies are not in the ledger yet."""
         return len(self._waiting)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[AuditRecord]:
         """Return the journal entries in the order of the ledger; those that wait come last."""
         waiting = [content for _, content in sorted(self._waiting, key=lambda item: item[0])]
-        return [*self.ledger.records(), *(w for w in waiting if isinstance(w, Record))]
+        return [*self.ledger.records(), *(w for w in waiting if isinstance(w, AuditRecord))]
 
-    def record(self, source: str, seq: int) -> Record | None:
+    def record(self, source: str, seq: int) -> AuditRecord | None:
         """Return the entry ``seq`` of the journal of ``source``; None if it is not kept."""
         for _, content in self._waiting:
-            if isinstance(content, Record) and (content.source, content.seq) == (source, seq):
+            if isinstance(content, AuditRecord) and (content.source, content.seq) == (source, seq):
                 return content
         return self.ledger.record(source, seq)
 
@@ -161,7 +161,7 @@ class AuditTimeline:
             "read_to": dict(self.read_to),
         }
 
-    def _wait(self, time: int, source: str, seq: int, content: Record | Discrepancy) -> None:
+    def _wait(self, time: int, source: str, seq: int, content: AuditRecord | Discrepancy) -> None:
         self._count += 1
         rank = _RANK.get(source, len(_RANK))
         heappush(self._waiting, ((time, rank, source, seq, self._count), content))

@@ -12,8 +12,8 @@ from trading.cli.database import database
 from trading.cli.deployment import cleanup, deploy, health, logs
 from trading.cli.keys import keys
 from trading.cli.login import login
+from trading.cli.output import say, say_json
 from trading.cli.run import EXIT_CODES, run
-from trading.cli.said import say, say_json
 from trading.cli.scenario import scenario
 from trading.cli.secrets import secrets
 from trading.cli.serve import serve

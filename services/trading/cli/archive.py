@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trading.cli.said import say
+from trading.cli.output import say
 from trading.cli.wrong_input import WrongInput
 
 if TYPE_CHECKING:
@@ -64,17 +64,17 @@ def create(
     \b
     Exit code: 0 written, 1 a journal is damaged, 2 still running, or wrong input.
     """
-    from trading.hosting.archive import Done
+    from trading.hosting.archive import ArchiveResult
     from trading.hosting.archive import create as create_archive
     from trading.hosting.archived import ArchiveUnusable
     from trading.hosting.store import EntriesLost, StoreUnavailable
-    from trading.links.frames import addressed
+    from trading.links.frames import newest_addressed
     from trading.server.stopped_stores import NoJournals
 
     if data is not None and database is not None:
         raise WrongInput("--data and --database: give one of them")
     opened_before = before.replace(tzinfo=UTC).isoformat(timespec="seconds") if before else ""
-    total = Done()
+    total = ArchiveResult()
     try:
         with _open_stores(data, database) as stores:
             for name, store in stores.items():
@@ -85,7 +85,7 @@ def create(
                     before=opened_before,
                     keep_newest=keep_newest,
                     drop_entries=drop,
-                    addressed=addressed,
+                    addressed=newest_addressed,
                     tell=lambda line: say(line, err=True),
                 )
                 total.written += result.written

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from trading.cli.said import say
+from trading.cli.output import say
 from trading.cli.wrong_input import WrongInput
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from trading.cli.said import say, say_json
+from trading.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from trading.deploy.state import Line, Platform

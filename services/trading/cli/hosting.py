@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trading.cli.said import say
+from trading.cli.output import say
 from trading.cli.wrong_input import WrongInput
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def report_end(settings: Settings) -> Iterator[None]:
 
     Raises WrongInput if the process could not start, and ClickException if something was lost.
     """
-    from trading.hosting.live import CannotRecover
+    from trading.hosting.live_session import CannotRecover
     from trading.hosting.store import StoreUnavailable
     from trading.server.listening import JournalIncomplete, PortTaken
 

@@ -36,9 +36,9 @@ def new(path: Path) -> None:
       trading run market-crash --report out --sign evidence.key
       trading audit verify out --public-key evidence.key.pub
     """
-    from trading.scenario.signing import new_key_pair
+    from trading.scenario.signing import generate_key_pair
 
-    private, public = new_key_pair()
+    private, public = generate_key_pair()
     path = path / _DEFAULT_NAME if path.is_dir() else path
     public_path = path.with_name(f"{path.name}.pub")
     if public_path.exists():

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from trading.cli.output import say
 from trading.cli.run import EXIT_CODES
-from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput, parse_sets
 
 DEFAULT_URL = "http://127.0.0.1:8085"

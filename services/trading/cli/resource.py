@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from trading.cli.output import say
 from trading.cli.run import EXIT_CODES
-from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput, wrong_input
 
 

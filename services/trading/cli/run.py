@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from trading.cli.keys import read_private_key
-from trading.cli.said import say, say_json
+from trading.cli.output import say, say_json
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
 
 #: Exit codes by outcome; 2 is wrong input.

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from trading.cli.output import say
 from trading.cli.remote import abort, list_runs, run_remote, watch
-from trading.cli.said import say
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
 from trading.units import on_one_line
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from trading.cli.hosting import accept_loss_option, overrides, report_end, settings_errors
-from trading.cli.said import say
+from trading.cli.output import say
 from trading.topology import RISK_MONITOR, SERVICES
 
 
@@ -44,7 +44,7 @@ def serve(
     from trading.hosting.logs import configure, secrets_of
     from trading.hosting.loop import run
     from trading.hosting.settings import load_settings
-    from trading.links.peers import peers
+    from trading.links.peers import load_peers
     from trading.server.credentials import credentials
     from trading.server.serve import check_settings
     from trading.server.serve import serve as serve_service
@@ -55,7 +55,7 @@ def serve(
         )
         check_settings(service, settings)
         own_credentials = credentials(settings)
-        service_peers = peers(service, settings)
+        service_peers = load_peers(service, settings)
     configure(
         settings.log_level,
         [*secrets_of(settings), *own_credentials.secrets(), *service_peers.secrets()],

@@ -6,7 +6,7 @@ import click
 
 from trading.cli.deployment import up_on_kind
 from trading.cli.hosting import accept_loss_option, overrides, report_end, settings_errors
-from trading.cli.said import say
+from trading.cli.output import say
 from trading.cli.wrong_input import WrongInput
 
 
@@ -75,7 +75,7 @@ def up(
     from trading.hosting.loop import run
     from trading.hosting.settings import load_settings
     from trading.server.credentials import credentials
-    from trading.server.parts import chaos_allowed
+    from trading.server.service_specs import chaos_allowed
     from trading.server.up import serve
 
     with settings_errors():

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import click
 
-from trading.cli.said import say
+from trading.cli.output import say
 
 
 class WrongInput(click.ClickException):

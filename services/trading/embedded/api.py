@@ -9,9 +9,9 @@ import msgspec
 from trading.embedded.library import resolve, shipped
 from trading.embedded.run import run_plan
 from trading.risk_monitor import RULES
-from trading.scenario.load import Loaded, load, load_text
+from trading.scenario.load import LoadedScenario, load, load_text
 from trading.scenario.plan import RunPlan
-from trading.scenario.recordings import FilesOf
+from trading.scenario.recordings import FileAccess
 from trading.scenario.result import Verdict
 
 _RULES = {name: rule.parse for name, rule in RULES.items()}
@@ -22,7 +22,7 @@ def load_scenario(
     *,
     seed: int | None = None,
     overrides: Mapping[str, str] | None = None,
-) -> Loaded:
+) -> LoadedScenario:
     """Load and compile a scenario file, or a shipped scenario by its name.
 
     ``seed`` replaces the seed of the file. ``overrides`` maps dotted paths in ``spec`` to values as
@@ -40,7 +40,7 @@ def load_scenario(
 
 def load_shipped(
     name: str, *, seed: int | None = None, overrides: Mapping[str, str] | None = None
-) -> Loaded:
+) -> LoadedScenario:
     """Load a shipped scenario for a client on the network.
 
     Overrides may not name files, and a file of that name in the working directory is ignored.
@@ -52,14 +52,14 @@ def load_shipped(
         known_rules=_RULES,
         overrides=overrides or {},
         seed=seed,
-        files=FilesOf.TEXT,
+        files=FileAccess.TEXT,
     )
     return loaded._replace(plan=msgspec.structs.replace(loaded.plan, source=name))
 
 
-def load_sent(
+def load_submitted(
     text: str, *, seed: int | None = None, overrides: Mapping[str, str] | None = None
-) -> Loaded:
+) -> LoadedScenario:
     """Compile a scenario that a client has sent over the network; it may not open any file. Raises
     ScenarioError, which lists every mistake.
     """
@@ -69,7 +69,7 @@ def load_sent(
         known_rules=_RULES,
         overrides=overrides or {},
         seed=seed,
-        files=FilesOf.NOBODY,
+        files=FileAccess.NOBODY,
     )
 
 

@@ -11,20 +11,20 @@ from pathlib import Path
 import msgspec
 
 from trading.embedded.ecosystem import build
-from trading.embedded.run import Arrival, has_ended, judge_run
+from trading.embedded.run import ExternalMessages, has_ended, judge_run
 from trading.messages import Message
 from trading.messages.chaos import AbortRun
 from trading.messages.orders import CancelAllOrders, CancelOrder, PlaceOrder
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
 from trading.runtime.journal import RECEIVED, Journal, from_ndjson, kind_of
 from trading.runtime.kernel import Kernel
-from trading.runtime.replay import received
+from trading.runtime.replay import decode_received
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import Verdict
 from trading.topology import EXCHANGE, RISK_MONITOR, TEST_COORDINATOR
 
 #: The messages that APIs send into a run, by the component that receives them.
-FROM_OUTSIDE: dict[str, tuple[type[Message], ...]] = {
+EXTERNAL_MESSAGES: dict[str, tuple[type[Message], ...]] = {
     EXCHANGE: (PlaceOrder, CancelOrder, CancelAllOrders),
     RISK_MONITOR: (AcknowledgeAlert, SilenceRule, TripBreaker, ResetBreaker),
     TEST_COORDINATOR: (AbortRun,),
@@ -57,30 +57,31 @@ def recompute(plan: RunPlan, journals: Path, *, control: bool) -> RecomputedRun:
     return RecomputedRun(judge_run(plan, kernel, coordinator, control=control), kernel.journals)
 
 
-def _arrivals(journals: Path) -> Iterator[Arrival]:
+def _arrivals(journals: Path) -> Iterator[ExternalMessages]:
     """Return what the components that APIs can reach have received, in the order of time."""
     return merge(
-        *(_read_arrivals(journals, name) for name in FROM_OUTSIDE), key=lambda arrival: arrival.at
+        *(_read_arrivals(journals, name) for name in EXTERNAL_MESSAGES),
+        key=lambda arrival: arrival.at,
     )
 
 
-def _read_arrivals(journals: Path, name: str) -> Iterator[Arrival]:
+def _read_arrivals(journals: Path, name: str) -> Iterator[ExternalMessages]:
     try:
         with (journals / f"{name}.ndjson").open("rb") as file:
             for line in file:
                 entry = from_ndjson(line.rstrip(b"\n"))
                 if kind_of(entry.body) == RECEIVED:
-                    at, messages = received(entry)
-                    yield Arrival(at, name, messages)
+                    at, messages = decode_received(entry)
+                    yield ExternalMessages(at, name, messages)
     except (OSError, ValueError):
         return
 
 
-def _insert(kernel: Kernel, arrival: Arrival) -> None:
+def _insert(kernel: Kernel, arrival: ExternalMessages) -> None:
     """Insert external messages into the inbox of a component, at the position where the journal has
     them among the messages that other components have sent again.
     """
-    kinds = FROM_OUTSIDE[arrival.to]
+    kinds = EXTERNAL_MESSAGES[arrival.to]
     due = arrival.at == kernel.next_at
     inbox = kernel.inbox(arrival.to, arrival.at) if due else []
     if arrival.at < kernel.now or len(arrival.messages) <= len(inbox):

@@ -15,7 +15,7 @@ from trading.report.junit import render_junit
 from trading.report.svg_summary import render_svg
 from trading.report.verdict_json import render_json
 from trading.runtime.journal import Journal, to_ndjson
-from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, signed
+from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, sign_statement
 
 #: Names of files and directories in a report.
 PLAN, VERDICT, JOURNALS = "plan.json", "verdict.json", "journals"
@@ -63,7 +63,10 @@ def _remove_signature(directory: Path) -> None:
 def _signature_files(key: Ed25519PrivateKey | None, statement: bytes) -> list[tuple[str, bytes]]:
     if key is None:
         return []
-    return [(STATEMENT, statement), (SIGNATURE, b64decode(signed(key, statement).signature))]
+    return [
+        (STATEMENT, statement),
+        (SIGNATURE, b64decode(sign_statement(key, statement).signature)),
+    ]
 
 
 def _write_journal(journal: Journal, path: Path) -> None:

@@ -23,7 +23,7 @@ from trading.units import HOUR
 _SLACK = 2 * HOUR
 
 
-class Arrival(NamedTuple):
+class ExternalMessages(NamedTuple):
     """External messages that the component ``to`` receives at the simulated time ``at``,
     microseconds.
     """
@@ -55,7 +55,7 @@ def run_plan(
     progress: Progress | None = None,
     journal: Callable[[str], Journal] = MemoryJournal,
     parts: list[Component] | None = None,
-    outside: Iterable[Arrival] = (),
+    outside: Iterable[ExternalMessages] = (),
 ) -> RunResult:
     """Run ``plan`` on a kernel of its own. It uses no files, no global state, and no wall clock.
 
@@ -105,11 +105,13 @@ def detected_until(verdict: Verdict) -> int:
 
 def signals_without_faults(plan: RunPlan, until: int) -> set[Signal]:
     """Return the alerts and breaker states that occur up to ``until`` without any fault."""
-    alerts, changes = quiet_run(plan, until)
+    alerts, changes = run_without_faults(plan, until)
     return {(a.rule, a.subject) for a in alerts} | {("breaker", c.state) for c in changes}
 
 
-def quiet_run(plan: RunPlan, until: int) -> tuple[Sequence[AlertFired], Sequence[BreakerChanged]]:
+def run_without_faults(
+    plan: RunPlan, until: int
+) -> tuple[Sequence[AlertFired], Sequence[BreakerChanged]]:
     """Run the same market without faults; return every alert and every change of the breaker."""
     alerts: list[AlertFired] = []
     changes: list[BreakerChanged] = []

@@ -20,10 +20,10 @@ from trading.messages import Start
 from trading.messages.audit import JournalEntry
 from trading.report.verdict_json import render_json
 from trading.runtime.journal import RECEIVED, Journal, decode, from_ndjson, kind_of, to_ndjson
-from trading.runtime.replay import received
+from trading.runtime.replay import decode_received
 from trading.scenario.plan import installed_version, plan_digest
 from trading.scenario.result import PASS
-from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, is_signed_by
+from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, is_valid_signature
 
 
 class VerificationResult(msgspec.Struct):
@@ -130,7 +130,7 @@ def _run_id(path: Path) -> str:
     try:
         with path.open("rb") as file:
             entry = from_ndjson(file.readline().rstrip(b"\n"))
-        messages = received(entry)[1] if kind_of(entry.body) == RECEIVED else []
+        messages = decode_received(entry)[1] if kind_of(entry.body) == RECEIVED else []
     except (OSError, ValueError):
         return ""
     return next((m.run_id for m in messages if isinstance(m, Start)), "")
@@ -205,7 +205,11 @@ def _signature_problems(
     for name, content in contents.items():
         if content is None:
             yield f"{name}: missing; a signed report has it: trading run --report DIR --sign KEY"
-    if written is not None and signature is not None and not is_signed_by(key, written, signature):
+    if (
+        written is not None
+        and signature is not None
+        and not is_valid_signature(key, written, signature)
+    ):
         yield f"{SIGNATURE}: is no signature of {STATEMENT} by the given key"
 
 

@@ -33,7 +33,7 @@ from trading.messages.orders import (
 )
 from trading.runtime.component import answer_ping
 from trading.runtime.faults import LEASE_TOPIC, FaultBoard
-from trading.runtime.rng import stream
+from trading.runtime.rng import random_stream
 from trading.topology import EXCHANGE
 from trading.units import SCALE, SECOND
 from trading.universe import Universe
@@ -60,8 +60,8 @@ class Exchange:
         self._universe = universe
         self._tick = tick
         self._index: dict[str, int] = {}
-        self._liquidity = Liquidity(self.engine, stream(seed, "exchange/liquidity"))
-        self._outage = Outage(stream(seed, "exchange/outage"))
+        self._liquidity = Liquidity(self.engine, random_stream(seed, "exchange/liquidity"))
+        self._outage = Outage(random_stream(seed, "exchange/outage"))
         self._depegs = VenueDepegs(universe)
         self._updates = dict.fromkeys(universe.symbols, 0)
         self._faults = FaultBoard(

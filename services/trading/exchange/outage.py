@@ -24,7 +24,7 @@ from trading.topology import EXCHANGE, RISK_MONITOR, TRADING_ENGINE
 from trading.units import PPM
 
 #: Modes in which nothing gets through in either direction.
-DARK = frozenset({"partition", "reset"})
+FULL_OUTAGE_MODES = frozenset({"partition", "reset"})
 _REQUESTS = (
     PlaceOrder,
     CancelOrder,
@@ -109,7 +109,7 @@ class Outage:
         for message in outputs:
             if isinstance(message, Wake | Delayed | FaultApplied | FaultEnded | RequestFailed):
                 passed.append(message)
-            elif not DARK.isdisjoint(modes) or self._loses_report(message):
+            elif not FULL_OUTAGE_MODES.isdisjoint(modes) or self._loses_report(message):
                 if isinstance(message, _DELIVERED_LATER):
                     self._undelivered.append(message)
             elif slow is not None:

@@ -17,12 +17,12 @@ from trading.hosting.docs import add_docs
 from trading.hosting.guard import RequestGuard
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
-from trading.hosting.origins import Origins, names
+from trading.hosting.origins import Origins, host_names
 from trading.hosting.store import EntriesDropped, EntriesLost, StoreUnavailable
 from trading.hosting.tokens import WrongTokens
 from trading.hosting.wrong_request import add_wrong_request
 from trading.runtime.journal import to_ndjson
-from trading.telemetry.counts import Counts, counted_types
+from trading.telemetry.counts import MessageCounters, counted_types
 from trading.telemetry.families import gauges
 from trading.telemetry.http import HttpMetrics
 
@@ -50,7 +50,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     registry = app.state.registry = CollectorRegistry()
     registry.register(_HostMetrics(service, host))
     ProcessCollector(registry=registry)
-    counts = Counts(service)
+    counts = MessageCounters(service)
     registry.register(counts)
     host.count(counted_types(service), lambda published: counts.see(m for m, _ in published))
     app.state.seen = [HttpMetrics(service, registry).see]
@@ -62,7 +62,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     # The last is the outermost, so that requests refused for their origin are logged and counted.
     app.add_middleware(Origins)
     app.add_middleware(RequestGuard, service=service, on_request=on_request)
-    app.state.hosts = names(service, ())
+    app.state.hosts = host_names(service, ())
     app.state.access = Access()
     app.state.wrong_tokens = WrongTokens()
     app.state.stopping = asyncio.Event()

@@ -31,7 +31,7 @@ class _Session(msgspec.Struct):
     opened: str
 
 
-class Done(msgspec.Struct):
+class ArchiveResult(msgspec.Struct):
     """The result of :func:`create`: how many segments were written, and how many bytes dropped."""
 
     written: int = 0
@@ -48,7 +48,7 @@ def create(
     drop_entries: bool = False,
     addressed: Addressed | None = None,
     tell: Callable[[str], None] = lambda line: None,
-) -> Done:
+) -> ArchiveResult:
     """Write the sessions of ``store``, called ``name``, to the archive in ``directory``.
 
     Segments that the archive has already are not written again. ``before`` selects sessions opened
@@ -64,7 +64,7 @@ def create(
     # No process writes now, so that the newest entries can be sealed and archived, too.
     while store.seal(newest + 1, 16):
         pass
-    result = Done()
+    result = ArchiveResult()
     sessions = [_session(number, spec) for number, spec in store.sessions()]
     for session in sessions[: max(len(sessions) - keep_newest, 0)]:
         if before and not "" < session.opened < before:

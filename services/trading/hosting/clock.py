@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 
-class Anchor(msgspec.Struct, frozen=True):
+class ClockAnchor(msgspec.Struct, frozen=True):
     """A relation between simulated and wall time that several processes share.
 
     It is ``sim`` (microseconds) at the wall time ``wall`` (nanoseconds since the Unix epoch), and
@@ -43,7 +43,7 @@ class SimClock:
         self._sim = sim
         self._since = self._monotonic_ns()
 
-    def follow(self, anchor: Anchor, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
+    def follow(self, anchor: ClockAnchor, *, wall_ns: Callable[[], int] = time.time_ns) -> None:
         """Agree with all clocks that follow ``anchor``.
 
         Later steps of the wall clock are ignored, so that simulated time does not go back.

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from trading.hosting.records import EntriesDropped, EntriesLost, Head
-from trading.hosting.store import JournalStore, StoreUnavailable, Written
+from trading.hosting.store import EntryToWrite, JournalStore, StoreUnavailable
 
 #: Bytes of each of the two copies in the file. They are written in turn, so that one is whole.
 _SLOT = 4096
@@ -104,7 +104,7 @@ class HeadsFile:
             raise StoreUnavailable(f"{self.path}: {error.strerror or error}") from error
         store.put(_MARKER_KIND, _MARKER_NAME, b"")
 
-    def note(self, session: int, entries: Sequence[Written]) -> None:
+    def note(self, session: int, entries: Sequence[EntryToWrite]) -> None:
         """Record the heads after ``entries``, which are durable. Raises OSError."""
         if session != self._record.session:
             return

@@ -20,22 +20,22 @@ from typing import Any
 
 import msgspec
 
-from trading.hosting.clock import Anchor, SimClock
+from trading.hosting.clock import ClockAnchor, SimClock
 from trading.hosting.heads import HeadsFile
-from trading.hosting.inputs import Arrived, Refused, Ticket, Unavailable
-from trading.hosting.keeping import Addressed, Keeper
-from trading.hosting.live import LiveSession
-from trading.hosting.patience import stored
+from trading.hosting.inputs import BacklogFull, InboundMessage, Ticket, Unavailable
+from trading.hosting.live_session import LiveSession
+from trading.hosting.maintenance import Addressed, Keeper
 from trading.hosting.pump import Pump
 from trading.hosting.session import Session, encode_session
 from trading.hosting.session_factory import ComponentFactory, Projection, SessionFactory
 from trading.hosting.store import JournalStore, StoreUnavailable
+from trading.hosting.store_retry import retry_while_unavailable
 from trading.hosting.writer import Listener, Sender, Writer
 from trading.messages import Message
 from trading.messages.audit import LossNoted
 from trading.runtime.kernel import Kernel
 from trading.runtime.network import Network
-from trading.runtime.tasks import Tasks
+from trading.runtime.tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Host:
 
     ``sender`` is given where the other components run in other processes: it receives the durable
     messages for them. ``network`` builds the component that simulates partitions. For
-    ``retention`` (bytes) and ``addressed`` see :class:`~trading.hosting.keeping.Keeper`, for
+    ``retention`` (bytes) and ``addressed`` see :class:`~trading.hosting.maintenance.Keeper`, for
     ``heads`` and ``accept_loss`` :class:`~trading.hosting.session_factory.SessionFactory`.
     ``snapshot_key`` authenticates snapshots; without it only this process can use them.
     """
@@ -102,7 +102,7 @@ class Host:
         self._session_listeners: list[Callable[[], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
         #: The background tasks of this process.
-        self.tasks = Tasks(self._on_vital_failure)
+        self.tasks = BackgroundTasks(self._on_vital_failure)
         self._main_tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._follows_wall_clock = False
@@ -116,7 +116,7 @@ class Host:
         self.caught_up: Callable[[int], bool] = lambda before: True
         self.clock = SimClock(0)
         #: The shared clock that the host follows; None where it has a clock of its own.
-        self.anchor: Anchor | None = None
+        self.anchor: ClockAnchor | None = None
         #: Returns what other processes found wrong with this machine's clock; empty: nothing.
         self.clock_problem: Callable[[], str] = str
         #: Returns the problem of each dependency of the service by name; an empty text means none.
@@ -213,11 +213,11 @@ class Host:
             self._set_clock(live.session, live.kernel.now)
             anchor = await asyncio.to_thread(self.store.document, ANCHOR, str(live.number))
             if anchor is not None:
-                self.anchor = msgspec.json.decode(anchor, type=Anchor)
+                self.anchor = msgspec.json.decode(anchor, type=ClockAnchor)
                 self._switch_to_wall_clock()
                 self.clock.follow(self.anchor)
             if self.anchor is not None:
-                live.kernel.leap(self.clock.now())
+                live.kernel.skip_to(self.clock.now())
             self._notify_session_started()
         for loss in self.sessions.losses:
             self.send(self.kernel.hosted[0].name, LossNoted(*loss))
@@ -253,7 +253,7 @@ class Host:
     def command(self, to: str, message: Message) -> Ticket:
         """Send a client's command. Raises Refused while too many entries are unwritten."""
         if self.full:
-            raise Refused(self._writer.unavailable or "the journal is behind")
+            raise BacklogFull(self._writer.unavailable or "the journal is behind")
         return self.send(to, message)
 
     def send(self, to: str, message: Message) -> Ticket:
@@ -293,7 +293,7 @@ class Host:
         self.live.kernel.run(until)
         self._writer.wake()
 
-    def deliver(self, peer: str, arrived: Sequence[Arrived]) -> None:
+    def deliver(self, peer: str, arrived: Sequence[InboundMessage]) -> None:
         """Accept the messages that arrived over the link from ``peer``, in the order of sending.
 
         Raises StoreUnavailable while the backlog of unwritten entries is full: the peer keeps the
@@ -333,7 +333,7 @@ class Host:
         """Wait for the next write to the store."""
         await self._writer.more_written()
 
-    async def follow(self, anchor: Anchor, heads: Mapping[str, int] | None = None) -> None:
+    async def follow(self, anchor: ClockAnchor, heads: Mapping[str, int] | None = None) -> None:
         """Let simulated time follow ``anchor``, as all other services do; also after a restart.
 
         After virtual time ``heads`` tells the length of every service's journal: all messages
@@ -344,13 +344,13 @@ class Host:
                 if peer not in self.kernel.journals:
                     self.live.mark(peer, length, self.kernel.now + 1)
         number = str(self.live.number)
-        await stored(self.store.put, ANCHOR, number, msgspec.json.encode(anchor))
+        await retry_while_unavailable(self.store.put, ANCHOR, number, msgspec.json.encode(anchor))
         self.anchor = anchor
         self._switch_to_wall_clock()
         self.clock.follow(anchor)
         self._pump.wake()
 
-    def pace(self, speed: float) -> None:
+    def set_speed(self, speed: float) -> None:
         """Let simulated time follow the wall clock from now on, at ``speed``."""
         now = self.kernel.now if self.virtual else max(self.kernel.now, self.clock.now())
         self._switch_to_wall_clock()

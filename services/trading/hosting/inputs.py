@@ -10,11 +10,11 @@ class Unavailable(Exception):
     """The journal cannot be written now, so that nothing can be acknowledged."""
 
 
-class Refused(Unavailable):
+class BacklogFull(Unavailable):
     """An input was not accepted, since too many entries wait for the store already."""
 
 
-class Arrived(NamedTuple):
+class InboundMessage(NamedTuple):
     """A message from another process for the component ``to``.
 
     ``arrival`` is in simulated microseconds. ``seq`` is the number of the message's entry in the

@@ -7,7 +7,7 @@ that readers which follow the journal rarely need the store.
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from trading.hosting.store import Head, JournalStore, Written
+from trading.hosting.store import EntryToWrite, Head, JournalStore
 from trading.messages import Message
 from trading.messages.audit import JournalEntry
 from trading.runtime.journal import encode_entry, time_of
@@ -31,7 +31,7 @@ class StoredJournal:
         source: str,
         store: JournalStore,
         session: int,
-        pending: list[Written],
+        pending: list[EntryToWrite],
         head: Head = Head(),  # noqa: B008 - immutable
     ) -> None:
         self.source = source
@@ -48,7 +48,7 @@ class StoredJournal:
         body = encode_entry(seq, now, kind, payload)
         self.head = head = sha256(self.head + body).digest()
         self.length = seq
-        self._pending.append(Written(self.source, seq, body, head))
+        self._pending.append(EntryToWrite(self.source, seq, body, head))
         recent = self._recent
         recent.append(JournalEntry(body, head))
         if len(recent) >= 2 * RECENT:

@@ -51,7 +51,7 @@ class Origins:
 
 
 def refusal(scope: Scope, hosts: frozenset[str]) -> tuple[int, str] | None:
-    """Return status and reason if the request is refused; ``hosts`` is that of :func:`names`."""
+    """Return status and reason if the request is refused; ``hosts``: see :func:`host_names`."""
     host, origin = [], []
     for name, value in scope["headers"]:
         if name == b"host":
@@ -72,7 +72,7 @@ def refusal(scope: Scope, hosts: frozenset[str]) -> tuple[int, str] | None:
     return None
 
 
-def names(service: str, bound: Iterable[str], allowed: Iterable[str] = ()) -> frozenset[str]:
+def host_names(service: str, bound: Iterable[str], allowed: Iterable[str] = ()) -> frozenset[str]:
     """Return the host names under which ``service`` may be requested, in lower case.
 
     ``bound`` are the addresses where it listens, ``allowed`` further names from ALLOWED_HOSTS.

@@ -17,7 +17,14 @@ from psycopg import sql
 
 from trading.hosting.segments import SCHEMA as SEGMENTS
 from trading.hosting.segments import Execute, SegmentTable
-from trading.hosting.store import Head, Segment, Snapshot, StoreTaken, StoreUnavailable, Written
+from trading.hosting.store import (
+    EntryToWrite,
+    Head,
+    Segment,
+    Snapshot,
+    StoreInUse,
+    StoreUnavailable,
+)
 from trading.messages.audit import JournalEntry
 
 #: Wall seconds that opening a connection may take.
@@ -90,7 +97,7 @@ class PostgresStore:
         return [(n, spec) for n, spec in self._rows("SELECT number, spec FROM session ORDER BY 1")]
 
     def write(
-        self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
+        self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
         """Write the entries that are not there yet, and the snapshot, in one transaction."""
         with self._connection() as db:
@@ -193,8 +200,8 @@ class PostgresStore:
                 self._open_connection = None
 
     def _without_written(
-        self, db: psycopg.Connection[Any], session: int, entries: Sequence[Written]
-    ) -> list[Written]:
+        self, db: psycopg.Connection[Any], session: int, entries: Sequence[EntryToWrite]
+    ) -> list[EntryToWrite]:
         """Return the entries that are not in the database yet.
 
         A caller that lost the answer to a commit writes the same entries again.
@@ -243,7 +250,7 @@ class PostgresStore:
         )
         if lock.fetchone() != (True,):
             connection.close()
-            raise StoreTaken(f"schema {self._schema}: another process has it")
+            raise StoreInUse(f"schema {self._schema}: another process has it")
         return connection
 
 

@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 from typing import Protocol
 
-from trading.hosting.clock import Anchor, SimClock
-from trading.hosting.live import LiveSession
+from trading.hosting.clock import ClockAnchor, SimClock
+from trading.hosting.live_session import LiveSession
 from trading.hosting.writer import Writer
 
 #: Wall seconds that the kernel may work before other tasks get a turn.
@@ -23,7 +23,7 @@ _UNLIMITED = 2**62
 class _Host(Protocol):
     """What the pump needs of a host."""
 
-    anchor: Anchor | None
+    anchor: ClockAnchor | None
     clock: SimClock
 
     @property

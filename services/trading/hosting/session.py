@@ -7,7 +7,7 @@ a process can open the same session again.
 
 import msgspec
 
-from trading.hosting.clock import Anchor
+from trading.hosting.clock import ClockAnchor
 from trading.scenario.plan import ClockMode, RunPlan
 from trading.topology import SERVICES, service_of
 
@@ -33,7 +33,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     opened: str = ""
     key: str = ""
-    anchor: Anchor | None = None
+    anchor: ClockAnchor | None = None
     journal: str = ""
     platform_cuts: bool = False
     heads: dict[str, int] = {}

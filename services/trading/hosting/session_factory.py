@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from trading.hosting.heads import HeadsFile, Loss
-from trading.hosting.live import CannotRecover, LiveSession
+from trading.hosting.live_session import CannotRecover, LiveSession
 from trading.hosting.session import Session, decode_session
 from trading.hosting.store import JournalStore, StoreUnavailable
 from trading.messages import Message

@@ -181,7 +181,7 @@ class Settings(FromEnvironment):
         return split(self.bind_host)
 
     @property
-    def alone(self) -> bool:
+    def loopback_only(self) -> bool:
         """Whether only this machine can connect to the services."""
         return all(is_loopback(host) for host in self.bind_hosts)
 
@@ -274,7 +274,7 @@ def load_settings(
     RISK_TOKEN. Raises SettingsError with the problems of all wrong settings.
     """
     settings = read(Settings, overrides)
-    if watches_risk and not settings.alone and settings.risk_token is None:
+    if watches_risk and not settings.loopback_only and settings.risk_token is None:
         raise SettingsError(
             f"RISK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback"
             " address: whoever can connect could reset the circuit breaker"

@@ -8,7 +8,7 @@ examines a claim before the entries that the claim depends on.
 from collections.abc import Iterator, Mapping
 
 from trading.messages.audit import JournalBatch, JournalEntry
-from trading.runtime.agenda import ACTING_ORDER, OUTSIDE
+from trading.runtime.agenda import ACTING_ORDER, OUTSIDE_RANK
 from trading.runtime.journal import time_of
 from trading.units import MINUTE
 
@@ -32,7 +32,7 @@ class _Reader:
         return entries
 
 
-def slices(
+def time_slices(
     journals: Mapping[str, tuple[int, Iterator[JournalEntry]]], every: int = MINUTE
 ) -> Iterator[JournalBatch]:
     """Yield the entries of all journals in batches.
@@ -42,7 +42,7 @@ def slices(
     the entries.
     """
     readers = [_Reader(source, after, entries) for source, (after, entries) in journals.items()]
-    readers.sort(key=lambda reader: (ACTING_ORDER.get(reader.source, OUTSIDE), reader.source))
+    readers.sort(key=lambda reader: (ACTING_ORDER.get(reader.source, OUTSIDE_RANK), reader.source))
     while times := [time_of(r.next.body) for r in readers if r.next is not None]:
         boundary = min(times) - min(times) % every + every
         for reader in readers:

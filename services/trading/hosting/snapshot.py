@@ -12,7 +12,10 @@ import hmac
 import io
 import pickle
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -61,9 +64,26 @@ class SnapshotUnusable(ValueError):
     """The snapshot is damaged, was made by another version, or has a wrong authentication code."""
 
 
+@cache
+def _made_by() -> str:
+    """Return the version of this package and a hash of the code whose objects are state.
+
+    A pickle holds the attributes of objects by their names. With other code of the same version it
+    may load, and fail later.
+    """
+    digest = hashlib.sha256()
+    for name in _STATE:
+        spec = find_spec(name)
+        assert spec is not None and spec.origin is not None  # noqa: S101
+        path = Path(spec.origin)
+        for file in sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]:
+            digest.update(file.read_bytes())
+    return f"{version('trading-ecosystem')} {digest.hexdigest()}"
+
+
 def dump(state: dict[str, Any]) -> bytes:
-    """Return ``state``, with the version of this package, as bytes."""
-    return pickle.dumps({"version": version("trading-ecosystem"), "state": state}, protocol=5)
+    """Return ``state`` as bytes, together with the version of the code that made it."""
+    return pickle.dumps({"version": _made_by(), "state": state}, protocol=5)
 
 
 def load(blob: bytes) -> dict[str, Any]:
@@ -75,7 +95,7 @@ def load(blob: bytes) -> dict[str, Any]:
         content = _Unpickler(io.BytesIO(blob)).load()
     except Exception as error:
         raise SnapshotUnusable(f"{type(error).__name__}: {error}") from error
-    if not isinstance(content, dict) or content.get("version") != version("trading-ecosystem"):
+    if not isinstance(content, dict) or content.get("version") != _made_by():
         raise SnapshotUnusable("made by another version")
     state: dict[str, Any] = content["state"]
     return state

@@ -17,7 +17,14 @@ from typing import Any
 
 from trading.hosting.segments import SCHEMA as SEGMENTS
 from trading.hosting.segments import Execute, SegmentTable
-from trading.hosting.store import Head, Segment, Snapshot, StoreTaken, StoreUnavailable, Written
+from trading.hosting.store import (
+    EntryToWrite,
+    Head,
+    Segment,
+    Snapshot,
+    StoreInUse,
+    StoreUnavailable,
+)
 from trading.messages.audit import JournalEntry
 
 #: Bodies of more than so many bytes are stored compressed.
@@ -88,7 +95,7 @@ class SqliteStore:
         return [(n, spec) for n, spec in self.rows("SELECT number, spec FROM session ORDER BY 1")]
 
     def write(
-        self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
+        self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
         """Write entries and snapshot in one transaction, which is on the disk on return."""
         with _errors_translated(), self._writing, _transaction(self._writer) as db:
@@ -213,7 +220,7 @@ def _lock_file(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise StoreTaken(f"{path}: another process has it") from error
+        raise StoreInUse(f"{path}: another process has it") from error
     return descriptor
 
 

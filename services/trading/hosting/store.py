@@ -22,19 +22,19 @@ __all__ = [
     "EntriesDamaged",
     "EntriesDropped",
     "EntriesLost",
+    "EntryToWrite",
     "Head",
     "JournalStore",
     "MemoryStore",
     "RecoveryNeeds",
     "Segment",
     "Snapshot",
-    "StoreTaken",
+    "StoreInUse",
     "StoreUnavailable",
-    "Written",
 ]
 
 
-class Written(NamedTuple):
+class EntryToWrite(NamedTuple):
     """An entry of the journal ``source`` that is to be written: its number, body and hash."""
 
     source: str
@@ -59,7 +59,7 @@ class StoreUnavailable(Exception):
     """The store cannot be reached. Nothing was written, and a later attempt may succeed."""
 
 
-class StoreTaken(StoreUnavailable):
+class StoreInUse(StoreUnavailable):
     """Another process uses the store."""
 
 
@@ -86,7 +86,7 @@ class JournalStore(Protocol):
         ...
 
     def write(
-        self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
+        self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
         """Write entries and snapshot in one transaction; a newer snapshot replaces the older."""
         ...
@@ -167,7 +167,7 @@ class MemoryStore:
         return list(enumerate(self._specs, 1))
 
     def write(
-        self, session: int, entries: Sequence[Written], snapshot: Snapshot | None = None
+        self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
         with self._lock:
             for source, _, body, digest in entries:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from trading.hosting.heads import HeadsFile
 from trading.hosting.inputs import Unavailable
-from trading.hosting.live import LiveSession, Outward, Published
+from trading.hosting.live_session import LiveSession, OutboundMessage, PublishedMessage
 from trading.hosting.store import JournalStore, Snapshot, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,9 @@ _PROBE = ("probe", "writable")
 _MAX_STOP_RETRY_DELAY = 1.0
 
 #: Receives published messages once they are durable, in order.
-Listener = Callable[[Sequence[Published]], None]
+Listener = Callable[[Sequence[PublishedMessage]], None]
 #: Receives messages for other processes once they are durable.
-Sender = Callable[[Sequence[Outward]], None]
+Sender = Callable[[Sequence[OutboundMessage]], None]
 
 
 class _Host(Protocol):
@@ -89,7 +89,7 @@ class Writer:
     def wake(self) -> None:
         """Wake :meth:`run` if there is something to write or to publish."""
         live = self._source.live
-        if live.pending or live.outbox or live.outward or self._waiting:
+        if live.pending or live.outbox or live.outbound or self._waiting:
             self._work.set()
         if live.entries_since_snapshot >= SNAPSHOT_EVERY and not live.snapshot_requested:
             live.snapshot_requested = True
@@ -149,7 +149,7 @@ class Writer:
             stopping = self._stopping
             processed = live.kernel.now
             entries, outbox, outward = live.drain()
-            snapshot = live.freeze() if live.snapshot_requested or stopping else None
+            snapshot = live.take_snapshot() if live.snapshot_requested or stopping else None
             if entries or snapshot is not None:
                 await self._write(live, entries, snapshot)
                 self._on_write(live.number, len(entries), snapshot)

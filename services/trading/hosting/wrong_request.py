@@ -19,10 +19,10 @@ def add_wrong_request(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": mistakes(error)}, 422)
+        return JSONResponse({"detail": describe_mistakes(error)}, 422)
 
 
-def mistakes(error: RequestValidationError) -> list[dict[str, Any]]:
+def describe_mistakes(error: RequestValidationError) -> list[dict[str, Any]]:
     """Return ``loc``, ``msg`` and ``type`` of the first mistakes, in a form that can be encoded."""
     return [
         {

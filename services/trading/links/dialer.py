@@ -17,7 +17,7 @@ from trading.links.instances import (
 )
 from trading.links.peers import Peers
 from trading.links.sockets import HANDSHAKE_TIMEOUT, DialedSocket, Socket
-from trading.runtime.tasks import Tasks
+from trading.runtime.tasks import BackgroundTasks
 
 #: Path of the WebSocket endpoint of links.
 PATH = "/link"
@@ -78,7 +78,7 @@ class Dialer:
             problems[name] = link.problem
         return problems
 
-    def start(self, tasks: Tasks) -> None:
+    def start(self, tasks: BackgroundTasks) -> None:
         """Open the links and keep them open, as one of the ``tasks`` of the process."""
         self._task = tasks.start(f"the links to {self._peer}", self._run(tasks), vital=True)
 
@@ -88,7 +88,7 @@ class Dialer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, tasks: Tasks) -> None:
+    async def _run(self, tasks: BackgroundTasks) -> None:
         """Keep one dialing task for each address of the peer, while its addresses change."""
         links, peer = self._links, self._peer
         dialing: dict[str, asyncio.Task[None]] = {}

@@ -10,7 +10,7 @@ from typing import Union
 
 import msgspec
 
-from trading.hosting.live import Outward
+from trading.hosting.live_session import OutboundMessage
 from trading.messages.audit import JournalEntry
 from trading.runtime.journal import kind_of, seq_of
 from trading.runtime.replay import message_types
@@ -26,7 +26,7 @@ FROM_NOW = -1
 _TYPES: dict[str, MessageType] = {kind.__name__: kind for kind in message_types()}
 
 
-class Greeting(msgspec.Struct, frozen=True):
+class Handshake(msgspec.Struct, frozen=True):
     """The handshake, which each side sends first.
 
     ``session`` is the key of the sender's session. ``after`` has, by journal of the receiver, the
@@ -82,7 +82,7 @@ class _Addressed(msgspec.Struct):
 
 encode = msgspec.json.Encoder().encode
 decode_control = msgspec.json.Decoder(ControlFrame).decode
-decode_greeting = msgspec.json.Decoder(Greeting).decode
+decode_handshake = msgspec.json.Decoder(Handshake).decode
 decode_frames = msgspec.json.Decoder(list[Frame]).decode
 _decode_entry = msgspec.json.Decoder(_Entry).decode
 _decode_addressed = msgspec.json.Decoder(_Addressed).decode
@@ -102,7 +102,7 @@ def component_of(to: str) -> str:
     return to.partition("/")[0]
 
 
-def encode_outgoing(item: Outward) -> bytes:
+def encode_outgoing(item: OutboundMessage) -> bytes:
     """Return the encoded frame of a message that this service has just sent."""
     seq = 0 if type(item.message) in NOT_JOURNALED else item.seq
     return encode((item.source, seq, component_of(item.to), item.message, item.arrival))
@@ -140,7 +140,7 @@ def frames_from_journal(source: str, peer: str, entries: Iterable[JournalEntry])
     return frames
 
 
-def addressed(source: str, entries: Iterable[JournalEntry]) -> dict[str, int]:
+def newest_addressed(source: str, entries: Iterable[JournalEntry]) -> dict[str, int]:
     """Return the sequence number of the newest entry for each service that the entries of the
     journal of ``source`` have messages for.
     """

@@ -5,7 +5,7 @@ to its component.
 import msgspec
 
 from trading.hosting.host import Host
-from trading.hosting.inputs import Arrived
+from trading.hosting.inputs import InboundMessage
 from trading.links.fences import Fences
 from trading.links.frames import FROM_NOW, Frame, decode_frames
 from trading.messages import Message
@@ -62,7 +62,7 @@ class InboundLink:
             raise ProtocolViolation(f"{self.peer}: {error}") from error
         if self._host.live.number != self._number:
             return
-        arrived: dict[str, list[Arrived]] = {}
+        arrived: dict[str, list[InboundMessage]] = {}
         for frame in frames:
             self._check(frame)
             if frame.seq and frame.seq <= self._host.live.heard.get(self._journal(frame.source), 0):
@@ -77,7 +77,7 @@ class InboundLink:
             elif self._fences is not None and not self._fences.allows(self.instance, message):
                 message = None
             arrived.setdefault(frame.source, []).append(
-                Arrived(frame.to, message, frame.arrival, frame.seq)
+                InboundMessage(frame.to, message, frame.arrival, frame.seq)
             )
         for source, items in arrived.items():
             self._host.deliver(self._journal(source), items)

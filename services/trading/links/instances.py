@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from trading.hosting.addresses import address
 from trading.links.peers import Peers
-from trading.topology import INSTANCES
+from trading.topology import MAX_INSTANCES
 
 #: Header in which a service says which of its instances responds.
 INSTANCE_HEADER = "X-Instance"
@@ -28,7 +28,7 @@ def instance_name(service: str, instance: str) -> str:
 
 def can_scale(service: str) -> bool:
     """Return whether several instances of a service may run."""
-    return INSTANCES.get(service, 1) > 1
+    return MAX_INSTANCES.get(service, 1) > 1
 
 
 async def instance_urls(peers: Peers, service: str) -> tuple[str, ...]:

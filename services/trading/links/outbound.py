@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from trading.hosting.host import Host
-from trading.hosting.live import Outward
+from trading.hosting.live_session import OutboundMessage
 from trading.hosting.retention import last_addressed
 from trading.hosting.store import EntriesDropped
 from trading.links import frames
@@ -36,10 +36,10 @@ class OutboundLink:
         self.cut = asyncio.Event()
         self._host = host
         self._after = after
-        self._queue: deque[Outward | frames.ControlFrame] = deque()
+        self._queue: deque[OutboundMessage | frames.ControlFrame] = deque()
         self._filled = asyncio.Event()
 
-    def put(self, items: Sequence[Outward]) -> None:
+    def put(self, items: Sequence[OutboundMessage]) -> None:
         """Queue messages for sending."""
         self._queue.extend(items)
         self.overrun = len(self._queue) > MAX_BACKLOG

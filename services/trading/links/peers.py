@@ -80,7 +80,7 @@ class LinkSettings(FromEnvironment):
         return value
 
 
-def peers(service: str, settings: Settings) -> Peers:
+def load_peers(service: str, settings: Settings) -> Peers:
     """Return the peers of ``service`` as :class:`LinkSettings` say. Without LINK_TOKEN and
     LINK_PEERS, services that share a data directory on one machine use the tokens in its file.
     Raises SettingsError.
@@ -95,7 +95,7 @@ def peers(service: str, settings: Settings) -> Peers:
     if link_settings.link_token is not None:
         token = link_settings.link_token.get_secret_value()
         return Peers(urls, token, _parse_accepted(link_settings.link_peers))
-    if not settings.alone:
+    if not settings.loopback_only:
         raise SettingsError(
             f"LINK_TOKEN: must be set where BIND_HOST ({settings.bind_host}) is no loopback address"
         )

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from trading.hosting.host import Host
-from trading.hosting.patience import stored
-from trading.hosting.world import CHANGES, DISMISSED
+from trading.hosting.session_control import DISMISSED_INSTANCES, NETWORK_CHANGES
+from trading.hosting.store_retry import retry_while_unavailable
 from trading.links.platform import PlatformChange
 from trading.scenario.result import JournalHead
 
@@ -30,20 +30,22 @@ class SessionStore:
         """Return the instances that the run goes on without, with the simulated time in
         microseconds since which it does.
         """
-        body = self._host.store.document(DISMISSED, self._host.session.run_id)
+        body = self._host.store.document(DISMISSED_INSTANCES, self._host.session.run_id)
         return msgspec.json.decode(body or b"{}", type=dict[str, int])
 
     async def add_dismissed(self, name: str, at: int) -> None:
         """Store that the run goes on without an instance since the simulated time ``at``. Returns
         when it is stored: while the store is unavailable simulated time has to wait.
         """
-        dismissed = await stored(self.dismissed)
+        dismissed = await retry_while_unavailable(self.dismissed)
         body = msgspec.json.encode({**dismissed, name: at})
-        await stored(self._host.store.put, DISMISSED, self._host.session.run_id, body)
+        await retry_while_unavailable(
+            self._host.store.put, DISMISSED_INSTANCES, self._host.session.run_id, body
+        )
 
     def changes(self) -> list[PlatformChange]:
         """Return what the platform's network did in the run, oldest first."""
-        body = self._host.store.document(CHANGES, self._host.session.run_id)
+        body = self._host.store.document(NETWORK_CHANGES, self._host.session.run_id)
         return msgspec.json.decode(body or b"[]", type=list[PlatformChange])
 
     def put_changes(self, changes: Sequence[PlatformChange]) -> Coroutine[Any, Any, None]:
@@ -51,7 +53,9 @@ class SessionStore:
         waits while the store is unavailable.
         """
         body = msgspec.json.encode(changes)
-        return stored(self._host.store.put, CHANGES, self._host.session.run_id, body)
+        return retry_while_unavailable(
+            self._host.store.put, NETWORK_CHANGES, self._host.session.run_id, body
+        )
 
     async def heads(self) -> dict[str, JournalHead]:
         """Return the stored journal heads of the session; an empty mapping if there are none."""

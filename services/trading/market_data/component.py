@@ -25,7 +25,7 @@ from trading.messages.chaos import (
 from trading.messages.market import AnchorObserved, Ping
 from trading.runtime.component import answer_ping
 from trading.runtime.faults import FaultBoard
-from trading.runtime.rng import stream
+from trading.runtime.rng import random_stream
 from trading.topology import MARKET_DATA
 from trading.universe import Universe
 
@@ -149,7 +149,7 @@ class MarketData:
                 if name not in self._feeds:
                     raise ValueError(f"UNKNOWN_ASSET asset={name}")
             for name in fault.assets:
-                rng = stream(self._seed, f"market-data/feed/{fault_id}/{name}")
+                rng = random_stream(self._seed, f"market-data/feed/{fault_id}/{name}")
                 self._feeds[name].start(fault_id, fault, rng)
         return []
 

@@ -9,7 +9,7 @@ from math import sqrt
 from random import Random
 from typing import Any
 
-from trading.runtime.rng import stream
+from trading.runtime.rng import random_stream
 from trading.units import DAY, MINUTE, PPM
 from trading.universe import Asset
 
@@ -60,7 +60,7 @@ class SyntheticPrices:
     """
 
     def __init__(self, assets: tuple[Asset, ...], seed: int, tick: int) -> None:
-        self._rng = stream(seed, "market-data/prices")
+        self._rng = random_stream(seed, "market-data/prices")
         self._jump = JUMPS_PER_DAY * tick / DAY
         pull = tick / (tick + PULL)
         self._anchor_pull = tick / (tick + ANCHOR_PULL)

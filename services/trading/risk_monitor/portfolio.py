@@ -15,7 +15,7 @@ from trading.universe import Universe
 PORTFOLIO = "portfolio"
 
 #: The hard limit is this multiple of the soft one; beyond it the breaker goes to HALTED.
-HARD = 2
+HARD_LIMIT_FACTOR = 2
 
 #: Quantile of the normal distribution: 99 % of all losses are below this many standard deviations.
 VAR_QUANTILE = 2.326
@@ -111,14 +111,14 @@ class Portfolio:
         limit = self._controls.value("drawdown")
         if limit is not None:
             self._alerts.check("drawdown", PORTFOLIO, drawdown, limit, event_time, now)
-            if drawdown > HARD * limit:
-                self._breaker.halt(f"drawdown above {HARD} times its limit", now)
+            if drawdown > HARD_LIMIT_FACTOR * limit:
+                self._breaker.halt(f"drawdown above {HARD_LIMIT_FACTOR} times its limit", now)
         loss_limit = self._controls.limit("loss-limit")
         if loss_limit is not None:
             loss, allowed = self.day_open - equity, loss_limit.capital(self.day_open)
             self._alerts.check("loss-limit", PORTFOLIO, loss, allowed, event_time, now)
-            if loss > HARD * allowed:
-                self._breaker.halt(f"loss above {HARD} times its limit", now)
+            if loss > HARD_LIMIT_FACTOR * allowed:
+                self._breaker.halt(f"loss above {HARD_LIMIT_FACTOR} times its limit", now)
         return drawdown
 
     def _judge_exposures(

@@ -25,7 +25,7 @@ ACTING_ORDER = {
     name: position * _RANKS_PER_SERVICE for position, name in enumerate((*SERVICES, "network"))
 }
 #: Rank of everything that no component has sent: it comes after what components have sent.
-OUTSIDE = len(ACTING_ORDER) * _RANKS_PER_SERVICE
+OUTSIDE_RANK = len(ACTING_ORDER) * _RANKS_PER_SERVICE
 
 
 def rank_of(service: str, name: str) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from trading.messages import Delayed, Message, Start, Wake
 from trading.messages.audit import JournalBatch
 from trading.messages.chaos import Probe
-from trading.runtime.agenda import ACTING_ORDER, OUTSIDE, Agenda, Inbox, Origin, SortedAgenda
+from trading.runtime.agenda import ACTING_ORDER, OUTSIDE_RANK, Agenda, Inbox, Origin, SortedAgenda
 from trading.runtime.audit_feed import AuditFeed
 from trading.runtime.component import Component, ignored_types
 from trading.runtime.delivery import Outbound, Route, Tap, with_read_receipts
@@ -62,7 +62,7 @@ class Kernel:
         hosted: list[Component] = [*components, self.network]
         self._components = hosted
         self._index = {c.name: i for i, c in enumerate(hosted)}
-        self._ranks = [ACTING_ORDER.get(c.name, OUTSIDE) for c in hosted]
+        self._ranks = [ACTING_ORDER.get(c.name, OUTSIDE_RANK) for c in hosted]
         self.journals = {c.name: journal(c.name) for c in hosted}
         self._journals = [self.journals[c.name] for c in hosted]
         self._auditor = self._index.get(auditor, -1)
@@ -93,7 +93,7 @@ class Kernel:
         """
         index = self._index[to]
         if type(message) not in self._ignored[index]:
-            self._put(self.now if at is None else at, index, message, self.now, OUTSIDE)
+            self._put(self.now if at is None else at, index, message, self.now, OUTSIDE_RANK)
 
     def arrive(self, to: str, message: Message, at: int, origin: Origin) -> None:
         """Put a message that a component of another process has sent into an inbox. Raises
@@ -107,7 +107,7 @@ class Kernel:
         """Put a message from outside behind all others that a component receives at ``at``. Raises
         KeyError if no component ``to`` is hosted here.
         """
-        self._put(at, self._index[to], message, at, OUTSIDE)
+        self._put(at, self._index[to], message, at, OUTSIDE_RANK)
 
     @property
     def next_at(self) -> int | None:
@@ -134,13 +134,13 @@ class Kernel:
             self.step()
         self.now = max(self.now, until)
 
-    def leap(self, now: int) -> None:
+    def skip_to(self, now: int) -> None:
         """Skip to ``now`` after a pause: timers and messages that were due before arrive at
         ``now``, each of them once.
         """
         self._agenda.postpone(now)
 
-    def follow_arrivals(self) -> None:
+    def keep_arrival_order(self) -> None:
         """Keep inboxes in the order of arrival from now on, since time follows the wall clock."""
         if isinstance(self._agenda, SortedAgenda):
             self._agenda.settle()
@@ -166,15 +166,15 @@ class Kernel:
         """Drop the undelivered messages of the sender with that rank. Needs sorted inboxes."""
         self._sorted_agenda().drop(lambda sender: sender == rank)
 
-    def lose_arrivals(self) -> None:
+    def drop_remote_messages(self) -> None:
         """Drop the undelivered messages of other processes, which are going to send them again.
         Needs sorted inboxes.
         """
-        own = {*self._ranks, OUTSIDE}
+        own = {*self._ranks, OUTSIDE_RANK}
         self._sorted_agenda().drop(lambda sender: sender not in own)
 
     def frozen(self) -> dict[str, Any]:
-        """Return the state that :meth:`thaw` of a kernel with the same components restores."""
+        """Return the state that :meth:`restore` of a kernel with the same components restores."""
         return {
             "now": self.now,
             "components": self._components,
@@ -185,7 +185,7 @@ class Kernel:
             "audit_at": self._audit_feed.next_at,
         }
 
-    def thaw(self, frozen: Mapping[str, Any]) -> None:
+    def restore(self, frozen: Mapping[str, Any]) -> None:
         """Restore the state that :meth:`frozen` of another kernel returned, with its messages in
         flight. Raises ValueError if the names of the components differ.
         """
@@ -203,7 +203,7 @@ class Kernel:
         self._audit_feed.next_at = frozen["audit_at"]
         self._apply_partitions()
 
-    def feed(self, batch: JournalBatch) -> None:
+    def feed_auditor(self, batch: JournalBatch) -> None:
         """Let the auditor read entries of a journal that is stored elsewhere. Raises LookupError
         if no auditor is hosted here.
         """
@@ -211,7 +211,7 @@ class Kernel:
             raise LookupError("no auditor is hosted here")
         self._emit(self._auditor, self._components[self._auditor].on(batch, self.now), self.now)
 
-    def retap(self, taps: Mapping[MessageType, Tap]) -> None:
+    def replace_taps(self, taps: Mapping[MessageType, Tap]) -> None:
         """Replace all taps."""
         self._taps = dict(taps)
         self._clear_routes()

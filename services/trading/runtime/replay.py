@@ -51,7 +51,7 @@ _entry = msgspec.json.Decoder(_Received)
 _messages = msgspec.json.Decoder(list[Union[message_types()]])  # type: ignore[misc]  # noqa: UP007
 
 
-def received(entry: JournalEntry) -> tuple[int, list[Message]]:
+def decode_received(entry: JournalEntry) -> tuple[int, list[Message]]:
     """Return ``(time, messages)`` of one ``Received`` entry; the time is in simulated microseconds.
     Raises msgspec.DecodeError for anything else.
     """
@@ -64,6 +64,6 @@ def replay(entries: Iterable[JournalEntry], component: Component) -> list[Sequen
     answers: list[Sequence[Message]] = []
     for entry in entries:
         if kind_of(entry.body) == RECEIVED:
-            now, messages = received(entry)
+            now, messages = decode_received(entry)
             answers.extend(component.on(message, now) for message in messages)
     return answers

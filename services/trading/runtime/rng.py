@@ -6,7 +6,7 @@ import hashlib
 import random
 
 
-def stream(seed: int, name: str) -> random.Random:
+def random_stream(seed: int, name: str) -> random.Random:
     """Return the random stream ``name`` of a run, which is the same on every machine."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return random.Random(int.from_bytes(digest[:16], "big"))

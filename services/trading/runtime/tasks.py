@@ -10,7 +10,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 
-class Tasks:
+class BackgroundTasks:
     """Runs background tasks, and remembers the first failure of a vital one.
 
     :attr:`problem` says which vital task has failed, and how; it is empty while none has. After

@@ -2,7 +2,7 @@
 
 All mistakes of a file are collected and reported at once, each with its line and with a hint how to
 correct it. The text may come from an untrusted client, so its size is limited, and
-:class:`~trading.scenario.recordings.FilesOf` restricts which files it may name.
+:class:`~trading.scenario.recordings.FileAccess` restricts which files it may name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ from trading.scenario.overrides import (
     record_entries,
 )
 from trading.scenario.plan import RunPlan
-from trading.scenario.recordings import FilesOf, recordings
+from trading.scenario.recordings import FileAccess, recordings
 from trading.scenario.schema_errors import finding_of
 from trading.universe import default_universe
 
@@ -54,7 +54,7 @@ _NO_OVERRIDES: Mapping[str, str] = {}
 M = TypeVar("M", bound=BaseModel)
 
 
-class Loaded(NamedTuple):
+class LoadedScenario(NamedTuple):
     """A scenario that was read: as a model, as a plan and as a resource.
 
     ``path`` is the file that was read. ``resource`` is the content of the file after the overrides,
@@ -73,8 +73,8 @@ def load(
     known_rules: Rules = _NO_RULES,
     overrides: Mapping[str, str] = _NO_OVERRIDES,
     seed: int | None = None,
-    files: FilesOf = FilesOf.ANYBODY,
-) -> Loaded:
+    files: FileAccess = FileAccess.ANYBODY,
+) -> LoadedScenario:
     """Read, check and compile the scenario file at ``path``.
 
     ``known_rules`` maps the name of a risk rule to the function that parses its limit; without it
@@ -95,8 +95,8 @@ def load_text(
     known_rules: Rules = _NO_RULES,
     overrides: Mapping[str, str] = _NO_OVERRIDES,
     seed: int | None = None,
-    files: FilesOf = FilesOf.ANYBODY,
-) -> Loaded:
+    files: FileAccess = FileAccess.ANYBODY,
+) -> LoadedScenario:
     """Check and compile a scenario from its text; see :func:`load`.
 
     ``path`` names the scenario in messages, and files that the text names are relative to it.
@@ -128,7 +128,7 @@ def load_text(
         place, message = error.place, str(error)
         problem = _problem_at(file, document, changed_paths, all_overrides, place, message)
         raise ScenarioError([problem]) from error
-    source = file if files is FilesOf.ANYBODY else f"{plan.name}.yaml"
+    source = file if files is FileAccess.ANYBODY else f"{plan.name}.yaml"
     current_overrides = canonical(all_overrides)
     effective_overrides = {
         key: value for key, value in recorded_overrides.items() if key not in current_overrides
@@ -136,7 +136,7 @@ def load_text(
     if effective_overrides:
         data["spec"]["overrides"] = record_entries(effective_overrides)
     plan = msgspec.structs.replace(plan, overrides=effective_overrides, source=source)
-    return Loaded(model, plan, path, data)
+    return LoadedScenario(model, plan, path, data)
 
 
 def _read(path: Path) -> str:

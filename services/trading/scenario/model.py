@@ -145,7 +145,7 @@ class Recovery(Model):
 
 #: Maximum number of characters in the key and in the value of an override.
 MAX_KEY, MAX_VALUE = 300, 20_000
-MOST_OVERRIDES = 100
+MAX_OVERRIDES = 100
 Override = Annotated[str, Field(min_length=1, max_length=MAX_KEY + len("=") + MAX_VALUE)]
 
 
@@ -165,7 +165,7 @@ class Spec(Model):
     abort: bool = Field(default=False, description="Roll back at once (operator).")
     overrides: list[Override] = Field(
         default=[],
-        max_length=MOST_OVERRIDES,
+        max_length=MAX_OVERRIDES,
         description="What was changed for this run, each as trading run --set has it: KEY=VALUE,"
         " where spec has that value already. It goes into the evidence, and changes nothing.",
     )

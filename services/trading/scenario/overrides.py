@@ -12,7 +12,7 @@ import yaml
 
 from trading.scenario.document import MAX_DEPTH, Document
 from trading.scenario.errors import Path, dotted, suggestion
-from trading.scenario.model import MAX_KEY, MAX_VALUE, MOST_OVERRIDES
+from trading.scenario.model import MAX_KEY, MAX_OVERRIDES, MAX_VALUE
 from trading.scenario.quantities import quoted
 from trading.scenario.schema import fields_at
 
@@ -83,7 +83,7 @@ def _recorded_entries(resource: Mapping[str, Any]) -> dict[int, str]:
         return {}
     return {
         index: entry
-        for index, entry in enumerate(entries[:MOST_OVERRIDES])
+        for index, entry in enumerate(entries[:MAX_OVERRIDES])
         if isinstance(entry, str)
     }
 

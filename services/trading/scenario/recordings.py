@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 
-class FilesOf(Enum):
+class FileAccess(Enum):
     """Who may name the files that a scenario opens.
 
     ANYBODY: the text and the overrides, for users who have a shell on this machine. TEXT: the text
@@ -38,14 +38,14 @@ class Recordings(NamedTuple):
         return self.named is None or name in self.named
 
 
-def recordings(access: FilesOf, directory: Path, resource: Mapping[str, Any]) -> Recordings:
+def recordings(access: FileAccess, directory: Path, resource: Mapping[str, Any]) -> Recordings:
     """Return the files that a scenario may open.
 
     ``resource`` is the scenario before overrides, so that TEXT allows only what the text names.
     """
-    if access is FilesOf.ANYBODY:
+    if access is FileAccess.ANYBODY:
         return Recordings(directory, None)
-    named = frozenset(_file_names(resource)) if access is FilesOf.TEXT else frozenset[str]()
+    named = frozenset(_file_names(resource)) if access is FileAccess.TEXT else frozenset[str]()
     return Recordings(directory, named)
 
 

@@ -63,7 +63,7 @@ def encode_statement(plan: PlanRecord, verdict: Verdict) -> bytes:
     return msgspec.json.encode(Statement(plan=plan, verdict=verdict))
 
 
-def new_key_pair() -> tuple[str, str]:
+def generate_key_pair() -> tuple[str, str]:
     """Generate a key pair, and return the private and the public key as PEM."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
@@ -108,7 +108,7 @@ def public_pem(key: Ed25519PublicKey) -> str:
     ).decode()
 
 
-def signed(key: Ed25519PrivateKey, statement: bytes) -> SignedStatement:
+def sign_statement(key: Ed25519PrivateKey, statement: bytes) -> SignedStatement:
     """Return a statement with its signature."""
     return SignedStatement(
         statement=statement.decode(),
@@ -117,7 +117,7 @@ def signed(key: Ed25519PrivateKey, statement: bytes) -> SignedStatement:
     )
 
 
-def is_signed_by(key: Ed25519PublicKey, statement: bytes, signature: bytes) -> bool:
+def is_valid_signature(key: Ed25519PublicKey, statement: bytes, signature: bytes) -> bool:
     """Return whether ``signature`` is that of the bytes ``statement`` by this key."""
     try:
         key.verify(signature, statement)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import sql
 
-from trading.topology import INSTANCES, SERVICES
+from trading.topology import MAX_INSTANCES, SERVICES
 
 
 def schema_of(service: str, number: int = 1) -> str:
@@ -39,7 +39,7 @@ def set_up(url: str, passwords: Mapping[str, str]) -> list[str]:
             db.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
             # Since PostgreSQL 16, only members of a role may make it the owner of a schema.
             db.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-            for number in range(1, INSTANCES.get(service, 1) + 1):
+            for number in range(1, MAX_INSTANCES.get(service, 1) + 1):
                 name = schema_of(service, number)
                 schema = sql.Identifier(name)
                 db.execute(

@@ -15,9 +15,9 @@ from typing import Any
 
 from trading.hosting.host import Host
 from trading.hosting.leases import StrategyLeases
-from trading.hosting.live import Outward
+from trading.hosting.live_session import OutboundMessage
 from trading.hosting.settings import Settings
-from trading.links.board import Links
+from trading.links.service_links import ServiceLinks
 from trading.messages import Message
 from trading.messages.orders import (
     CancelAllOrders,
@@ -42,7 +42,7 @@ class EngineSharing:
     process, empty for the first. Subscribes to the events of ``links`` when it is created.
     """
 
-    def __init__(self, links: Links, settings: Settings, instance: str) -> None:
+    def __init__(self, links: ServiceLinks, settings: Settings, instance: str) -> None:
         self._links = links
         self._url = settings.redis_url
         self._name = f"{socket.gethostname()[:40]}-{os.getpid()}-{instance or '1'}"
@@ -52,9 +52,9 @@ class EngineSharing:
         self._shared: SharedRun | None = None
         self._closing: set[asyncio.Task[None]] = set()
         links.prepare = self._prepare_instant
-        links.appointment = self._next_appointment
-        links.undelivered = self._on_undelivered
-        links.connected = self._on_connected
+        links.next_external_at = self._next_appointment
+        links.on_undelivered = self._on_undelivered
+        links.on_connected = self._on_connected
         links.fenced = self._on_fenced
 
     def problems(self) -> dict[str, str]:
@@ -64,7 +64,7 @@ class EngineSharing:
         run_problem = self._shared.problem if self._shared is not None else ""
         return {"redis": self._leases.problem or run_problem}
 
-    def send(self, items: Sequence[Outward]) -> None:
+    def send(self, items: Sequence[OutboundMessage]) -> None:
         """Send ``items`` over the links, except for orders whose lease is no longer held.
 
         The engine decided such an order while it held the lease, and has lost it since.
@@ -171,7 +171,7 @@ class EngineSharing:
             for account, fence in refused.items():
                 self._leases.refuse(account, fence - 1, fence)
 
-    def _on_undelivered(self, peer: str, items: Sequence[Outward]) -> None:
+    def _on_undelivered(self, peer: str, items: Sequence[OutboundMessage]) -> None:
         """Fail order requests at once if there is no connection to the exchange."""
         if peer != EXCHANGE:
             return

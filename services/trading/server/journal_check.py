@@ -14,7 +14,7 @@ import msgspec
 
 from trading.api.test_coordinator.index import VERDICT
 from trading.hosting.heads import HeadsFile
-from trading.hosting.live import CannotRecover, LiveSession
+from trading.hosting.live_session import CannotRecover, LiveSession
 from trading.hosting.session import Session, decode_session
 from trading.hosting.store import EntriesDropped, EntriesLost, JournalStore
 from trading.messages.audit import JournalEntry
@@ -22,9 +22,9 @@ from trading.messages.base import Delivered
 from trading.runtime.component import Component
 from trading.runtime.journal import GENESIS, RECEIVED, ChainBroken, kind_of, verify
 from trading.runtime.network import Network
-from trading.runtime.replay import received
+from trading.runtime.replay import decode_received
 from trading.scenario.result import JournalHead, Verdict
-from trading.server.parts import make
+from trading.server.service_specs import build_components
 from trading.topology import AUDIT_CORRELATOR, SERVICES, service_of
 
 _PAGE = 4096
@@ -67,7 +67,7 @@ class LengthCheck:
         """Record what ``entry``, of the service ``name``, says of entries received from others."""
         if kind_of(entry.body) != RECEIVED or b'"Delivered"' not in entry.body:
             return
-        for message in received(entry)[1]:
+        for message in decode_received(entry)[1]:
             if isinstance(message, Delivered):
                 peer, _, source = message.peer.partition("/")
                 journal = key, peer, source or service_of(peer)
@@ -145,7 +145,7 @@ class StoreCheck:
         yield from self._check_verdict(number, session)
 
     def _session_components(self, session: Session) -> list[Component]:
-        return [c for c in make(session) if self._service in ("", c.name)]
+        return [c for c in build_components(session) if self._service in ("", c.name)]
 
     def _live_session(
         self, number: int, session: Session, components: list[Component]

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from trading.hosting.addresses import address
-from trading.hosting.wire import CountedSocket, Wire
+from trading.hosting.http_protocols import CountedWebSocketProtocol, HeaderTimeoutProtocol
 
 #: Wall-clock seconds that open requests may take after a shutdown was requested.
 SHUTDOWN_GRACE = 1
@@ -44,8 +44,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Wire,
-                ws=CountedSocket,
+                http=HeaderTimeoutProtocol,
+                ws=CountedWebSocketProtocol,
                 proxy_headers=False,
                 log_config=None,
                 access_log=False,

@@ -10,19 +10,25 @@ from typing import Protocol
 
 from fastapi import Request
 
-from trading.api.market_data.live import OPENING_PATIENCE, make_poller
+from trading.api.market_data.live import OPENING_PRICE_TIMEOUT, make_poller
 from trading.api.risk_monitor.halts import standing_halt
 from trading.hosting.access import Access
 from trading.hosting.host import Host
 from trading.hosting.session import Session
+from trading.hosting.session_control import LocalSessionControl, SessionControl
 from trading.hosting.settings import Settings, SettingsError
 from trading.hosting.tokens import require_token
-from trading.hosting.world import LocalWorld, World
-from trading.links.board import Links
-from trading.links.frames import addressed
-from trading.links.journals import Journals
+from trading.links.frames import newest_addressed
+from trading.links.journal_reader import JournalReader
 from trading.links.peers import Peers
-from trading.links.world import IDLE, RemoteWorld, add_session_route, idle_anchor, sim_now
+from trading.links.service_links import ServiceLinks
+from trading.links.session_control import (
+    IDLE,
+    RemoteSessionControl,
+    add_session_route,
+    idle_anchor,
+    simulated_now,
+)
 from trading.messages.audit import AuditQuery
 from trading.messages.chaos import FaultApplied, FaultEnded
 from trading.runtime.component import Component
@@ -37,13 +43,13 @@ from trading.server.listening import (
     listen,
     wait_for_shutdown,
 )
-from trading.server.parts import (
-    PARTS,
+from trading.server.service_specs import (
+    SERVICE_SPECS,
     ServiceContext,
+    build_components,
     chaos_allowed,
     chaos_token,
-    idle,
-    make,
+    idle_session,
     make_app,
 )
 from trading.server.stores import OpenStore, wait_for_store
@@ -90,7 +96,7 @@ class Service:
         self.name = name
         instance = open_store.instance
         allow_chaos = chaos_allowed(settings)
-        self.links = links = Links(
+        self.links = links = ServiceLinks(
             name,
             peers,
             chaos=allow_chaos,
@@ -98,16 +104,16 @@ class Service:
             patience=settings.run_patience,
             speed=settings.sim_speed,
         )
-        spec = PARTS[name]
+        spec = SERVICE_SPECS[name]
         self._poller = poller = make_poller(settings) if name == MARKET_DATA else None
         self._engines = EngineSharing(links, settings, instance) if name == TRADING_ENGINE else None
 
         def own_component(session: Session) -> list[Component]:
-            return [c for c in make(session) if c.name == name]
+            return [c for c in build_components(session) if c.name == name]
 
         def initial_session() -> Session:
             anchor = idle_anchor(settings.sim_speed)
-            session = idle(settings, sim_now(anchor), poller)
+            session = idle_session(settings, simulated_now(anchor), poller)
             return Session(plan=session.plan, opened=session.opened, key=IDLE, anchor=anchor)
 
         self.host = host = Host(
@@ -120,16 +126,16 @@ class Service:
             sender=self._engines.send if self._engines is not None else links.send,
             network=_network_factory(name),
             retention=settings.retention,
-            addressed=addressed,
+            addressed=newest_addressed,
             snapshot_key=snapshot_key(settings, peers.token),
             heads=open_store.heads,
             accept_loss=settings.accept_loss,
         )
-        session_control: World = LocalWorld(host)
+        session_control: SessionControl = LocalSessionControl(host)
         self._extensions: list[_Extension] = []
         context = ServiceContext(host, settings, credentials, session_control, poller)
         if name == TEST_COORDINATOR:
-            remote_control = RemoteWorld(
+            remote_control = RemoteSessionControl(
                 host,
                 peers,
                 links,
@@ -140,13 +146,13 @@ class Service:
             self._extensions.append(remote_control)
             context = context._replace(session_control=remote_control)
         if name == AUDIT_CORRELATOR and settings.enable_audit_logging:
-            journals = Journals(peers, links)
+            journals = JournalReader(peers, links)
             self._extensions.append(journals)
 
             async def answer_query(query: AuditQuery) -> None:
                 host.send(AUDIT_CORRELATOR, await journals.complete(query))
 
-            links.queried = answer_query
+            links.on_audit_query = answer_query
             links.prepare = journals.prepare
         if self._engines is not None:
             self._extensions.append(self._engines)
@@ -168,7 +174,7 @@ class Service:
         Raises StoreUnavailable and CannotRecover.
         """
         if self._poller is not None:
-            await self._poller.prepare(OPENING_PATIENCE)
+            await self._poller.prepare(OPENING_PRICE_TIMEOUT)
         await self.host.start()
         await self.links.start(self.host)
         for extension in self._extensions:
@@ -207,7 +213,7 @@ def check_settings(name: str, settings: Settings) -> None:
 
     Secrets are only generated if no other machine can connect. Raises SettingsError.
     """
-    if settings.alone:
+    if settings.loopback_only:
         return
     missing = []
     if chaos_allowed(settings) and settings.chaos_token is None:

@@ -9,7 +9,7 @@ import psycopg
 
 from trading.hosting.postgres import PostgresStore, first_line
 from trading.hosting.sqlite import SqliteStore
-from trading.hosting.store import JournalStore, StoreTaken, StoreUnavailable
+from trading.hosting.store import JournalStore, StoreInUse, StoreUnavailable
 
 
 class NoJournals(ValueError):
@@ -60,8 +60,8 @@ def _open_all(
         for name, opener in openers.items():
             stores[name] = opener()
         yield stores
-    except StoreTaken as error:
-        raise StoreTaken(f"{error}; stop the ecosystem first") from error
+    except StoreInUse as error:
+        raise StoreInUse(f"{error}; stop the ecosystem first") from error
     finally:
         for store in stores.values():
             store.close()

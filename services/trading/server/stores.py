@@ -13,8 +13,8 @@ from trading.hosting.heads import HeadsFile
 from trading.hosting.postgres import PostgresStore
 from trading.hosting.settings import Settings
 from trading.hosting.sqlite import SqliteStore
-from trading.hosting.store import JournalStore, MemoryStore, StoreTaken, StoreUnavailable
-from trading.topology import INSTANCES
+from trading.hosting.store import JournalStore, MemoryStore, StoreInUse, StoreUnavailable
+from trading.topology import MAX_INSTANCES
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ def open_service_store(settings: Settings, service: str) -> OpenStore:
     and its number becomes the instance. Raises StoreUnavailable.
     """
     schema = service.replace("-", "_")
-    last = INSTANCES.get(service, 1)
+    last = MAX_INSTANCES.get(service, 1)
     for number in range(1, last + 1):
         instance = "" if number == 1 else str(number)
         suffix = instance and f"-{instance}"
         try:
             store = _open_store(settings, service + suffix, schema + suffix.replace("-", "_"))
             return store._replace(instance=instance)
-        except StoreTaken:
+        except StoreInUse:
             if number == last:
                 raise
     raise AssertionError("unreachable")

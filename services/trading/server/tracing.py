@@ -7,10 +7,10 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from trading.hosting.host import Host
-from trading.hosting.live import Published
+from trading.hosting.live_session import PublishedMessage
 from trading.hosting.settings import Settings
 from trading.telemetry.export import Traces
-from trading.telemetry.journeys import JOURNEYS, Journey
+from trading.telemetry.trace_builders import TRACE_BUILDERS, TraceBuilder
 
 
 class Tracing:
@@ -20,9 +20,9 @@ class Tracing:
     """
 
     def __init__(self, service: str, app: FastAPI, host: Host, settings: Settings) -> None:
-        self._journey_class = JOURNEYS.get(service, Journey)
+        self._journey_class = TRACE_BUILDERS.get(service, TraceBuilder)
         self._host = host
-        self._journey: Journey | None = None
+        self._journey: TraceBuilder | None = None
         self._traces = Traces(
             service,
             version("trading-ecosystem"),
@@ -52,7 +52,7 @@ class Tracing:
         name = session.key or session.run_id or session.opened
         self._journey = self._journey_class(name, session.plan.universe)
 
-    def _on_published(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         journey = self._journey
         if journey is None:
             return

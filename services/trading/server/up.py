@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from trading.api.market_data.live import OPENING_PATIENCE, make_poller
+from trading.api.market_data.live import OPENING_PRICE_TIMEOUT, make_poller
 from trading.api.risk_monitor.halts import standing_halt
 from trading.hosting.host import Host
+from trading.hosting.session_control import LocalSessionControl
 from trading.hosting.settings import Settings
-from trading.hosting.world import LocalWorld
 from trading.server.credentials import Credentials, save_credentials, snapshot_key
 from trading.server.listening import (
     JournalIncomplete,
@@ -17,7 +17,13 @@ from trading.server.listening import (
     listen,
     wait_for_shutdown,
 )
-from trading.server.parts import PARTS, ServiceContext, idle, make, make_app
+from trading.server.service_specs import (
+    SERVICE_SPECS,
+    ServiceContext,
+    build_components,
+    idle_session,
+    make_app,
+)
 from trading.server.stores import open_shared_store
 from trading.server.tracing import tracing_of
 from trading.topology import AUDIT_CORRELATOR, RISK_MONITOR, SERVICES
@@ -31,13 +37,13 @@ class Ecosystem:
     """
 
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
-        specs = PARTS.values()
+        specs = SERVICE_SPECS.values()
         self._poller = poller = make_poller(settings)
         open_store = open_shared_store(settings)
         self.host = host = Host(
-            make,
+            build_components,
             open_store.store,
-            idle=lambda: idle(settings, int(time.time()) * SECOND, poller),
+            idle=lambda: idle_session(settings, int(time.time()) * SECOND, poller),
             projections={
                 name: factory for spec in specs for name, factory in spec.projections.items()
             },
@@ -48,9 +54,9 @@ class Ecosystem:
             heads=open_store.heads,
             accept_loss=settings.accept_loss,
         )
-        session_control = LocalWorld(host, lambda: standing_halt(host))
+        session_control = LocalSessionControl(host, lambda: standing_halt(host))
         context = ServiceContext(host, settings, credentials, session_control, poller)
-        self.apps = {name: make_app(name, context) for name in PARTS}
+        self.apps = {name: make_app(name, context) for name in SERVICE_SPECS}
         self.tracings = [
             tracing
             for name, app in self.apps.items()
@@ -63,7 +69,7 @@ class Ecosystem:
         Raises StoreUnavailable and CannotRecover.
         """
         if self._poller is not None:
-            await self._poller.prepare(OPENING_PATIENCE)
+            await self._poller.prepare(OPENING_PRICE_TIMEOUT)
         await self.host.start()
 
 

@@ -72,7 +72,7 @@ def counted_types(service: str) -> frozenset[type[Message]]:
     return frozenset(kind for kind, count in _COUNTS if count.metric in signals)
 
 
-class Counts(Collector):
+class MessageCounters(Collector):
     """Collects the message counters of one ``service`` for a Prometheus registry."""
 
     def __init__(self, service: str) -> None:

@@ -1,6 +1,6 @@
 """The test coordinator runs a scenario: it injects faults and observes how the system reacts."""
 
 from trading.test_coordinator.component import TestCoordinator
-from trading.test_coordinator.standby import Standby
+from trading.test_coordinator.standby import IdleCoordinator
 
-__all__ = ["Standby", "TestCoordinator"]
+__all__ = ["IdleCoordinator", "TestCoordinator"]

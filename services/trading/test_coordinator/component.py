@@ -34,7 +34,7 @@ from trading.scenario.plan import RunPlan
 from trading.scenario.verdict import first_detection
 from trading.test_coordinator.fault_run import FaultRun, Prober
 from trading.test_coordinator.recorder import ObservationRecorder
-from trading.test_coordinator.view import TOLERATED_BEATS, View
+from trading.test_coordinator.view import TOLERATED_BEATS, DataPlaneView
 from trading.topology import SERVICES, TEST_COORDINATOR
 from trading.units import MINUTE, SECOND
 
@@ -80,7 +80,7 @@ class TestCoordinator:
         self.observation = Observation(setup=setup)
         self._beat = max(SECOND, plan.tick)
         services = tuple(n for n in SERVICES if n != TEST_COORDINATOR)
-        self.view = View(plan.universe, services, self._beat)
+        self.view = DataPlaneView(plan.universe, services, self._beat)
         self._recorder = ObservationRecorder(self.observation)
         lease, prober = max(LEASE, 10 * self._beat), Prober()
         self._faults = [FaultRun(fault, self.view, lease, prober) for fault in plan.faults]

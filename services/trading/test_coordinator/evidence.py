@@ -23,7 +23,7 @@ from trading.messages.market import BookTop, PriceTick, SymbolStatusChanged
 from trading.messages.orders import ExecutionReport, Trade
 from trading.scenario.plan import PlannedFault
 from trading.test_coordinator.malfunctions import StrategyWatcher
-from trading.test_coordinator.view import View
+from trading.test_coordinator.view import DataPlaneView
 from trading.test_coordinator.watcher import Watcher
 from trading.topology import EXCHANGE
 from trading.units import PPM, SECOND, format_duration, format_ppm, format_units
@@ -324,7 +324,7 @@ _WATCHERS: dict[type, type[Watcher]] = {
 }
 
 
-def watcher(planned: PlannedFault, view: View, now: int) -> Watcher:
+def watcher(planned: PlannedFault, view: DataPlaneView, now: int) -> Watcher:
     """Return a watcher for a fault that is requested at the simulated time ``now``."""
     kind: type[Any] = _WATCHERS.get(type(planned.fault), StrategyWatcher)
     created: Watcher = kind(planned.fault, view, now)

@@ -18,7 +18,7 @@ from trading.messages.chaos import (
 from trading.scenario.observation import SeenFault
 from trading.scenario.plan import PlannedFault
 from trading.test_coordinator.evidence import watcher
-from trading.test_coordinator.view import TOLERATED_BEATS, View
+from trading.test_coordinator.view import TOLERATED_BEATS, DataPlaneView
 from trading.test_coordinator.watcher import Watcher
 
 
@@ -43,7 +43,9 @@ class FaultRun:
     of the run. Methods return the messages that the coordinator must send.
     """
 
-    def __init__(self, planned: PlannedFault, view: View, lease: int, prober: Prober) -> None:
+    def __init__(
+        self, planned: PlannedFault, view: DataPlaneView, lease: int, prober: Prober
+    ) -> None:
         self.planned = planned
         self.outcome = SeenFault(planned.name, planned.kind)
         self._view = view

@@ -17,7 +17,7 @@ from trading.units import SECOND
 HEARTBEAT_INTERVAL = SECOND
 
 
-class Standby:
+class IdleCoordinator:
     """Takes the place of :class:`~trading.test_coordinator.component.TestCoordinator` while no
     scenario runs.
 

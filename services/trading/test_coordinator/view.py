@@ -84,7 +84,7 @@ class OrderActivity(msgspec.Struct, gc=False):
     largest: dict[str, int] = {}
 
 
-class View:
+class DataPlaneView:
     """Keeps the observed state of every service, feed, book and account of the firm.
 
     ``services`` are the names of the services to ping, and ``beat`` is the evaluation interval in

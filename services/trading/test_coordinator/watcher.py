@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from trading.messages import Message
-from trading.test_coordinator.view import View
+from trading.test_coordinator.view import DataPlaneView
 
 
 class Watcher:
@@ -20,7 +20,7 @@ class Watcher:
     between such a pair, 0 if none has failed.
     """
 
-    def __init__(self, fault: Any, view: View, since: int) -> None:
+    def __init__(self, fault: Any, view: DataPlaneView, since: int) -> None:
         self.fault = fault
         self.view = view
         self.since = since

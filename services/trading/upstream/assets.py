@@ -1,7 +1,7 @@
 """The names of our assets in public price APIs."""
 
 #: CoinGecko's id to asset. CoinMarketCap uses the same words as slugs.
-COINGECKO_IDS = {
+ASSETS_BY_ID = {
     "bitcoin": "BTC",
     "ethereum": "ETH",
     "solana": "SOL",
@@ -10,4 +10,4 @@ COINGECKO_IDS = {
     "ethena-usde": "USDE",
 }
 #: Asset to CoinGecko's id.
-IDS = {asset: name for name, asset in COINGECKO_IDS.items()}
+IDS_BY_ASSET = {asset: name for name, asset in ASSETS_BY_ID.items()}

@@ -10,7 +10,7 @@ import msgspec
 
 from trading.units import SECOND
 from trading.upstream.anchors import ImplausiblePrice, Quote, parse_quote
-from trading.upstream.assets import IDS
+from trading.upstream.assets import IDS_BY_ASSET
 from trading.upstream.http import MALFORMED, REQUEST_TIMEOUT, UpstreamError, build_client, fetch
 
 #: Start of the host name that takes pro keys.
@@ -44,7 +44,7 @@ class CoinGecko:
 
     async def quotes(self, assets: Sequence[str], now: int) -> dict[str, Quote]:
         """Return the usable quotes by asset, as :meth:`Source.quotes` requires."""
-        assets_by_id = {IDS[a]: a for a in assets if a in IDS}
+        assets_by_id = {IDS_BY_ASSET[a]: a for a in assets if a in IDS_BY_ASSET}
         params = {
             "ids": ",".join(assets_by_id),
             "vs_currencies": "usd",

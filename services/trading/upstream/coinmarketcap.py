@@ -7,7 +7,7 @@ import msgspec
 
 from trading.units import SECOND
 from trading.upstream.anchors import ImplausiblePrice, Quote, parse_quote
-from trading.upstream.assets import IDS
+from trading.upstream.assets import IDS_BY_ASSET
 from trading.upstream.http import (
     MALFORMED,
     REFUSED,
@@ -54,7 +54,7 @@ class CoinMarketCap:
 
     async def quotes(self, assets: Sequence[str], now: int) -> dict[str, Quote]:
         """Return the usable quotes by asset, as :meth:`Source.quotes` requires."""
-        params = {"symbol": ",".join(a for a in assets if a in IDS), "convert": "USD"}
+        params = {"symbol": ",".join(a for a in assets if a in IDS_BY_ASSET), "convert": "USD"}
         path = "/v2/cryptocurrency/quotes/latest"
         body = await fetch(self._http, path, params, self._timeout)
         try:
@@ -68,7 +68,7 @@ class CoinMarketCap:
             asset = symbol.upper()
             for coin in coins:
                 usd = coin.quote.get("USD")
-                if asset not in assets or coin.slug != IDS.get(asset) or usd is None:
+                if asset not in assets or coin.slug != IDS_BY_ASSET.get(asset) or usd is None:
                     continue
                 if usd.price is None or usd.last_updated is None:
                     continue

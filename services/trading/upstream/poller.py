@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from trading.runtime.tasks import Tasks
+from trading.runtime.tasks import BackgroundTasks
 from trading.units import SECOND
 from trading.upstream.anchors import ImplausiblePrice, PriceAnchor, Quote, choose_quote
 from trading.upstream.cache import AnchorCache, CacheUnavailable
@@ -63,7 +63,7 @@ class Poller:
     services or kept beyond the end of the process.
 
     ``anchors`` has the newest anchor by asset, ``requests`` counts requests by source and outcome,
-    ``cached`` is whether there is a cache, and ``cache_problem`` says why it cannot be used now.
+    ``has_cache`` is whether there is a cache, and ``cache_problem`` says why it cannot be used now.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Poller:
         self.anchors: dict[str, PriceAnchor] = {}
         self.requests: Counter[tuple[str, str]] = Counter()
         self.cache_problem = ""
-        self.cached = cache is not None
+        self.has_cache = cache is not None
         self._sources = [_SourceState(source) for source in sources]
         self._assets = tuple(assets)
         self._interval = interval
@@ -88,7 +88,7 @@ class Poller:
         self._on_change: OnChange = _ignore
         self._polled = asyncio.Event()
         self._stopping = False
-        self._tasks = Tasks()
+        self._tasks = BackgroundTasks()
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -7,9 +7,14 @@ from typing import Any
 
 import msgspec
 
-from trading.api.audit_correlator.view import AlertRecords, FaultRecords, View, event_time_of
+from trading.api.audit_correlator.view import (
+    AlertRecords,
+    CorrelationView,
+    FaultRecords,
+    event_time_of,
+)
 from trading.audit_correlator import AuditCorrelator
-from trading.audit_correlator.ledger import Record
+from trading.audit_correlator.ledger import AuditRecord
 from trading.messages.chaos import (
     FaultApplied,
     FaultEnded,
@@ -105,7 +110,7 @@ def timeline(auditor: AuditCorrelator, after: int, limit: int) -> JSON:
     `left_off`.
     """
     records = auditor.timeline.records()
-    view = View(records)
+    view = CorrelationView(records)
     newer = [r for r in records if not r.line or r.line > after]
     return {
         "read_to": instant(max(auditor.timeline.read_to.values(), default=0)),
@@ -118,7 +123,7 @@ def timeline(auditor: AuditCorrelator, after: int, limit: int) -> JSON:
     }
 
 
-def fault(fault: FaultRecords, view: View) -> JSON:
+def fault(fault: FaultRecords, view: CorrelationView) -> JSON:
     """Return a fault with the records of its life cycle, its alerts, and the responses to it."""
     request = fault.requested.message if fault.requested is not None else None
     kind, target, parameters = "", "", {}
@@ -147,7 +152,7 @@ def fault(fault: FaultRecords, view: View) -> JSON:
     }
 
 
-def alert(alert: AlertRecords, cause: FaultRecords | None, view: View) -> JSON:
+def alert(alert: AlertRecords, cause: FaultRecords | None, view: CorrelationView) -> JSON:
     """Return an alert with its records. `latency` is the time from the effect of `cause` to the
     alert: 0 if the alert came before the effect was verified, null if there was no effect.
     """
@@ -165,7 +170,7 @@ def alert(alert: AlertRecords, cause: FaultRecords | None, view: View) -> JSON:
     }
 
 
-def record(record: Record, view: View) -> JSON:
+def record(record: AuditRecord, view: CorrelationView) -> JSON:
     """Return a record: `time` is when it was written, `event_time` when it happened, `line` its
     position in the ledger, `faults` the ids of the faults that it belongs to.
     """
@@ -188,7 +193,7 @@ def record(record: Record, view: View) -> JSON:
     }
 
 
-def evidence(record: Record) -> JSON:
+def evidence(record: AuditRecord) -> JSON:
     """Return the journal entry of a record. `hash` is the SHA-256 of `previous` (32 bytes) and
     `body` (UTF-8), so that a client can recompute it.
     """
@@ -204,11 +209,11 @@ def evidence(record: Record) -> JSON:
     }
 
 
-def _causes(record: Record, view: View) -> list[FaultRecords]:
+def _causes(record: AuditRecord, view: CorrelationView) -> list[FaultRecords]:
     return [] if isinstance(record.message, PhaseChanged) else view.causes(record)
 
 
-def _description(record: Record) -> tuple[str, str, str, str]:
+def _description(record: AuditRecord) -> tuple[str, str, str, str]:
     """Return what happened, the subject, details, and the severity."""
     message: Any = record.message
     match message:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from trading.audit_correlator.correlation import explains
-from trading.audit_correlator.ledger import Record
+from trading.audit_correlator.ledger import AuditRecord
 from trading.messages import Message
 from trading.messages.chaos import (
     FaultApplied,
@@ -31,9 +31,9 @@ class AlertRecords(msgspec.Struct):
     rule: str
     subject: str
     severity: str
-    fired: Record
-    acknowledged: Record | None = None
-    resolved: Record | None = None
+    fired: AuditRecord
+    acknowledged: AuditRecord | None = None
+    resolved: AuditRecord | None = None
 
 
 class FaultRecords(msgspec.Struct):
@@ -43,14 +43,14 @@ class FaultRecords(msgspec.Struct):
     """
 
     fault_id: str
-    requested: Record | None = None
-    applied: Record | None = None
-    effect: Record | None = None
-    recovery_requested: Record | None = None
-    ended: Record | None = None
-    recovered: Record | None = None
+    requested: AuditRecord | None = None
+    applied: AuditRecord | None = None
+    effect: AuditRecord | None = None
+    recovery_requested: AuditRecord | None = None
+    ended: AuditRecord | None = None
+    recovered: AuditRecord | None = None
     alerts: list[AlertRecords] = []
-    responses: list[Record] = []
+    responses: list[AuditRecord] = []
 
     @property
     def effect_at(self) -> int:
@@ -73,21 +73,21 @@ class FaultRecords(msgspec.Struct):
             event_time_of(self.requested) if self.effect is not None else 0
         )
 
-    def explains(self, record: Record) -> bool:
+    def explains(self, record: AuditRecord) -> bool:
         """Return whether `record` may be a consequence of this fault, by its time."""
         return explains(self.began_at, self.over_at, event_time_of(record))
 
 
-class View:
+class CorrelationView:
     """The records of a run, grouped. `phases` are those of the run; `unexplained` are alerts that
     belong to no fault.
     """
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    def __init__(self, records: Iterable[AuditRecord]) -> None:
         self.faults: dict[str, FaultRecords] = {}
         self.alerts: dict[str, AlertRecords] = {}
-        self.phases: list[Record] = []
-        self._responses: list[Record] = []
+        self.phases: list[AuditRecord] = []
+        self._responses: list[AuditRecord] = []
         for record in records:
             self._add(record)
         self.unexplained: list[AlertRecords] = []
@@ -101,7 +101,7 @@ class View:
             for fault in self.causes(record):
                 fault.responses.append(record)
 
-    def causes(self, record: Record) -> list[FaultRecords]:
+    def causes(self, record: AuditRecord) -> list[FaultRecords]:
         """Return the faults that may have caused an alert or a response: those that were active at
         its time, otherwise the possible one that ended last.
         """
@@ -116,7 +116,7 @@ class View:
         ]
         return active or sorted(possible, key=lambda fault: fault.over_at)[-1:]
 
-    def _add(self, record: Record) -> None:
+    def _add(self, record: AuditRecord) -> None:
         message: Any = record.message
         match message:
             case InjectFault():
@@ -151,7 +151,7 @@ class View:
         return self.faults.setdefault(fault_id, FaultRecords(fault_id))
 
 
-def event_time_of(record: Record | None) -> int:
+def event_time_of(record: AuditRecord | None) -> int:
     """Return when the event of a record happened, which may be before it was written; simulated
     microseconds, 0 for None.
     """

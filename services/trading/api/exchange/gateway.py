@@ -15,10 +15,10 @@ from trading.api.exchange.limits import Limits
 from trading.api.exchange.params import Params
 from trading.exchange import Exchange
 from trading.exchange.filters import STP_MODES, TIMES_IN_FORCE, TYPES, refusal
-from trading.exchange.outage import DARK
+from trading.exchange.outage import FULL_OUTAGE_MODES
 from trading.hosting.host import Host
-from trading.hosting.inputs import Refused, Unavailable
-from trading.hosting.live import Published
+from trading.hosting.inputs import BacklogFull, Unavailable
+from trading.hosting.live_session import PublishedMessage
 from trading.messages import Message
 from trading.messages.orders import (
     CancelAllOrders,
@@ -92,7 +92,7 @@ class Gateway:
             modes = self.exchange.outage_modes
         except Unavailable as error:
             raise errors.UNAVAILABLE from error
-        if not DARK.isdisjoint(modes):
+        if not FULL_OUTAGE_MODES.isdisjoint(modes):
             raise ConnectionDropped
         if "unavailable" in modes:
             raise errors.UNAVAILABLE
@@ -289,14 +289,14 @@ class Gateway:
         """
         try:
             ticket = self._host.command(EXCHANGE, command)
-        except Refused as error:
+        except BacklogFull as error:
             raise errors.UNAVAILABLE from error
         try:
             await self._host.settled(ticket)
         except Unavailable as error:
             raise errors.STATUS_UNKNOWN from error
 
-    def _on_published(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         if not self._awaited:
             return
         for message, _ in published:

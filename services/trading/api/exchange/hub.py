@@ -18,9 +18,9 @@ from trading.api.exchange.gateway import Gateway
 from trading.api.exchange.market import Market
 from trading.api.exchange.tickers import Tickers
 from trading.api.exchange.timed import TimedStreams
-from trading.exchange.outage import DARK
+from trading.exchange.outage import FULL_OUTAGE_MODES
 from trading.hosting.host import Host
-from trading.hosting.live import Published
+from trading.hosting.live_session import PublishedMessage
 from trading.messages.orders import ExecutionReport, Trade
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Hub:
             if "reset" in modes:
                 for connection in list(self._connections):
                     connection.drop(1012)
-            if DARK.isdisjoint(modes):
+            if FULL_OUTAGE_MODES.isdisjoint(modes):
                 try:
                     self._round(rounds % _ROUNDS_PER_SECOND == 0)
                 except Exception:
@@ -233,7 +233,7 @@ class Hub:
             stream = f"{symbol.lower()}@bookTicker"
             self._publish(stream, lambda: events.book_ticker(quote, update_id))
 
-    def _on_published(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         if not self._connections:
             return
         for message, _ in published:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, Header, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
-from trading.api.market_data.hub import TICKS, Subscriber, TickHub, TooMany, tick_json
+from trading.api.market_data.hub import TICKS, Subscriber, TickHub, TooManySubscribers, tick_json
 from trading.api.market_data.live import LivePriceMetrics, LivePrices
 from trading.api.market_data.ticks import Ticks
 from trading.hosting.app import create_app
@@ -19,7 +19,7 @@ from trading.hosting.session import Session
 from trading.messages.market import PriceTick
 from trading.topology import MARKET_DATA
 from trading.units import SCALE
-from trading.upstream.assets import COINGECKO_IDS
+from trading.upstream.assets import ASSETS_BY_ID
 
 if TYPE_CHECKING:
     from trading.upstream.poller import Poller
@@ -68,7 +68,7 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
         prices: dict[str, dict[str, float | int]] = {}
         currencies = {c.strip().lower() for c in vs_currencies.split(",")}
         for name in ids.split(","):
-            asset = COINGECKO_IDS.get(name.strip().lower())
+            asset = ASSETS_BY_ID.get(name.strip().lower())
             tick = hub.ticks.last(asset, hub.told, good=True) if asset else None
             if tick is None or tick.price is None:
                 continue
@@ -133,7 +133,7 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
         """
         try:
             subscriber = hub.join(last_event_id)
-        except TooMany as error:
+        except TooManySubscribers as error:
             raise HTTPException(503, "too many follow the stream; try again later") from error
         headers = {"Cache-Control": "no-store"}
         events = _events(hub, subscriber)

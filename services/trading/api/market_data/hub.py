@@ -12,7 +12,7 @@ import msgspec
 
 from trading.api.market_data.ticks import KEPT_OF_ALL, Ticks
 from trading.hosting.host import Host
-from trading.hosting.live import Published
+from trading.hosting.live_session import PublishedMessage
 from trading.messages.market import PriceTick
 from trading.units import format_units
 
@@ -27,7 +27,7 @@ KEEP_ALIVE = 10.0
 _encode = msgspec.json.Encoder().encode
 
 
-class TooMany(Exception):
+class TooManySubscribers(Exception):
     """MAX_SUBSCRIBERS follow the stream, and no further client can."""
 
 
@@ -84,7 +84,7 @@ class TickHub:
         published after the event `last_event_id`. Raises TooMany.
         """
         if len(self._subscribers) >= MAX_SUBSCRIBERS:
-            raise TooMany
+            raise TooManySubscribers
         subscriber = Subscriber()
         subscriber.queue.put_nowait(self._session_event())
         if missed := self._missed_since(last_event_id):
@@ -111,7 +111,7 @@ class TickHub:
         self._sent.extend(self._encoded(ticks.log, self.told - len(ticks.log) + 1))
         self._enqueue_for_all(self._session_event())
 
-    def _on_published(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         ticks = [message for message, _ in published if isinstance(message, PriceTick)]
         if not ticks:
             return

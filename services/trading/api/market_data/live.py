@@ -17,14 +17,14 @@ from trading.topology import MARKET_DATA
 from trading.units import SECOND, format_units
 from trading.universe import default_universe
 from trading.upstream.anchors import PriceAnchor
-from trading.upstream.assets import IDS
+from trading.upstream.assets import IDS_BY_ASSET
 
 if TYPE_CHECKING:
     from trading.upstream.poller import Poller
 
 
 #: Longest time that a start waits for real prices to open with, wall seconds.
-OPENING_PATIENCE = 1.5
+OPENING_PRICE_TIMEOUT = 1.5
 
 
 def make_poller(settings: Settings) -> "Poller | None":
@@ -46,7 +46,7 @@ def make_poller(settings: Settings) -> "Poller | None":
         sources.append(CoinMarketCap(settings.coinmarketcap_url, key.get_secret_value()))
     url = settings.redis_url
     cache = AnchorCache(url.get_secret_value()) if url is not None else None
-    assets = [a.name for a in default_universe().assets if a.name in IDS]
+    assets = [a.name for a in default_universe().assets if a.name in IDS_BY_ASSET]
     return Poller(sources, assets, settings.anchor_seconds, cache)
 
 
@@ -102,7 +102,7 @@ class LivePrices:
             problems["real-prices"] = "none yet: prices are synthetic"
         else:
             problems["real-prices"] = ""
-        if poller.cached:
+        if poller.has_cache:
             problems["redis"] = poller.cache_problem
         return problems
 
@@ -141,7 +141,7 @@ class LivePriceMetrics(Collector):
             gauges("market_data_anchor_stale", [((a.asset,), float(a.stale)) for a in anchors]),
             counters("market_data_upstream_requests", list(poller.requests.items())),
         ]
-        if poller.cached:
+        if poller.has_cache:
             metrics.append(
                 gauge("market_data_price_cache_up", 0.0 if poller.cache_problem else 1.0)
             )

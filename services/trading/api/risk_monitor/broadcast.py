@@ -18,7 +18,7 @@ from trading.api.risk_monitor.answers import JSON
 from trading.api.risk_monitor.utilisation import exposures
 from trading.api.risk_monitor.view import RiskView
 from trading.hosting.host import Host
-from trading.hosting.live import Published
+from trading.hosting.live_session import PublishedMessage
 from trading.messages import Message
 from trading.messages.orders import KillSwitchChanged, SetKillSwitch
 from trading.messages.risk import (
@@ -175,7 +175,7 @@ class Broadcast:
             for subscriber in self._subscribers:
                 subscriber.enqueue(event)
 
-    def _on_published(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         latest: RiskView = self._host.projection(VIEW)
         changed: dict[str, None] = {}
         breaker = figures = False

@@ -9,7 +9,7 @@ could undo what the holder of RISK_TOKEN did.
 from trading.api.risk_monitor.broadcast import VIEW
 from trading.api.risk_monitor.view import RiskView
 from trading.hosting.host import Host
-from trading.hosting.world import run_over_at
+from trading.hosting.session_control import run_ended_at
 from trading.messages.risk import HALTED
 from trading.topology import RISK_MONITOR
 
@@ -26,7 +26,7 @@ def standing_halt(host: Host) -> str:
     view: RiskView = host.projection(VIEW)
     halt = next((c for c in reversed(view.changes) if c.state == HALTED), None)
     if host.session.run_id and not breaker["by_hand"] and halt is not None:
-        over = run_over_at(host)
+        over = run_ended_at(host)
         if over is None or halt.event_time <= over:
             return ""
     reason = f" ({halt.reason})" if halt is not None else ""

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from trading.hosting.wrong_request import mistakes
+from trading.hosting.wrong_request import describe_mistakes
 
 
 # The body of every error. A docstring would appear in the OpenAPI document.
@@ -45,7 +45,7 @@ def add_error_handler(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
-        text = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in mistakes(error))
+        text = "; ".join(f"{_where(e['loc'])}: {e['msg']}" for e in describe_mistakes(error))
         return JSONResponse({"detail": text}, 422)
 
 

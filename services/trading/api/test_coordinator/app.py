@@ -20,12 +20,18 @@ from trading.api.test_coordinator.timeline import Timeline
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
 from trading.hosting.session import Session
+from trading.hosting.session_control import (
+    DISMISSED_INSTANCES,
+    NETWORK_CHANGES,
+    CannotOpen,
+    SessionControl,
+    TradingHalted,
+)
 from trading.hosting.tokens import Token, require_token
-from trading.hosting.world import CHANGES, DISMISSED, CannotOpen, Halted, World
 from trading.messages.chaos import PhaseChanged
 from trading.messages.risk import AlertFired, PortfolioReported
 from trading.scenario.errors import ScenarioError
-from trading.scenario.model import MAX_KEY, MAX_VALUE, MOST_OVERRIDES, NAME_PATTERN
+from trading.scenario.model import MAX_KEY, MAX_OVERRIDES, MAX_VALUE, NAME_PATTERN
 from trading.scenario.plan import RunPlan
 from trading.scenario.signing import private_key
 from trading.topology import TEST_COORDINATOR
@@ -69,7 +75,7 @@ class RunRequest(BaseModel):
         Annotated[str, StringConstraints(max_length=MAX_VALUE)],
     ] = Field(
         default={},
-        max_length=MOST_OVERRIDES,
+        max_length=MAX_OVERRIDES,
         description="Dotted paths in spec, as trading run --set.",
     )
 
@@ -81,7 +87,7 @@ class AbortRequest(BaseModel):
 
 def coordinator_app(
     host: Host,
-    world: World,
+    world: SessionControl,
     *,
     chaos_token: Token,
     speed: float,
@@ -157,7 +163,7 @@ def coordinator_app(
             run_id = await runs.begin(
                 plan, run_id=request.id or "", platform_cuts=request.network == "platform"
             )
-        except (RunActive, Halted) as error:
+        except (RunActive, TradingHalted) as error:
             raise HTTPException(409, str(error)) from error
         except CannotOpen as error:
             raise HTTPException(503, str(error)) from error
@@ -169,8 +175,8 @@ def coordinator_app(
         run = _run_or_404(runs, run_id)
         verdict = await asyncio.to_thread(runs.verdict, run_id)
         signed = await asyncio.to_thread(runs.signed, run_id)
-        changes = await asyncio.to_thread(host.store.document, CHANGES, run_id)
-        dismissed = await asyncio.to_thread(host.store.document, DISMISSED, run_id)
+        changes = await asyncio.to_thread(host.store.document, NETWORK_CHANGES, run_id)
+        dismissed = await asyncio.to_thread(host.store.document, DISMISSED_INSTANCES, run_id)
         return {
             **run,
             "dismissed": msgspec.json.decode(dismissed or b"{}"),
@@ -215,7 +221,7 @@ def coordinator_app(
 
 
 async def _events(
-    app: FastAPI, host: Host, runs: Runs, world: World, run_id: str, after: int
+    app: FastAPI, host: Host, runs: Runs, world: SessionControl, run_id: str, after: int
 ) -> AsyncIterator[str]:
     """Yield the server-sent events of a run after the event with number `after`. The stream ends
     with the verdict, or when another session has begun. While simulated time stands still, an event

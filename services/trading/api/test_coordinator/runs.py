@@ -20,14 +20,14 @@ from trading.api.test_coordinator.index import VERDICT, Run, RunIndex
 from trading.api.test_coordinator.timeline import Timeline
 from trading.embedded.run import detected_until, signals_without_faults
 from trading.hosting.host import Host
-from trading.hosting.live import Published
+from trading.hosting.live_session import PublishedMessage
 from trading.hosting.session import Session
+from trading.hosting.session_control import SessionControl
 from trading.hosting.store import StoreUnavailable
-from trading.hosting.world import World
 from trading.messages.chaos import AbortRun, PhaseChanged
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import PASS, Verdict
-from trading.scenario.signing import PlanRecord, SignedStatement, encode_statement, signed
+from trading.scenario.signing import PlanRecord, SignedStatement, encode_statement, sign_statement
 from trading.scenario.verdict import judge
 from trading.test_coordinator import TestCoordinator
 from trading.topology import TEST_COORDINATOR
@@ -62,7 +62,7 @@ class Runs:
     """
 
     def __init__(
-        self, host: Host, world: World, speed: float, key: Ed25519PrivateKey | None = None
+        self, host: Host, world: SessionControl, speed: float, key: Ed25519PrivateKey | None = None
     ) -> None:
         self._host = host
         self._key = key
@@ -164,7 +164,7 @@ class Runs:
             return run
         return msgspec.structs.replace(run, phase=self.timeline.phase, at=self._host.kernel.now)
 
-    def _on_published(self, published: Sequence[Published]) -> None:
+    def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         for message, _ in published:
             if isinstance(message, PhaseChanged) and message.phase in _FINAL_PHASES:
                 self._begin_judging()
@@ -190,7 +190,9 @@ class Runs:
         if not self.current:
             if self.newest is None:
                 self.newest = self.verdict(self._host.session.run_id)
-            self._host.tasks.start("the pace of time", self._world.pace(self._speed), vital=True)
+            self._host.tasks.start(
+                "the pace of time", self._world.set_speed(self._speed), vital=True
+            )
         coordinator = self._host.component(TEST_COORDINATOR)
         if isinstance(coordinator, TestCoordinator) and coordinator.done and self.current:
             self._begin_judging()
@@ -223,7 +225,7 @@ class Runs:
         heads = await self._world.heads()
         waited = self._world.waited()
         verdict = judge(plan, observation, journals=heads)
-        await self._world.pace(self._speed)
+        await self._world.set_speed(self._speed)
         if self._failure:
             host.send(TEST_COORDINATOR, AbortRun(self._failure))
         until = detected_until(verdict)
@@ -245,7 +247,7 @@ class Runs:
         store = self._host.store
         if self._key is not None:
             plan = PlanRecord(plan=session.plan, control=True)
-            statement = signed(self._key, encode_statement(plan, verdict))
+            statement = sign_statement(self._key, encode_statement(plan, verdict))
             store.put(SIGNED, session.run_id, msgspec.json.encode(statement))
         store.put(VERDICT, session.run_id, msgspec.json.encode(verdict))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from trading.embedded.api import load_sent, load_shipped
+from trading.embedded.api import load_shipped, load_submitted
 from trading.embedded.library import shipped
 from trading.hosting.store import JournalStore
 from trading.scenario.errors import ScenarioError
@@ -100,7 +100,7 @@ def _plan_of_shipped(name: str, seed: int | None, overrides: Mapping[str, str]) 
 
 
 def _plan_of_text(text: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
-    return load_sent(text, seed=seed, overrides=overrides).plan
+    return load_submitted(text, seed=seed, overrides=overrides).plan
 
 
 def _summary_of_saved(name: str, text: bytes) -> dict[str, Any]:

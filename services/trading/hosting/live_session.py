@@ -10,12 +10,12 @@ from heapq import merge
 from typing import Any, NamedTuple
 
 from trading.hosting import snapshot as snapshots
-from trading.hosting.inputs import Arrived
+from trading.hosting.inputs import InboundMessage
 from trading.hosting.journal import StoredJournal
 from trading.hosting.retention import needed_from
 from trading.hosting.session import Session
-from trading.hosting.slices import slices
-from trading.hosting.store import EntriesLost, Head, JournalStore, Snapshot, Written
+from trading.hosting.slices import time_slices
+from trading.hosting.store import EntriesLost, EntryToWrite, Head, JournalStore, Snapshot
 from trading.hosting.streams import Frame, Stream
 from trading.messages import Message
 from trading.messages.audit import AuditQuery, BatchRead, JournalBatch, JournalEntry
@@ -25,7 +25,7 @@ from trading.runtime.delivery import Tap
 from trading.runtime.journal import RECEIVED, kind_of
 from trading.runtime.kernel import Kernel
 from trading.runtime.network import Network
-from trading.runtime.replay import received
+from trading.runtime.replay import decode_received
 from trading.topology import AUDIT_CORRELATOR, SERVICES, TEST_COORDINATOR
 
 log = logging.getLogger(__name__)
@@ -34,14 +34,14 @@ log = logging.getLogger(__name__)
 _PAGE = 4096
 
 
-class Published(NamedTuple):
+class PublishedMessage(NamedTuple):
     """A message for listeners, with the simulated time, in microseconds, at which it was sent."""
 
     message: Any
     now: int
 
 
-class Outward(NamedTuple):
+class OutboundMessage(NamedTuple):
     """A message for the component ``to``, which runs in another process.
 
     ``seq`` is the length of the journal of ``source``, the sender, at the time of sending, with
@@ -65,7 +65,7 @@ class LiveSession:
     """Holds the components of one session and everything that belongs to them in this process.
 
     ``pending`` holds entries that are decided but not durable yet, ``outbox`` the messages for
-    listeners that become visible with them, and ``outward`` the messages for other processes.
+    listeners that become visible with them, and ``outbound`` the messages for other processes.
     ``heard`` maps each peer to the sequence number up to which its journal has arrived here, and
     ``receipt_times`` to the simulated time at which that is recorded. With ``snapshot_requested``
     the writer adds a snapshot to its next write.
@@ -93,9 +93,9 @@ class LiveSession:
         self.session = session
         self.number = number
         self.projections = projections
-        self.pending: list[Written] = []
-        self.outbox: list[Published] = []
-        self.outward: list[Outward] = []
+        self.pending: list[EntryToWrite] = []
+        self.outbox: list[PublishedMessage] = []
+        self.outbound: list[OutboundMessage] = []
         self.streams: dict[str, Stream] = {}
         self.in_lockstep = alone and session.virtual
         #: Was the session in lockstep before? Messages received then have no sequence number of
@@ -143,13 +143,13 @@ class LiveSession:
                 unusable = f" that it can use ({error})"
         self.kernel = self._new_kernel(heads, started=True)
         if state is not None:
-            self.kernel.thaw(state["kernel"])
+            self.kernel.restore(state["kernel"])
             self.projections = state["projections"]
             self.heard = state["heard"]
             self.streams = state["streams"]
             self.in_lockstep = state["in_lockstep"]
             self.left_lockstep = state["left_lockstep"]
-            self.kernel.retap(self._taps())
+            self.kernel.replace_taps(self._taps())
         names = list(self.kernel.journals)
         expected = {name: self._store.head(self.number, self.stored_as(name)) for name in names}
         self._replaying = True
@@ -166,7 +166,7 @@ class LiveSession:
             ) from error
         self._replaying = False
         if self.in_lockstep:
-            self.kernel.lose_arrivals()
+            self.kernel.drop_remote_messages()
         for name, head in expected.items():
             journal = self.kernel.journals[name]
             if head.length and (journal.length, journal.head) != head:
@@ -183,18 +183,18 @@ class LiveSession:
         hosted = (c for c in self.kernel.hosted if c.name == TEST_COORDINATOR)
         return any(getattr(coordinator, "done", False) for coordinator in hosted)
 
-    def drain(self) -> tuple[list[Written], list[Published], list[Outward]]:
+    def drain(self) -> tuple[list[EntryToWrite], list[PublishedMessage], list[OutboundMessage]]:
         """Remove and return the pending entries, the messages for listeners, and those for other
         processes.
         """
         entries = self.pending[:]
         self.pending.clear()
         outbox, self.outbox = self.outbox, []
-        outward, self.outward = self.outward, []
+        outward, self.outbound = self.outbound, []
         self.entries_since_snapshot += len(entries)
         return entries, outbox, outward
 
-    def deliver(self, peer: str, arrived: Sequence[Arrived], soonest: int) -> None:
+    def deliver(self, peer: str, arrived: Sequence[InboundMessage], soonest: int) -> None:
         """Let messages from ``peer`` arrive in their order, at ``soonest`` or later.
 
         After the last message of an instant it is recorded how far the peer's journal has been
@@ -219,7 +219,7 @@ class LiveSession:
             self.receipt_times[peer] = at
             self.kernel.send(self.kernel.hosted[0].name, Delivered(peer, seq), at)
 
-    def freeze(self) -> Snapshot:
+    def take_snapshot(self) -> Snapshot:
         """Return a snapshot of the present state, which belongs to the entries decided so far."""
         self.snapshot_requested = False
         self.entries_since_snapshot = 0
@@ -286,7 +286,7 @@ class LiveSession:
         self.in_lockstep = False
         self.left_lockstep = True
         self.streams = {}
-        self.kernel.follow_arrivals()
+        self.kernel.keep_arrival_order()
         self.snapshot_requested = True
 
     def _send_remote(self, source: str, to: str, message: Any, arrival: int) -> None:
@@ -299,7 +299,7 @@ class LiveSession:
                     self.streams[peer].put(frame)
         elif not self._replaying:
             seq = self.kernel.journals[source].length
-            self.outward.append(Outward(source, seq, to, message, arrival))
+            self.outbound.append(OutboundMessage(source, seq, to, message, arrival))
 
     def _taps(self) -> dict[type[Message], Tap]:
         watchers: dict[type[Message], list[Callable[[Any, int], None]]] = {}
@@ -312,7 +312,7 @@ class LiveSession:
 
     def _publish(self, message: Any, now: int) -> None:
         if not self._replaying:
-            self.outbox.append(Published(message, now))
+            self.outbox.append(PublishedMessage(message, now))
 
     def _received_in_order(
         self, names: Sequence[str], heads: Mapping[str, Head]
@@ -324,7 +324,7 @@ class LiveSession:
             while page := self._store.read(self.number, self.stored_as(name), seq, _PAGE):
                 for entry in page:
                     if kind_of(entry.body) == RECEIVED:
-                        now, messages = received(entry)
+                        now, messages = decode_received(entry)
                         yield now, index, name, messages
                 seq += len(page)
 
@@ -367,8 +367,8 @@ class LiveSession:
         journals = {
             s: (positions[s], stored_entries(s, positions[s], head)) for s, head in heads.items()
         }
-        for batch in slices(journals):
-            self.kernel.feed(batch)
+        for batch in time_slices(journals):
+            self.kernel.feed_auditor(batch)
 
 
 def _combined_tap(watchers: list[Callable[[Any, int], None]]) -> Tap:

@@ -19,7 +19,7 @@ HEAD_TIME = 10.0
 URGENT_HEAD_TIME = 2.0
 
 
-class Wire(HttpToolsProtocol):
+class HeaderTimeoutProtocol(HttpToolsProtocol):
     """An HTTP protocol for uvicorn that answers 408 and 431 while a request's head arrives.
 
     Use it as ``uvicorn.Config(http=Wire)``. A connection beyond ``connection_limits`` is
@@ -98,7 +98,7 @@ class Wire(HttpToolsProtocol):
             self.transport.close()
 
 
-class CountedSocket(WebSocketsSansIOProtocol):
+class CountedWebSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket protocol for uvicorn that keeps counting the connection until it is closed.
 
     Use it as ``uvicorn.Config(ws=CountedSocket)``.

@@ -20,18 +20,18 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, HTTPException, Request, Response
 
-from trading.hosting.clock import Anchor
+from trading.hosting.clock import ClockAnchor
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
 from trading.hosting.session import Session, decode_session, encode_session
+from trading.hosting.session_control import CannotOpen, TradingHalted
 from trading.hosting.store import StoreUnavailable
 from trading.hosting.tokens import Token, require_token
-from trading.hosting.world import CannotOpen, Halted
 from trading.links.all_services import AllServices, ServiceResponse, problems
-from trading.links.board import Links
 from trading.links.instances import INSTANCE_HEADER, instance_name
 from trading.links.peers import Peers
 from trading.links.platform import PlatformChange, PlatformNetwork
+from trading.links.service_links import ServiceLinks
 from trading.links.session_store import SessionStore
 from trading.lockstep.conductor import Conductor
 from trading.runtime.agenda import rank_of
@@ -58,17 +58,17 @@ _NOTICE = 0.3
 _EPOCH = 1_767_571_200
 
 
-def idle_anchor(speed: float) -> Anchor:
+def idle_anchor(speed: float) -> ClockAnchor:
     """Return the clock between runs, which is the same for all services with the same speed."""
-    return Anchor(_EPOCH * SECOND, _EPOCH * 1_000_000_000, speed)
+    return ClockAnchor(_EPOCH * SECOND, _EPOCH * 1_000_000_000, speed)
 
 
-def sim_now(anchor: Anchor) -> int:
+def simulated_now(anchor: ClockAnchor) -> int:
     """Return the simulated time in microseconds by a clock and this machine's wall time."""
     return anchor.sim + int((time.time_ns() - anchor.wall) * anchor.speed) // 1000
 
 
-def without_secrets(plan: RunPlan) -> RunPlan:
+def without_faults(plan: RunPlan) -> RunPlan:
     """Return what services may know of a plan: its market, without the faults, the expectations and
     everything else that reveals what is going to happen.
     """
@@ -120,14 +120,14 @@ def add_session_route(
         return {"session": host.session.key}
 
 
-class RemoteWorld:
+class RemoteSessionControl:
     """Opens sessions and sets the clock of all services, from the coordinator's process."""
 
     def __init__(
         self,
         host: Host,
         peers: Peers,
-        links: Links,
+        links: ServiceLinks,
         chaos_token: str,
         *,
         patience: float,
@@ -184,13 +184,13 @@ class RemoteWorld:
         session; then no service opens the session, since a run needs all of them.
         """
         wall = time.time_ns() + int(LEAD * 1e9)
-        anchor = Anchor(session.plan.start, wall, session.plan.speed or 1.0)
+        anchor = ClockAnchor(session.plan.start, wall, session.plan.speed or 1.0)
         key = hashlib.sha256(session.run_id.encode()).hexdigest()[:16]
         async with self._lock:
             responses = await self._session_requests.request("GET", PATH)
             for response in responses:
                 if response.status == 409:
-                    raise Halted(msgspec.json.decode(response.body)["detail"])
+                    raise TradingHalted(msgspec.json.decode(response.body)["detail"])
             if failures := problems(responses):
                 text = "; ".join(f"{name}: {why}" for name, why in failures.items())
                 raise CannotOpen(f"not every service is there: {text}")
@@ -203,19 +203,19 @@ class RemoteWorld:
             await self._host.open(session)
             self._problems = await self._send_session(session)
 
-    async def pace(self, speed: float) -> None:
+    async def set_speed(self, speed: float) -> None:
         """Let the time of all services follow the wall clock at ``speed`` from now on."""
         if self._host.session.key == IDLE:
             return
         await self._stop_conductor()
         if self._host.virtual:
             heads = {name: head.events for name, head in (await self.heads()).items()}
-            anchor = Anchor(self._host.now, time.time_ns(), speed)
+            anchor = ClockAnchor(self._host.now, time.time_ns(), speed)
             await self._host.follow(anchor, heads)
         else:
             # No clock may go back, so the new clock begins a little ahead of all present ones.
             ahead = self._host.clock.now() + int(self._host.clock.speed * _NOTICE * 1e6)
-            await self._host.follow(Anchor(ahead, time.time_ns() + int(_NOTICE * 1e9), speed))
+            await self._host.follow(ClockAnchor(ahead, time.time_ns() + int(_NOTICE * 1e9), speed))
         async with self._lock:
             self._problems = await self._send_session(self._host.session)
 
@@ -346,7 +346,7 @@ class RemoteWorld:
         """Put all services into the session, and return why some are not in it, by instance."""
         heads = await self._store.heads() if self._host.anchor is not None else {}
         request = Session(
-            plan=without_secrets(session.plan),
+            plan=without_faults(session.plan),
             opened=session.opened,
             run_id=session.key,
             key=session.key,

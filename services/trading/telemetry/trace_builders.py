@@ -65,7 +65,7 @@ class _Recent(Generic[_K, _V]):
         return self._items.get(key)
 
 
-class Journey:
+class TraceBuilder:
     """Builds the spans of one service in one ``session``.
 
     ``kinds`` are the types of message that :meth:`see` has to be called with, in journal order.
@@ -88,7 +88,7 @@ class Journey:
         return ()
 
 
-class OfEngine(Journey):
+class EngineTraces(TraceBuilder):
     """Builds the span of an order, from the decision to the exchange's first execution report."""
 
     kinds = (PlaceOrder, ExecutionReport)
@@ -106,7 +106,7 @@ class OfEngine(Journey):
                 yield _order_span(self.order(message.order_id), message, sent, now)
 
 
-class OfExchange(Journey):
+class ExchangeTraces(TraceBuilder):
     """Builds a span for each execution report of the firm, and for orders of API clients."""
 
     kinds = (ExecutionReport,)
@@ -143,7 +143,7 @@ class OfExchange(Journey):
             )
 
 
-class OfCustodian(Journey):
+class CustodianTraces(TraceBuilder):
     """Builds a span for each fill that a settlement instruction nets, when it settles or fails."""
 
     kinds = (Trade, SettlementInstructed, Settled, SettlementFailed)
@@ -191,7 +191,7 @@ class OfCustodian(Journey):
             )
 
 
-class OfRiskMonitor(Journey):
+class RiskMonitorTraces(TraceBuilder):
     """Builds the span of an alert, in the trace of an order that may have caused it.
 
     That is the newest order, by the reports that the monitor has received, on the account or symbol
@@ -232,7 +232,7 @@ class OfRiskMonitor(Journey):
         )
 
 
-class OfCoordinator(Journey):
+class CoordinatorTraces(TraceBuilder):
     """Builds the span of a scenario run, and one for each of its faults."""
 
     kinds = (PhaseChanged, FaultInjected, FaultRecovered)
@@ -266,12 +266,12 @@ class OfCoordinator(Journey):
 
 
 #: The class that builds the spans of each service.
-JOURNEYS: Mapping[str, Callable[[str, Universe], Journey]] = {
-    TRADING_ENGINE: OfEngine,
-    EXCHANGE: OfExchange,
-    CUSTODIAN: OfCustodian,
-    RISK_MONITOR: OfRiskMonitor,
-    TEST_COORDINATOR: OfCoordinator,
+TRACE_BUILDERS: Mapping[str, Callable[[str, Universe], TraceBuilder]] = {
+    TRADING_ENGINE: EngineTraces,
+    EXCHANGE: ExchangeTraces,
+    CUSTODIAN: CustodianTraces,
+    RISK_MONITOR: RiskMonitorTraces,
+    TEST_COORDINATOR: CoordinatorTraces,
 }
 
 

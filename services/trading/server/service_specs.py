@@ -24,17 +24,17 @@ from trading.embedded.ecosystem import components
 from trading.hosting.access import Access
 from trading.hosting.host import Host
 from trading.hosting.login import Logins
-from trading.hosting.origins import names
+from trading.hosting.origins import host_names
 from trading.hosting.session import Session
+from trading.hosting.session_control import SessionControl
 from trading.hosting.session_factory import Projection
 from trading.hosting.settings import Settings
 from trading.hosting.tokens import Token, digest
-from trading.hosting.world import World
 from trading.messages import Message
 from trading.runtime.component import Component
 from trading.scenario.plan import ClockMode, RunPlan
 from trading.server.credentials import Credentials
-from trading.test_coordinator import Standby
+from trading.test_coordinator import IdleCoordinator
 from trading.topology import (
     AUDIT_CORRELATOR,
     CUSTODIAN,
@@ -60,7 +60,7 @@ class ServiceContext(NamedTuple):
     host: Host
     settings: Settings
     credentials: Credentials
-    session_control: World
+    session_control: SessionControl
     poller: "Poller | None" = None
 
 
@@ -83,7 +83,7 @@ def chaos_allowed(settings: Settings) -> bool:
     """
     if settings.enable_chaos_scenarios is not None:
         return settings.enable_chaos_scenarios
-    return settings.alone
+    return settings.loopback_only
 
 
 def chaos_token(context: ServiceContext) -> Token:
@@ -99,18 +99,18 @@ def _token(setting: str, value: str, sha256: SecretStr | None) -> Token:
     return Token(setting, sha256.get_secret_value() if sha256 is not None else digest(value))
 
 
-def make(session: Session) -> list[Component]:
+def build_components(session: Session) -> list[Component]:
     """Return all components of a session, in the order of the kernel.
 
-    Between runs, the test coordinator is replaced by a :class:`Standby`, which does nothing.
+    Between runs, an :class:`IdleCoordinator`, which does nothing, replaces the test coordinator.
     """
     session_components = components(session.plan)
     if session.run_id:
         return session_components
-    return [c if c.name != TEST_COORDINATOR else Standby() for c in session_components]
+    return [c if c.name != TEST_COORDINATOR else IdleCoordinator() for c in session_components]
 
 
-def idle(settings: Settings, start: int, poller: "Poller | None" = None) -> Session:
+def idle_session(settings: Settings, start: int, poller: "Poller | None" = None) -> Session:
     """Return a session without faults, for the time between runs.
 
     It begins at the simulated time ``start`` in microseconds, with the real prices that ``poller``
@@ -135,14 +135,14 @@ def make_app(name: str, context: ServiceContext) -> FastAPI:
 
     Its state holds the host names it answers to, and the tokens and logins that it accepts.
     """
-    app = PARTS[name].app(context)
+    app = SERVICE_SPECS[name].app(context)
     settings = context.settings
-    app.state.hosts = names(name, settings.bind_hosts, settings.hosts)
+    app.state.hosts = host_names(name, settings.bind_hosts, settings.hosts)
     credentials = context.credentials
     app.state.access = Access(
         act=_token("RISK_TOKEN", credentials.risk_token, None) if name == RISK_MONITOR else None,
         read=_token("READ_TOKEN", credentials.read_token, settings.read_token_sha256),
-        public=settings.alone,
+        public=settings.loopback_only,
         logins=Logins(credentials.login_key(name)),
     )
     return app
@@ -196,7 +196,7 @@ def _published_by(module: Any) -> tuple[type[Message], ...]:
     return published
 
 
-PARTS: dict[str, ServiceSpec] = {
+SERVICE_SPECS: dict[str, ServiceSpec] = {
     MARKET_DATA: ServiceSpec(_market_data, market_data.PROJECTIONS, _published_by(market_data)),
     EXCHANGE: ServiceSpec(_exchange, exchange.PROJECTIONS, exchange.PUBLISHED),
     CUSTODIAN: ServiceSpec(_custodian),

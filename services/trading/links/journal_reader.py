@@ -17,11 +17,10 @@ import httpx
 
 from trading.hosting.app import LENGTH
 from trading.hosting.host import Host
-from trading.hosting.patience import stored
-from trading.hosting.slices import slices
-from trading.hosting.store import StoreUnavailable, Written
+from trading.hosting.slices import time_slices
+from trading.hosting.store import EntryToWrite, StoreUnavailable
+from trading.hosting.store_retry import retry_while_unavailable
 from trading.links import http
-from trading.links.board import Links
 from trading.links.instances import (
     INSTANCE_HEADER,
     RESOLVE_INTERVAL,
@@ -31,14 +30,15 @@ from trading.links.instances import (
 )
 from trading.links.journal_heads import request_head
 from trading.links.peers import Peers
+from trading.links.service_links import ServiceLinks
 from trading.messages.audit import AuditQuery, JournalBatch, JournalEntry, LossNoted
 from trading.runtime.journal import from_ndjson, time_of
 from trading.runtime.network import Network
 from trading.topology import (
     AUDIT_CORRELATOR,
     EXCHANGE,
-    INSTANCES,
     MARKET_DATA,
+    MAX_INSTANCES,
     SERVICES,
     TEST_COORDINATOR,
 )
@@ -60,20 +60,20 @@ _MAX_LINE = 16 * 1024 * 1024
 _CAUSES = (EXCHANGE, MARKET_DATA)
 
 
-class Journals:
+class JournalReader:
     """Follows the journal of every service while it runs, and continues where it stopped.
 
     ``peers`` says where the services are, and ``links`` which of them a partition separates from
     the auditor and which instances take part in a virtual run.
     """
 
-    def __init__(self, peers: Peers, links: Links) -> None:
+    def __init__(self, peers: Peers, links: ServiceLinks) -> None:
         self._links = links
         self._peers = peers
         self._services = {
             instance_name(service, "" if number == 1 else str(number)): service
             for service in SERVICES[AUDIT_CORRELATOR].calls
-            for number in range(1, INSTANCES.get(service, 1) + 1)
+            for number in range(1, MAX_INSTANCES.get(service, 1) + 1)
         }
         self._sources: dict[str, str] = {}
         self._headers = {
@@ -208,7 +208,7 @@ class Journals:
         auditor: Any = host.component(AUDIT_CORRELATOR)
         seq = auditor.read_to(name)
         # Entries that were stored, but not handed to the auditor before the process ended.
-        while page := await stored(host.store.read, number, name, seq, _PAGE):
+        while page := await retry_while_unavailable(host.store.read, number, name, seq, _PAGE):
             self._hand_over(host, name, seq, page)
             seq += len(page)
         self._read[name] = seq
@@ -286,7 +286,7 @@ class Journals:
         if self._services.get(name) not in _CAUSES:
             await self._effects_allowed.wait()
         after = self._read[name]
-        written = [Written(name, after + i, e.body, e.hash) for i, e in enumerate(entries, 1)]
+        written = [EntryToWrite(name, after + i, e.body, e.hash) for i, e in enumerate(entries, 1)]
         await asyncio.to_thread(host.store.write, number, written)
         if host.live.number != number:
             return
@@ -375,8 +375,8 @@ class Journals:
             name: (auditor.read_to(name), _pop_before(unread, before))
             for name, unread in self._unread.items()
         }
-        for batch in slices(journals):
-            host.kernel.feed(batch)
+        for batch in time_slices(journals):
+            host.kernel.feed_auditor(batch)
 
     async def _heads(self, names: Collection[str]) -> dict[str, int]:
         """Return the lengths of journals. One whose service does not respond counts as one entry

@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def stored(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def retry_while_unavailable(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``work`` in a thread, and again every 0.5 s while it raises StoreUnavailable.
 
     Returns what ``work`` returns. Any other error is passed on.

@@ -15,10 +15,12 @@ from typing import Any
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from trading.hosting.host import Host
-from trading.hosting.live import Outward, Published
+from trading.hosting.live_session import OutboundMessage, PublishedMessage
 from trading.links import frames
 from trading.links.clocks import Clocks
-from trading.links.conversation import (
+from trading.links.coordinator_watch import CoordinatorWatch
+from trading.links.dialer import PATH, Dialer, LinkStatus
+from trading.links.duplex import (
     DISCONNECT_ERRORS,
     carries_messages,
     exchange_packets,
@@ -27,8 +29,6 @@ from trading.links.conversation import (
     send_messages,
     wait_for_close,
 )
-from trading.links.coordinator_watch import CoordinatorWatch
-from trading.links.dialer import PATH, Dialer, LinkStatus
 from trading.links.fences import Fences
 from trading.links.inbound import InboundLink, ProtocolViolation
 from trading.links.instances import instance_name
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 _HANDSHAKE_TIMEOUT = 5.0
 
 
-class Links:
+class ServiceLinks:
     """Keeps the links of ``service`` to its ``peers``, and sends and receives messages over them.
 
     ``chaos`` says whether faults are accepted from the coordinator. ``instance`` is the number of
@@ -79,7 +79,7 @@ class Links:
         self.separated_peers: frozenset[str] = frozenset()
         self._running: set[asyncio.Task[Any]] = set()
         self._watch = CoordinatorWatch(
-            lambda: self.virtual, patience, lambda: self.host.pace(speed)
+            lambda: self.virtual, patience, lambda: self.host.set_speed(speed)
         )
         self._watching: asyncio.Task[None] | None = None
         self._host: Host | None = None
@@ -100,17 +100,17 @@ class Links:
         #: Does what a service must do in the real world before an instant of virtual time.
         self.prepare: Prepare | None = None
         #: Returns the next instant that needs this although no message is due then.
-        self.appointment: Appointment = lambda: None
+        self.next_external_at: Appointment = lambda: None
         #: Called when a session has begun or its time follows another clock.
         self.on_session_started: Callable[[], None] = _ignore
         #: Called with a peer and messages for it that no open link can carry.
-        self.undelivered: Callable[[str, Sequence[Outward]], None] = _ignore
+        self.on_undelivered: Callable[[str, Sequence[OutboundMessage]], None] = _ignore
         #: Called with the name of a peer when a link to it has been opened.
-        self.connected: Callable[[str], None] = _ignore
+        self.on_connected: Callable[[str], None] = _ignore
         #: Called with the accounts that another instance owns now, with their fencing tokens.
         self.fenced: Callable[[Mapping[str, int]], None] = _ignore
         #: Called with a query for the auditor, which is answered by the process, not the component.
-        self.queried: Callable[[AuditQuery], Coroutine[Any, Any, None]] = _ignore_query
+        self.on_audit_query: Callable[[AuditQuery], Coroutine[Any, Any, None]] = _ignore_query
 
     @property
     def name(self) -> str:
@@ -159,11 +159,11 @@ class Links:
             await dialer.stop()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def send(self, items: Sequence[Outward]) -> None:
+    def send(self, items: Sequence[OutboundMessage]) -> None:
         """Send each message to its receiver. Those for a peer without an open link are handed to
-        ``undelivered``.
+        ``on_undelivered``.
         """
-        by_peer: dict[str, list[Outward]] = {}
+        by_peer: dict[str, list[OutboundMessage]] = {}
         for item in items:
             by_peer.setdefault(frames.peer_of(item.to), []).append(item)
         for peer, messages in by_peer.items():
@@ -171,7 +171,7 @@ class Links:
             for outbound in links:
                 outbound.put(messages)
             if not links and may_connect(self.service, peer):
-                self.undelivered(peer, messages)
+                self.on_undelivered(peer, messages)
 
     def claim(self, fences: Mapping[str, int]) -> None:
         """Send the exchange the accounts that this instance owns from now on, with their fencing
@@ -215,7 +215,7 @@ class Links:
         self.virtual = None
         if self.host.live.in_lockstep:
             self.virtual = VirtualLinks(
-                self.service, self.name, self.host, self.prepare, self.appointment
+                self.service, self.name, self.host, self.prepare, self.next_external_at
             )
             self.virtual.on_connection_request = self._on_connection_request
         self.on_session_started()
@@ -239,7 +239,7 @@ class Links:
         """Run a link that a peer has opened, from its handshake to its end."""
         async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
             text = await socket.receive()
-        greeting = frames.decode_greeting(text)
+        greeting = frames.decode_handshake(text)
         host = self.host
         answer = {"service": self.service, "session": host.session.key}
         name = instance_name(peer, greeting.instance)
@@ -269,7 +269,7 @@ class Links:
         await socket.send(frames.encode({**answer, "after": inbound.after()}))
         await self._exchange_frames(socket, OutboundLink(host, peer, greeting.after), inbound)
 
-    def _refusal(self, greeting: frames.Greeting) -> str:
+    def _refusal(self, greeting: frames.Handshake) -> str:
         """Return why a handshake must be refused; empty if it can be accepted."""
         if greeting.session != self.host.session.key:
             return "another session"
@@ -283,7 +283,7 @@ class Links:
         host, virtual = self.host, self.virtual
         if virtual is not None:
             receipts = virtual.follower.receipts
-            greeting = frames.Greeting(
+            greeting = frames.Handshake(
                 self.service,
                 host.session.key,
                 self.instance,
@@ -292,13 +292,13 @@ class Links:
             )
         else:
             inbound = self._inbound(peer, link.name, "")
-            greeting = frames.Greeting(
+            greeting = frames.Handshake(
                 self.service, host.session.key, self.instance, inbound.after(), fences=self._claims
             )
         await socket.send(frames.encode(greeting))
         async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
             text = await socket.receive()
-        answer = frames.decode_greeting(text)
+        answer = frames.decode_handshake(text)
         refusal = answer.refused or self._refusal(answer)
         if refusal:
             link.problem = refusal
@@ -317,7 +317,7 @@ class Links:
             await exchange_packets(socket, virtual, virtual_outbound, chaos=self._chaos)
         else:
             after = answer.after if self.service == TEST_COORDINATOR else None
-            self.connected(peer)
+            self.on_connected(peer)
             await self._exchange_frames(socket, OutboundLink(host, peer, after), inbound)
 
     async def _exchange_frames(
@@ -349,7 +349,7 @@ class Links:
                 request = inbound.probes.pop()
                 self._start("a probe", self._prober.probe(self.host, request))
             while inbound.queries:
-                self._start("a query of the audit", self.queried(inbound.queries.pop()))
+                self._start("a query of the audit", self.on_audit_query(inbound.queries.pop()))
             fenced = self._fences.take_refused(inbound.instance) if self._fences else {}
             if fenced:
                 outbound.put_control(frames.ControlFrame(fenced=fenced))
@@ -361,7 +361,7 @@ class Links:
         if control.fenced:
             self.fenced(control.fenced)
 
-    def _close_cut_links(self, published: Sequence[Published]) -> None:
+    def _close_cut_links(self, published: Sequence[PublishedMessage]) -> None:
         """Close the open links that a new partition forbids; a listener of the host."""
         for peer, links in self._outbound.items():
             if links and self.is_cut(peer):

@@ -1,7 +1,7 @@
 """Opens sessions and sets the speed of simulated time, for the conductor of scenario runs.
 
 The interface has two implementations: one for a process that hosts all components, here, and one
-for services that are processes of their own, in :mod:`trading.links.world`.
+for services that are processes of their own, in :mod:`trading.links.session_control`.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from trading.hosting.store import StoreUnavailable
 from trading.scenario.result import JournalHead
 
 #: Kind of the documents, by run, that record what the platform's network did during the run.
-CHANGES = "real-changes"
+NETWORK_CHANGES = "real-changes"
 #: Kind of the documents, by run, that record the instances which the run continued without.
-DISMISSED = "dismissed"
+DISMISSED_INSTANCES = "dismissed"
 
 #: Kind of the documents, by session, that record when the session's run was over; only used where
 #: one process hosts all components.
@@ -28,11 +28,11 @@ class CannotOpen(Exception):
     """A service could not open the session."""
 
 
-class Halted(CannotOpen):
+class TradingHalted(CannotOpen):
     """A halt is in force that a new session would end; the text says who has to reset it."""
 
 
-class World(Protocol):
+class SessionControl(Protocol):
     """Controls the session and the clock of all services.
 
     ``failed`` is called with the reason when a run cannot continue.
@@ -44,7 +44,7 @@ class World(Protocol):
         """Open ``session`` on all components. Raises CannotOpen, Halted."""
         ...
 
-    async def pace(self, speed: float) -> None:
+    async def set_speed(self, speed: float) -> None:
         """Let simulated time follow the wall clock from now on, at ``speed``."""
         ...
 
@@ -61,7 +61,7 @@ class World(Protocol):
         ...
 
 
-def run_over_at(host: Host) -> int | None:
+def run_ended_at(host: Host) -> int | None:
     """Return since when the run of the host's session is over and time follows the wall clock.
 
     The time is in simulated microseconds; None if the run is not over.
@@ -72,7 +72,7 @@ def run_over_at(host: Host) -> int | None:
     return int(document) if document is not None else None
 
 
-class LocalWorld:
+class LocalSessionControl:
     """Controls the session and the clock where one process hosts all components.
 
     ``standing`` returns why no session may be opened; empty if one may.
@@ -86,18 +86,18 @@ class LocalWorld:
     async def open(self, session: Session) -> None:
         """Open ``session`` on the host. Raises Halted while a halt is in force."""
         if why := self._halted_by():
-            raise Halted(why)
+            raise TradingHalted(why)
         await self._host.open(session)
 
-    async def pace(self, speed: float) -> None:
+    async def set_speed(self, speed: float) -> None:
         """Follow the wall clock at ``speed``, and store when the session's run ended, if it did."""
         host = self._host
-        if host.session.run_id and run_over_at(host) is None:
+        if host.session.run_id and run_ended_at(host) is None:
             now = str(host.now).encode()
             # If this cannot be stored, a later halt counts as one of the run, nothing worse.
             with contextlib.suppress(StoreUnavailable):
                 await asyncio.to_thread(host.store.put, RUN_OVER, str(host.live.number), now)
-        host.pace(speed)
+        host.set_speed(speed)
 
     async def heads(self) -> dict[str, JournalHead]:
         """Return the length and last hash of every journal of the process, by component."""
