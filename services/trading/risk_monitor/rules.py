@@ -1,6 +1,6 @@
 """THE rule table: every control of the risk monitor, its limit, and what the breaker does.
 
-The README's table, the names of the Prometheus alerts and the dashboards are generated from it.
+The table in docs/reference/rules.md, the names of the Prometheus alerts and the dashboards are generated from it.
 Every rule fires on MORE than its limit.
 """
 
@@ -399,7 +399,7 @@ def _limit_text(rule: Rule) -> str:
 
 
 def rules_table_markdown() -> str:
-    """The rule table for the README."""
+    """The rule table as Markdown."""
     lines = [
         "| rule | stage | subject | fires on more than | severity | breaker | signal | term |",
         "|---|---|---|---|---|---|---|---|",
