@@ -1,6 +1,7 @@
 """THE rule table: every control of the risk monitor, its limit, and what the breaker does.
 
-The table in docs/reference/rules.md, the names of the Prometheus alerts and the dashboards are generated from it.
+The table in docs/reference/rules.md, the names of the Prometheus alerts and the dashboards are
+generated from it.
 Every rule fires on MORE than its limit.
 """
 
