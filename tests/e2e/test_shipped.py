@@ -1,5 +1,5 @@
-"""The shipped scenarios in a cluster, by the README's command: applied as they are, to a Pass with
-the embedded run's journals. `make e2e` runs three of them; all ten:
+"""The shipped scenarios in a cluster, by the command of docs/guides/kind.md: applied as they
+are, to a Pass with the embedded run's journals. `make e2e` runs three of them; all ten:
 
     SCENARIOS=all make e2e ARGS="-k shipped"
 """

@@ -1,6 +1,6 @@
 """The rule table: every risk control, its limit, and the reaction of the circuit breaker.
 
-The table is the single source of truth: the table in the README, the names of the Prometheus alerts
+The table is the single source of truth: docs/reference/rules.md, the names of the Prometheus alerts
 and the dashboards are generated from it. A rule fires when a reading is greater than its limit.
 """
 
@@ -406,7 +406,7 @@ def _limit_text(rule: Rule) -> str:
 
 
 def rules_table_markdown() -> str:
-    """Return the rule table as Markdown, for the README."""
+    """Return the rule table as Markdown."""
     lines = [
         "| rule | stage | subject | fires on more than | severity | breaker | signal | term |",
         "|---|---|---|---|---|---|---|---|",
