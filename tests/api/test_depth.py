@@ -2,6 +2,8 @@
 the venue's.
 """
 
+from itertools import count
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ ORDERS = st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(1, 5)
 def test_a_follower_who_applies_every_update_has_the_book(rounds: list, cancels: object) -> None:  # type: ignore[type-arg]
     book, published = Book("BTCUSDT"), DepthBook("BTCUSDT", 100)
     resting: list[Order] = []
+    order_ids = count(1)
     bids: dict[int, int] = {}
     asks: dict[int, int] = {}
     last = 100
@@ -23,9 +26,8 @@ def test_a_follower_who_applies_every_update_has_the_book(rounds: list, cancels:
         for buy, price, qty in orders:
             # Bids are below 50 and asks above, so that no orders cross.
             at = price if buy else 50 + price
-            order = Order(
-                len(resting) + last * 1000, "a", str(len(resting)), "BTCUSDT", buy, qty, at
-            )
+            order_id = next(order_ids)
+            order = Order(order_id, "a", str(order_id), "BTCUSDT", buy, qty, at)
             book.rest(order)
             resting.append(order)
         for order in list(resting)[:: 1 + cancels.randrange(4)]:  # type: ignore[attr-defined]
