@@ -22,7 +22,7 @@ from trading_operator.metrics import Metrics
 
 
 def main() -> int:
-    """Run the operator until it is stopped. Return 2 if a variable of the environment is missing."""
+    """Run the operator until it is stopped. Return 2 if an environment variable is missing."""
     try:
         namespace = os.environ["NAMESPACE"]
         url = os.environ["COORDINATOR_URL"]

@@ -158,7 +158,7 @@ class Handlers:
         log.warning("%s: reconciliation failed and is retried: %s", resource.name, error)
 
     async def _probe(self, **_: Any) -> dict[str, Any]:
-        """Answer ``/healthz``. Raises PermanentError if a scenario was not reconciled for too long."""
+        """Answer ``/healthz``. Raises PermanentError if a scenario waits for too long."""
         oldest = max((time.monotonic() - at for at in self._reconciled_at.values()), default=0.0)
         if oldest > _STUCK_AFTER:
             raise kopf.PermanentError(f"a scenario has not been looked at for {oldest:.0f} s")

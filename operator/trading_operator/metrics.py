@@ -1,4 +1,4 @@
-"""The operator's Prometheus metrics. Handlers and reconcilers of all resources share one Metrics."""
+"""The operator's Prometheus metrics, shared by the handlers and all reconcilers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -34,7 +34,7 @@ _NODE_LOCAL_DNS = "169.254.20.10/32"
 
 
 class Cut(msgspec.Struct, frozen=True, order=True):
-    """``caller`` cannot connect to any of ``callees``. ``faults`` names the faults that cause it."""
+    """``caller`` cannot connect to any of ``callees``. ``faults`` names the causes."""
 
     caller: str
     callees: tuple[str, ...]
@@ -130,7 +130,7 @@ def parse_policy(policy: Mapping[str, Any]) -> ActivePolicy:
 
 
 def owner_of(policy: Mapping[str, Any]) -> str:
-    """Return the uid of the scenario that a policy belongs to, or "" if it is not the operator's."""
+    """Return the uid of the scenario that owns a policy, or "" if it is not the operator's."""
     return str((policy["metadata"].get("labels") or {}).get(OWNER, ""))
 
 

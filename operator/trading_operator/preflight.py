@@ -40,7 +40,7 @@ def conflicts(
 
 
 def selects(selector: Mapping[str, Any], labels: Labels) -> bool:
-    """Return whether a Kubernetes label selector selects ``labels``. An unknown operator matches."""
+    """Return whether a label selector selects ``labels``. An unknown operator matches."""
     for key, value in (selector.get("matchLabels") or {}).items():
         if labels.get(key) != value:
             return False

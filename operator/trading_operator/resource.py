@@ -36,7 +36,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def run_id(self) -> str:
-        """The id of its run. A later resource with the same name has another uid, and another run."""
+        """The id of its run. Another resource with the same name has another run."""
         return f"{self.name}-{self.uid[:8]}"
 
     @property

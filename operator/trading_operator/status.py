@@ -28,7 +28,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One fault. Times are simulated durations since the start of the run, or empty: not reached."""
+    """One fault. Times are simulated durations since the start of the run, or empty."""
 
     name: str
     kind: str = ""
@@ -117,7 +117,7 @@ def _sanitised(value: Any, limit: int) -> Any:
 
 
 def merge_patch(status: Status) -> dict[str, Any]:
-    """Return a merge patch. It sets empty fields to null, since a patch keeps fields that it omits."""
+    """Return a merge patch. Empty fields are null, since a patch keeps what it omits."""
     names = (field.encode_name for field in msgspec.structs.fields(Status))
     return {name: None for name in names} | write_status(status)
 
