@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: one Compose deployment, and one Helm release, for all of them."""
+"""Fixtures of the end-to-end tests: the Compose deployment and the Helm release."""
 
 import os
 import shutil

@@ -20,8 +20,8 @@ from trading.topology import SERVICES, TEST_COORDINATOR, TRADING_ENGINE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "trading-e2e"
-#: Limit of a run's clock, in simulated seconds per wall second, for tests that act in the middle of a
-#: run: without a limit it would be over by then. The verdict does not depend on it.
+#: Limit of a run's clock, in simulated seconds per wall second, for tests that act in the middle of
+#: a run: without a limit it would be over by then. The verdict does not depend on it.
 UNHURRIED = 10
 #: Containers that exit once their work is finished.
 ONCE = ("secrets", "database")

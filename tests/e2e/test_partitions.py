@@ -17,8 +17,8 @@ from trading.deploy.commands import Commands
 from trading.deploy.partitions import Partitions, kept_of
 from trading.topology import EXCHANGE, RISK_MONITOR
 
-#: Its clock is limited, so that the fault lasts long enough in wall time for the test to see it and to
-#: kill the tool during it.
+#: Its clock is limited, so that the fault lasts long enough in wall time for the test to see it and
+#: to kill the tool during it.
 SCENARIO = """\
 apiVersion: chaos.trading/v1alpha1
 kind: ChaosScenario

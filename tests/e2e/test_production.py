@@ -1,4 +1,4 @@
-"""`trading deploy --env prod`: TLS to the stores, no chaos, two engines, only its pages published."""
+"""`trading deploy --env prod`: TLS to the stores, no chaos, two engines, only pages published."""
 
 import os
 import subprocess
