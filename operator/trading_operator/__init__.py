@@ -1,5 +1,5 @@
-"""The Kubernetes operator: a ChaosScenario resource becomes a run at the test coordinator, its
-network faults become NetworkPolicies, and its status tells the verdict.
+"""The Kubernetes operator. It starts a run at the test coordinator for each ChaosScenario resource,
+turns the network faults of the run into NetworkPolicies, and writes the verdict into the status.
 
-No ``__init__.py`` beside this package: a module ``operator`` would hide Python's own.
+There is no ``__init__.py`` beside this package: a module ``operator`` would hide Python's own.
 """

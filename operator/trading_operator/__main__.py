@@ -22,7 +22,7 @@ from trading_operator.metrics import Metrics
 
 
 def main() -> int:
-    """Exit code 2: the environment lacks something."""
+    """Run the operator until it is stopped. Return 2 if an environment variable is missing."""
     try:
         namespace = os.environ["NAMESPACE"]
         url = os.environ["COORDINATOR_URL"]
@@ -44,6 +44,7 @@ def main() -> int:
 async def _serve(
     namespace: str, url: str, token: Path, release: dict[str, str], metrics: Metrics
 ) -> None:
+    """Run kopf with the operator's handlers until a signal stops it."""
     registry = kopf.OperatorRegistry()
     coordinator = Coordinator(url, token)
     Handlers(registry, Cluster(connect(), namespace, release), coordinator, metrics)
@@ -52,9 +53,9 @@ async def _serve(
         await kopf.operator(
             registry=registry,
             namespaces=[namespace],
-            # One replica, replaced and never doubled: there is nobody to agree with.
+            # There is never more than one replica, so no peering between operators is needed.
             standalone=True,
-            # Otherwise it is made of a user's name, and the image has no users.
+            # kopf's default identity contains a user's name, and the image has no users.
             identity="trading-operator",  # type: ignore[arg-type]
             liveness_endpoint=f"http://0.0.0.0:{port}/healthz",
         )

@@ -1,37 +1,45 @@
-"""What a step asks to be done, after its status has been saved."""
+"""The actions that :func:`trading_operator.step.step` returns.
+
+The reconciler executes them in order after it has saved the status. Each one is idempotent: an
+operator that was restarted between two actions computes and executes them again.
+"""
 
 import msgspec
 
 from trading_operator.policies import Cut
 
 
-class Begin(msgspec.Struct, frozen=True, tag=True):
-    """The run, at the coordinator; where it is there already, nothing."""
+class StartRun(msgspec.Struct, frozen=True, tag=True):
+    """Start the run at the test coordinator. It has no effect if the run exists already."""
 
 
-class Abort(msgspec.Struct, frozen=True, tag=True):
+class AbortRun(msgspec.Struct, frozen=True, tag=True):
+    """Abort the run at the test coordinator. ``reason`` goes into the verdict."""
+
     reason: str
 
 
-class Put(msgspec.Struct, frozen=True, tag=True):
-    """A policy, made or brought up to date; ``until``: Unix time of its recover-by."""
+class ApplyPolicy(msgspec.Struct, frozen=True, tag=True):
+    """Create or update the NetworkPolicy of ``cut``. ``until`` is the Unix time, in seconds, of its
+    recover-by annotation.
+    """
 
     cut: Cut
     until: float
 
 
-class Drop(msgspec.Struct, frozen=True, tag=True):
-    """A policy, by name."""
+class DeletePolicy(msgspec.Struct, frozen=True, tag=True):
+    """Delete the NetworkPolicy called ``name``."""
 
     name: str
 
 
-class Tell(msgspec.Struct, frozen=True, tag=True):
-    """An event for ``kubectl describe``."""
+class EmitEvent(msgspec.Struct, frozen=True, tag=True):
+    """Create a Kubernetes event, which ``kubectl describe`` shows."""
 
     reason: str
     message: str
     warning: bool = False
 
 
-Action = Begin | Abort | Put | Drop | Tell
+Action = StartRun | AbortRun | ApplyPolicy | DeletePolicy | EmitEvent

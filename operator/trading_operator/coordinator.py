@@ -1,4 +1,8 @@
-"""The test coordinator, as the operator asks it."""
+"""The operator's client of the test coordinator's HTTP API.
+
+Coordinator sends the requests; RunEventStream follows the server-sent events of one run in the
+background and reconnects after each failure.
+"""
 
 import asyncio
 import json
@@ -13,96 +17,107 @@ from trading.runtime.tasks import BackgroundTasks
 from trading.scenario.result import Verdict
 from trading_operator.resource import Scenario
 
-#: Seconds for an answer; a run begins with a new session of all services.
-_PATIENCE = 15.0
-#: Seconds in which an open stream says something: it tells time and P&L all along.
-_SILENCE = 20.0
+#: Seconds to wait for a response. The start of a run opens a new session in all services.
+_TIMEOUT = 15.0
+#: Seconds without data after which a stream counts as broken: it sends time and P&L all along.
+_STREAM_TIMEOUT = 20.0
+#: Seconds between two connections of a stream.
+_RECONNECT_DELAY = 0.5
 
 
 class Unreachable(Exception):
-    """It gives no answer, or one that says nothing of the run."""
+    """The coordinator does not respond, or its response says nothing about the run."""
 
 
 class Refused(Exception):
-    """It will never run this scenario; the text says why."""
+    """The coordinator will never run this scenario; the text says why."""
 
 
 class Busy(Exception):
-    """Another run has not ended; the text names it."""
+    """Another run has not ended yet; the text names it."""
 
 
-#: Answers that a later try may not get: a token that is being changed, a proxy, a service that is
-#: not there. Any other that is no success stays the same however often it is asked.
+#: Status codes after which a retry may succeed: a token is being rotated, a proxy failed, or the
+#: service is not up. A retry after any other error would get the same response.
 _TEMPORARY = frozenset({401, 408, 425, 429, 502, 503, 504})
 
 
 class Coordinator:
-    """``token``: a file, read at every request: it may be changed while the operator runs."""
+    """A client of the coordinator at ``url``.
+
+    ``token`` is a file with the chaos token. It is read for every request, so that it may be
+    rotated while the operator runs.
+    """
 
     def __init__(self, url: str, token: Path) -> None:
         self._token = token
-        self._client = httpx.AsyncClient(base_url=url, timeout=_PATIENCE, trust_env=False)
+        self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT, trust_env=False)
 
     async def close(self) -> None:
+        """Close all connections."""
         await self._client.aclose()
 
-    async def known(self, run_id: str) -> bool:
-        """One that was given up for another session is not. Raises Unreachable."""
-        answer = await self._ask("GET", f"/runs/{run_id}")
-        if answer.status_code == 404:
+    async def has_run(self, run_id: str) -> bool:
+        """Return whether the coordinator has the run. A run that was given up for another session
+        does not count. Raises Unreachable.
+        """
+        response = await self._request("GET", f"/runs/{run_id}")
+        if response.status_code == 404:
             return False
-        if not answer.is_success:
-            raise Unreachable(_detail(answer))
+        if not response.is_success:
+            raise Unreachable(_detail(response))
         try:
-            found = answer.json()
-            return bool(found["verdict"]) or found["phase"] != "Error"
+            run = response.json()
+            return bool(run["verdict"]) or run["phase"] != "Error"
         except (ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"its answer cannot be read: {_text(error)}") from error
 
-    async def begin(self, scenario: Scenario) -> None:
-        """Nothing where it has begun already. Raises Refused, Busy, Unreachable."""
+    async def start(self, scenario: Scenario) -> None:
+        """Start the run of ``scenario``. Do nothing if it exists. Raises Refused, Busy,
+        Unreachable.
+        """
         body = {"text": scenario.text, "id": scenario.run_id, "network": "platform"}
-        answer = await self._ask("POST", "/runs", body)
-        if answer.is_success:
+        response = await self._request("POST", "/runs", body)
+        if response.is_success:
             return
-        if answer.status_code == 409:
-            raise Busy(_detail(answer))
-        if answer.status_code in _TEMPORARY:
-            raise Unreachable(_detail(answer))
-        raise Refused(_detail(answer))
+        if response.status_code == 409:
+            raise Busy(_detail(response))
+        if response.status_code in _TEMPORARY:
+            raise Unreachable(_detail(response))
+        raise Refused(_detail(response))
 
     async def abort(self, run_id: str, reason: str) -> None:
-        """Nothing where it has ended. Raises Unreachable."""
-        answer = await self._ask("POST", f"/runs/{run_id}/abort", {"reason": reason})
-        if not answer.is_success and answer.status_code not in (404, 409):
-            raise Unreachable(_detail(answer))
+        """Abort a run. Do nothing if it has ended. Raises Unreachable."""
+        response = await self._request("POST", f"/runs/{run_id}/abort", {"reason": reason})
+        if not response.is_success and response.status_code not in (404, 409):
+            raise Unreachable(_detail(response))
 
     async def events(self, run_id: str, after: str) -> AsyncIterator[tuple[str, str, Any]]:
-        """``(id, kind, data)``; ends with the verdict, or with the connection. Raises
-        Unreachable.
+        """Yield ``(id, kind, data)`` of each event of a run with an id above ``after``, until the
+        verdict or until the connection ends. Raises Unreachable.
         """
         headers = {"Last-Event-ID": after}
         path = f"/runs/{run_id}/events"
         try:
             async with self._client.stream(
-                "GET", path, headers=headers, timeout=_SILENCE
-            ) as answer:
-                if not answer.is_success:
-                    raise Unreachable(f"{path}: {answer.status_code}")
-                event, kind = "", ""
-                async for line in answer.aiter_lines():
+                "GET", path, headers=headers, timeout=_STREAM_TIMEOUT
+            ) as response:
+                if not response.is_success:
+                    raise Unreachable(f"{path}: {response.status_code}")
+                event_id, kind = "", ""
+                async for line in response.aiter_lines():
                     name, _, value = line.partition(": ")
                     if name == "id":
-                        event = value
+                        event_id = value
                     elif name == "event":
                         kind = value
                     elif name == "data":
-                        yield event, kind, json.loads(value)
-                        event, kind = "", ""
+                        yield event_id, kind, json.loads(value)
+                        event_id, kind = "", ""
         except (httpx.HTTPError, ValueError) as error:
             raise Unreachable(_text(error)) from error
 
-    async def _ask(
+    async def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None
     ) -> httpx.Response:
         try:
@@ -113,9 +128,12 @@ class Coordinator:
             raise Unreachable(_text(error)) from error
 
 
-class Following:
-    """A run's events as they come, in the background. ``changed`` is called with each that says
-    something; they are all read again after a restart of the operator, so that none is kept.
+class RunEventStream:
+    """Follows the events of one run in the background.
+
+    ``events`` has the phases and the steps of faults so far; ``verdict`` is None until the run has
+    ended; ``problem`` says why the stream is broken, or is empty. ``changed`` is called after each
+    of these changes. Nothing is stored: after a restart of the operator all events are read again.
     """
 
     def __init__(self, coordinator: Coordinator, run_id: str, changed: Callable[[], None]) -> None:
@@ -125,16 +143,17 @@ class Following:
         self._coordinator = coordinator
         self._run_id = run_id
         self._changed = changed
-        self._last = "0"
+        self._last_event_id = "0"
         self._tasks = BackgroundTasks()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, or begin again after a failure that nobody has foreseen."""
+        """Start to follow the run, or start again after the background task has failed."""
         if self.verdict is None and (self._task is None or self._task.done()):
             self._task = self._tasks.start(f"following run {self._run_id}", self._follow())
 
     async def stop(self) -> None:
+        """Stop following the run, and wait until the background task has ended."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -143,20 +162,22 @@ class Following:
     async def _follow(self) -> None:
         while self.verdict is None:
             try:
-                async for event, kind, data in self._coordinator.events(self._run_id, self._last):
-                    self._take(event, kind, data)
+                async for event_id, kind, data in self._coordinator.events(
+                    self._run_id, self._last_event_id
+                ):
+                    self._on_event(event_id, kind, data)
             except Unreachable as error:
                 self.problem = str(error)
                 self._changed()
             except (TypeError, ValueError, AttributeError) as error:
-                # Of another version, perhaps: it is asked again, and nothing is made of it.
+                # The coordinator may be of another version: ignore the event, and reconnect.
                 self.problem = f"its events cannot be read: {_text(error)}"
                 self._changed()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(_RECONNECT_DELAY)
 
-    def _take(self, event: str, kind: str, data: Any) -> None:
+    def _on_event(self, event_id: str, kind: str, data: Any) -> None:
         self.problem = ""
-        self._last = event or self._last
+        self._last_event_id = event_id or self._last_event_id
         if kind == "verdict":
             self.verdict = msgspec.convert(data, Verdict)
         elif kind in ("phase", "fault"):
@@ -166,14 +187,14 @@ class Following:
         self._changed()
 
 
-def _detail(answer: httpx.Response) -> str:
-    """What it says is wrong; where it does not say, what it answered."""
+def _detail(response: httpx.Response) -> str:
+    """Return the error detail of a response, or its status and text if it has none."""
     try:
-        said = answer.json()["detail"]
+        detail = response.json()["detail"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        status = f"{answer.status_code} {answer.reason_phrase}"
-        return f"the test coordinator answered {status}: {answer.text[:200]}"
-    return said if isinstance(said, str) else json.dumps(said)[:1000]
+        status = f"{response.status_code} {response.reason_phrase}"
+        return f"the test coordinator answered {status}: {response.text[:200]}"
+    return detail if isinstance(detail, str) else json.dumps(detail)[:1000]
 
 
 def _text(error: Exception) -> str:

@@ -1,4 +1,9 @@
-"""What kopf calls. Nothing is decided here."""
+"""The handlers that kopf calls.
+
+A daemon reconciles each resource until it has a verdict, and a delete handler ends its faults
+before kopf removes the finalizer. What to do is decided in :mod:`trading_operator.step`; only when
+to reconcile, and when a failing deletion may proceed, is decided here.
+"""
 
 import asyncio
 import contextlib
@@ -16,25 +21,29 @@ from trading_operator.metrics import Metrics
 from trading_operator.reaper import sweep
 from trading_operator.reconcile import Reconciler
 from trading_operator.resource import FINALIZER, GROUP, PLURAL, PREFIX, VERSION, Scenario, scenario
-from trading_operator.status import read
+from trading_operator.status import read_status
 
 log = logging.getLogger("trading.operator")
 
-#: Seconds to the next look after one that failed.
-_AGAIN = 2.0
-#: Looks in a row that fail before a deletion asks only whether anything is left in the cluster.
-_PATIENCE = 30
-#: Without a look for so long while one is owed, the operator is not well.
-_STUCK = 120.0
+#: Seconds to the next reconciliation after one that failed.
+_RETRY_DELAY = 2.0
+#: After this many failed reconciliations in a row, a deletion only waits until no policy is left.
+_MAX_FAILURES = 30
+#: Seconds without a reconciliation of an unfinished scenario after which the liveness probe fails.
+_STUCK_AFTER = 120.0
 
 
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """By the pod's service account, else as kubectl would."""
+    """Log in with the pod's service account, or with the kubeconfig outside a pod."""
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
 class Handlers:
-    """Registered with ``registry``; ``cluster`` and ``coordinator`` are closed by who made them."""
+    """Registers its methods with kopf's ``registry`` and keeps one Reconciler for each resource.
+
+    The caller closes ``cluster`` and ``coordinator``. ``login`` returns the connection that kopf
+    itself uses to watch resources.
+    """
 
     def __init__(
         self,
@@ -47,119 +56,129 @@ class Handlers:
         self._cluster = cluster
         self._coordinator = coordinator
         self._metrics = metrics
-        self._known: dict[str, Reconciler] = {}
-        self._looked: dict[str, float] = {}
+        self._reconcilers: dict[str, Reconciler] = {}
+        self._reconciled_at: dict[str, float] = {}
         self._failures: dict[str, int] = {}
-        what: Any = {"registry": registry}
+        options: Any = {"registry": registry}
         resource = (GROUP, VERSION, PLURAL)
-        kopf.on.startup(**what)(self._configure)
-        kopf.on.login(**what)(login)
-        kopf.on.probe(id="looks", **what)(self._probe)
-        kopf.daemon(*resource, id="run", when=_unfinished, **what)(self._run)
-        kopf.on.delete(*resource, id="take-back", when=_unfinished, **what)(self._delete)
+        kopf.on.startup(**options)(self._configure)
+        kopf.on.login(**options)(login)
+        kopf.on.probe(id="looks", **options)(self._probe)
+        kopf.daemon(*resource, id="run", when=_unfinished, **options)(self._run)
+        kopf.on.delete(*resource, id="take-back", when=_unfinished, **options)(self._delete)
 
     async def _configure(self, settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.persistence.finalizer = FINALIZER
         settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
         settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)
-        # Otherwise it asks for what a role in one namespace does not allow.
+        # Scanning needs permissions that a Role, which holds for one namespace, cannot give.
         settings.scanning.disabled = True
-        settings.execution.default_backoff = _AGAIN
+        settings.execution.default_backoff = _RETRY_DELAY
         settings.watching.server_timeout = 300
         settings.watching.connect_timeout = 10
         settings.networking.request_timeout = 30
         with contextlib.suppress(ClusterError):
             for name in await sweep(self._cluster, time.time()):
-                log.warning("%s: a partition that nobody renewed, deleted", name)
+                log.warning("%s: deleted an expired partition policy", name)
 
     async def _run(self, stopped: kopf.DaemonStopped, body: kopf.Body, uid: str, **_: Any) -> None:
-        """Until the verdict, or until the resource is deleted: that is the other's."""
+        """Reconcile a resource until its verdict. A deleted one is left to the delete handler."""
         reconciler = self._reconciler(uid)
         while not stopped:
-            found = scenario(body)
-            if found.deleted:
+            resource = scenario(body)
+            if resource.deleted:
                 return
             reconciler.changed.clear()
             try:
-                if await self._look(reconciler, found, body):
+                if await self._reconcile(reconciler, resource, body):
                     await self._forget(uid)
                     return
-                wait = reconciler.pause
+                delay = reconciler.pause
             except ClusterError as error:
-                self._failed(found, error)
-                wait = _AGAIN
+                self._log_failure(resource, error)
+                delay = _RETRY_DELAY
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reconciler.changed.wait(), wait)
+                await asyncio.wait_for(reconciler.changed.wait(), delay)
 
     async def _delete(self, body: kopf.Body, uid: str, **_: Any) -> None:
-        """The finalizer goes once nothing of the run is left; where that cannot be told, such as
-        by a status that cannot be saved, once nothing is left in the cluster.
+        """End the faults of a deleted resource; kopf removes the finalizer once this returns.
+
+        Normally this returns when the run has ended. If reconciliation keeps failing, for example
+        because the status cannot be saved, it returns when no policy of the scenario is left.
+        Raises TemporaryError, after which kopf calls it again.
         """
-        found = scenario(body)
+        resource = scenario(body)
         reconciler = self._reconciler(uid)
         try:
-            done = await self._look(reconciler, found, body)
+            finished = await self._reconcile(reconciler, resource, body)
             self._failures[uid] = 0
         except ClusterError as error:
-            self._failed(found, error)
+            self._log_failure(resource, error)
             self._failures[uid] = self._failures.get(uid, 0) + 1
-            if not await self._may_go(reconciler, found):
-                raise kopf.TemporaryError(str(error), delay=_AGAIN) from error
-            done = True
-        if not done and reconciler.stuck:
-            done = await self._may_go(reconciler, found)
-        if not done:
+            if not await self._may_release(reconciler, resource):
+                raise kopf.TemporaryError(str(error), delay=_RETRY_DELAY) from error
+            finished = True
+        if not finished and reconciler.stuck:
+            finished = await self._may_release(reconciler, resource)
+        if not finished:
             raise kopf.TemporaryError("its faults have not ended yet", delay=1)
         await self._forget(uid)
 
-    async def _may_go(self, reconciler: Reconciler, found: Scenario) -> bool:
-        if self._failures[found.uid] < _PATIENCE and not reconciler.stuck:
+    async def _may_release(self, reconciler: Reconciler, resource: Scenario) -> bool:
+        """Return whether the finalizer may go although reconciliation fails: only after repeated
+        failures, and only if no policy of the scenario is left.
+        """
+        if self._failures[resource.uid] < _MAX_FAILURES and not reconciler.stuck:
             return False
         try:
-            return await reconciler.let_go(found)
+            return await reconciler.abort_without_status(resource)
         except ClusterError as error:
-            log.warning("%s: what is left of it cannot be told: %s", found.name, error)
+            log.warning("%s: cannot list its remaining policies: %s", resource.name, error)
             return False
 
-    async def _look(self, reconciler: Reconciler, found: Scenario, body: kopf.Body) -> bool:
-        self._looked[found.uid] = time.monotonic()
-        return await reconciler.tick(found, read(body.get("status")))
+    async def _reconcile(self, reconciler: Reconciler, resource: Scenario, body: kopf.Body) -> bool:
+        self._reconciled_at[resource.uid] = time.monotonic()
+        return await reconciler.reconcile(resource, read_status(body.get("status")))
 
     def _reconciler(self, uid: str) -> Reconciler:
-        if uid not in self._known:
-            self._known[uid] = Reconciler(
-                self._cluster, self._coordinator, _announce, self._metrics
+        if uid not in self._reconcilers:
+            self._reconcilers[uid] = Reconciler(
+                self._cluster, self._coordinator, _emit_event, self._metrics
             )
-        return self._known[uid]
+        return self._reconcilers[uid]
 
     async def _forget(self, uid: str) -> None:
-        self._looked.pop(uid, None)
+        self._reconciled_at.pop(uid, None)
         self._failures.pop(uid, None)
-        if (reconciler := self._known.pop(uid, None)) is not None:
+        if (reconciler := self._reconcilers.pop(uid, None)) is not None:
             await reconciler.close()
 
-    def _failed(self, found: Scenario, error: ClusterError) -> None:
-        self._metrics.failed(taking_back=bool(found.unwanted))
-        log.warning("%s: tried again: %s", found.name, error)
+    def _log_failure(self, resource: Scenario, error: ClusterError) -> None:
+        self._metrics.failed(taking_back=bool(resource.stop_reason))
+        log.warning("%s: reconciliation failed and is retried: %s", resource.name, error)
 
     async def _probe(self, **_: Any) -> dict[str, Any]:
-        """``/healthz``: an error where a scenario has not been looked at for too long."""
-        oldest = max((time.monotonic() - at for at in self._looked.values()), default=0.0)
-        if oldest > _STUCK:
+        """Answer ``/healthz``. Raises PermanentError if a scenario waits for too long."""
+        oldest = max((time.monotonic() - at for at in self._reconciled_at.values()), default=0.0)
+        if oldest > _STUCK_AFTER:
             raise kopf.PermanentError(f"a scenario has not been looked at for {oldest:.0f} s")
-        return {"scenarios": len(self._looked), "oldest_look_seconds": round(oldest, 1)}
+        return {"scenarios": len(self._reconciled_at), "oldest_look_seconds": round(oldest, 1)}
 
 
 def _unfinished(status: kopf.Status, **_: Any) -> bool:
-    """What has its verdict needs nobody, and no finalizer."""
+    """Return whether there is no verdict yet. A scenario with one needs no handler or finalizer."""
     return not status.get("verdict")
 
 
-def _announce(found: Scenario, reason: str, message: str, warning: bool) -> None:
+def _emit_event(resource: Scenario, reason: str, message: str, warning: bool) -> None:
     reference: Any = {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "ChaosScenario",
-        "metadata": {"name": found.name, "namespace": found.namespace, "uid": found.uid},
+        "metadata": {
+            "name": resource.name,
+            "namespace": resource.namespace,
+            "uid": resource.uid,
+        },
     }
     kind = "Warning" if warning else "Normal"
     kopf.event(reference, type=kind, reason=reason, message=printable(message)[:1024])

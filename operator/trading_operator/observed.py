@@ -1,13 +1,15 @@
-"""What the operator knows of a run and of the cluster, at one moment."""
+"""What one reconciliation observes of a run and of the cluster: the input of the pure step."""
 
 import msgspec
 
 from trading.scenario.result import Verdict
-from trading_operator.policies import Live
+from trading_operator.policies import ActivePolicy
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """A fault, by the run's events. Texts are for people; ``at``: simulated microseconds."""
+class FaultStep(msgspec.Struct, frozen=True):
+    """The newest step of a fault, from the run's events: "applied", "injected", "ended" or
+    "recovered". ``text`` is for people; ``at`` is in simulated microseconds.
+    """
 
     step: str = ""
     text: str = ""
@@ -15,20 +17,24 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """``known``: the coordinator has the run. ``busy``: why it cannot begin yet; ``refused``: why
-    it never will. ``heard_at``: Unix time of the coordinator's last answer; ``problem``: why it
-    gives none now. ``conflicts``: policies that would defeat a partition. ``started_at``:
-    simulated, of the first event.
+    """One observation.
+
+    ``run_exists``: the coordinator has the run. ``phase``: the run's phase; empty before its first
+    event. ``faults``: the newest step, by name of the fault. ``started_at``: simulated microseconds
+    of the first event. ``busy``: why the run cannot start yet. ``refused``: why it never will.
+    ``problem``: why the coordinator does not answer at the moment. ``last_contact``: Unix time, in
+    seconds, of its last answer. ``policies``: the scenario's policies in the cluster.
+    ``conflicts``: descriptions of other policies that would defeat a partition.
     """
 
-    known: bool = False
+    run_exists: bool = False
     phase: str = ""
-    faults: dict[str, Seen] = {}
+    faults: dict[str, FaultStep] = {}
     started_at: int = 0
     verdict: Verdict | None = None
     busy: str = ""
     refused: str = ""
     problem: str = ""
-    heard_at: float = 0.0
-    policies: tuple[Live, ...] = ()
+    last_contact: float = 0.0
+    policies: tuple[ActivePolicy, ...] = ()
     conflicts: tuple[str, ...] = ()

@@ -1,9 +1,10 @@
 """Partitions as NetworkPolicies.
 
-A NetworkPolicy can only allow. What cuts is the first one that selects a pod for egress: from then
-on all that it does not allow is denied. So a caller's policy allows everything but those whom the
-partition keeps from it, and its deletion is the end of the partition. Two of them for one caller
-would allow what the other denies: there is one for each caller, of all partitions that are on.
+A NetworkPolicy can only allow traffic. But as soon as any policy selects a pod for egress,
+everything that no policy allows is denied. So the policy of a caller allows everything except the
+callees that a partition cuts off, and deleting the policy ends the partition. Policies add up: two
+for the same caller would each allow what the other denies. Hence there is one policy for each
+caller, for all partitions that are active.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,30 +18,33 @@ from trading.topology import may_connect
 from trading_operator.resource import PREFIX, Pair, Scenario
 
 COMPONENT = "app.kubernetes.io/component"
-#: Label of every policy that plays a fault; its value: the scenario's uid.
+#: Label of every policy that implements a fault; its value is the scenario's uid.
 OWNER = f"{PREFIX}/scenario"
 RECOVER_BY = f"{PREFIX}/recover-by"
 FAULTS = f"{PREFIX}/faults"
-#: Seconds that a policy outlives whoever renews it, before the reaper may delete it.
+#: Seconds from a policy's renewal until it expires and the reaper may delete it.
 LEASE = 60.0
+#: Age in seconds at which the operator renews a policy.
 RENEWED_AFTER = 20.0
 
 NAMESPACE = "kubernetes.io/metadata.name"
-#: Where pods usually have their addresses; the rest is the internet, which no partition cuts.
+#: Private address ranges, which pods use. Any other address is the internet, which stays reachable.
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 _NODE_LOCAL_DNS = "169.254.20.10/32"
 
 
 class Cut(msgspec.Struct, frozen=True, order=True):
-    """``caller`` reaches none of ``callees``; ``faults``: which say so."""
+    """``caller`` cannot connect to any of ``callees``. ``faults`` names the causes."""
 
     caller: str
     callees: tuple[str, ...]
     faults: tuple[str, ...]
 
 
-class Live(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the operator's policies in the cluster. ``until``: Unix time of its recover-by."""
+class ActivePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the operator's policies in the cluster. ``until`` is the Unix time, in seconds, of its
+    recover-by annotation.
+    """
 
     name: str
     caller: str = ""
@@ -49,28 +53,34 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cuts(active: Mapping[str, Iterable[Pair]]) -> list[Cut]:
-    """By caller, all that the active faults keep from it."""
-    kept: dict[str, set[tuple[str, str]]] = {}
+    """Return one Cut for each caller, sorted. ``active`` has the partitioned pairs by fault. A pair
+    is cut in each direction in which the topology allows connections.
+    """
+    blocked: dict[str, set[tuple[str, str]]] = {}
     for fault, pairs in active.items():
-        for one, other in pairs:
-            for caller, callee in ((one, other), (other, one)):
+        for first, second in pairs:
+            for caller, callee in ((first, second), (second, first)):
                 if may_connect(caller, callee):
-                    kept.setdefault(caller, set()).add((callee, fault))
+                    blocked.setdefault(caller, set()).add((callee, fault))
     return sorted(
-        Cut(caller, tuple(sorted({c for c, _ in found})), tuple(sorted({f for _, f in found})))
-        for caller, found in kept.items()
+        Cut(caller, tuple(sorted({c for c, _ in edges})), tuple(sorted({f for _, f in edges})))
+        for caller, edges in blocked.items()
     )
 
 
 def name_of(scenario: Scenario, caller: str) -> str:
-    """The same at every try, and no other scenario's."""
+    """Return the name of the policy for ``caller``: always the same, and unique to the scenario."""
     return f"chaos-{scenario.uid[:8]}-{caller}"
 
 
 def manifest(
     scenario: Scenario, cut: Cut, release: Mapping[str, str], until: float
 ) -> dict[str, Any]:
-    """``release``: labels that all pods of the release have."""
+    """Return the NetworkPolicy of ``cut`` as JSON.
+
+    ``release`` is the labels that all pods of the release have; ``until`` is the Unix time, in
+    seconds, at which the policy expires.
+    """
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -98,8 +108,8 @@ def manifest(
             "podSelector": {"matchLabels": {**release, COMPONENT: cut.caller}},
             "policyTypes": ["Egress"],
             "egress": [
-                {"to": [{"podSelector": _but(COMPONENT, cut.callees)}]},
-                {"to": [{"namespaceSelector": _but(NAMESPACE, (scenario.namespace,))}]},
+                {"to": [{"podSelector": _all_except(COMPONENT, cut.callees)}]},
+                {"to": [{"namespaceSelector": _all_except(NAMESPACE, (scenario.namespace,))}]},
                 {"to": [{"ipBlock": {"cidr": _NODE_LOCAL_DNS}}]},
                 {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_PRIVATE)}}]},
             ],
@@ -107,26 +117,26 @@ def manifest(
     }
 
 
-def live(found: Mapping[str, Any]) -> Live:
-    """One of ours, as the API server has it; what cannot be read of it is expired."""
-    notes = found["metadata"].get("annotations") or {}
-    callees = notes.get(f"{PREFIX}/callees", "")
-    return Live(
-        name=found["metadata"]["name"],
-        caller=notes.get(f"{PREFIX}/caller", ""),
+def parse_policy(policy: Mapping[str, Any]) -> ActivePolicy:
+    """Parse one of the operator's policies. One without a valid recover-by counts as expired."""
+    annotations = policy["metadata"].get("annotations") or {}
+    callees = annotations.get(f"{PREFIX}/callees", "")
+    return ActivePolicy(
+        name=policy["metadata"]["name"],
+        caller=annotations.get(f"{PREFIX}/caller", ""),
         callees=tuple(callees.split(",")) if callees else (),
-        until=until_of(found),
+        until=until_of(policy),
     )
 
 
-def owner_of(found: Mapping[str, Any]) -> str:
-    """The uid of the scenario that a policy plays a fault of; empty: it is somebody else's."""
-    return str((found["metadata"].get("labels") or {}).get(OWNER, ""))
+def owner_of(policy: Mapping[str, Any]) -> str:
+    """Return the uid of the scenario that owns a policy, or "" if it is not the operator's."""
+    return str((policy["metadata"].get("labels") or {}).get(OWNER, ""))
 
 
-def until_of(found: Mapping[str, Any]) -> float:
-    """Unix time of its recover-by; 0 where there is none that can be read."""
-    text = (found["metadata"].get("annotations") or {}).get(RECOVER_BY, "")
+def until_of(policy: Mapping[str, Any]) -> float:
+    """Return the Unix time, in seconds, of a policy's recover-by; 0 if it is missing or invalid."""
+    text = (policy["metadata"].get("annotations") or {}).get(RECOVER_BY, "")
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
@@ -134,9 +144,9 @@ def until_of(found: Mapping[str, Any]) -> float:
 
 
 def stamp(at: float) -> str:
-    """Unix time as Kubernetes writes it."""
+    """Format a Unix time, in seconds, as Kubernetes does: RFC 3339 in UTC, without a fraction."""
     return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _but(key: str, values: Iterable[str]) -> dict[str, Any]:
+def _all_except(key: str, values: Iterable[str]) -> dict[str, Any]:
     return {"matchExpressions": [{"key": key, "operator": "NotIn", "values": list(values)}]}

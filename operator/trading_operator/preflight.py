@@ -1,6 +1,8 @@
-"""Would another NetworkPolicy defeat a partition? They add up: one that allows a caller the way
-makes the partition's own useless. Asked before the start, so that it is no Inconclusive an hour
-later.
+"""Checks whether another NetworkPolicy would defeat a partition.
+
+Policies add up: if any other policy allows a caller to reach a callee, the partition's own policy
+has no effect. The operator checks this before a run starts, because otherwise the run would end as
+Inconclusive, perhaps an hour later.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +14,13 @@ Labels = Mapping[str, str]
 
 
 def conflicts(
-    wanted: Iterable[Cut], policies: Iterable[Mapping[str, Any]], release: Labels, namespace: str
+    planned: Iterable[Cut], policies: Iterable[Mapping[str, Any]], release: Labels, namespace: str
 ) -> list[str]:
-    """For people, a line for each; sorted. What cannot be known, such as whose an address is,
-    counts as allowed.
+    """Return a sorted list with a message for each callee of a ``planned`` cut that another policy
+    allows. What cannot be decided here, such as which pod has an address, counts as allowed.
+    ``release`` is the labels that all pods of the release have.
     """
-    found = set()
+    messages = set()
     for policy in policies:
         name = policy["metadata"]["name"]
         if owner_of(policy):
@@ -25,58 +28,58 @@ def conflicts(
         spec = policy["spec"]
         if "Egress" not in (spec.get("policyTypes") or (["Egress"] if "egress" in spec else [])):
             continue
-        for cut in wanted:
+        for cut in planned:
             caller = {**release, COMPONENT: cut.caller}
             if not selects(spec.get("podSelector") or {}, caller):
                 continue
             for callee in cut.callees:
-                there = {**release, COMPONENT: callee}
-                if any(_allows(rule, there, namespace) for rule in spec.get("egress") or ()):
-                    found.add(f"NetworkPolicy {name} allows {cut.caller} to reach {callee}")
-    return sorted(found)
+                target = {**release, COMPONENT: callee}
+                if any(_allows(rule, target, namespace) for rule in spec.get("egress") or ()):
+                    messages.add(f"NetworkPolicy {name} allows {cut.caller} to reach {callee}")
+    return sorted(messages)
 
 
 def selects(selector: Mapping[str, Any], labels: Labels) -> bool:
-    """As Kubernetes defines label selectors; an unknown operator selects."""
+    """Return whether a label selector selects ``labels``. An unknown operator matches."""
     for key, value in (selector.get("matchLabels") or {}).items():
         if labels.get(key) != value:
             return False
-    for one in selector.get("matchExpressions") or ():
-        key, values = one["key"], one.get("values") or ()
-        known = {
+    for expression in selector.get("matchExpressions") or ():
+        key, values = expression["key"], expression.get("values") or ()
+        results = {
             "In": labels.get(key) in values,
             "NotIn": labels.get(key) not in values,
             "Exists": key in labels,
             "DoesNotExist": key not in labels,
         }
-        if not known.get(one["operator"], True):
+        if not results.get(expression["operator"], True):
             return False
     return True
 
 
-def _allows(rule: Mapping[str, Any], there: Labels, namespace: str) -> bool:
-    """On whichever port: the services have one each."""
+def _allows(rule: Mapping[str, Any], target: Labels, namespace: str) -> bool:
+    """Return whether an egress rule allows ``target``. Ports are ignored: each service has one."""
     peers = rule.get("to")
-    return not peers or any(_reaches(peer, there, namespace) for peer in peers)
+    return not peers or any(_includes(peer, target, namespace) for peer in peers)
 
 
-def _reaches(peer: Mapping[str, Any], there: Labels, namespace: str) -> bool:
+def _includes(peer: Mapping[str, Any], target: Labels, namespace: str) -> bool:
     if "ipBlock" in peer:
         return not _is_internet(peer["ipBlock"])
-    chosen = peer.get("namespaceSelector")
-    if chosen is not None and not selects(_known(chosen), {NAMESPACE: namespace}):
+    selector = peer.get("namespaceSelector")
+    if selector is not None and not selects(_by_name_only(selector), {NAMESPACE: namespace}):
         return False
-    return selects(peer.get("podSelector") or {}, there)
+    return selects(peer.get("podSelector") or {}, target)
 
 
-def _known(selector: Mapping[str, Any]) -> dict[str, Any]:
-    """What of it can be answered: of a namespace only the name is known here."""
+def _by_name_only(selector: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a namespace selector without the labels other than the name, which are not known."""
     labels = {k: v for k, v in (selector.get("matchLabels") or {}).items() if k == NAMESPACE}
-    asked = [one for one in selector.get("matchExpressions") or () if one["key"] == NAMESPACE]
-    return {"matchLabels": labels, "matchExpressions": asked}
+    expressions = [e for e in selector.get("matchExpressions") or () if e["key"] == NAMESPACE]
+    return {"matchLabels": labels, "matchExpressions": expressions}
 
 
 def _is_internet(block: Mapping[str, Any]) -> bool:
-    """Without the addresses that pods usually have."""
-    left_out = set(block.get("except") or ())
-    return {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} <= left_out
+    """Return whether a block of addresses excludes the private ranges, which pods use."""
+    excluded = set(block.get("except") or ())
+    return {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} <= excluded

@@ -1,8 +1,9 @@
-"""Deletes partitions that nobody renews any more: for the day that the operator does not come back.
+"""Deletes expired partition policies, so that partitions end even if the operator never comes back.
 
     python -m trading_operator.reaper
 
-It may list and delete NetworkPolicies, and nothing else. Exit code 1: one could not be deleted.
+A CronJob runs it. It may only list and delete NetworkPolicies. Exit code 1: one could not be
+deleted.
 """
 
 import asyncio
@@ -17,27 +18,34 @@ from trading_operator.policies import owner_of, until_of
 
 
 async def sweep(cluster: Cluster, now: float) -> list[str]:
-    """Names of the expired ones, deleted. Raises ClusterError with the first that cannot be."""
+    """Delete all expired policies and return their names. ``now`` is a Unix time in seconds. Raises
+    the first ClusterError after it has tried all of them.
+    """
     problem: ClusterError | None = None
-    gone = []
+    deleted = []
     for name in expired(await cluster.policies(), now):
         try:
-            await cluster.drop(name)
+            await cluster.delete_policy(name)
         except ClusterError as error:
             problem = problem or error
         else:
-            gone.append(name)
+            deleted.append(name)
     if problem is not None:
         raise problem
-    return gone
+    return deleted
 
 
 def expired(policies: Iterable[Mapping[str, Any]], now: float) -> list[str]:
-    """Names of those of the operator's that nobody has renewed in time."""
-    return [one["metadata"]["name"] for one in policies if owner_of(one) and until_of(one) < now]
+    """Return the names of the operator's policies whose recover-by is before ``now``."""
+    return [
+        policy["metadata"]["name"]
+        for policy in policies
+        if owner_of(policy) and until_of(policy) < now
+    ]
 
 
 def main() -> int:
+    """Delete expired policies, print their names, and return the exit code."""
     cluster = Cluster(connect(), os.environ["NAMESPACE"], {})
     try:
         for name in asyncio.run(sweep(cluster, time.time())):

@@ -1,4 +1,8 @@
-"""One scenario: look, step, save, act. Everything that can wait or fail is here."""
+"""The reconciliation of one scenario: observe, compute the step, save the status, execute actions.
+
+All I/O of a scenario, and everything that can fail or has to be retried, is here;
+:mod:`trading_operator.step` decides without any I/O.
+"""
 
 import asyncio
 import logging
@@ -7,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from trading_operator import actions as act
-from trading_operator.cluster import Cluster, ClusterError, ours
-from trading_operator.coordinator import Busy, Coordinator, Following, Refused, Unreachable
+from trading_operator.cluster import Cluster, ClusterError, policies_of
+from trading_operator.coordinator import Busy, Coordinator, Refused, RunEventStream, Unreachable
 from trading_operator.metrics import Metrics
-from trading_operator.observed import Observed, Seen
+from trading_operator.observed import FaultStep, Observed
 from trading_operator.policies import cuts
 from trading_operator.preflight import conflicts
 from trading_operator.resource import Scenario
@@ -19,194 +23,212 @@ from trading_operator.step import step
 
 log = logging.getLogger("trading.operator")
 
-#: Seconds between two looks where nothing is heard, and at most after tries that failed.
-_LOOK, _LONGEST = 2.0, 30.0
-#: How often an error that nobody has thought of is taken for a passing one.
-_TRIES = 3
-#: Characters of a reason that the coordinator takes.
-_REASON = 200
+#: Seconds between two reconciliations without an event, and the limit of the exponential backoff.
+_POLL_INTERVAL, _MAX_INTERVAL = 2.0, 30.0
+#: After this many unexpected errors in a row the resource ends in Error.
+_MAX_ERRORS = 3
+#: The coordinator's limit for the length of a reason, in characters.
+_REASON_LENGTH = 200
 
-#: ``(scenario, reason, message, warning)``: an event in the cluster.
-Announce = Callable[[Scenario, str, str, bool], None]
+#: Creates a Kubernetes event: ``(scenario, reason, message, warning)``.
+EventEmitter = Callable[[Scenario, str, str, bool], None]
 
 
 class Reconciler:
-    """Of one resource, for as long as this process looks after it."""
+    """Reconciles one resource. It lives until the resource has a verdict or is gone.
+
+    ``changed`` is set when a reconciliation is due at once, for example after an event of the run.
+    ``emit_event`` creates a Kubernetes event.
+    """
 
     def __init__(
-        self, cluster: Cluster, coordinator: Coordinator, announce: Announce, metrics: Metrics
+        self,
+        cluster: Cluster,
+        coordinator: Coordinator,
+        emit_event: EventEmitter,
+        metrics: Metrics,
     ) -> None:
         self.changed = asyncio.Event()
         self._cluster = cluster
         self._coordinator = coordinator
-        self._announce = announce
+        self._emit_event = emit_event
         self._metrics = metrics
-        self._following: Following | None = None
+        self._stream: RunEventStream | None = None
         self._busy = self._refused = ""
-        self._heard_at = time.time()
+        self._last_contact = time.time()
         self._saved: Status | None = None
-        self._cut = False
-        #: Tries in a row that the coordinator did not take, and looks that ended in an error.
-        self._refusals = self._errors = 0
+        self._has_policies = False
+        #: In a row: requests that the coordinator did not answer, and unexpected errors.
+        self._failed_requests = self._errors = 0
         self._lock = asyncio.Lock()
 
     async def close(self) -> None:
-        if self._following is not None:
-            await self._following.stop()
+        """Stop the background task that follows the run."""
+        if self._stream is not None:
+            await self._stream.stop()
 
     @property
     def pause(self) -> float:
-        """Seconds to the next look, where nothing is heard before. What is cut is looked after."""
-        if self._cut:
-            return _LOOK
-        return float(min(_LOOK * 2 ** min(self._refusals + self._errors, 10), _LONGEST))
+        """Seconds until the next reconciliation, unless ``changed`` is set before. There is no
+        backoff while policies exist, because they have to be renewed.
+        """
+        if self._has_policies:
+            return _POLL_INTERVAL
+        failures = min(self._failed_requests + self._errors, 10)
+        return float(min(_POLL_INTERVAL * 2**failures, _MAX_INTERVAL))
 
-    async def tick(self, scenario: Scenario, status: Status) -> bool:
-        """``status``: as the cluster has it, where this process has not saved another since. True:
-        nothing is left to do. Raises ClusterError; then nothing is lost, and it is tried again.
-        Any other error, a few times in a row, ends the resource in Error.
+    async def reconcile(self, scenario: Scenario, status: Status) -> bool:
+        """Reconcile once. Return whether nothing is left to do.
+
+        ``status`` is used until this process has saved one itself: the one in the cluster may be
+        older. Raises ClusterError, after which the caller tries again. Any other error is logged;
+        after a few in a row the resource ends in Error.
         """
         async with self._lock:
             with self._metrics.reconciling():
                 try:
-                    done = await self._tick(scenario, self._saved or status)
+                    finished = await self._reconcile(scenario, self._saved or status)
                 except ClusterError:
                     raise
                 except Exception as error:
-                    await self._stumbled(scenario, error)
+                    await self._on_unexpected_error(scenario, error)
                     return False
                 self._errors = 0
-                return done
+                return finished
 
     @property
     def stuck(self) -> bool:
-        """Not even its end in Error can be told."""
-        return self._errors > 2 * _TRIES
+        """Whether even ending the resource in Error fails."""
+        return self._errors > 2 * _MAX_ERRORS
 
-    async def let_go(self, scenario: Scenario) -> bool:
-        """Return whether nothing of the scenario's is left in the cluster, after asking for the end
-        of its run. Raises ClusterError.
+    async def abort_without_status(self, scenario: Scenario) -> bool:
+        """Abort the run and return whether no policy of the scenario is left in the cluster. For a
+        deleted resource whose reconciliation keeps failing. Raises ClusterError.
         """
-        await self._abort(scenario, scenario.unwanted)
-        return not ours(await self._cluster.policies(), scenario)
+        await self._abort(scenario, scenario.stop_reason)
+        return not policies_of(await self._cluster.policies(), scenario)
 
-    async def _stumbled(self, scenario: Scenario, error: Exception) -> None:
+    async def _on_unexpected_error(self, scenario: Scenario, error: Exception) -> None:
         log.exception("%s: the operator cannot handle it", scenario.name)
-        self._metrics.failed(taking_back=bool(scenario.unwanted))
+        self._metrics.failed(taking_back=bool(scenario.stop_reason))
         self._errors += 1
-        if self._errors == _TRIES:
+        if self._errors == _MAX_ERRORS:
             why = f"the operator cannot handle it: {type(error).__name__}: {error}"
             self._refused = self._refused or why
             await self._abort(scenario, why)
             self.changed.set()
 
-    async def _tick(self, scenario: Scenario, status: Status) -> bool:
-        observed = await self._look(scenario, status)
-        after, actions, done = step(scenario, status, observed, time.time())
-        self._cut = bool(observed.policies)
+    async def _reconcile(self, scenario: Scenario, status: Status) -> bool:
+        observed = await self._observe(scenario, status)
+        after, actions, finished = step(scenario, status, observed, time.time())
+        self._has_policies = bool(observed.policies)
         self._metrics.policies(scenario.name, len(observed.policies))
         if after != status or self._saved is None:
-            await self._cluster.save(scenario.name, merge_patch(after))
+            await self._cluster.save_status(scenario.name, merge_patch(after))
             self._saved = after
             if after.verdict and not status.verdict:
                 self._metrics.ended(after.verdict)
         for action in actions:
-            await self._act(scenario, action)
-        if any(isinstance(action, act.Put | act.Drop) for action in actions):
+            await self._execute(scenario, action)
+        if any(isinstance(action, act.ApplyPolicy | act.DeletePolicy) for action in actions):
             self.changed.set()
-        return done
+        return finished
 
-    async def _look(self, scenario: Scenario, status: Status) -> Observed:
+    async def _observe(self, scenario: Scenario, status: Status) -> Observed:
         policies = await self._cluster.policies()
-        mine = ours(policies, scenario)
+        own = policies_of(policies, scenario)
         if status.verdict or self._refused:
-            return Observed(policies=mine, refused=self._refused)
-        waiting = status.phase in ("", "Pending")
-        against: list[str] = []
-        if waiting and scenario.partitions:
+            return Observed(policies=own, refused=self._refused)
+        pending = status.phase in ("", "Pending")
+        conflicting: list[str] = []
+        if pending and scenario.partitions:
             release, namespace = self._cluster.release, self._cluster.namespace
-            against = conflicts(cuts(scenario.partitions), policies, release, namespace)
-        known, problem = await self._known(scenario)
-        following = self._following
-        events = following.events if following is not None else []
-        if following is not None and following.problem:
-            problem = problem or following.problem
+            conflicting = conflicts(cuts(scenario.partitions), policies, release, namespace)
+        run_exists, problem = await self._find_run(scenario)
+        stream = self._stream
+        events = stream.events if stream is not None else []
+        if stream is not None and stream.problem:
+            problem = problem or stream.problem
         if not problem:
-            self._heard_at = time.time()
+            self._last_contact = time.time()
         return Observed(
-            known=known,
+            run_exists=run_exists,
             phase=next((e["text"] for e in reversed(events) if e["kind"] == "phase"), ""),
-            faults=_seen(events),
+            faults=_fault_steps(events),
             started_at=events[0]["at"] if events else 0,
-            verdict=following.verdict if following is not None else None,
+            verdict=stream.verdict if stream is not None else None,
             busy=self._busy,
             problem=problem,
-            heard_at=self._heard_at,
-            policies=mine,
-            conflicts=tuple(against),
+            last_contact=self._last_contact,
+            policies=own,
+            conflicts=tuple(conflicting),
         )
 
-    async def _known(self, scenario: Scenario) -> tuple[bool, str]:
-        """Once a run is followed, its stream says whether the coordinator is there."""
-        if self._following is not None and not self._following.problem:
+    async def _find_run(self, scenario: Scenario) -> tuple[bool, str]:
+        """Return whether the run exists, and why that is not known or "". Follow the run if it
+        exists.
+
+        While its event stream works, the coordinator is not queried.
+        """
+        if self._stream is not None and not self._stream.problem:
             return True, ""
         try:
-            known = await self._coordinator.known(scenario.run_id)
+            run_exists = await self._coordinator.has_run(scenario.run_id)
         except Unreachable as error:
-            self._refusals += 1
-            return self._following is not None, str(error)
-        if known:
-            self._refusals = 0
-        if known and self._following is None:
-            self._following = Following(self._coordinator, scenario.run_id, self.changed.set)
-            self._following.start()
-        elif known and self._following is not None:
-            self._following.problem = ""
-        return known, ""
+            self._failed_requests += 1
+            return self._stream is not None, str(error)
+        if run_exists:
+            self._failed_requests = 0
+        if run_exists and self._stream is None:
+            self._stream = RunEventStream(self._coordinator, scenario.run_id, self.changed.set)
+            self._stream.start()
+        elif run_exists and self._stream is not None:
+            self._stream.problem = ""
+        return run_exists, ""
 
-    async def _act(self, scenario: Scenario, action: act.Action) -> None:
+    async def _execute(self, scenario: Scenario, action: act.Action) -> None:
         match action:
-            case act.Begin():
-                await self._begin(scenario)
-            case act.Abort(reason):
+            case act.StartRun():
+                await self._start_run(scenario)
+            case act.AbortRun(reason):
                 await self._abort(scenario, reason)
-            case act.Put(cut, until):
-                await self._cluster.put(scenario, cut, until)
-            case act.Drop(name):
-                await self._cluster.drop(name)
-            case act.Tell(reason, message, warning):
+            case act.ApplyPolicy(cut, until):
+                await self._cluster.apply_policy(scenario, cut, until)
+            case act.DeletePolicy(name):
+                await self._cluster.delete_policy(name)
+            case act.EmitEvent(reason, message, warning):
                 log.info("%s: %s: %s", scenario.name, reason, message)
-                self._announce(scenario, reason, message, warning)
+                self._emit_event(scenario, reason, message, warning)
 
-    async def _begin(self, scenario: Scenario) -> None:
+    async def _start_run(self, scenario: Scenario) -> None:
         self._busy = ""
         try:
-            await self._coordinator.begin(scenario)
+            await self._coordinator.start(scenario)
         except Busy as error:
             self._busy = str(error)
         except Refused as error:
             self._refused = str(error)
         except Unreachable as error:
-            # The next look says whether it has begun all the same.
-            self._refusals += 1
+            # The run may have started nevertheless: the next reconciliation finds out.
+            self._failed_requests += 1
             self._busy = str(error)
             log.warning("%s: %s", scenario.name, error)
             return
         else:
             self.changed.set()
-        self._refusals = 0
+        self._failed_requests = 0
 
     async def _abort(self, scenario: Scenario, reason: str) -> None:
         try:
-            await self._coordinator.abort(scenario.run_id, reason[:_REASON])
+            await self._coordinator.abort(scenario.run_id, reason[:_REASON_LENGTH])
         except Unreachable as error:
             log.warning("%s: cannot be aborted yet: %s", scenario.name, error)
 
 
-def _seen(events: list[dict[str, Any]]) -> dict[str, Seen]:
-    """By fault, its newest step."""
+def _fault_steps(events: list[dict[str, Any]]) -> dict[str, FaultStep]:
+    """Return the newest step of each fault."""
     return {
-        e["fault"]: Seen(e["step"], e["text"], e["at"])
+        e["fault"]: FaultStep(e["step"], e["text"], e["at"])
         for e in events
         if e["kind"] == "fault" and e.get("fault") and e.get("step")
     }

@@ -1,4 +1,8 @@
-"""A ChaosScenario as the API server has it."""
+"""A ChaosScenario resource as the API server has it.
+
+It may be wrong in every way that the CRD's schema does not exclude, so nothing here raises because
+of its spec: the test coordinator refuses what is invalid, and says why.
+"""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +15,7 @@ from trading.topology import SERVICES
 
 GROUP, VERSION = API_VERSION.split("/")
 PLURAL = "chaosscenarios"
-#: Before what the operator writes into metadata, and the name of its finalizer.
+#: Prefix of the operator's labels, annotations and finalizer.
 PREFIX = GROUP
 FINALIZER = f"{PREFIX}/faults-must-end"
 
@@ -19,7 +23,9 @@ Pair = tuple[str, str]
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """``deleted``: somebody has asked for its deletion. ``spec``: as it was given."""
+    """One resource. ``deleted``: its deletion was requested, and its finalizer still holds it.
+    ``spec``: as it was applied, not validated.
+    """
 
     name: str
     namespace: str
@@ -30,49 +36,51 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def run_id(self) -> str:
-        """Of its run: another resource of the same name is another run."""
+        """The id of its run. Another resource with the same name has another run."""
         return f"{self.name}-{self.uid[:8]}"
 
     @property
-    def unwanted(self) -> str:
-        """Why its faults have to end now; empty: they have not."""
+    def stop_reason(self) -> str:
+        """Why its run must stop now, or an empty string."""
         if self.deleted:
             return "the resource was deleted"
         return "spec.abort was set" if self.spec.get("abort") else ""
 
     @property
     def partitions(self) -> dict[str, list[Pair]]:
-        """By fault, the pairs that it cuts off from each other; what is no pair of services is the
-        coordinator's to refuse.
+        """By name of the fault, the pairs of services that it separates. Anything that is not a
+        pair of services is left out; the coordinator refuses it.
         """
-        found = {}
-        for fault in _each(self.spec.get("faults")):
+        partitions = {}
+        for fault in _items(self.spec.get("faults")):
             partition = fault.get("networkPartition") if isinstance(fault, Mapping) else None
-            given = partition.get("between") if isinstance(partition, Mapping) else None
-            pairs = [(p[0], p[1]) for p in _each(given) if _is_pair(p)]
+            between = partition.get("between") if isinstance(partition, Mapping) else None
+            pairs = [(p[0], p[1]) for p in _items(between) if _is_pair(p)]
             if pairs:
-                found[str(fault.get("name", ""))] = pairs
-        return found
+                partitions[str(fault.get("name", ""))] = pairs
+        return partitions
 
     @property
     def text(self) -> str:
-        """For the coordinator: the file that the resource was made of, as JSON, which is YAML."""
+        """The scenario file that the resource was made from, as JSON (which is YAML)."""
         spec = {key: value for key, value in self.spec.items() if key != "abort"}
         whole = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": self.name}}
         return json.dumps(whole | {"spec": spec})
 
 
-def _each(found: Any) -> list[Any]:
-    """A list's items; anything else has none."""
-    return found if isinstance(found, list) else []
+def _items(value: Any) -> list[Any]:
+    """Return ``value`` if it is a list, else an empty list."""
+    return value if isinstance(value, list) else []
 
 
-def _is_pair(found: Any) -> bool:
-    known = isinstance(found, list) and all(isinstance(n, str) and n in SERVICES for n in found)
-    return known and len(found) == 2
+def _is_pair(value: Any) -> bool:
+    """Return whether ``value`` is a list of two names of services."""
+    services = isinstance(value, list) and all(isinstance(n, str) and n in SERVICES for n in value)
+    return services and len(value) == 2
 
 
 def scenario(body: Mapping[str, Any]) -> Scenario:
+    """Return the Scenario of a resource's body."""
     meta = body["metadata"]
     return Scenario(
         name=meta["name"],

@@ -1,4 +1,4 @@
-"""A resource's status, and how a verdict is told in it."""
+"""The status of a ChaosScenario resource: its structs, and how a verdict is written into it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,16 @@ from trading.scenario.result import Verdict
 from trading.units import format_duration, format_ppm, printable
 from trading_operator.policies import stamp
 
-#: Characters of a text, and of a condition's message, by the definition: with a longer one the API
-#: server would refuse the status as a whole.
+#: The CRD's maximal lengths, in characters, of a text and of a condition's message. The API server
+#: rejects a whole status if one of its texts is longer.
 TEXT, MESSAGE = 1024, 32768
 PENDING, EVALUATING = "Pending", "Evaluating"
 COMPLETE = "Complete"
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A condition, as Kubernetes' API conventions define it."""
+
     type: str
     status: str
     reason: str
@@ -26,7 +28,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Times are simulated, from the run's start; empty where it never came."""
+    """One fault. Times are simulated durations since the start of the run, or empty."""
 
     name: str
     kind: str = ""
@@ -38,6 +40,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The outcome of one expectation; ``of`` is the fault that it belongs to."""
+
     label: str
     met: bool
     of: str = ""
@@ -46,6 +50,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """The summary of the audit report."""
+
     complete: bool
     events: int
     root: str
@@ -54,7 +60,9 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """``policies``: names of those that are there, or are about to be."""
+    """The whole status. ``policies`` names the policies that exist or are about to be created;
+    ``detect`` and ``recover`` are durations for people.
+    """
 
     phase: str = ""
     verdict: str = ""
@@ -70,52 +78,60 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     conditions: tuple[Condition, ...] = ()
 
     def condition(self, kind: str) -> Condition | None:
+        """Return the condition of type ``kind``, or None."""
         return next((c for c in self.conditions if c.type == kind), None)
 
 
-def read(found: Mapping[str, Any] | None) -> Status:
-    """What the API server has; what somebody else wrote there and cannot be read is nothing."""
+def read_status(stored: Mapping[str, Any] | None) -> Status:
+    """Convert a status from the API server. One that is not valid, because another client wrote it,
+    gives an empty Status.
+    """
     try:
-        return msgspec.convert(found or {}, Status)
+        return msgspec.convert(stored or {}, Status)
     except msgspec.ValidationError:
         return Status()
 
 
-def write(status: Status) -> dict[str, Any]:
-    """As the definition allows it: here alone texts are shortened, and control characters taken
-    out, which terminals that show them would obey.
+def write_status(status: Status) -> dict[str, Any]:
+    """Convert a status for the API server so that the CRD's schema accepts it.
+
+    This is the only place that shortens texts. It also replaces control characters, which a
+    terminal would execute.
     """
-    built: dict[str, Any] = _fitting(msgspec.to_builtins(status), TEXT)
-    for one, condition in zip(built.get("conditions", ()), status.conditions, strict=False):
-        one["message"] = _fitting(condition.message, MESSAGE)
-    return built
+    document: dict[str, Any] = _sanitised(msgspec.to_builtins(status), TEXT)
+    for written, condition in zip(document.get("conditions", ()), status.conditions, strict=False):
+        written["message"] = _sanitised(condition.message, MESSAGE)
+    return document
 
 
-def _fitting(value: Any, most: int) -> Any:
+def _sanitised(value: Any, limit: int) -> Any:
+    """Return ``value`` with all its texts printable and at most ``limit`` characters long."""
     if isinstance(value, dict):
-        return {key: _fitting(inner, most) for key, inner in value.items()}
+        return {key: _sanitised(inner, limit) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_fitting(inner, most) for inner in value]
+        return [_sanitised(inner, limit) for inner in value]
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def merge_patch(status: Status) -> dict[str, Any]:
-    """A merge patch keeps what it does not name: what is empty now is named, too."""
+    """Return a merge patch. Empty fields are null, since a patch keeps what it omits."""
     names = (field.encode_name for field in msgspec.structs.fields(Status))
-    return {name: None for name in names} | write(status)
+    return {name: None for name in names} | write_status(status)
 
 
 def with_condition(
     status: Status, kind: str, value: str, reason: str, message: str, generation: int, now: float
 ) -> Status:
-    """Its transition time is kept while its value is."""
+    """Return ``status`` with the condition of type ``kind`` added or replaced. The transition time
+    only changes if the condition's status changes. ``now`` is a Unix time in seconds.
+    """
     before = status.condition(kind)
     same = before is not None and before.status == value
     since = before.last_transition_time if before is not None and same else stamp(now)
-    made = Condition(
+    condition = Condition(
         type=kind,
         status=value,
         reason=reason,
@@ -125,16 +141,17 @@ def with_condition(
     )
     others = tuple(c for c in status.conditions if c.type != kind)
     return msgspec.structs.replace(
-        status, conditions=tuple(sorted((*others, made), key=lambda c: c.type))
+        status, conditions=tuple(sorted((*others, condition), key=lambda c: c.type))
     )
 
 
-def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Status:
-    """With everything that the verdict says."""
-    begun = verdict.started_at
+def with_verdict(status: Status, verdict: Verdict, generation: int, now: float) -> Status:
+    """Return ``status`` with the phase, outcome, faults, expectations, audit and conditions of
+    ``verdict``. ``now`` is a Unix time in seconds.
+    """
 
     def since_start(at: int) -> str:
-        return format_duration(at - begun) if at else ""
+        return format_duration(at - verdict.started_at) if at else ""
 
     latencies = [e.latency for e in verdict.expectations if e.latency >= 0]
     took = verdict.recovery.took
@@ -175,8 +192,6 @@ def judged(status: Status, verdict: Verdict, generation: int, now: float) -> Sta
             discrepancies=len(verdict.audit.discrepancies),
         ),
     )
-    for one in verdict.conditions:
-        status = with_condition(
-            status, one.type, one.status, one.reason, one.message, generation, now
-        )
+    for c in verdict.conditions:
+        status = with_condition(status, c.type, c.status, c.reason, c.message, generation, now)
     return status

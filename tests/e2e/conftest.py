@@ -1,4 +1,4 @@
-"""One deployment for all tests of this folder."""
+"""Fixtures of the end-to-end tests: the Compose deployment and the Helm release."""
 
 import os
 import shutil
@@ -25,23 +25,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
+    """The Compose deployment, with all services ready."""
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "version"], capture_output=True).returncode:
         why = "no Docker engine answers; python -m tools.bare_machine.engine start brings one up"
         if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
             pytest.fail(why)
         pytest.skip(why)
-    made = Deployment()
-    made.compose("down", "--volumes", "--remove-orphans")
+    project = Deployment()
+    project.compose("down", "--volumes", "--remove-orphans")
     began = time.monotonic()
     try:
-        made.up()
+        project.up()
         for name in SERVICES:
             wait_for(f"{name} to be ready", lambda name=name: ready(name))
         print(f"\n{PROJECT}: all ready after {time.monotonic() - began:.1f} s", flush=True)
-        yield made
+        yield project
     finally:
-        made.compose("down", "--volumes", "--remove-orphans", check=False)
+        project.compose("down", "--volumes", "--remove-orphans", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +55,13 @@ def release() -> Iterator[Release]:
         kind_path=Path(shutil.which("kind") or "kind"),
         kubectl_path=Path(shutil.which("kubectl") or "kubectl"),
     )
-    made = Release(kind)
+    installed = Release(kind)
     began = time.monotonic()
-    made.install()
+    installed.install()
     print(f"\nhelm install to all ready: {time.monotonic() - began:.1f} s", flush=True)
-    yield made
-    if made.kubectl("get", "secret", "--selector=owner=helm", "--output=name").strip():
-        made.uninstall()
-    made.kubectl("delete", "chaos", "--all", "--wait=false")
-    made.kubectl("delete", "pvc", "--all")
-    made.kind.kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=120s")
+    yield installed
+    if installed.kubectl("get", "secret", "--selector=owner=helm", "--output=name").strip():
+        installed.uninstall()
+    installed.kubectl("delete", "chaos", "--all", "--wait=false")
+    installed.kubectl("delete", "pvc", "--all")
+    installed.kind.kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=120s")

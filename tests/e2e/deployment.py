@@ -1,4 +1,4 @@
-"""The Compose deployment of a clean clone, in a project of its own."""
+"""The Compose deployment that the end-to-end tests use, in a project of its own."""
 
 import json
 import os
@@ -20,11 +20,12 @@ from trading.topology import SERVICES, TEST_COORDINATOR, TRADING_ENGINE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "trading-e2e"
-#: The ceiling of a run's clock, simulated seconds per wall second, where something is done in the
-#: middle of it: without one the run would be over. Nothing of its verdict depends on it.
+#: Limit of a run's clock, in simulated seconds per wall second, for tests that act in the middle of
+#: a run: without a limit it would be over by then. The verdict does not depend on it.
 UNHURRIED = 10
-#: Containers that do their work and end.
+#: Containers that exit once their work is finished.
 ONCE = ("secrets", "database")
+#: Run in a container with a JSON list of [host, port]: prints which of them accept a connection.
 CONNECT = """
 import concurrent.futures, json, socket, sys
 def reached(where):
@@ -33,14 +34,16 @@ def reached(where):
         return True
     except OSError:
         return False
-asked = json.loads(sys.argv[1])
+targets = json.loads(sys.argv[1])
 with concurrent.futures.ThreadPoolExecutor(64) as pool:
-    print(json.dumps(list(pool.map(reached, asked))))
+    print(json.dumps(list(pool.map(reached, targets))))
 """
 
 
 class Deployment:
-    """``missing``: components whose images can neither be pulled nor made here."""
+    """The deployment. ``missing`` are the components whose images can neither be pulled nor built
+    here; ``components`` are all others.
+    """
 
     def __init__(self) -> None:
         self.compose_file: dict[str, Any] = yaml.safe_load(
@@ -52,6 +55,7 @@ class Deployment:
         self.components = [n for n in self.compose_file["services"] if n not in self.missing]
 
     def compose(self, *words: str, check: bool = True) -> str:
+        """Return the output of ``docker compose``. Raises AssertionError if it fails."""
         done = subprocess.run(
             ["docker", "compose", "--project-name", PROJECT, *words],
             cwd=ROOT,
@@ -64,14 +68,16 @@ class Deployment:
         return done.stdout
 
     def up(self, *words: str) -> None:
-        """Everything, until it is healthy."""
+        """Start everything, and wait until it is healthy."""
         long_lived = [name for name in self.components if name not in ONCE]
         self.compose("up", "--detach", "--wait", *words, *long_lived)
 
     def container(self, component: str) -> str:
+        """Return the id of the first container of a component."""
         return self.compose("ps", "--quiet", component).split()[0]
 
     def inspect(self, component: str) -> Any:
+        """Return what ``docker inspect`` prints of a component's container."""
         done = subprocess.run(
             ["docker", "inspect", self.container(component)],
             check=True,
@@ -81,22 +87,23 @@ class Deployment:
         return json.loads(done.stdout)[0]
 
     def secret(self, component: str, name: str) -> str:
+        """Return a secret of a component, read inside its container."""
         path = f"/run/secrets/trading/{name}"
         return self.compose("exec", "-T", component, "cat", path).strip()
 
     def reaches(self, source: str, targets: Iterable[str]) -> set[str]:
-        """Which of them ``source`` can open a connection to, at whichever of their addresses."""
-        asked = [
+        """Return the ``targets`` that ``source`` can connect to, at any of their addresses."""
+        addresses = [
             (network["IPAddress"], SERVICES[target].port, target)
             for target in targets
             for network in self.inspect(target)["NetworkSettings"]["Networks"].values()
         ]
-        text = json.dumps([[host, port] for host, port, _ in asked])
+        text = json.dumps([[host, port] for host, port, _ in addresses])
         answer = json.loads(self.compose("exec", "-T", source, "python3", "-c", CONNECT, text))
-        return {where[2] for where, reached in zip(asked, answer, strict=True) if reached}
+        return {target for (*_, target), reached in zip(addresses, answer, strict=True) if reached}
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """``trading ...`` in a clone of the project, as a user types it."""
+        """Run ``trading ...`` in the clone of the project, as a user does."""
         return subprocess.run(
             [sys.executable, "-m", "trading.cli", *words],
             env={
@@ -111,27 +118,27 @@ class Deployment:
         )
 
     def strategies(self, instance: int) -> list[dict[str, Any]]:
-        """Of one of several trading engines."""
+        """Return the strategies of one of several trading engines."""
         reading = (
             "import os, sys, urllib.request as r;"
             "host = os.environ['BIND_HOST'].split(',')[0];"
-            "asked = r.Request(f'http://{host}:8083/api/v1/strategies');"
-            "asked.add_header('Authorization', f'Bearer {sys.argv[1]}');"
-            "print(r.urlopen(asked).read().decode())"
+            "request = r.Request(f'http://{host}:8083/api/v1/strategies');"
+            "request.add_header('Authorization', f'Bearer {sys.argv[1]}');"
+            "print(r.urlopen(request).read().decode())"
         )
         words = ("exec", "-T", "--index", str(instance), TRADING_ENGINE, "python3", "-c", reading)
         token = self.secret("risk-monitor", "read-token")
-        found: list[dict[str, Any]] = json.loads(self.compose(*words, token))
-        return found
+        strategies: list[dict[str, Any]] = json.loads(self.compose(*words, token))
+        return strategies
 
     def exchange(self) -> Client:
-        """Who uses it closes its ``http``."""
+        """Return a client of the exchange. The caller closes its ``http``."""
         key, secret = (self.secret("exchange", f"api-{what}") for what in ("key", "secret"))
         return Client(url("exchange"), key, secret)
 
 
 def need_cluster() -> None:
-    """A failure in CI, a clear message on a laptop."""
+    """Skip the test if no cluster answers; fail it in CI."""
     if subprocess.run(["kubectl", "version"], capture_output=True, check=False).returncode:
         why = "no cluster answers; python -m tools.cluster start brings one up"
         if os.environ.get("CI") or os.environ.get("REQUIRE_ENGINE"):
@@ -140,44 +147,45 @@ def need_cluster() -> None:
 
 
 def url(service: str) -> str:
+    """Return the URL at which a service is published."""
     return f"http://127.0.0.1:{SERVICES[service].port}"
 
 
 def ready(service: str) -> bool:
-    """With all its links."""
+    """Return whether a service is ready, with all its links."""
     try:
-        found = httpx.get(url(service) + "/ready", timeout=5).json()
+        response = httpx.get(url(service) + "/ready", timeout=5).json()
     except (httpx.HTTPError, ValueError):
         return False
-    return bool(found["ready"]) and set(found["dependencies"].values()) == {"ok"}
+    return bool(response["ready"]) and set(response["dependencies"].values()) == {"ok"}
 
 
 def linked(service: str) -> dict[str, str]:
-    """What a service depends on, and ``ok`` or what is wrong with it."""
-    found: dict[str, str] = httpx.get(url(service) + "/ready").json()["dependencies"]
-    return found
+    """Return the dependencies of a service, each with ``ok`` or what is wrong with it."""
+    dependencies: dict[str, str] = httpx.get(url(service) + "/ready").json()["dependencies"]
+    return dependencies
 
 
 def as_embedded(run_id: str, scenario: str) -> Verdict:
-    """Hold a run's verdict against the embedded runtime's: the same, to the microsecond, and the
-    same journals, byte for byte. Returns the latter.
+    """Assert that a run's verdict equals that of the embedded runtime: the same times, to the
+    microsecond, and the same journals, byte for byte. Return the embedded runtime's verdict.
     """
-    wanted = run(scenario)
-    found = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=30).json()["verdict"]
-    known = plain(wanted)
-    # What differs: by which clock, and how the scenario was named.
-    for part in known.keys() - {"clock", "command"}:
-        assert found[part] == known[part], part
-    return wanted
+    embedded = run(scenario)
+    verdict = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=30).json()["verdict"]
+    expected = plain(embedded)
+    # The clock and the name by which the scenario was started differ.
+    for part in expected.keys() - {"clock", "command"}:
+        assert verdict[part] == expected[part], part
+    return embedded
 
 
 def plain(value: object) -> Any:
-    """As it is read from JSON."""
+    """Return ``value`` encoded as JSON and decoded again."""
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _image(service: dict[str, Any]) -> bool:
-    """Is it here, or can it be pulled?"""
+    """Return whether the image of a service is here or can be pulled."""
     image = service["image"].removeprefix("${TRADING_IMAGE:-").removesuffix("}")
     for words in (["image", "inspect", image], ["pull", "--quiet", image]):
         if subprocess.run(["docker", *words], capture_output=True, check=False).returncode == 0:

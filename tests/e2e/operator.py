@@ -1,4 +1,4 @@
-"""The release of the chart that the operator's tests run in, as its users handle it."""
+"""The Helm release in which the operator's tests run, and the scenarios that they apply."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from trading.scenario.result import Verdict
 from trading.topology import TEST_COORDINATOR
 from trading_operator.policies import RECOVER_BY
 from trading_operator.resource import GROUP, PLURAL, VERSION
-from trading_operator.status import Status, judged
+from trading_operator.status import Status, with_verdict
 
 NAMESPACE = "trading-operator-e2e"
 RELEASE = "trading"
@@ -30,7 +30,7 @@ VALUES: dict[str, Any] = {
     "jaeger": {"enabled": False},
     "otelCollector": {"enabled": False},
 }
-#: A policy of somebody else that defeats every partition.
+#: A NetworkPolicy of another owner that defeats every partition.
 HOLE: dict[str, Any] = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "NetworkPolicy",
@@ -40,7 +40,7 @@ HOLE: dict[str, Any] = {
 
 
 class Release:
-    """``kind``: the cluster that `make e2e` has brought up."""
+    """A release in ``kind``, the cluster that `make e2e` has started."""
 
     def __init__(self, kind: KindCluster) -> None:
         self.kind = kind
@@ -51,6 +51,8 @@ class Release:
         self._helm = Helm()
 
     def install(self, **more: Any) -> None:
+        """Install or upgrade the release, with ``more`` values, and wait until it is ready."""
+
         async def work() -> None:
             chart = await self._helm.get_chart(str(CHART))
             await self._helm.install_or_upgrade_release(
@@ -66,6 +68,8 @@ class Release:
         asyncio.run(work())
 
     def uninstall(self) -> None:
+        """Uninstall the release, and wait for its hooks."""
+
         async def work() -> None:
             await self._helm.uninstall_release(
                 RELEASE, namespace=NAMESPACE, wait=True, timeout="300s"
@@ -74,91 +78,99 @@ class Release:
         asyncio.run(work())
 
     def kubectl(self, *words: str) -> str:
+        """Return the output of ``kubectl`` in the namespace of the release."""
         return str(self.kind.kubectl("--namespace", NAMESPACE, *words))
 
     def apply(self, path: Path) -> None:
+        """Apply the resources of a file."""
         self.kubectl("apply", "--filename", str(path))
 
     def scenario(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.custom.get_namespaced_custom_object(
+        """Return a ChaosScenario. Raises ApiException if it does not exist."""
+        resource: dict[str, Any] = self.custom.get_namespaced_custom_object(
             GROUP, VERSION, NAMESPACE, PLURAL, name
         )
-        return found
+        return resource
 
     def status(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.scenario(name).get("status") or {}
-        return found
+        """Return the status of a ChaosScenario, empty if it has none."""
+        status: dict[str, Any] = self.scenario(name).get("status") or {}
+        return status
 
     def exists(self, name: str) -> bool:
-        found = self.kubectl("get", "chaos", name, "--ignore-not-found", "--output=name")
-        return bool(found.strip())
+        """Return whether a ChaosScenario exists."""
+        output = self.kubectl("get", "chaos", name, "--ignore-not-found", "--output=name")
+        return bool(output.strip())
 
     def ends(self, name: str, seconds: float = 400) -> dict[str, Any]:
-        """Its status once it has a verdict."""
+        """Wait for a verdict, and return the status."""
         wait_for(f"the verdict of {name}", lambda: self.status(name).get("verdict"), seconds)
         return self.status(name)
 
     def cuts(self) -> list[str]:
-        """Names of the operator's policies."""
-        found = self.networking.list_namespaced_network_policy(
-            NAMESPACE, label_selector=f"{GROUP}/scenario"
-        )
-        return [one.metadata.name for one in found.items]
+        """Return the names of the operator's policies."""
+        return [policy.metadata.name for policy in self._partition_policies()]
 
     def recover_by(self) -> str:
-        """Of the only one, as it stands there; empty where there is none."""
-        found = self.networking.list_namespaced_network_policy(
+        """Return the recover-by annotation of the only policy, or "" if there is none."""
+        annotations = (policy.metadata.annotations for policy in self._partition_policies())
+        return next((str(a[RECOVER_BY]) for a in annotations), "")
+
+    def _partition_policies(self) -> list[Any]:
+        response = self.networking.list_namespaced_network_policy(
             NAMESPACE, label_selector=f"{GROUP}/scenario"
         )
-        return next((str(one.metadata.annotations[RECOVER_BY]) for one in found.items), "")
+        return list(response.items)
 
     def delete(self, name: str) -> None:
+        """Request the deletion of a ChaosScenario."""
         self.kubectl("delete", "chaos", name, "--ignore-not-found", "--wait=false")
 
     def pod(self, component: str) -> str:
+        """Return the name of the only pod of a component that is not being deleted."""
         selector = f"app.kubernetes.io/component={component}"
-        (found,) = [
+        (only,) = [
             pod
             for pod in self.core.list_namespaced_pod(NAMESPACE, label_selector=selector).items
             if pod.metadata.deletion_timestamp is None
         ]
-        return str(found.metadata.name)
+        return str(only.metadata.name)
 
     def kill(self, component: str) -> None:
-        """At once, as a node that fails."""
+        """Delete the pod of a component at once, as if its node had failed."""
         self.kubectl("delete", "pod", self.pod(component), "--grace-period=0", "--force")
 
     def metric(self, name: str) -> float:
-        """Of the operator itself."""
+        """Return the value of a metric of the operator."""
         read = (
             "import urllib.request as r;"
             "print(r.urlopen('http://127.0.0.1:8088/metrics').read().decode())"
         )
-        said = self.kubectl("exec", "deploy/trading-operator", "--", "python3", "-c", read)
-        return float(next(x.split()[1] for x in said.splitlines() if x.startswith(f"{name} ")))
+        output = self.kubectl("exec", "deploy/trading-operator", "--", "python3", "-c", read)
+        return float(next(x.split()[1] for x in output.splitlines() if x.startswith(f"{name} ")))
 
     def waited(self, run_id: str) -> dict[str, float]:
-        """By service, for how many wall seconds the run waited for it."""
-        found = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=30).json()["waited"]
-        return {name: float(seconds) for name, seconds in found.items()}
+        """Return for how many wall seconds the run waited for each service."""
+        waited = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=30).json()["waited"]
+        return {name: float(seconds) for name, seconds in waited.items()}
 
     def events(self, name: str) -> list[str]:
-        found = self.core.list_namespaced_event(
+        """Return the reasons of all events of a ChaosScenario, oldest first."""
+        events = self.core.list_namespaced_event(
             NAMESPACE, field_selector=f"involvedObject.name={name}"
         ).items
-        return [
-            one.reason for one in sorted(found, key=lambda one: one.metadata.creation_timestamp)
-        ]
+        return [e.reason for e in sorted(events, key=lambda e: e.metadata.creation_timestamp)]
 
 
 def written(directory: Path, name: str, document: dict[str, Any]) -> Path:
+    """Write a resource to a file, and return its path."""
     path = directory / f"{name}.yaml"
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     return path
 
 
 def dark(name: str = "exchange-dark", **spec: Any) -> dict[str, Any]:
-    """The risk monitor cannot reach the exchange: the exchange-downtime of a network."""
+    """Return a scenario in which the risk monitor cannot reach the exchange."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "ChaosScenario",
@@ -186,23 +198,24 @@ def dark(name: str = "exchange-dark", **spec: Any) -> dict[str, Any]:
 
 
 def unhurried(name: str = "exchange-dark", **spec: Any) -> dict[str, Any]:
-    """The same, at a pace at which something can be done in the middle of it."""
+    """Return the same scenario, slow enough that a test can act in the middle of it."""
     return dark(name, clock={"speed": UNHURRIED}, **spec)
 
 
 def timed(what: str, condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """Wait until ``condition()`` is true, print how long that took, and return its value."""
     began = time.monotonic()
-    found = wait_for(what, condition, seconds)
+    value = wait_for(what, condition, seconds)
     print(f"\n{what}: {time.monotonic() - began:.1f} s", flush=True)
-    return found
+    return value
 
 
 def as_embedded(status: dict[str, Any], scenario: str) -> Verdict:
-    """Hold what the resource tells against what the operator would tell of the embedded runtime's
-    verdict, and that against the run's own. Returns the embedded one.
+    """Assert that a status is the one that the operator writes for the embedded runtime's verdict,
+    and that the run's own verdict equals the latter. Return the embedded runtime's verdict.
     """
     verdict = run_as_embedded(str(status["run"]), scenario)
-    told = plain(judged(Status(), verdict, generation=0, now=0))
+    expected = plain(with_verdict(Status(), verdict, generation=0, now=0))
     for part in ("phase", "verdict", "detect", "recover", "faults", "expectations"):
-        assert status.get(part) == told.get(part), part
+        assert status.get(part) == expected.get(part), part
     return verdict

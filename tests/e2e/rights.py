@@ -1,4 +1,4 @@
-"""What the operator's service accounts may do, and what nobody of them may."""
+"""What the operator's service accounts may do, and what none of them may."""
 
 import subprocess
 
@@ -36,10 +36,12 @@ FORBIDDEN = [
 
 
 def may(who: str, verb: str, what: str, namespace: str) -> bool:
-    """As the API server's own authorizer says. ``what``: resource, or resource/subresource."""
+    """Return what the API server's authorizer says of ``verb`` on ``what``, a resource or
+    resource/subresource, for the service account of ``who``.
+    """
     resource, _, sub = what.partition("/")
     words = ["kubectl", "--namespace", namespace, "auth", "can-i", verb, resource]
     words += [f"--as={MINE}{who}", *([f"--subresource={sub}"] if sub else [])]
-    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
-    assert said in ("yes", "no"), said
-    return said == "yes"
+    answer = subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+    assert answer in ("yes", "no"), answer
+    return answer == "yes"

@@ -1,4 +1,4 @@
-"""`docker compose up` on a real engine: the separation, scenarios, kills, updates."""
+"""The Compose deployment on a real engine: separation of networks, scenarios, kills and updates."""
 
 import contextlib
 import json
@@ -48,7 +48,7 @@ def test_who_reaches_whom_is_the_topology(deployment: Deployment, source: str) -
 
 
 def test_the_separation_test_would_notice(deployment: Deployment) -> None:
-    """The risk monitor in the coordinator's network: the fault that must not happen."""
+    """Connect the risk monitor to the coordinator's network: the mistake that must be detected."""
     network = next(
         name
         for name in deployment.inspect("test-coordinator")["NetworkSettings"]["Networks"]
@@ -80,9 +80,9 @@ def test_containers_may_do_no_more_than_they_need(deployment: Deployment) -> Non
 
 def test_prometheus_reads_every_service(deployment: Deployment) -> None:
     def up() -> set[str]:
-        asked = {"query": "up == 1"}
-        answer = httpx.get("http://127.0.0.1:9090/api/v1/query", params=asked).json()
-        return {found["metric"]["job"] for found in answer["data"]["result"]}
+        query = {"query": "up == 1"}
+        response = httpx.get("http://127.0.0.1:9090/api/v1/query", params=query).json()
+        return {sample["metric"]["job"] for sample in response["data"]["result"]}
 
     assert PROMETHEUS in deployment.components
     wait_for("every service to be read", lambda: set(SERVICES) <= up())
@@ -108,7 +108,7 @@ def test_a_scenario_passes_as_in_the_embedded_runtime(deployment: Deployment) ->
 
 def test_every_panel_has_data_after_it(deployment: Deployment) -> None:
     assert PROMETHEUS in deployment.components
-    asked = {
+    without_data = {
         target["expr"]: f"{dashboard['title']}: {panel['title']}"
         for dashboard in dashboards()
         for panel in dashboard["panels"]
@@ -117,22 +117,22 @@ def test_every_panel_has_data_after_it(deployment: Deployment) -> None:
 
     def all_drawn() -> bool:
         now = time.time()
-        for expr in list(asked):
+        for expr in list(without_data):
             if drawn("http://127.0.0.1:9090", expr, now - 600, now, "30s"):
-                del asked[expr]
-        return not asked
+                del without_data[expr]
+        return not without_data
 
     with contextlib.suppress(AssertionError):
         wait_for("the next reading", all_drawn, 20)
-    assert asked == {}
+    assert without_data == {}
 
 
 def test_a_trace_goes_from_the_order_to_the_alert(deployment: Deployment) -> None:
     assert {OTEL_COLLECTOR, JAEGER} <= set(deployment.components), deployment.missing
-    asked = {"service": RISK_MONITOR, "operation": "alert", "lookback": "1h", "limit": "100"}
+    query = {"service": RISK_MONITOR, "operation": "alert", "lookback": "1h", "limit": "100"}
 
     def whole() -> Any:
-        answer = httpx.get("http://127.0.0.1:16686/api/traces", params=asked, timeout=10).json()
+        answer = httpx.get("http://127.0.0.1:16686/api/traces", params=query, timeout=10).json()
         for trace in answer["data"] or ():
             names = {span["operationName"] for span in trace["spans"]}
             if {"order", "fill", "settlement", "alert"} <= names:
@@ -144,7 +144,7 @@ def test_a_trace_goes_from_the_order_to_the_alert(deployment: Deployment) -> Non
 
 
 def test_a_scenario_passes_with_two_engines(deployment: Deployment) -> None:
-    """Both are found, share the strategies, and are audited; then there is one again."""
+    """Both are discovered, share the strategies and are audited; then it is scaled down again."""
     two = f"{TRADING_ENGINE}-2"
     deployment.up("--scale", f"{TRADING_ENGINE}=2")
     try:
@@ -202,8 +202,8 @@ def test_health_names_what_is_down_and_deploy_brings_it_back(deployment: Deploym
 
 
 def test_logs_are_merged_and_filtered(deployment: Deployment) -> None:
-    said = deployment.run("logs", "--tail", "20", "exchange", "custodian").stdout
-    lines = [line for line in said.splitlines() if not line.startswith(" ")]
+    output = deployment.run("logs", "--tail", "20", "exchange", "custodian").stdout
+    lines = [line for line in output.splitlines() if not line.startswith(" ")]
     assert {line.split()[1] for line in lines} == {"exchange", "custodian"}
     times = [line.split()[0] for line in lines]
     assert times == sorted(times)
@@ -238,7 +238,7 @@ def test_data_outlives_the_containers(deployment: Deployment) -> None:
 
 @contextlib.contextmanager
 def orders(deployment: Deployment) -> Iterator[Client]:
-    """A client of the exchange, once that is ready."""
+    """Yield a client of the exchange once the exchange is ready."""
     wait_for("the exchange", lambda: ready("exchange"))
     client = deployment.exchange()
     try:
@@ -248,7 +248,7 @@ def orders(deployment: Deployment) -> Iterator[Client]:
 
 
 def place(client: Client, name: str) -> str:
-    """An order that rests a little below the market; its id."""
+    """Place an order that rests a little below the market, and return its id."""
     last = client.http.get("/api/v3/ticker/price", params={"symbol": "BTCUSDT"}).json()["price"]
     answer = client.order(
         symbol="BTCUSDT",

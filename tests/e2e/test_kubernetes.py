@@ -1,4 +1,4 @@
-"""The chart in a real cluster: installed, separated, used, scaled, updated, rolled back."""
+"""The chart in a real cluster: installation, separation, runs, scaling, updates and a rollback."""
 
 import base64
 import json
@@ -56,7 +56,7 @@ def trading(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     need_cluster()
-    # The cluster is there; images, chart and waiting are its.
+    # The cluster exists already; `trading up` loads the images, installs the chart and waits.
     done = trading("up", "--on", "kind", *WITHOUT)
     print(done.stdout, flush=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -66,7 +66,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _deployed(cluster: None) -> None:
-    """Every test here has it."""
+    """Every test of this module needs the cluster."""
 
 
 def reaches(source: str, targets: list[str]) -> set[str]:
@@ -76,14 +76,14 @@ def reaches(source: str, targets: list[str]) -> set[str]:
         for pod in pods
         if pod["status"]["phase"] == "Running"
     }
-    asked = json.dumps([[address[name], SERVICES[name].port] for name in targets])
+    addresses = json.dumps([[address[name], SERVICES[name].port] for name in targets])
     workload = f"deploy/trading-{source}"
-    found = json.loads(kubectl("exec", workload, "--", "python3", "-c", CONNECT, asked))
-    return {name for name, reached in zip(targets, found, strict=True) if reached}
+    results = json.loads(kubectl("exec", workload, "--", "python3", "-c", CONNECT, addresses))
+    return {name for name, reached in zip(targets, results, strict=True) if reached}
 
 
 def test_the_cluster_enforces_network_policies() -> None:
-    """The canary: without it every other test of the separation would prove nothing."""
+    """If it did not, every other test of the separation would prove nothing."""
     exchange = ["exchange"]
     assert reaches(RISK_MONITOR, exchange) == {"exchange"}
     kubectl("delete", "networkpolicy", "trading-exchange")
@@ -126,7 +126,7 @@ def test_a_scenario_runs_through_the_kubernetes_api(tmp_path: Path) -> None:
 
 
 def test_a_scenario_passes_while_one_service_is_updated_and_engines_are_scaled() -> None:
-    """In the middle of a run, which goes on to its verdict."""
+    """The run continues to its verdict."""
     pace = f"clock.speed={UNHURRIED}"
     began = trading("scenario", "run", "market-crash", "--detach", "--set", pace)
     assert began.returncode == 0, began.stdout + began.stderr
@@ -149,7 +149,7 @@ def test_a_scenario_passes_while_one_service_is_updated_and_engines_are_scaled()
     print(watched.stdout)
     assert "coverage 100%, everything reconciles" in watched.stdout, watched.stderr
     assert watched.returncode == 0, watched.stdout + watched.stderr
-    # A run in virtual time has the engines that were there when it began.
+    # A run in virtual time keeps the engines that it started with.
     second = f"journal of {TRADING_ENGINE}-2"
     wait_for("the second engine", lambda: linked(AUDIT_CORRELATOR).get(second) == "ok", 120)
 
@@ -169,5 +169,5 @@ def test_no_service_sees_another_s_secrets() -> None:
     secret = base64.b64decode(token).decode()
     for name in SERVICES:
         reading = ("sh", "-c", "cat /run/secrets/trading/*")
-        found = kubectl("exec", f"deploy/trading-{name}", "--", *reading)
-        assert (secret in found) == (name == RISK_MONITOR)
+        output = kubectl("exec", f"deploy/trading-{name}", "--", *reading)
+        assert (secret in output) == (name == RISK_MONITOR)

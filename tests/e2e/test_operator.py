@@ -1,5 +1,5 @@
-"""kubectl apply of scenarios, to their verdicts, in a real cluster: partitions that are real, and
-everything that can go away in the middle.
+"""Scenarios in a real cluster, from kubectl apply to their verdicts: partitions are enforced, and
+everything that can fail in the middle does.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def applied(release: Release, tmp_path: Path) -> Iterator[Any]:
-    """Applies a document, and removes it afterwards, whatever has become of it."""
+    """Returns a function that applies a resource; each is deleted after the test."""
     names = []
 
     def apply(document: dict[str, Any]) -> str:
@@ -56,8 +56,8 @@ def cut_off(release: Release) -> None:
 
 
 def release_cut(release: Release) -> list[str]:
-    found = [c for c in release.cuts() if c.endswith("-risk-monitor")]
-    return found or ["none yet"]
+    names = [c for c in release.cuts() if c.endswith("-risk-monitor")]
+    return names or ["none yet"]
 
 
 def verified(release: Release, name: str) -> Any:
@@ -67,16 +67,16 @@ def verified(release: Release, name: str) -> Any:
 
 @pytest.mark.parametrize("who", ALLOWED)
 def test_each_part_may_do_what_it_does_and_nothing_else(release: Release, who: str) -> None:
-    asked = {pair for allowed in ALLOWED.values() for pair in allowed} | set(FORBIDDEN)
-    for verb, what in sorted(asked):
+    rights = {pair for allowed in ALLOWED.values() for pair in allowed} | set(FORBIDDEN)
+    for verb, what in sorted(rights):
         assert may(who, verb, what, NAMESPACE) == ((verb, what) in ALLOWED[who]), (verb, what)
         assert not may(who, verb, what, "default"), (verb, what)
 
 
 def test_explain_reads_well(release: Release) -> None:
-    said = release.kubectl("explain", "chaos.spec.faults")
+    output = release.kubectl("explain", "chaos.spec.faults")
     for field in ("marketShock", "networkPartition", "duration", "DESCRIPTION"):
-        assert field in said
+        assert field in output
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -117,9 +117,9 @@ def test_a_partition_is_real_and_noticed(release: Release, applied: Any) -> None
     assert status["expectations"][0]["met"] and status["expectations"][0]["latency"]
     assert "fresh and held" in status["faults"][0]["evidence"]
     assert release.cuts() == []
-    told = release.events(name)
+    reasons = release.events(name)
     for reason in ("FaultApplied", "Partitioned", "FaultInjected", "Reconnected", "Verdict"):
-        assert reason in told
+        assert reason in reasons
     conditions = {c["type"]: c["status"] for c in status["conditions"]}
     assert (
         conditions["Complete"] == conditions["Recovered"] == conditions["AuditVerified"] == "True"
@@ -147,7 +147,7 @@ def test_a_shipped_file_passes_unchanged_and_as_embedded(release: Release, appli
 
 
 def test_a_silent_monitor_fails(release: Release, applied: Any) -> None:
-    """The rule that would notice is switched off."""
+    """The rule that would detect the fault is switched off."""
     name = applied(dark("unnoticed", controls={"disable": ["venue-down"]}))
     status = release.ends(name)
     assert status["verdict"] == "Fail", status
@@ -155,7 +155,7 @@ def test_a_silent_monitor_fails(release: Release, applied: Any) -> None:
 
 
 def test_ten_partitions_each_verified_and_ended(release: Release, applied: Any) -> None:
-    """By a wall clock, since it is the network's own time that is measured."""
+    """With a wall clock, because the network's own time is measured."""
     document = dark("ten", clock={"mode": "wall", "speed": 10}, recovery={"within": "10m"})
     pairs = [["risk-monitor", "exchange"], ["trading-engine", "market-data"]]
     document["spec"]["faults"] = [
@@ -169,19 +169,19 @@ def test_ten_partitions_each_verified_and_ended(release: Release, applied: Any) 
     ]
     document["spec"]["expect"] = [{"alert": "venue-down", "of": "cut-0", "within": "30s"}]
     name = applied(document)
-    seen: dict[tuple[str, str], float] = {}
+    reached_at: dict[tuple[str, str], float] = {}
 
     def ended() -> Any:
         status = release.status(name)
         for fault in status.get("faults", ()):
             for step in ("requestedAt", "injectedAt"):
                 if fault.get(step):
-                    seen.setdefault((fault["name"], step), time.monotonic())
+                    reached_at.setdefault((fault["name"], step), time.monotonic())
         return status.get("verdict")
 
     assert wait_for("the verdict", ended, 400) == "Pass", release.status(name)
-    names = sorted({fault for fault, _ in seen})
-    took = sorted(seen[n, "injectedAt"] - seen[n, "requestedAt"] for n in names)
+    names = sorted({fault for fault, _ in reached_at})
+    took = sorted(reached_at[n, "injectedAt"] - reached_at[n, "requestedAt"] for n in names)
     assert len(took) == 10
     print(
         f"\nten partitions, requested to verified: median {took[5]:.2f} s, worst {took[-1]:.2f} s"
@@ -208,7 +208,7 @@ def test_deleted_in_the_middle_it_ends_its_fault_first(release: Release, applied
 
 
 def test_the_operator_killed_in_the_middle_goes_on(release: Release, applied: Any) -> None:
-    """And the next one renews the partition that it has found."""
+    """The next one renews the partition that exists."""
     document = unhurried("operator-killed")
     document["spec"]["faults"][0]["duration"] = "8m"
     name = applied(document)
@@ -223,7 +223,7 @@ def test_the_operator_killed_in_the_middle_goes_on(release: Release, applied: An
 
 
 def test_an_upgrade_in_the_middle_goes_on(release: Release, applied: Any) -> None:
-    """With another operator, whose pod is replaced."""
+    """The upgrade replaces the operator's pod."""
     name = applied(unhurried("upgraded"))
     cut_off(release)
     before = release.pod("operator")
@@ -236,8 +236,8 @@ def test_an_upgrade_in_the_middle_goes_on(release: Release, applied: Any) -> Non
 
 
 def test_the_api_server_away_for_a_while(release: Release, applied: Any) -> None:
-    """The fault ends meanwhile; time stands still until its policy goes, when the API server is
-    back.
+    """The fault ends meanwhile. Simulated time stands still until its policy is deleted, which is
+    possible once the API server is back.
     """
     name = applied(unhurried("headless"))
     cut_off(release)
@@ -250,15 +250,15 @@ def test_the_api_server_away_for_a_while(release: Release, applied: Any) -> None
     def on_node(*words: str) -> None:
         subprocess.run(["docker", "exec", "trading-control-plane", *words], check=True)
 
-    seen: list[int] = []
+    times: list[int] = []
 
     def stands_still() -> bool:
-        """The same simulated time ten times, once a second."""
+        """Read the simulated time once a second; return whether the last ten are the same."""
         with contextlib.suppress(httpx.HTTPError):
-            found = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=5).json()
-            seen.append(found["at"])
+            run = httpx.get(f"{url(TEST_COORDINATOR)}/runs/{run_id}", timeout=5).json()
+            times.append(run["at"])
         time.sleep(1)
-        return len(seen) >= 10 and len(set(seen[-10:])) == 1
+        return len(times) >= 10 and len(set(times[-10:])) == 1
 
     on_node("mv", manifest, aside)
     try:
@@ -304,8 +304,8 @@ def test_a_policy_that_would_defeat_it_is_found_before_the_start(
 def test_without_enforcement_it_is_inconclusive(
     release: Release, applied: Any, tmp_path: Path
 ) -> None:
-    """A hole that opens after the preflight: to the operator the same as a network plugin that
-    takes policies and holds none.
+    """The hole opens after the preflight. For the operator that is the same as a network plugin
+    that accepts NetworkPolicies but does not enforce them.
     """
     name = applied(unhurried("open"))
     wait_for("the run", lambda: release.status(name).get("phase") == "SteadyState")
@@ -318,7 +318,7 @@ def test_without_enforcement_it_is_inconclusive(
 
 
 def test_the_reaper_ends_what_nobody_renews(release: Release, applied: Any) -> None:
-    """The operator never comes back: time and the CronJob are enough."""
+    """The operator never comes back: the CronJob deletes the expired policy."""
     name = applied(unhurried("orphaned"))
     cut_off(release)
     release.kubectl("scale", "deploy/trading-operator", "--replicas=0")
@@ -333,8 +333,8 @@ def test_the_reaper_ends_what_nobody_renews(release: Release, applied: Any) -> N
 def test_fifty_that_have_ended_cost_nothing(release: Release, tmp_path: Path) -> None:
     count = "chaos_operator_reconcile_seconds_count"
 
-    def one(number: int) -> tuple[float, float]:
-        """Looks that it took, and wall seconds, to its end in Error."""
+    def run_to_error(number: int) -> tuple[float, float]:
+        """Return how many reconciliations and wall seconds a scenario takes to end in Error."""
         name = f"ended-{number}"
         wrong = dark(name, **WRONG["subject-of-a-breaker"].spec)
         before, began = release.metric(count), time.monotonic()
@@ -344,7 +344,7 @@ def test_fifty_that_have_ended_cost_nothing(release: Release, tmp_path: Path) ->
         return release.metric(count) - before, took
 
     try:
-        first = one(0)
+        first = run_to_error(0)
         for number in range(1, 50):
             name = f"ended-{number}"
             wrong = dark(name, **WRONG["subject-of-a-breaker"].spec)
@@ -352,8 +352,10 @@ def test_fifty_that_have_ended_cost_nothing(release: Release, tmp_path: Path) ->
         release.kubectl("apply", "--filename", str(tmp_path))
         for number in range(1, 50):
             release.ends(f"ended-{number}", 120)
-        last = one(50)
-        print(f"\none scenario alone and after 50: looks {first[0]:.0f} and {last[0]:.0f},")
+        last = run_to_error(50)
+        print(
+            f"\none scenario alone and after 50: reconciliations {first[0]:.0f} and {last[0]:.0f},"
+        )
         print(f"seconds {first[1]:.2f} and {last[1]:.2f}")
         assert last[0] <= first[0] + 1
     finally:
@@ -369,7 +371,7 @@ def test_uninstall_in_the_middle_leaves_nothing(release: Release, tmp_path: Path
     cut_off(release)
     release.uninstall()
     assert release.cuts() == []
-    found = release.scenario("last")
-    assert found["status"]["verdict"] == "Aborted"
-    assert not found["metadata"].get("finalizers")
+    resource = release.scenario("last")
+    assert resource["status"]["verdict"] == "Aborted"
+    assert not resource["metadata"].get("finalizers")
     release.kubectl("delete", "chaos", "last", "--timeout=30s")

@@ -1,4 +1,4 @@
-"""Containers taken off a network by a scenario: for real, and never for longer than they should."""
+"""A scenario disconnects containers from a network: really, and never for longer than its fault."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from trading.deploy.commands import Commands
 from trading.deploy.partitions import Partitions, kept_of
 from trading.topology import EXCHANGE, RISK_MONITOR
 
-#: Its clock has a ceiling, so that the fault is on long enough, in wall time, to be seen from
-#: outside and to be left behind.
+#: Its clock is limited, so that the fault lasts long enough in wall time for the test to see it and
+#: to kill the tool during it.
 SCENARIO = """\
 apiVersion: chaos.trading/v1alpha1
 kind: ChaosScenario
@@ -40,7 +40,7 @@ spec:
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """Where the tool writes down what it has cut; whatever a test leaves is connected again."""
+    """Where the tool records what it has disconnected; all is connected again after the test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     docker = Commands("docker", "", ROOT)
     with Partitions(PROJECT, docker):
@@ -80,10 +80,10 @@ def test_a_partition_is_a_real_one_and_ends_with_the_fault(
     tool = begin(state)
     wait_for("the cut", lambda: cut_by(tool, deployment), 200)
     assert {cut.service for cut in kept_of(PROJECT).read()[0]} == {RISK_MONITOR}
-    said, _ = tool.communicate(timeout=200)
-    assert tool.returncode == 0, said
-    assert f"network cut: disconnected {RISK_MONITOR} from {PROJECT}_{EXCHANGE}" in said
-    assert f"network cut: connected {RISK_MONITOR} to {PROJECT}_{EXCHANGE}" in said
+    output, _ = tool.communicate(timeout=200)
+    assert tool.returncode == 0, output
+    assert f"network cut: disconnected {RISK_MONITOR} from {PROJECT}_{EXCHANGE}" in output
+    assert f"network cut: connected {RISK_MONITOR} to {PROJECT}_{EXCHANGE}" in output
     assert reached(deployment)
     assert not kept_of(PROJECT).path.exists()
 
@@ -115,14 +115,14 @@ def test_what_even_the_guard_has_left_the_next_start_connects(
 
 
 def guards() -> list[int]:
-    """Those of this test: its state is in their command line."""
-    wanted = str(kept_of(PROJECT).path)
-    found = []
+    """Return the process ids of this test's guards, which have its state file as an argument."""
+    state_file = str(kept_of(PROJECT).path)
+    pids = []
     for folder in Path("/proc").iterdir():
         try:
             words: Any = (folder / "cmdline").read_text().split("\0")
         except OSError:
             continue
-        if wanted in words and folder.name.isdigit():
-            found.append(int(folder.name))
-    return found
+        if state_file in words and folder.name.isdigit():
+            pids.append(int(folder.name))
+    return pids

@@ -1,4 +1,4 @@
-"""`trading deploy --env prod`: TLS to the stores, no chaos, two engines, its pages alone."""
+"""`trading deploy --env prod`: TLS to the stores, no chaos, two engines, only pages published."""
 
 import os
 import subprocess
@@ -20,13 +20,15 @@ NAME = f"{PROJECT}-prod"
 
 
 class Production(NamedTuple):
+    """The deployment of production, whose secrets are in the folder ``secrets``."""
+
     secrets: Path
 
     def trading(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self._run(sys.executable, "-m", "trading.cli", *words)
 
     def inside(self, component: str, code: str) -> str:
-        """What Python says there."""
+        """Run Python code in a container, and return its output."""
         words = ("compose", "--file", "docker-compose.prod.yml", "exec", "-T", component)
         done = self._run("docker", *words, "python3", "-c", code)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -43,18 +45,20 @@ class Production(NamedTuple):
 def production(
     deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Production]:
-    """The other deployment has the same ports: it makes room."""
+    """The deployment of production. It has the ports of the other deployment, which stops
+    meanwhile.
+    """
     deployment.compose("down", "--volumes", "--remove-orphans")
-    made = Production(tmp_path_factory.mktemp("production") / "secrets")
+    deployed = Production(tmp_path_factory.mktemp("production") / "secrets")
     try:
-        done = made.trading("secrets", str(made.secrets), "--no-chaos", "--tls", "--owned")
+        done = deployed.trading("secrets", str(deployed.secrets), "--no-chaos", "--tls", "--owned")
         assert done.returncode == 0, done.stderr
-        done = made.trading("deploy", "--env", "prod", *WITHOUT)
+        done = deployed.trading("deploy", "--env", "prod", *WITHOUT)
         print(done.stdout, flush=True)
         assert done.returncode == 0, done.stdout + done.stderr
-        yield made
+        yield deployed
     finally:
-        made.trading("cleanup", "--env", "prod", "--yes", "--volumes")
+        deployed.trading("cleanup", "--env", "prod", "--yes", "--volumes")
         deployment.up()
 
 
@@ -69,10 +73,10 @@ def test_all_is_healthy(production: Production) -> None:
 def test_the_database_is_reached_by_tls_alone(production: Production) -> None:
     connect = (
         "import psycopg; url = open('/run/secrets/trading/database-url').read()\n"
-        "try: found = psycopg.connect(url{change}).execute("
+        "try: result = psycopg.connect(url{change}).execute("
         "'select version from pg_stat_ssl where pid = pg_backend_pid()').fetchone()[0]\n"
-        "except psycopg.OperationalError as error: found = error\n"
-        "print(found)"
+        "except psycopg.OperationalError as error: result = error\n"
+        "print(result)"
     )
     for name in SERVICES:
         assert production.inside(name, connect.replace("{change}", "")) == "TLSv1.3"
@@ -83,9 +87,9 @@ def test_the_database_is_reached_by_tls_alone(production: Production) -> None:
 def test_redis_is_reached_by_tls_alone(production: Production) -> None:
     ping = (
         "import redis; url = open('/run/secrets/trading/redis-url').read()\n"
-        "try: found = redis.from_url(url{change}).ping()\n"
-        "except redis.ConnectionError: found = 'refused'\n"
-        "print(found)"
+        "try: result = redis.from_url(url{change}).ping()\n"
+        "except redis.ConnectionError: result = 'refused'\n"
+        "print(result)"
     )
     plain = ping.replace("{change}", ".replace('rediss:', 'redis:').partition('?')[0]")
     for name in INFRASTRUCTURE[REDIS].callers:
@@ -99,8 +103,8 @@ def test_only_the_pages_are_open_and_no_scenario_runs(production: Production) ->
         httpx.get("http://127.0.0.1:8085/health")
     start = (
         "import urllib.request as r, urllib.error as e\n"
-        "asked = r.Request('http://127.0.0.1:8085/scenarios', b'{}', method='POST')\n"
-        "try: print(r.urlopen(asked).status)\n"
+        "request = r.Request('http://127.0.0.1:8085/scenarios', b'{}', method='POST')\n"
+        "try: print(r.urlopen(request).status)\n"
         "except e.HTTPError as error: print(error.code, error.read().decode())"
     )
     assert production.inside("test-coordinator", start).startswith("403")

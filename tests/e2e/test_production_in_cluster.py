@@ -1,4 +1,4 @@
-"""The values of production in a real cluster, on a node that is smaller than they ask for."""
+"""The values of production in a real cluster, on a node that is smaller than they request."""
 
 import json
 import sys
@@ -20,14 +20,14 @@ WHERE = ("--env", "prod", "--on", "kubernetes")
 
 
 def small() -> dict[str, Any]:
-    """Room and storage of a laptop; all else as in production."""
+    """Return values with the resources and storage of a laptop; all others are as in production."""
     text = (ROOT / "charts/trading/values-prod.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
 
     def less(component: dict[str, Any]) -> dict[str, Any]:
         requests = {"cpu": "20m", "memory": "64Mi"}
-        found = {"resources": {**component["resources"], "requests": requests}}
-        return {**found, "storage": {"size": "8Gi"}} if "storage" in component else found
+        reduced = {"resources": {**component["resources"], "requests": requests}}
+        return {**reduced, "storage": {"size": "8Gi"}} if "storage" in component else reduced
 
     stores = {name: less(values[name]) for name in ("postgres", "redis", "prometheus")}
     return {"services": {n: less(s) for n, s in values["services"].items()}, **stores}
@@ -40,13 +40,13 @@ def trading(*words: str) -> str:
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     need_cluster()
-    made: Path = tmp_path_factory.mktemp("production")
-    trading("secrets", str(made / "secrets"), "--no-chaos", "--tls")
-    (made / "small.yaml").write_text(json.dumps(small()), encoding="utf-8")
+    folder: Path = tmp_path_factory.mktemp("production")
+    trading("secrets", str(folder / "secrets"), "--no-chaos", "--tls")
+    (folder / "small.yaml").write_text(json.dumps(small()), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRADING_SECRETS_DIR", str(made / "secrets"))
+        patch.setenv("TRADING_SECRETS_DIR", str(folder / "secrets"))
         try:
-            values = ("--values", str(made / "small.yaml"), "--without", "grafana")
+            values = ("--values", str(folder / "small.yaml"), "--without", "grafana")
             print(trading("deploy", *WHERE, *values), flush=True)
             yield
         finally:
@@ -68,8 +68,8 @@ def test_all_is_healthy_and_every_connection_to_the_database_is_by_tls(productio
 
 def test_nobody_has_a_token_for_scenarios(production: None) -> None:
     for name in SERVICES:
-        found = run(
+        secret = run(
             "kubectl", "--namespace", NAMESPACE, "get", "secret", f"trading-{name}", "-ojson"
         )
-        assert "link-token" in json.loads(found)["data"]
-        assert "chaos-token" not in json.loads(found)["data"]
+        assert "link-token" in json.loads(secret)["data"]
+        assert "chaos-token" not in json.loads(secret)["data"]

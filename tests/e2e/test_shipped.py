@@ -1,5 +1,6 @@
-"""The shipped scenarios in a cluster, by the command of docs/guides/kind.md: applied as they
-are, to a Pass with the embedded run's journals. `make e2e` runs three of them; all ten:
+"""The shipped scenarios in a cluster, by the command of docs/guides/kind.md. Each is applied
+unchanged and must Pass with the journals of the embedded run. `make e2e` runs three of them; all
+ten:
 
     SCENARIOS=all make e2e ARGS="-k shipped"
 """
@@ -26,7 +27,7 @@ NAMES = tuple(shipped()) if os.environ.get("SCENARIOS") == "all" else _FEW
 
 @pytest.fixture
 def removed(release: Release) -> Iterator[list[str]]:
-    """Names of resources that go at the end."""
+    """Names of resources that are deleted after the test."""
     names: list[str] = []
     yield names
     for name in names:

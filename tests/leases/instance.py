@@ -19,14 +19,17 @@ _ROOT = Path(__file__).parents[2]
 
 
 class Instance:
-    """``held``, ``usable`` and ``problem``: what it has said last; ``said``: all of it."""
+    """A process of the worker. ``held``, ``usable`` and ``problem`` are the values that it reported
+    last; ``reports`` has all reports. ``ttl`` is the lifetime of its leases in seconds; with
+    ``log`` it writes changes to Redis.
+    """
 
     def __init__(self, url: str, name: str, *, ttl: float = 3.0, log: bool = False) -> None:
         self.name = name
         self.held: dict[str, int] = {}
         self.usable: dict[str, int] = {}
         self.problem = "?"
-        self.said: list[dict[str, Any]] = []
+        self.reports: list[dict[str, Any]] = []
         self.paused = False
         command = [sys.executable, "-m", "tests.leases.worker", url, name, "--ttl", str(ttl)]
         path = os.pathsep.join([str(_ROOT / "services"), str(_ROOT)])
@@ -54,11 +57,12 @@ class Instance:
 
     @property
     def alive(self) -> bool:
+        """Whether the process runs or is paused."""
         return self.process.poll() is None
 
     def leave(self) -> None:
-        """SIGTERM, and wait for its end in order."""
-        until(lambda: bool(self.said))
+        """Send SIGTERM and wait until it has exited. Raises RuntimeError if its status is not 0."""
+        until(lambda: bool(self.reports))
         self.process.terminate()
         try:
             status = self.process.wait(20)
@@ -68,17 +72,19 @@ class Instance:
             raise RuntimeError(f"{self.name} ended with {status}")
 
     def kill(self) -> None:
+        """Send SIGKILL and wait until all of its output is read."""
         self.process.kill()
         self.process.wait(20)
         self._reader.join()
 
     def pause(self) -> None:
-        """SIGSTOP; returns once it stands still."""
+        """Send SIGSTOP and wait until the process has stopped."""
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
         self.paused = True
 
     def resume(self) -> None:
+        """Send SIGCONT."""
         self.paused = False
         self.process.send_signal(signal.SIGCONT)
 
@@ -88,29 +94,31 @@ class Instance:
             raise RuntimeError("no output")
         with output:
             for line in output:
-                found = json.loads(line)
-                self.held = found.get("held", self.held)
-                self.usable = found.get("usable", self.usable)
-                self.problem = found.get("problem", self.problem)
-                self.said.append(found)
+                report = json.loads(line)
+                self.held = report.get("held", self.held)
+                self.usable = report.get("usable", self.usable)
+                self.problem = report.get("problem", self.problem)
+                self.reports.append(report)
 
 
 @contextmanager
 def instances(url: str, *names: str, ttl: float = 3.0) -> Iterator[list[Instance]]:
-    """Some of them; whoever is still alive at the end is killed."""
-    made: list[Instance] = []
+    """Start one instance for each name; kill those that are still alive at the end."""
+    started: list[Instance] = []
     try:
         for name in names:
-            made.append(Instance(url, name, ttl=ttl))
-        yield made
+            started.append(Instance(url, name, ttl=ttl))
+        yield started
     finally:
-        for instance in made:
+        for instance in started:
             if instance.alive:
                 instance.kill()
 
 
 def until(condition: Callable[[], bool], within: float = 20.0) -> float:
-    """Wait for it; returns how long that took, seconds. AssertionError after ``within``."""
+    """Wait until ``condition()`` is true; return the seconds. Raises AssertionError after
+    ``within``.
+    """
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > within:
@@ -120,7 +128,7 @@ def until(condition: Callable[[], bool], within: float = 20.0) -> float:
 
 
 def split(among: Sequence[Instance]) -> bool:
-    """Every account is held once, by one of these, and evenly."""
+    """Return whether each account is held by exactly one instance, and all hold equally many."""
     held = [account for i in among for account in i.held]
     sizes = [len(i.held) for i in among]
     return sorted(held) == sorted(ACCOUNTS) and max(sizes) - min(sizes) <= 1

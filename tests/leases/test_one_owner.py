@@ -1,4 +1,6 @@
-"""Instances come, leave, are killed and paused, as a seed says: no account ever has two owners."""
+"""Instances join, leave, are killed and are paused in a random order: no account ever has two
+owners.
+"""
 
 import json
 import random
@@ -18,25 +20,28 @@ MOST = 4
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        yield made
+    with RedisServer() as redis_server:
+        yield redis_server
 
 
 class Crowd:
-    """``log`` in Redis: who holds what, and whose end or pause has come; its order is the truth."""
+    """A changing group of instances. The list ``log`` in Redis has all changes of leases, kills and
+    pauses, in the order in which they took effect.
+    """
 
     def __init__(self, url: str, client: "redis.Redis") -> None:
         self.members: list[Instance] = []
         self._url = url
         self._client = client
-        self._made = 0
+        self._joined = 0
 
     @property
     def awake(self) -> list[Instance]:
+        """The members that are not paused."""
         return [i for i in self.members if not i.paused]
 
     def act(self, rng: random.Random) -> str:
-        """Something that may happen now; returns what it was."""
+        """Do one random act that is possible now, and return its name."""
         acts = ["join"] if len(self.members) < MOST else []
         if len(self.awake) > 1:
             acts += ["leave", "kill", "kill", "pause"]
@@ -44,32 +49,32 @@ class Crowd:
             acts.append("resume")
         act = rng.choice(acts)
         if act == "join":
-            self._made += 1
-            self.members.append(Instance(self._url, f"i{self._made}", ttl=TTL, log=True))
+            self._joined += 1
+            self.members.append(Instance(self._url, f"i{self._joined}", ttl=TTL, log=True))
             return act
-        one = rng.choice([i for i in self.members if i.paused == (act == "resume")])
+        instance = rng.choice([i for i in self.members if i.paused == (act == "resume")])
         if act == "pause":
-            one.pause()
-            self._note(one)
+            instance.pause()
+            self._log_stop(instance)
         elif act == "resume":
-            one.resume()
+            instance.resume()
         else:
-            self.members.remove(one)
+            self.members.remove(instance)
             if act == "leave":
-                one.leave()
+                instance.leave()
             else:
-                one.kill()
-                self._note(one)
+                instance.kill()
+                self._log_stop(instance)
         return act
 
-    def _note(self, one: Instance) -> None:
-        """It does nothing any more; what it says next, it says after a pause."""
-        self._client.rpush("log", json.dumps({"who": one.name, "held": None}))
+    def _log_stop(self, instance: Instance) -> None:
+        """Log that an instance has stopped: any later change of its leases comes after a pause."""
+        self._client.rpush("log", json.dumps({"who": instance.name, "held": None}))
 
 
 def check(lines: list[str]) -> int:
-    """AssertionError where two hold an account, or a number does not grow; returns how many
-    acquisitions there were.
+    """Return the number of acquisitions in a log. Raises AssertionError if two instances hold an
+    account at the same time, or if a fencing number does not grow.
     """
     holding: dict[str, dict[str, int]] = {}
     newest = dict.fromkeys(ACCOUNTS, 0)
@@ -99,7 +104,7 @@ def test_one_owner_at_most_whatever_happens(server: RedisServer, seed: int) -> N
             acts = []
             for _ in range(STEPS):
                 acts.append(crowd.act(rng))
-                # Every other act meets a crowd that is still busy with the one before.
+                # Half of the acts happen while the instances still react to the one before.
                 if rng.random() < 0.5 or not crowd.awake:
                     until(lambda: split(crowd.awake), within=60)
             until(lambda: split(crowd.awake), within=60)

@@ -1,4 +1,4 @@
-"""What the exchange, or Redis itself, says against a lease; in this process, with a real Redis."""
+"""Leases that the exchange refuses or Redis contradicts; in this process, with a real Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -17,15 +17,15 @@ LEASE, FENCE = f"{PREFIX}lease:firm-mm", f"{PREFIX}fence:firm-mm"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    with RedisServer("lease-secret") as made:
-        yield made
+    with RedisServer("lease-secret") as redis_server:
+        yield redis_server
 
 
 @pytest.fixture
 def client(server: RedisServer) -> Iterator["redis.Redis"]:
-    with server.client() as made:
-        made.flushall()
-        yield made
+    with server.client() as connection:
+        connection.flushall()
+        yield connection
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ def test_a_refused_lease_is_dropped_and_acquired_by_a_newer_number(
 def test_a_refusal_during_a_renewal_is_not_forgotten(
     server: RedisServer, client: "redis.Redis"
 ) -> None:
-    """The answer that is on its way still calls the lease ours."""
+    """The response that is on its way still says that the lease is held."""
     changes: list[dict[str, int]] = []
 
     async def run() -> None:
@@ -83,9 +83,9 @@ def test_a_refusal_during_a_renewal_is_not_forgotten(
             old = leases.held["firm-mm"]
             await until(leases._lock.locked)
             leases.refuse("firm-mm", old)
-            seen = len(changes)
+            changes_before = len(changes)
             await until(lambda: "firm-mm" in leases.held)
-            assert all(change.get("firm-mm") != old for change in changes[seen:])
+            assert all(change.get("firm-mm") != old for change in changes[changes_before:])
 
     asyncio.run(run())
 
@@ -99,7 +99,7 @@ def test_somebody_elses_lease_is_dropped_at_once(
             client.set(LEASE, f"{leases.held['firm-mm'] + 1} b/0")
             await until(lambda: "firm-mm" not in leases.held)
             assert "firm-index" in leases.held
-        # Only what is ours is given back.
+        # Only the instance's own leases are released.
         assert client.get(LEASE) is not None
         assert not client.exists(f"{PREFIX}lease:firm-index")
 
@@ -125,7 +125,7 @@ def test_a_fence_grows_although_redis_knows_a_smaller_one_or_its_clock_went_back
 def test_nothing_is_traded_for_once_it_is_given_back(
     server: RedisServer, client: "redis.Redis"
 ) -> None:
-    """The strategies stop first: while on_change runs, Redis still calls the lease ours."""
+    """The strategies stop first: while on_change runs, the leases still exist in Redis."""
     owned: list[object] = []
 
     def changed(held: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Leases in the time of a virtual session: in this process, with a real Redis."""
+"""Leases in the simulated time of a virtual session; in this process, with a real Redis."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from trading.hosting.lease_scripts import PREFIX
 from trading.hosting.session_leases import TTL, LeasesUnavailable, SessionLeases
 
 ACCOUNTS = ("firm-mm", "firm-momentum", "firm-meanrev", "firm-index")
-#: Milliseconds of simulated time; Redis' own clock is years away from it.
+#: Milliseconds of simulated time, which is years away from the clock of Redis.
 START = 1_000_000_000_000
 EVERY = 1000
 Held = dict[str, int]
@@ -21,19 +21,21 @@ Held = dict[str, int]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        yield made
+    with RedisServer() as redis_server:
+        yield redis_server
 
 
 @pytest.fixture
 def client(server: RedisServer) -> Iterator["redis.Redis"]:
-    with server.client() as made:
-        made.flushall()
-        yield made
+    with server.client() as connection:
+        connection.flushall()
+        yield connection
 
 
 class Engine:
-    """``held``: what its journal says. It compares with Redis ``offset`` ms after every second."""
+    """A trading engine. ``held`` is the leases that its journal has. It synchronises with Redis
+    ``offset`` simulated milliseconds after every second.
+    """
 
     def __init__(self, url: str, name: str, offset: int, key: str = "k") -> None:
         self.leases = SessionLeases(url, key, name, ACCOUNTS)
@@ -42,20 +44,20 @@ class Engine:
         self.held: Held = {}
 
     async def compare(self, second: int) -> bool:
-        """Has anything changed?"""
+        """Synchronise once; return whether its leases have changed."""
         now = START + second * EVERY + self.offset
-        found = await self.leases.synchronise(now, self.held)
-        changed, self.held = found != self.held, found
+        held = await self.leases.synchronise(now, self.held)
+        changed, self.held = held != self.held, held
         return changed
 
 
 @asynccontextmanager
 async def engines(url: str, *names: str) -> AsyncIterator[list[Engine]]:
-    made = [Engine(url, name, offset) for offset, name in enumerate(names)]
+    started = [Engine(url, name, offset) for offset, name in enumerate(names)]
     try:
-        yield made
+        yield started
     finally:
-        for engine in made:
+        for engine in started:
             await engine.leases.close()
 
 
@@ -91,7 +93,7 @@ def test_nobody_holds_anything_before_everybody_can_have_asked(server: RedisServ
 def test_what_a_lost_engine_held_goes_on_when_its_time_is_over(
     server: RedisServer, lost: int
 ) -> None:
-    """However long or short that takes by Redis' clock."""
+    """The clock of Redis does not matter."""
 
     async def run() -> None:
         async with engines(server.url, "a", "b") as both:
@@ -129,7 +131,7 @@ def test_who_comes_later_gets_a_share_that_somebody_has_let_go_of_first(
 
 @pytest.mark.usefixtures("client")
 def test_the_same_question_has_the_same_answer(server: RedisServer) -> None:
-    """Who has asked, and came back from a journal that does not know the answer."""
+    """An engine restarts from a journal that does not have the response yet."""
 
     async def run() -> None:
         async with engines(server.url, "a", "b") as (a, b):
@@ -210,7 +212,7 @@ def test_a_redis_that_is_away_is_said_to_be(server: RedisServer) -> None:
 @pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("seed", range(8))
 def test_one_owner_at_most_whoever_comes_and_goes(server: RedisServer, seed: int) -> None:
-    """An engine hears of what it may no longer have before anybody else can have it."""
+    """An engine learns that it has lost a lease before another engine can acquire it."""
     rng = random.Random(seed)
 
     async def run() -> int:
@@ -229,7 +231,7 @@ def test_one_owner_at_most_whoever_comes_and_goes(server: RedisServer, seed: int
                         del alive[lost]
                 for engine in crowd:
                     if engine.name not in alive:
-                        # Nobody listens to it any more, and it never comes back in this session.
+                        # It is disconnected and never comes back in this session.
                         engine.held = {}
                         continue
                     before = engine.held

@@ -1,7 +1,9 @@
-"""One trading engine's leases as a process of its own: says on stdout, a line of JSON each, what it
-holds (``held``: the changes; ``usable``: what it may trade for at that moment, on a change and
-after standing still). ``--log``: changes go to the list ``log`` in Redis first. SIGTERM: leaves in
-order.
+"""The strategy leases of one trading engine, as a process of its own.
+
+It prints a line of JSON for each report: ``held`` after each change of the leases; ``usable``, the
+leases that it may use at that moment, after a change and after the process has stood still; and
+``problem``. With ``--log`` it first appends each change to the list ``log`` in Redis. On SIGTERM it
+releases its leases and exits.
 """
 
 import argparse
@@ -21,43 +23,44 @@ ACCOUNTS = ("firm-mm", "firm-momentum", "firm-meanrev", "firm-index")
 
 
 async def main() -> None:
+    """Run the leases until SIGTERM, or until the parent process is gone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("name")
     parser.add_argument("--ttl", type=float, default=3.0)
     parser.add_argument("--log", action="store_true")
-    given = parser.parse_args()
-    log = redis.Redis.from_url(given.url) if given.log else None
+    options = parser.parse_args()
+    log = redis.Redis.from_url(options.url) if options.log else None
 
-    def say(**what: object) -> None:
-        print(json.dumps({"at": time.monotonic(), **what}), flush=True)
+    def report(**fields: object) -> None:
+        print(json.dumps({"at": time.monotonic(), **fields}), flush=True)
 
     def changed(held: Mapping[str, int]) -> None:
         if log is not None:
-            log.rpush("log", json.dumps({"who": given.name, "held": held}))
-        say(held=held)
+            log.rpush("log", json.dumps({"who": options.name, "held": held}))
+        report(held=held)
 
-    leases = StrategyLeases(given.url, given.name, ACCOUNTS, changed, ttl=given.ttl)
+    leases = StrategyLeases(options.url, options.name, ACCOUNTS, changed, ttl=options.ttl)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    say(problem=leases.problem)
+    report(problem=leases.problem)
     running = asyncio.create_task(leases.run())
     stopping = asyncio.create_task(stop.wait())
-    told: object = leases.problem
+    reported_problem: object = leases.problem
     usable: Mapping[str, int] = {}
-    looked = time.monotonic()
+    checked_at = time.monotonic()
     parent = os.getppid()
     while not stopping.done() and os.getppid() == parent:
-        if leases.problem != told:
-            told = leases.problem
-            say(problem=told)
+        if leases.problem != reported_problem:
+            reported_problem = leases.problem
+            report(problem=reported_problem)
         now = time.monotonic()
-        if leases.held != usable or now - looked > 0.3:
+        if leases.held != usable or now - checked_at > 0.3:
             since = time.monotonic()
             usable = leases.held
-            # It may stand still between the two: ``since`` is from before it looked.
-            say(usable=usable, since=since)
-        looked = now
+            # The process may stand still between the two lines, so ``since`` is read first.
+            report(usable=usable, since=since)
+        checked_at = now
         await asyncio.wait([stopping, running], timeout=0.02, return_when="FIRST_COMPLETED")
         if running.done():
             running.result()

@@ -36,7 +36,7 @@ from tests.repository.markdown import (
     prose_of,
 )
 from tests.repository.page_runner import PageRunner, not_shown, traded
-from tests.trading_operator.making import RELEASE, made
+from tests.trading_operator.making import RELEASE, sample_scenario
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
 from trading.scenario.model import Spec
@@ -136,7 +136,7 @@ def test_yaml_is_valid(block: Block, tmp_path: Path) -> None:
         load_scenario(file)
     elif "podSelector" in document.get("spec", {}):
         cut = Cut("risk-monitor", ("exchange",), ("cut",))
-        assert not_within(document, manifest(made(), cut, RELEASE, 0)) == []
+        assert not_within(document, manifest(sample_scenario(), cut, RELEASE, 0)) == []
     elif "jobs" in document:
         steps = [s for job in document["jobs"].values() for s in job["steps"]]
         files = shell_words.file_names(block.page, [block.body])

@@ -1,4 +1,7 @@
-"""An API server in memory, the real kopf, the real operator, and a real test coordinator."""
+"""Runs the real operator with the real kopf against an API server in memory.
+
+The test coordinator comes from the caller: a real one, or a stub.
+"""
 
 import asyncio
 import contextlib
@@ -27,7 +30,7 @@ _VERBS = {"get", "list", "watch", "patch", "create", "delete"}
 
 
 class ApiServer:
-    """``url``: where it listens."""
+    """An API server in memory that has ChaosScenarios and NetworkPolicies."""
 
     def __init__(self, kmock: KubernetesEmulator) -> None:
         self._kmock = kmock
@@ -42,56 +45,63 @@ class ApiServer:
                 set[str](),
             ),
         ):
-            known = kmock.resources[name]
-            known.kind, known.verbs, known.subresources = kind, _VERBS, subresources
-            known.namespaced = "namespaces" not in name and "definitions" not in name
+            resource = kmock.resources[name]
+            resource.kind, resource.verbs, resource.subresources = kind, _VERBS, subresources
+            resource.namespaced = "namespaces" not in name and "definitions" not in name
 
     @property
     def url(self) -> str:
+        """Where it listens."""
         return str(self._kmock.url).rstrip("/")
 
     async def apply(self, document: dict[str, Any], uid: str) -> None:
+        """Create a ChaosScenario with ``uid``."""
         meta = {"namespace": NAMESPACE, "uid": uid, "resourceVersion": "1", "generation": 1}
         meta["creationTimestamp"] = "2026-11-26T00:00:00Z"
         meta["name"] = document["metadata"]["name"]
-        await self._ask("POST", "", {**document, "metadata": meta})
+        await self._request("POST", "", {**document, "metadata": meta})
 
     def scenario(self, name: str) -> dict[str, Any] | None:
-        """None where it is gone."""
-        found = self._kmock.objects[SCENARIOS, NAMESPACE, name]
-        return None if found.deleted else found.raw
+        """Return a ChaosScenario, or None if it is deleted."""
+        stored = self._kmock.objects[SCENARIOS, NAMESPACE, name]
+        return None if stored.deleted else stored.raw
 
     def status(self, name: str) -> dict[str, Any]:
+        """Return the status of a ChaosScenario, empty if it has none."""
         return (self.scenario(name) or {}).get("status") or {}
 
     async def patch(self, name: str, change: dict[str, Any]) -> None:
-        await self._ask("PATCH", name, change)
+        """Patch a ChaosScenario."""
+        await self._request("PATCH", name, change)
 
     async def delete(self, name: str) -> None:
-        await self._ask("DELETE", name, None)
+        """Request the deletion of a ChaosScenario."""
+        await self._request("DELETE", name, None)
 
-    async def _ask(self, method: str, name: str, body: Any) -> None:
+    async def _request(self, method: str, name: str, body: Any) -> None:
         path = f"/apis/chaos.trading/v1alpha1/namespaces/{NAMESPACE}/chaosscenarios/{name}"
         path = path.rstrip("/")
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
             (await http.request(method, path, json=body)).raise_for_status()
 
     def policies(self) -> list[str]:
+        """Return the names of all NetworkPolicies."""
         return [
             key[2]
-            for key, found in self._kmock.objects.items()
-            if key[0].plural == "networkpolicies" and not found.deleted
+            for key, stored in self._kmock.objects.items()
+            if key[0].plural == "networkpolicies" and not stored.deleted
         ]
 
 
 @contextlib.asynccontextmanager
 async def api_server() -> AsyncIterator[ApiServer]:
+    """Run an ApiServer inside a ``with`` statement."""
     async with KubernetesEmulator() as kmock, Server(kmock):
         yield ApiServer(kmock)
 
 
 class Ecosystem(Protocol):
-    """``url``: by service; ``credentials``: with the chaos token."""
+    """``url`` has the URLs by service; ``credentials`` has the chaos token."""
 
     @property
     def url(self) -> dict[str, str]: ...
@@ -101,9 +111,10 @@ class Ecosystem(Protocol):
 
 @contextlib.asynccontextmanager
 async def operator(server: ApiServer, up: Ecosystem, directory: Path) -> AsyncIterator[Metrics]:
-    """As its process runs it, but that it looks more often. It has a thread and a loop of its own:
-    in the end kopf waits five seconds for all that its loop still does, such as answering for the
-    API server.
+    """Run the operator as its process does, but with shorter intervals; yield its metrics.
+
+    It has a thread and an event loop of its own: when kopf stops, it waits five seconds for all
+    other tasks of its loop, such as those of the API server.
     """
     token = directory / "chaos-token"
     token.write_text(up.credentials["chaos_token"])
@@ -132,8 +143,8 @@ async def operator(server: ApiServer, up: Ecosystem, directory: Path) -> AsyncIt
             await coordinator.close()
 
     with ThreadPoolExecutor(1) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reconcile, "_LOOK", min(reconcile._LOOK, 0.2))
-        patch.setattr(handlers, "_AGAIN", min(handlers._AGAIN, 0.2))
+        patch.setattr(reconcile, "_POLL_INTERVAL", min(reconcile._POLL_INTERVAL, 0.2))
+        patch.setattr(handlers, "_RETRY_DELAY", min(handlers._RETRY_DELAY, 0.2))
         ended = pool.submit(asyncio.run, process())
         try:
             assert await asyncio.to_thread(ready.wait, 60), ended
@@ -144,11 +155,11 @@ async def operator(server: ApiServer, up: Ecosystem, directory: Path) -> AsyncIt
 
 
 async def until(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """The value once it is true. Raises AssertionError naming ``what``."""
+    """Wait until ``condition()`` is true; return its value. Raises AssertionError with ``what``."""
     try:
         async with asyncio.timeout(seconds):
-            while not (found := condition()):  # noqa: ASYNC110
+            while not (value := condition()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-            return found
+            return value
     except TimeoutError:
         raise AssertionError(f"waited {seconds} s for {what}") from None

@@ -18,7 +18,8 @@ NAMESPACE = "chaos"
 PAIRS = [["risk-monitor", "exchange"], ["risk-monitor", "custodian"]]
 
 
-def made(*, deleted: bool = False, pairs: Any = PAIRS, **spec: Any) -> Scenario:
+def sample_scenario(*, deleted: bool = False, pairs: Any = PAIRS, **spec: Any) -> Scenario:
+    """Return a scenario with one partition, "cut". ``spec`` overrides fields of its spec."""
     faults = [{"name": "cut", "at": "1m", "duration": "1m", "networkPartition": {"between": pairs}}]
     return Scenario(
         name="dark",
@@ -31,6 +32,7 @@ def made(*, deleted: bool = False, pairs: Any = PAIRS, **spec: Any) -> Scenario:
 
 
 def verdict(outcome: str = "Pass") -> Verdict:
+    """Return a verdict of that scenario."""
     return Verdict(
         scenario="dark",
         description="",

@@ -1,5 +1,5 @@
-"""A whole life of resources, without a cluster: kopf's handlers, the API server's calls, and what
-the real test coordinator answers.
+"""Resources from their creation to their end, without a cluster: kopf's handlers, the calls to the
+API server, and a real test coordinator.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ UID = "0a1b2c3d-0000-0000-0000-00000000000"
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    made = Up(tmp_path_factory.mktemp("up") / "data", LOG_LEVEL="warning")
-    yield made
-    made.stop()
+    services = Up(tmp_path_factory.mktemp("up") / "data", LOG_LEVEL="warning")
+    yield services
+    services.stop()
 
 
 def document(name: str, **spec: Any) -> dict[str, Any]:
@@ -76,28 +76,28 @@ def test_from_apply_to_the_verdict(up: Up, tmp_path: Path) -> None:
 
 
 def test_what_was_changed_is_in_the_evidence(up: Up, tmp_path: Path) -> None:
-    """A resource that was made with overrides is a run that was."""
+    """The run of a resource that was made with overrides has these overrides, too."""
     file = tmp_path / "changed.yaml"
     file.write_text(yaml.safe_dump(document("changed", clock={})))
     overrides = {"faults.cut.duration": "2m", "steadyState": "{for: 45s, within: 9m}"}
-    made = load_scenario(file, seed=8, overrides=overrides)
-    wanted = {**overrides, "seed": "8"}
+    loaded = load_scenario(file, seed=8, overrides=overrides)
+    expected = {**overrides, "seed": "8"}
 
     async def life() -> dict[str, Any]:
         async with api_server() as server, operator(server, up, tmp_path):
-            await server.apply(made.resource, UID + "7")
+            await server.apply(loaded.resource, UID + "7")
             await until("the verdict", lambda: server.status("changed").get("verdict"))
             assert server.status("changed")["verdict"] == "Pass", server.status("changed")
             return server.status("changed")
 
     status = asyncio.run(life())
     with up.coordinator() as coordinator:
-        shown = coordinator.get(f"/runs/{status['run']}").json()
-    assert shown["overrides"] == wanted
-    setup = shown["verdict"]["setup"]
-    assert setup["overrides"] == wanted
-    assert setup["plan_digest"] == plan_digest(made.plan)
-    command = shown["verdict"]["command"]
+        run = coordinator.get(f"/runs/{status['run']}").json()
+    assert run["overrides"] == expected
+    setup = run["verdict"]["setup"]
+    assert setup["overrides"] == expected
+    assert setup["plan_digest"] == plan_digest(loaded.plan)
+    command = run["verdict"]["command"]
     assert "--seed 8 --set faults.cut.duration=2m --set 'steadyState={" in command
 
 
@@ -142,8 +142,8 @@ def test_a_delete_recovers_before_the_resource_is_gone(up: Up, tmp_path: Path) -
             await server.apply(document("deleted"), UID + "4")
             await until("the cut", server.policies)
             await server.delete("deleted")
-            while (found := server.scenario("deleted")) is not None:
-                assert found["metadata"]["deletionTimestamp"]
+            while (resource := server.scenario("deleted")) is not None:
+                assert resource["metadata"]["deletionTimestamp"]
                 await asyncio.sleep(0.05)
             assert server.policies() == []
 
@@ -192,14 +192,14 @@ def test_the_second_waits_for_the_first(up: Up, tmp_path: Path) -> None:
 
 
 def reached(server: ApiServer, name: str, phase: str) -> bool:
-    """Some phases are over before anybody has looked."""
+    """Return whether ``phase`` was reached: it may be over before the status is read."""
     now = server.status(name).get("phase")
     return bool(now) and PHASES.index(now) >= PHASES.index(phase)
 
 
 def finalizers(server: ApiServer, name: str) -> list[str]:
-    found = server.scenario(name)
-    return list(found["metadata"].get("finalizers") or ()) if found else []
+    resource = server.scenario(name)
+    return list(resource["metadata"].get("finalizers") or ()) if resource else []
 
 
 def message(server: ApiServer, name: str) -> str:

@@ -1,6 +1,8 @@
-"""The operator is killed between any two actions, the coordinator and the API server go away and
-come back, the resource is aborted or deleted: in the end nothing is cut, whoever is left to see to
-it.
+"""A stateful test of everything that can go wrong in the life of a resource.
+
+The operator is killed between any two actions, the coordinator and the API server go away and come
+back, and the resource is aborted or deleted. In the end no policy is left, even if only the reaper
+runs.
 """
 
 import contextlib
@@ -11,36 +13,37 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from tests.trading_operator.making import RELEASE, made, verdict
+from tests.trading_operator.making import RELEASE, sample_scenario
+from tests.trading_operator.making import verdict as sample_verdict
 from trading.scenario.result import Verdict
-from trading_operator.actions import Abort, Action, Begin, Drop, Put
-from trading_operator.observed import Observed, Seen
-from trading_operator.policies import Live, cuts, live, manifest
+from trading_operator.actions import AbortRun, Action, ApplyPolicy, DeletePolicy, StartRun
+from trading_operator.observed import FaultStep, Observed
+from trading_operator.policies import ActivePolicy, cuts, manifest, parse_policy
 from trading_operator.reaper import expired
 from trading_operator.resource import Scenario
-from trading_operator.status import Status, read, write
+from trading_operator.status import Status, read_status, write_status
 from trading_operator.step import SILENCE, step
 
 _FAULT = ("", "applied", "injected", "ended", "recovered")
 
 
 class World:
-    """The cluster and the coordinator: what outlives the operator. ``now``: Unix time."""
+    """The cluster and the coordinator, which outlive the operator. ``now`` is a Unix time."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
-        self.scenario = made()
+        self.scenario = sample_scenario()
         self.status: dict[str, object] = {}
         self.gone = False
         self.policies: dict[str, dict[str, object]] = {}
         self.api_up = self.coordinator_up = True
-        self.begun = False
+        self.started = False
         self.phase = ""
         self.fault = 0
         self.verdict: Verdict | None = None
 
-    def live(self) -> tuple[Live, ...]:
-        return tuple(live(one) for one in self.policies.values())
+    def active_policies(self) -> tuple[ActivePolicy, ...]:
+        return tuple(parse_policy(policy) for policy in self.policies.values())
 
     def abort(self) -> None:
         if self.phase in ("SteadyState", "Injecting", "Active"):
@@ -49,55 +52,56 @@ class World:
 
 
 class Operator:
-    """One process: it remembers what it has heard; a kill can come between any two actions."""
+    """One process of the operator. It keeps the last observation and the actions that are left."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.heard_at = world.now
-        self.heard: tuple[str, int, Verdict | None] = ("", 0, None)
+        self.last_contact = world.now
+        self.received: tuple[str, int, Verdict | None] = ("", 0, None)
         self.saved: Status | None = None
-        self.left: Iterator[Action] = iter(())
-        self.done = False
+        self.remaining: Iterator[Action] = iter(())
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
+        """Observe, step, and save the status, but execute no action."""
         world = self.world
         if world.gone or not world.api_up:
             return
         if world.coordinator_up:
-            self.heard_at = world.now
-            self.heard = (world.phase, world.fault, world.verdict) if world.begun else self.heard
-        phase, fault, said = self.heard
+            self.last_contact = world.now
+            if world.started:
+                self.received = (world.phase, world.fault, world.verdict)
+        phase, fault, verdict = self.received
         observed = Observed(
-            known=world.begun if world.coordinator_up else bool(phase),
+            run_exists=world.started if world.coordinator_up else bool(phase),
             phase=phase,
-            faults={"cut": Seen(_FAULT[fault], "text", 1)} if fault else {},
-            verdict=said,
+            faults={"cut": FaultStep(_FAULT[fault], "text", 1)} if fault else {},
+            verdict=verdict,
             problem="" if world.coordinator_up else "refused",
-            heard_at=self.heard_at,
-            policies=world.live(),
+            last_contact=self.last_contact,
+            policies=world.active_policies(),
         )
-        status = self.saved or read(world.status)
-        found = step(world.scenario, status, observed, world.now)
-        world.status = write(found.status)
-        self.saved = found.status
-        self.left = iter(found.actions)
-        if found.done and world.scenario.deleted:
+        status = self.saved or read_status(world.status)
+        result = step(world.scenario, status, observed, world.now)
+        world.status = write_status(result.status)
+        self.saved = result.status
+        self.remaining = iter(result.actions)
+        if result.finished and world.scenario.deleted:
             world.gone = True
 
     def act(self) -> None:
-        """The next action only."""
+        """Execute the next action only."""
         world = self.world
-        match next(self.left, None):
-            case Begin() if world.coordinator_up and not world.begun:
-                world.begun, world.phase = True, "SteadyState"
-            case Abort(_) if world.coordinator_up:
+        match next(self.remaining, None):
+            case StartRun() if world.coordinator_up and not world.started:
+                world.started, world.phase = True, "SteadyState"
+            case AbortRun(_) if world.coordinator_up:
                 world.abort()
-            case Put(cut, until) if world.api_up:
+            case ApplyPolicy(cut, until) if world.api_up:
                 body = manifest(world.scenario, cut, RELEASE, until)
                 name = body["metadata"]["name"]
                 assert name in world.status["policies"]  # type: ignore[operator]
                 world.policies[name] = body
-            case Drop(name) if world.api_up:
+            case DeletePolicy(name) if world.api_up:
                 world.policies.pop(name, None)
 
 
@@ -108,9 +112,9 @@ class Life(RuleBasedStateMachine):
         self.operator: Operator | None = Operator(self.world)
 
     @rule()
-    def look(self) -> None:
+    def reconcile(self) -> None:
         if self.operator is not None:
-            self.operator.look()
+            self.operator.reconcile()
 
     @rule()
     def act(self) -> None:
@@ -150,10 +154,10 @@ class Life(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.world.now += seconds
 
-    @precondition(lambda self: self.world.begun and self.world.coordinator_up)
+    @precondition(lambda self: self.world.started and self.world.coordinator_up)
     @rule()
     def play(self) -> None:
-        """The run goes on by a step."""
+        """Advance the run by one step."""
         world = self.world
         if world.verdict is not None:
             return
@@ -162,9 +166,9 @@ class Life(RuleBasedStateMachine):
         elif world.phase in ("Injecting", "Active") and world.fault < 3:
             world.phase, world.fault = "Active", world.fault + 1
         elif world.fault in (0, 4):
-            aborted = bool(world.scenario.unwanted)
+            aborted = bool(world.scenario.stop_reason)
             world.phase = "Aborted" if aborted else "Completed"
-            world.verdict = verdict("Aborted" if aborted else "Pass")
+            world.verdict = sample_verdict("Aborted" if aborted else "Pass")
         else:
             world.phase, world.fault = "Recovering", 4
 
@@ -179,29 +183,29 @@ class Life(RuleBasedStateMachine):
             assert self.world.policies == {}
 
     def teardown(self) -> None:
-        """Either an operator comes back and everything is there, or nobody ever comes back."""
+        """Check both ends: only the reaper is left, or everything comes back."""
         if not hasattr(self, "world"):
             return
         world = self.world
-        self._reap_alone()
+        self._check_reaper()
         world.api_up = world.coordinator_up = True
         world.scenario = replace(world.scenario, deleted=True)
         operator = Operator(world)
         for _ in range(40):
             world.now += 1
-            operator.look()
+            operator.reconcile()
             for _ in range(8):
                 operator.act()
             with contextlib.suppress(IndexError):
-                if world.begun:
+                if world.started:
                     self.play()
         assert world.gone, world.status
         assert world.policies == {}
 
-    def _reap_alone(self) -> None:
-        """On a copy of the cluster: the reaper and time are enough."""
-        found = list(self.world.policies.values())
-        assert len(expired(found, self.world.now + 61)) == len(found)
+    def _check_reaper(self) -> None:
+        """Check that the reaper deletes all policies once they have expired."""
+        policies = list(self.world.policies.values())
+        assert len(expired(policies, self.world.now + 61)) == len(policies)
 
     def _spec(self, **more: object) -> None:
         scenario: Scenario = self.world.scenario
@@ -213,5 +217,5 @@ TestLife = Life.TestCase
 
 
 def test_every_partition_of_the_scenario_is_one_that_can_be_cut() -> None:
-    """Otherwise the machine above would prove nothing."""
-    assert cuts(made().partitions)
+    """Otherwise the stateful test above would prove nothing."""
+    assert cuts(sample_scenario().partitions)

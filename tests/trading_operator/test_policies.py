@@ -1,13 +1,13 @@
-"""Partitions as NetworkPolicies, beside those of the chart: what they cut, and nothing else."""
+"""Partitions as NetworkPolicies, beside those of the chart: they cut their pairs only."""
 
 import pytest
 
 from tests.chart.policy import connects
 from tests.chart.rendering import NAMESPACE, rendered
 from tests.chart.test_network import DNS, OUTSIDE, endpoints, policies_of
-from tests.trading_operator.making import RELEASE, made
+from tests.trading_operator.making import RELEASE, sample_scenario
 from trading.topology import SERVICES, may_connect
-from trading_operator.policies import LEASE, Cut, cuts, live, manifest, name_of, until_of
+from trading_operator.policies import LEASE, Cut, cuts, manifest, name_of, parse_policy, until_of
 from trading_operator.preflight import conflicts
 from trading_operator.resource import Scenario
 
@@ -20,42 +20,42 @@ def in_namespace(scenario: Scenario) -> Scenario:
     return msgspec.structs.replace(scenario, namespace=NAMESPACE)
 
 
-def policies_with(*wanted: Cut) -> list[dict[str, object]]:
-    scenario = in_namespace(made())
-    return [*policies_of("dev"), *(manifest(scenario, cut, RELEASE, 0) for cut in wanted)]
+def policies_with(*partitions: Cut) -> list[dict[str, object]]:
+    scenario = in_namespace(sample_scenario())
+    return [*policies_of("dev"), *(manifest(scenario, cut, RELEASE, 0) for cut in partitions)]
 
 
 @pytest.mark.parametrize(("caller", "callee"), EDGES)
 def test_a_partition_cuts_its_pair_and_nothing_else(caller: str, callee: str) -> None:
-    known = endpoints("dev")
+    pods = endpoints("dev")
     before, after = policies_of("dev"), policies_with(*cuts({"f": [(callee, caller)]}))
     for a, b in EDGES:
         port = SERVICES[b].port
-        assert connects(before, NAMESPACE, known[a], known[b], port)
-        reached = connects(after, NAMESPACE, known[a], known[b], port)
+        assert connects(before, NAMESPACE, pods[a], pods[b], port)
+        reached = connects(after, NAMESPACE, pods[a], pods[b], port)
         assert reached == ({a, b} != {caller, callee}), (a, b)
-    assert connects(after, NAMESPACE, known[caller], DNS, 53, "UDP")
-    assert connects(after, NAMESPACE, known[caller], known["postgres"], 5432)
-    assert connects(after, NAMESPACE, known[caller], OUTSIDE, 443)
+    assert connects(after, NAMESPACE, pods[caller], DNS, 53, "UDP")
+    assert connects(after, NAMESPACE, pods[caller], pods["postgres"], 5432)
+    assert connects(after, NAMESPACE, pods[caller], OUTSIDE, 443)
 
 
 def test_two_partitions_of_one_caller_do_not_undo_each_other() -> None:
-    """As two policies they would: each allows what the other denies."""
-    known = endpoints("dev")
+    """Two policies for one caller would: each allows what the other denies."""
+    pods = endpoints("dev")
     active = {
         "one": [("risk-monitor", "exchange")],
         "two": [("custodian", "risk-monitor"), ("trading-engine", "exchange")],
     }
-    wanted = cuts(active)
-    assert [c.caller for c in wanted] == ["risk-monitor", "trading-engine"]
-    after = policies_with(*wanted)
+    planned = cuts(active)
+    assert [c.caller for c in planned] == ["risk-monitor", "trading-engine"]
+    after = policies_with(*planned)
     for a, b in EDGES:
         cut = (a, b) in {
             ("risk-monitor", "exchange"),
             ("risk-monitor", "custodian"),
             ("trading-engine", "exchange"),
         }
-        assert connects(after, NAMESPACE, known[a], known[b], SERVICES[b].port) == (not cut)
+        assert connects(after, NAMESPACE, pods[a], pods[b], SERVICES[b].port) == (not cut)
 
 
 def test_a_pair_that_never_talks_needs_no_policy() -> None:
@@ -66,35 +66,35 @@ def test_a_pair_that_never_talks_needs_no_policy() -> None:
 
 
 def test_it_belongs_to_its_scenario_and_says_when_it_must_be_gone() -> None:
-    scenario = made()
-    found = manifest(
+    scenario = sample_scenario()
+    policy = manifest(
         scenario,
         cuts(scenario.partitions and {"f": scenario.partitions["cut"]})[0],
         RELEASE,
         1_800_000_000.9,
     )
-    meta = found["metadata"]
+    meta = policy["metadata"]
     assert meta["name"] == name_of(scenario, "risk-monitor") == "chaos-0a1b2c3d-risk-monitor"
     assert meta["ownerReferences"][0]["uid"] == scenario.uid
-    assert until_of(found) == 1_800_000_000
-    read = live(found)
-    assert (read.caller, read.callees) == ("risk-monitor", ("custodian", "exchange"))
+    assert until_of(policy) == 1_800_000_000
+    active = parse_policy(policy)
+    assert (active.caller, active.callees) == ("risk-monitor", ("custodian", "exchange"))
     del meta["annotations"]["chaos.trading/recover-by"]
-    assert until_of(found) == 0.0
+    assert until_of(policy) == 0.0
     assert LEASE > 0
 
 
 def test_the_chart_s_own_policies_do_not_defeat_a_partition() -> None:
-    wanted = cuts({"f": [("risk-monitor", "exchange")]})
-    assert conflicts(wanted, policies_of("dev"), RELEASE, NAMESPACE) == []
+    planned = cuts({"f": [("risk-monitor", "exchange")]})
+    assert conflicts(planned, policies_of("dev"), RELEASE, NAMESPACE) == []
 
 
 def test_without_the_operator_the_chart_says_egress_itself_and_that_would_defeat_one() -> None:
     closed = [
         m for m in rendered("--set", "operator.enabled=false") if m["kind"] == "NetworkPolicy"
     ]
-    wanted = cuts({"f": [("risk-monitor", "exchange")]})
-    assert conflicts(wanted, closed, RELEASE, NAMESPACE) == [
+    planned = cuts({"f": [("risk-monitor", "exchange")]})
+    assert conflicts(planned, closed, RELEASE, NAMESPACE) == [
         "NetworkPolicy trading-risk-monitor allows risk-monitor to reach exchange"
     ]
 
@@ -162,7 +162,9 @@ def test_without_the_operator_the_chart_says_egress_itself_and_that_would_defeat
 def test_what_another_policy_allows_is_found_before_the_start(
     spec: dict[str, object], defeats: bool
 ) -> None:
-    wanted = cuts({"f": [("risk-monitor", "exchange")]})
-    found = conflicts(wanted, [{"metadata": {"name": "other"}, "spec": spec}], RELEASE, NAMESPACE)
+    planned = cuts({"f": [("risk-monitor", "exchange")]})
+    messages = conflicts(
+        planned, [{"metadata": {"name": "other"}, "spec": spec}], RELEASE, NAMESPACE
+    )
     expected = ["NetworkPolicy other allows risk-monitor to reach exchange"] if defeats else []
-    assert found == expected
+    assert messages == expected

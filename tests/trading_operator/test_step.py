@@ -1,107 +1,109 @@
-"""Every transition of a scenario, by the pure step alone."""
+"""Every transition of a scenario, tested with the pure step alone."""
 
 from typing import Any
 
 from msgspec.structs import replace
 
-from tests.trading_operator.making import made, verdict
-from trading_operator.actions import Abort, Begin, Drop, Put, Tell
-from trading_operator.observed import Observed, Seen
-from trading_operator.policies import LEASE, Live
-from trading_operator.status import Status, read, write
-from trading_operator.step import SILENCE, Stepped, step
+from tests.trading_operator.making import sample_scenario, verdict
+from trading_operator.actions import AbortRun, ApplyPolicy, DeletePolicy, EmitEvent, StartRun
+from trading_operator.observed import FaultStep, Observed
+from trading_operator.policies import LEASE, ActivePolicy
+from trading_operator.status import Status, read_status, write_status
+from trading_operator.step import SILENCE, StepResult, step
 
 NOW = 1_800_000_000.0
 NAME = "chaos-0a1b2c3d-risk-monitor"
-LIVE = Live(name=NAME, caller="risk-monitor", callees=("custodian", "exchange"), until=NOW + LEASE)
-APPLIED = {"cut": Seen("applied", "cut: network plays it", 160_000_000)}
+LIVE = ActivePolicy(
+    name=NAME, caller="risk-monitor", callees=("custodian", "exchange"), until=NOW + LEASE
+)
+APPLIED = {"cut": FaultStep("applied", "cut: network plays it", 160_000_000)}
 RUNNING = Status(phase="Active", run="dark-0a1b2c3d")
 
 
 def on(
-    status: Status = RUNNING, *, deleted: bool = False, spec: Any = None, **seen: Any
-) -> Stepped:
-    given = {"known": True, "phase": "Active", "heard_at": NOW, **seen}
-    return step(made(deleted=deleted, **(spec or {})), status, Observed(**given), NOW)
+    status: Status = RUNNING, *, deleted: bool = False, spec: Any = None, **observation: Any
+) -> StepResult:
+    fields = {"run_exists": True, "phase": "Active", "last_contact": NOW, **observation}
+    return step(sample_scenario(deleted=deleted, **(spec or {})), status, Observed(**fields), NOW)
 
 
-def kinds(stepped: Stepped) -> list[type]:
-    return [type(action) for action in stepped.actions if not isinstance(action, Tell)]
+def kinds(result: StepResult) -> list[type]:
+    return [type(action) for action in result.actions if not isinstance(action, EmitEvent)]
 
 
-def told(stepped: Stepped) -> list[str]:
-    return [action.reason for action in stepped.actions if isinstance(action, Tell)]
+def event_reasons(result: StepResult) -> list[str]:
+    return [action.reason for action in result.actions if isinstance(action, EmitEvent)]
 
 
 def test_a_new_one_begins_and_its_run_is_in_the_status_first() -> None:
-    found = on(Status(), known=False, phase="")
-    assert kinds(found) == [Begin]
-    assert (found.status.phase, found.status.run) == ("Pending", "dark-0a1b2c3d")
-    assert found.status.observed_generation == 1
+    result = on(Status(), run_exists=False, phase="")
+    assert kinds(result) == [StartRun]
+    assert (result.status.phase, result.status.run) == ("Pending", "dark-0a1b2c3d")
+    assert result.status.observed_generation == 1
 
 
 def test_one_that_has_to_wait_says_why_once_and_tries_again() -> None:
     why = "run other-1 has not ended yet"
-    first = on(Status(), known=False, phase="", busy=why)
-    assert kinds(first) == [Begin] and told(first) == ["Waiting"]
+    first = on(Status(), run_exists=False, phase="", busy=why)
+    assert kinds(first) == [StartRun] and event_reasons(first) == ["Waiting"]
     assert (first.status.phase, first.status.message) == ("Pending", why)
-    second = on(first.status, known=False, phase="", busy=why)
-    assert kinds(second) == [Begin] and told(second) == []
+    second = on(first.status, run_exists=False, phase="", busy=why)
+    assert kinds(second) == [StartRun] and event_reasons(second) == []
     assert second.status == first.status
 
 
 def test_a_policy_that_would_defeat_a_partition_keeps_it_from_starting() -> None:
-    found = on(Status(), known=False, phase="", conflicts=("NetworkPolicy x allows it",))
-    assert kinds(found) == [] and told(found) == ["NetworkPolicyConflict"]
-    assert found.status.message == "NetworkPolicy x allows it"
-    assert kinds(on(found.status, known=False, phase="")) == [Begin]
+    result = on(Status(), run_exists=False, phase="", conflicts=("NetworkPolicy x allows it",))
+    assert kinds(result) == [] and event_reasons(result) == ["NetworkPolicyConflict"]
+    assert result.status.message == "NetworkPolicy x allows it"
+    assert kinds(on(result.status, run_exists=False, phase="")) == [StartRun]
 
 
 def test_one_that_the_coordinator_refuses_ends_in_error() -> None:
-    found = on(Status(), known=False, phase="", refused="expect: is missing")
-    assert found.done
-    assert (found.status.phase, found.status.verdict) == ("Error", "Error")
-    complete = found.status.condition("Complete")
+    result = on(Status(), run_exists=False, phase="", refused="expect: is missing")
+    assert result.finished
+    assert (result.status.phase, result.status.verdict) == ("Error", "Error")
+    complete = result.status.condition("Complete")
     assert complete is not None and (complete.status, complete.reason) == ("True", "Error")
 
 
 def test_what_is_not_wanted_any_more_never_begins() -> None:
     for unwanted in (
-        on(Status(), known=False, phase="", deleted=True),
-        on(Status(), known=False, phase="", spec={"abort": True}),
+        on(Status(), run_exists=False, phase="", deleted=True),
+        on(Status(), run_exists=False, phase="", spec={"abort": True}),
     ):
-        assert unwanted.done and kinds(unwanted) == []
+        assert unwanted.finished and kinds(unwanted) == []
         assert unwanted.status.verdict == "Aborted"
 
 
 def test_a_run_that_is_gone_is_an_error_and_not_begun_again() -> None:
-    found = on(known=False, phase="")
-    assert found.done and kinds(found) == [] and found.status.verdict == "Error"
+    result = on(run_exists=False, phase="")
+    assert result.finished and kinds(result) == [] and result.status.verdict == "Error"
 
 
 def test_a_partition_is_in_the_status_before_it_is_in_the_cluster() -> None:
-    found = on(faults=APPLIED)
-    assert kinds(found) == [Put]
-    assert found.status.policies == (NAME,)
-    (put,) = [a for a in found.actions if isinstance(a, Put)]
+    result = on(faults=APPLIED)
+    assert kinds(result) == [ApplyPolicy]
+    assert result.status.policies == (NAME,)
+    (put,) = [a for a in result.actions if isinstance(a, ApplyPolicy)]
     assert put.cut.callees == ("custodian", "exchange") and put.until == NOW + LEASE
-    assert told(found) == ["FaultApplied", "Partitioned"]
+    assert event_reasons(result) == ["FaultApplied", "Partitioned"]
 
 
 def test_a_partition_is_renewed_in_time_and_otherwise_left_alone() -> None:
     assert kinds(on(faults=APPLIED, policies=(LIVE,))) == []
     old = replace(LIVE, until=NOW + 30)
-    assert kinds(on(faults=APPLIED, policies=(old,))) == [Put]
+    assert kinds(on(faults=APPLIED, policies=(old,))) == [ApplyPolicy]
     other = replace(LIVE, callees=("exchange",))
-    assert kinds(on(faults=APPLIED, policies=(other,))) == [Put]
+    assert kinds(on(faults=APPLIED, policies=(other,))) == [ApplyPolicy]
 
 
 def test_a_partition_ends_with_its_fault() -> None:
-    ended = {"cut": Seen("ended", "cut: ended, recovered", 220_000_000)}
-    found = on(faults=ended, policies=(LIVE,))
-    assert kinds(found) == [Drop] and "Reconnected" in told(found)
-    assert found.status.policies == (NAME,)
-    after = on(found.status, faults=ended)
+    ended = {"cut": FaultStep("ended", "cut: ended, recovered", 220_000_000)}
+    result = on(faults=ended, policies=(LIVE,))
+    assert kinds(result) == [DeletePolicy] and "Reconnected" in event_reasons(result)
+    assert result.status.policies == (NAME,)
+    after = on(result.status, faults=ended)
     assert kinds(after) == [] and after.status.policies == ()
 
 
@@ -110,58 +112,62 @@ def test_no_partition_before_its_fault_is_applied() -> None:
 
 
 def test_a_stranger_among_our_policies_is_removed() -> None:
-    stray = Live(name="chaos-0a1b2c3d-custodian", caller="custodian", until=NOW + 9)
-    found = on(faults=APPLIED, policies=(LIVE, stray))
-    assert [a.name for a in found.actions if isinstance(a, Drop)] == [stray.name]
+    stray = ActivePolicy(name="chaos-0a1b2c3d-custodian", caller="custodian", until=NOW + 9)
+    result = on(faults=APPLIED, policies=(LIVE, stray))
+    assert [a.name for a in result.actions if isinstance(a, DeletePolicy)] == [stray.name]
 
 
 def test_abort_is_asked_for_until_the_run_takes_its_faults_back() -> None:
     ways: list[dict[str, Any]] = [{"deleted": True}, {"spec": {"abort": True}}]
     for options in ways:
-        found = on(faults=APPLIED, policies=(LIVE,), **options)
-        assert Abort in kinds(found) and not found.done
+        result = on(faults=APPLIED, policies=(LIVE,), **options)
+        assert AbortRun in kinds(result) and not result.finished
         evaluating = on(faults=APPLIED, policies=(LIVE,), phase="Evaluating", **options)
-        assert Abort not in kinds(evaluating)
+        assert AbortRun not in kinds(evaluating)
 
 
 def test_a_silent_coordinator_ends_partitions_after_a_while_and_not_at_once() -> None:
     away: dict[str, Any] = {"faults": APPLIED, "policies": (LIVE,), "problem": "refused"}
     at_once = on(**away)
-    assert kinds(at_once) == [] and told(at_once) == ["CoordinatorUnreachable"]
+    assert kinds(at_once) == [] and event_reasons(at_once) == ["CoordinatorUnreachable"]
     assert "refused" in at_once.status.message
-    later = on(at_once.status, **{**away, "heard_at": NOW - SILENCE - 1})
-    assert kinds(later) == [Drop] and "CoordinatorUnreachable" not in told(later)
+    later = on(at_once.status, **{**away, "last_contact": NOW - SILENCE - 1})
+    assert kinds(later) == [DeletePolicy] and "CoordinatorUnreachable" not in event_reasons(later)
 
 
 def test_nothing_is_cut_for_a_silent_coordinator_where_the_run_is_not_wanted() -> None:
     away: dict[str, Any] = {"faults": APPLIED, "policies": (LIVE,), "problem": "refused"}
-    assert kinds(on(deleted=True, **away)) == [Drop]
+    assert kinds(on(deleted=True, **away)) == [DeletePolicy]
 
 
 def test_a_deletion_does_not_wait_for_a_coordinator_that_does_not_come_back() -> None:
-    """But for what is cut; and an abort, which nobody waits for, does."""
-    away: dict[str, Any] = {"problem": "refused", "heard_at": NOW - SILENCE - 1}
-    for status, known in ((RUNNING, True), (RUNNING, False), (Status(phase="Pending"), False)):
-        cut = on(status, known=known, deleted=True, policies=(LIVE,), **away)
-        assert kinds(cut) == [Drop] and not cut.done
-        found = on(status, known=known, deleted=True, **away)
-        assert found.done and found.status.verdict == "Aborted"
-        assert "no recovery is verified" in found.status.message
-        soon = on(status, known=known, deleted=True, problem="refused")
-        assert not soon.done
-        assert not on(status, known=known, spec={"abort": True}, **away).done
+    """Policies are still deleted first. An abort does wait, since it holds nobody up."""
+    away: dict[str, Any] = {"problem": "refused", "last_contact": NOW - SILENCE - 1}
+    for status, exists in ((RUNNING, True), (RUNNING, False), (Status(phase="Pending"), False)):
+        cut = on(status, run_exists=exists, deleted=True, policies=(LIVE,), **away)
+        assert kinds(cut) == [DeletePolicy] and not cut.finished
+        result = on(status, run_exists=exists, deleted=True, **away)
+        assert result.finished and result.status.verdict == "Aborted"
+        assert "no recovery is verified" in result.status.message
+        soon = on(status, run_exists=exists, deleted=True, problem="refused")
+        assert not soon.finished
+        assert not on(status, run_exists=exists, spec={"abort": True}, **away).finished
 
 
 def test_after_a_restart_nothing_changes_until_the_run_s_events_have_been_read() -> None:
-    found = on(phase="", policies=(LIVE,))
-    assert found.actions == [] and not found.done and found.status.phase == "Active"
+    result = on(phase="", policies=(LIVE,))
+    assert result.actions == [] and not result.finished and result.status.phase == "Active"
 
 
 def test_a_verdict_is_told_once_nothing_is_left() -> None:
     first = on(verdict=verdict(), policies=(LIVE,))
-    assert kinds(first) == [Drop] and not first.done and first.status.verdict == ""
+    assert kinds(first) == [DeletePolicy] and not first.finished and first.status.verdict == ""
     second = on(first.status, verdict=verdict())
-    assert second.done and second.status.verdict == "Pass" and told(second)[-1] == "Verdict"
+    assert (
+        second.finished
+        and second.status.verdict == "Pass"
+        and event_reasons(second)[-1] == "Verdict"
+    )
     status = second.status
     assert (status.phase, status.detect, status.recover) == ("Completed", "4s", "2s")
     assert status.faults[0].injected_at == "1m1s"
@@ -169,15 +175,15 @@ def test_a_verdict_is_told_once_nothing_is_left() -> None:
 
 
 def test_a_run_that_was_judged_while_something_was_still_cut_is_no_failure() -> None:
-    """The API server was away when the fault ended: it was the platform that did not recover."""
+    """The API server was away when the fault ended, so the platform did not recover."""
     failed = verdict("Fail")
     late = replace(failed, recovery=replace(failed.recovery, recovered=False, took=-1))
     first = on(verdict=late, policies=(LIVE,))
-    assert kinds(first) == [Drop] and first.status.policies == (NAME,)
-    found = on(first.status, verdict=late).status
-    assert found.verdict == "Inconclusive"
-    assert found.message.startswith(f"the platform had not taken back {NAME}")
-    # Nothing was left, or the run has recovered: the coordinator's verdict as it is.
+    assert kinds(first) == [DeletePolicy] and first.status.policies == (NAME,)
+    status = on(first.status, verdict=late).status
+    assert status.verdict == "Inconclusive"
+    assert status.message.startswith(f"the platform had not taken back {NAME}")
+    # No policy was left, or the run has recovered: the coordinator's verdict holds.
     assert on(verdict=late).status.verdict == "Fail"
     assert on(on(verdict=failed, policies=(LIVE,)).status, verdict=failed).status.verdict == "Fail"
 
@@ -185,23 +191,23 @@ def test_a_run_that_was_judged_while_something_was_still_cut_is_no_failure() -> 
 def test_after_its_verdict_nothing_happens_any_more() -> None:
     ended = on(verdict=verdict("Fail")).status
     again = on(ended)
-    assert again.done and again.actions == [] and again.status == ended
+    assert again.finished and again.actions == [] and again.status == ended
     left = on(ended, policies=(LIVE,))
-    assert kinds(left) == [Drop] and not left.done
+    assert kinds(left) == [DeletePolicy] and not left.finished
 
 
 def test_events_tell_each_step_once() -> None:
     first = on(Status(phase="Injecting", run="dark-0a1b2c3d"), faults=APPLIED)
-    assert told(first)[:2] == ["Active", "FaultApplied"]
-    assert told(on(first.status, faults=APPLIED, policies=(LIVE,))) == []
-    injected = {"cut": Seen("injected", "cut: verified", 161_000_000)}
+    assert event_reasons(first)[:2] == ["Active", "FaultApplied"]
+    assert event_reasons(on(first.status, faults=APPLIED, policies=(LIVE,))) == []
+    injected = {"cut": FaultStep("injected", "cut: verified", 161_000_000)}
     second = on(first.status, faults=injected, policies=(LIVE,))
-    assert told(second) == ["FaultInjected"]
+    assert event_reasons(second) == ["FaultInjected"]
     (fault,) = second.status.faults
     assert (fault.requested_at, fault.injected_at) == ("2m40s", "2m41s")
 
 
 def test_a_status_survives_the_api_server() -> None:
     status = on(verdict=verdict()).status
-    assert read(write(status)) == status
-    assert read({"phase": 7}) == Status() == read(None)
+    assert read_status(write_status(status)) == status
+    assert read_status({"phase": 7}) == Status() == read_status(None)

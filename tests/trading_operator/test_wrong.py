@@ -1,5 +1,5 @@
-"""Wrong resources, without a cluster: what the definition can say is refused by it; all of them end
-in Error with a message, whatever the API server has let through, and can be deleted.
+"""Wrong resources, without a cluster. The CRD's schema refuses those that it can describe. If the
+API server lets them through nevertheless, all end in Error with a message and can be deleted.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tests.api.running import Up
 from tests.chart.test_crd import check
 from tests.trading_operator.api_server import ApiServer, api_server, operator, until
-from tests.trading_operator.making import NAMESPACE, RELEASE, made, verdict
+from tests.trading_operator.making import NAMESPACE, RELEASE, sample_scenario, verdict
 from tests.trading_operator.test_handlers import UID as FIRST
 from tests.trading_operator.test_handlers import document, finalizers, run, up
 from tests.trading_operator.wrong import WRONG, wrong_resource
@@ -30,7 +30,7 @@ from trading_operator.cluster import Cluster, ClusterError
 from trading_operator.coordinator import Coordinator
 from trading_operator.metrics import Metrics
 from trading_operator.reconcile import Reconciler
-from trading_operator.status import Status, judged, with_condition, write
+from trading_operator.status import Status, with_condition, with_verdict, write_status
 from trading_operator.step import step
 
 __all__ = ["up"]
@@ -40,15 +40,15 @@ UID = f"{FIRST}e"
 
 @pytest.mark.parametrize("name", WRONG)
 def test_who_refuses_it(name: str) -> None:
-    """The definition as far as its schema can; its rules need a real API server (tests/e2e)."""
-    found = wrong_resource(name)
+    """By the CRD's schema only; its rules need a real API server (tests/e2e)."""
+    resource = wrong_resource(name)
     if WRONG[name].by == "schema":
         with pytest.raises(jsonschema.ValidationError):
-            check(found)
+            check(resource)
     else:
-        check(found)
+        check(resource)
     with pytest.raises(ScenarioError) as caught:
-        load_submitted(yaml.safe_dump(found))
+        load_submitted(yaml.safe_dump(resource))
     assert WRONG[name].says in str(caught.value)
 
 
@@ -67,7 +67,7 @@ def test_each_ends_in_error_with_a_message_and_can_be_deleted(up: Up, tmp_path: 
 
 
 async def end(server: ApiServer, name: str) -> None:
-    """Wait for its Error, and delete it."""
+    """Wait until a scenario ends in Error, and delete it."""
     await until(f"{name}'s end", lambda: server.status(name).get("verdict"))
     status = server.status(name)
     assert (status["phase"], status["verdict"]) == ("Error", "Error"), (name, status)
@@ -79,39 +79,39 @@ async def end(server: ApiServer, name: str) -> None:
     await until(f"{name} to go", lambda: server.scenario(name) is None)
 
 
-class Answering:
-    """A coordinator that knows no run, and answers whoever begins one with ``status``."""
+class CoordinatorStub:
+    """A coordinator that has no run and responds with ``status`` to each start of one."""
 
     def __init__(self, status: int) -> None:
         self.status = status
-        self.begun = 0
-        answering = self
+        self.starts = 0
+        stub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._say(404, {"detail": "no such run"})
+                self._respond(404, {"detail": "no such run"})
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["content-length"]))
-                answering.begun += self.path == "/runs"
-                self._say(answering.status, {"detail": "it hurts \x1b[31m" + "x" * 3000})
+                stub.starts += self.path == "/runs"
+                self._respond(stub.status, {"detail": "it hurts \x1b[31m" + "x" * 3000})
 
-            def _say(self, status: int, body: dict[str, str]) -> None:
-                sent = json.dumps(body).encode()
+            def _respond(self, status: int, body: dict[str, str]) -> None:
+                content = json.dumps(body).encode()
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(sent)))
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(sent)
+                self.wfile.write(content)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Nobody reads it."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = {"test-coordinator": f"http://127.0.0.1:{self._server.server_port}"}
         self.credentials = {"chaos_token": "any"}
         self._thread = threading.Thread(target=self._server.serve_forever)
 
-    def __enter__(self) -> "Answering":
+    def __enter__(self) -> "CoordinatorStub":
         self._thread.start()
         return self
 
@@ -124,14 +124,14 @@ class Answering:
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 422, 500, 501])
 def test_an_answer_that_stays_the_same_ends_it_in_error(tmp_path: Path, status: int) -> None:
     async def life() -> None:
-        with Answering(status) as answering:
-            async with api_server() as server, operator(server, answering, tmp_path):
+        with CoordinatorStub(status) as stub:
+            async with api_server() as server, operator(server, stub, tmp_path):
                 await server.apply(document("hurt"), UID)
                 await until("its end", lambda: server.status("hurt").get("verdict"))
-                found = server.status("hurt")
-                assert found["verdict"] == "Error" and answering.begun == 1
-                assert found["message"].startswith("it hurts \\x1b[31m")
-                check({**wrong_resource("two-kinds"), "status": found})
+                ended = server.status("hurt")
+                assert ended["verdict"] == "Error" and stub.starts == 1
+                assert ended["message"].startswith("it hurts \\x1b[31m")
+                check({**wrong_resource("two-kinds"), "status": ended})
                 await server.delete("hurt")
                 await until("it to go", lambda: server.scenario("hurt") is None)
 
@@ -141,13 +141,13 @@ def test_an_answer_that_stays_the_same_ends_it_in_error(tmp_path: Path, status: 
 @pytest.mark.parametrize("status", [401, 429, 502, 503])
 def test_a_passing_one_is_told_and_tried_again(tmp_path: Path, status: int) -> None:
     async def life() -> None:
-        with Answering(status) as answering:
-            async with api_server() as server, operator(server, answering, tmp_path):
+        with CoordinatorStub(status) as stub:
+            async with api_server() as server, operator(server, stub, tmp_path):
                 await server.apply(document("waits"), UID)
                 await until("its message", lambda: server.status("waits").get("message"))
                 assert server.status("waits")["phase"] == "Pending"
-                await until("another try", lambda: answering.begun > 1)
-                answering.status = 500
+                await until("another try", lambda: stub.starts > 1)
+                stub.status = 500
                 await until("its end", lambda: server.status("waits").get("verdict"))
 
     run(life())
@@ -155,20 +155,20 @@ def test_a_passing_one_is_told_and_tried_again(tmp_path: Path, status: int) -> N
 
 def test_tries_come_later_and_later(tmp_path: Path) -> None:
     async def tries() -> list[float]:
-        with Answering(503) as answering:
+        with CoordinatorStub(503) as stub:
             (tmp_path / "token").write_text("any")
-            coordinator = Coordinator(answering.url["test-coordinator"], tmp_path / "token")
+            coordinator = Coordinator(stub.url["test-coordinator"], tmp_path / "token")
             async with api_server() as server:
                 api = client.ApiClient(client.Configuration(host=server.url))
                 cluster = Cluster(api, NAMESPACE, RELEASE)
-                asked = Reconciler(cluster, coordinator, lambda *_: None, Metrics())
+                reconciler = Reconciler(cluster, coordinator, lambda *_: None, Metrics())
                 pauses = []
                 for _ in range(6):
-                    await asked.tick(made(), Status())
-                    pauses.append(asked.pause)
-                answering.status = 409
-                await asked.tick(made(), Status())
-                pauses.append(asked.pause)
+                    await reconciler.reconcile(sample_scenario(), Status())
+                    pauses.append(reconciler.pause)
+                stub.status = 409
+                await reconciler.reconcile(sample_scenario(), Status())
+                pauses.append(reconciler.pause)
             await coordinator.close()
         return pauses
 
@@ -178,7 +178,7 @@ def test_tries_come_later_and_later(tmp_path: Path) -> None:
 def test_an_error_of_the_operator_s_own_ends_it_and_it_can_be_deleted(
     up: Up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first times it may be a passing one; then the resource says so, and nothing is left."""
+    """At first it may be temporary; then the resource ends in Error, and no policy is left."""
     right = step
 
     def wrong(scenario: Any, status: Any, observed: Any, now: float) -> Any:
@@ -208,11 +208,11 @@ def test_one_that_cannot_even_be_told_to_have_ended_can_be_deleted(
         raise KeyError("whatever is asked")
 
     monkeypatch.setattr(reconcile, "step", wrong)
-    monkeypatch.setattr(reconcile, "_LOOK", 0.1)
+    monkeypatch.setattr(reconcile, "_POLL_INTERVAL", 0.1)
 
     async def life() -> None:
-        with Answering(503) as answering:
-            async with api_server() as server, operator(server, answering, tmp_path):
+        with CoordinatorStub(503) as stub:
+            async with api_server() as server, operator(server, stub, tmp_path):
                 await server.apply(document("mute"), "2" + UID[1:])
                 await until("its finalizer", lambda: finalizers(server, "mute"))
                 await server.delete("mute")
@@ -227,12 +227,12 @@ def test_one_whose_status_the_api_server_refuses_can_be_deleted(
     async def refused(*_: Any) -> None:
         raise ClusterError("422 Unprocessable Entity: status.message: Too long")
 
-    monkeypatch.setattr(Cluster, "save", refused)
-    monkeypatch.setattr(handlers, "_AGAIN", 0.05)
+    monkeypatch.setattr(Cluster, "save_status", refused)
+    monkeypatch.setattr(handlers, "_RETRY_DELAY", 0.05)
 
     async def life() -> None:
-        with Answering(503) as answering:
-            async with api_server() as server, operator(server, answering, tmp_path):
+        with CoordinatorStub(503) as stub:
+            async with api_server() as server, operator(server, stub, tmp_path):
                 await server.apply(document("unsaved"), "3" + UID[1:])
                 await until("its finalizer", lambda: finalizers(server, "unsaved"))
                 await server.delete("unsaved")
@@ -243,7 +243,7 @@ def test_one_whose_status_the_api_server_refuses_can_be_deleted(
 
 def test_a_status_fits_its_definition_however_long_its_texts_are() -> None:
     long = "\x1b]0;title\x07" + "reason " * 10_000
-    found = verdict("Fail")
+    judged = verdict("Fail")
     recovered = VerdictCondition(
         type="Recovered",
         status="False",
@@ -251,17 +251,17 @@ def test_a_status_fits_its_definition_however_long_its_texts_are() -> None:
         message=long,
         last_transition_time=1,
     )
-    found = replace(
-        found,
+    judged = replace(
+        judged,
         reasons=(long,),
-        faults=tuple(replace(f, evidence=long, name="cut") for f in found.faults),
-        expectations=tuple(replace(e, reason=long, label=long) for e in found.expectations),
+        faults=tuple(replace(f, evidence=long, name="cut") for f in judged.faults),
+        expectations=tuple(replace(e, reason=long, label=long) for e in judged.expectations),
         conditions=(recovered,),
     )
     status = with_condition(
-        judged(Status(), found, 1, 0), "Complete", "False", "Waiting", long, 1, 0
+        with_verdict(Status(), judged, 1, 0), "Complete", "False", "Waiting", long, 1, 0
     )
-    written = write(replace(status, message=long))
+    written = write_status(replace(status, message=long))
     check({**wrong_resource("two-kinds"), "status": written})
     assert "\x1b" not in json.dumps(written) and "\\u001b" not in json.dumps(written)
     messages = [condition["message"] for condition in written["conditions"]]

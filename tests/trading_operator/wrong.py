@@ -1,5 +1,5 @@
-"""Wrong resources: each is refused by the API server, or ends in Error with a message; and each can
-be deleted. For tests with and without a cluster.
+"""A table of wrong resources, for tests with and without a cluster. Each is refused by the API
+server or ends in Error with a message, and each can be deleted.
 """
 
 from typing import Any, NamedTuple
@@ -8,8 +8,9 @@ from trading.scenario.model import API_VERSION, KIND
 
 
 class Wrong(NamedTuple):
-    """``spec``: what is wrong, over a right one. ``by``: who refuses it: "schema" and "rule" at the
-    API server, "model" at the test coordinator. ``says``: part of the coordinator's message.
+    """One wrong resource. ``spec`` overrides fields of a valid spec. ``by`` is what refuses it: a
+    "schema" or a "rule" of the API server, or the "model" of the test coordinator. ``says`` is part
+    of the coordinator's message.
     """
 
     spec: dict[str, Any]
@@ -18,7 +19,7 @@ class Wrong(NamedTuple):
 
 
 def cut(**more: Any) -> dict[str, Any]:
-    """A fault that is right but for ``more``."""
+    """Return a valid fault, with fields overridden or added by ``more``."""
     pairs = {"between": [["risk-monitor", "exchange"]]}
     return {"name": "cut", "at": "30s", "duration": "1m", "networkPartition": pairs, **more}
 
@@ -31,8 +32,8 @@ def fault(kind: str, **parameters: Any) -> dict[str, Any]:
     return {"faults": [{"name": "cut", "duration": "1m", kind: parameters}]}
 
 
-def expect(**one: Any) -> dict[str, Any]:
-    return {"expect": [{"of": "cut", "within": "1m", **one}]}
+def expect(**expectation: Any) -> dict[str, Any]:
+    return {"expect": [{"of": "cut", "within": "1m", **expectation}]}
 
 
 WRONG = {
@@ -127,12 +128,12 @@ WRONG = {
 
 
 def wrong_resource(name: str) -> dict[str, Any]:
-    """The whole resource of the one of that name."""
-    right = {
+    """Return the whole resource of the table's entry ``name``."""
+    valid = {
         "description": "A partition that is noticed",
         "seed": 3,
         "faults": [cut()],
         "expect": [{"alert": "venue-down", "of": "cut", "within": "1m"}],
     }
-    spec = {**right, **WRONG[name].spec}
+    spec = {**valid, **WRONG[name].spec}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}

@@ -219,7 +219,7 @@ def told() -> list[tuple[str, bool]]:
     waits = [_constant(call.args[1]) for call in calls if call.func.id == "_wait"]  # type: ignore[attr-defined]
     found: list[tuple[str, bool]] = []
     for call in calls:
-        if call.func.id != "Tell":  # type: ignore[attr-defined]
+        if call.func.id != "EmitEvent":  # type: ignore[attr-defined]
             continue
         warning = any(k.arg == "warning" for k in call.keywords)
         found += [(reason, warning) for reason in _expanded(ast.unparse(call.args[0]), waits)]
@@ -230,7 +230,7 @@ def _expanded(written: str, waits: list[str]) -> list[str]:
     """The reasons that an expression in the code stands for."""
     known = {
         "observed.phase": list(PHASES),
-        "f'Fault{seen.step.capitalize()}'": [f"Fault{s.capitalize()}" for s in step._FIELDS],
+        "f'Fault{fault.step.capitalize()}'": [f"Fault{s.capitalize()}" for s in step._FIELDS],
         "reason": waits,
     }
     return known[written] if written in known else [ast.literal_eval(written)]

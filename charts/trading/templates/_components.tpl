@@ -1,27 +1,28 @@
 {{/*
-What each component is made of, as one table: kind, image, args, env, ports, user, probes, mounts,
-resources. _workload.tpl makes a workload of any of them.
-mounts: path -> one of secret (the component's own, or a user's), tls, scratch, config (a ConfigMap's
-name), data (size and storage class); only: of a Secret, the keys that are mounted.
+The specification of each component, in one format: kind, image, args, env, ports, user, probes,
+mounts and resources. _workload.tpl renders a workload from it.
+mounts: path -> one of secret (a Secret of the component or of the user), tls (a Secret), scratch (an
+emptyDir), config (a ConfigMap) and data (a volume claim with size and storage class). "only" lists
+the keys of a Secret that are mounted; without it all are.
 */}}
 
 {{- define "trading.component" -}}
 {{- $topology := include "trading.topology" .root | fromYaml }}
 {{- if hasKey $topology.services .component }}
-{{- include "trading.component.service" (merge (dict "known" (get $topology.services .component)) .) }}
+{{- include "trading.component.service" (merge (dict "service" (get $topology.services .component)) .) }}
 {{- else }}
 {{- include (printf "trading.component.%s" .component) . }}
 {{- end }}
 {{- end }}
 
-{{/* The names by which a service is asked; the program adds .NAMESPACE.svc, and takes addresses. */}}
+{{/* The host names that a service accepts in requests. The program itself adds NAME.NAMESPACE.svc and IP addresses. */}}
 {{- define "trading.hosts" -}}
 {{- $name := printf "%s-%s" (include "trading.fullname" .root) .component }}
-{{- $found := list $name (printf "%s.%s" $name .root.Release.Namespace) }}
+{{- $hosts := list $name (printf "%s.%s" $name .root.Release.Namespace) }}
 {{- if and .root.Values.ingress.enabled (eq .component "risk-monitor") }}
-{{- $found = append $found (printf "risk.%s" .root.Values.ingress.host) }}
+{{- $hosts = append $hosts (printf "risk.%s" .root.Values.ingress.host) }}
 {{- end }}
-{{- concat $found .root.Values.allowedHosts | join "," }}
+{{- concat $hosts .root.Values.allowedHosts | join "," }}
 {{- end }}
 
 {{- define "trading.component.service" -}}
@@ -34,17 +35,17 @@ image: {{ include "trading.image" .root }}
 pullPolicy: {{ $values.image.pullPolicy }}
 replicas: {{ $own.replicas }}
 {{- if eq .component "trading-engine" }}
-# A new one goes on with the journal of the one that it replaces.
+# A new pod continues the journal of the pod that it replaces, so the old one stops first.
 strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 1}}
 {{- else }}
-# Two of one service would wait for each other's journal.
+# Two pods of one service would wait for each other's lock on the journal.
 strategy: {type: Recreate}
 {{- end }}
 args: [serve, {{ .component }}]
 user: 10001
 grace: 20
 ports:
-  http: {{ .known.port }}
+  http: {{ .service.port }}
 env:
   BIND_HOST: "0.0.0.0"
   ALLOWED_HOSTS: {{ include "trading.hosts" . | quote }}
@@ -56,7 +57,7 @@ env:
   SIM_SEED: {{ $values.simulation.seed | quote }}
   ENABLE_CHAOS_SCENARIOS: {{ $values.chaos.enabled | quote }}
   ENABLE_AUDIT_LOGGING: {{ $values.audit.enabled | quote }}
-  {{- range $callee := .known.calls }}
+  {{- range $callee := .service.calls }}
   {{ $callee | upper | replace "-" "_" }}_URL: http://{{ $fullname }}-{{ $callee }}:{{ (get $topology.services $callee).port }}
   {{- end }}
   {{- if $values.otelCollector.enabled }}
@@ -68,7 +69,7 @@ env:
   READ_TOKEN_SHA256_FILE: /run/secrets/trading/read-token-sha256
   {{- if $values.chaos.enabled }}
   {{- if eq .component "test-coordinator" }}
-  # It shows the token to the others, which only check it.
+  # The coordinator sends the token to the other services, which only have its digest.
   CHAOS_TOKEN_FILE: /run/secrets/trading/chaos-token
   {{- if $values.signing.existingSecret }}
   SIGNING_KEY_FILE: /run/secrets/signing/signing-key
@@ -98,8 +99,8 @@ env:
   {{ $name }}: {{ $value | quote }}
   {{- end }}
 probes:
-  # Alive means ready to be called: whether its peers are there is what /ready says, and each
-  # needs the others to be reachable before it can be.
+  # Readiness does not include the links to other services, which /ready reports: services have to be
+  # reachable before they can link to each other.
   startup: {httpGet: {path: /health, port: http}, periodSeconds: 2, failureThreshold: 60, timeoutSeconds: 3}
   readiness: {httpGet: {path: /health, port: http}, periodSeconds: 5, failureThreshold: 3, timeoutSeconds: 3}
   liveness: {httpGet: {path: /health, port: http}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
@@ -141,8 +142,8 @@ resources: {{ toJson $values.database.resources }}
 {{- define "trading.component.postgres" -}}
 {{- $own := .root.Values.postgres }}
 kind: StatefulSet
-image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
-# The image's entrypoint prepares the data directory, then starts what follows.
+image: {{ include "trading.thirdPartyImage" (dict "root" .root "image" $own.image) }}
+# The image's entrypoint prepares the data directory, then runs this command.
 args:
   - postgres
   - -c
@@ -187,9 +188,9 @@ resources: {{ toJson $own.resources }}
 {{- define "trading.component.redis" -}}
 {{- $own := .root.Values.redis }}
 kind: Deployment
-image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+image: {{ include "trading.thirdPartyImage" (dict "root" .root "image" $own.image) }}
 strategy: {type: Recreate}
-# Its configuration is in the Secret, since the password is part of it.
+# The configuration is in the Secret, because it contains the password.
 args:
   - redis-server
   - /run/secrets/trading/redis.conf
@@ -225,7 +226,7 @@ ports:
   redis: 6379
 env: {}
 probes:
-  # Without a password it refuses, and so says that it is there.
+  # A TCP connection is enough: commands need the password.
   startup: {tcpSocket: {port: redis}, periodSeconds: 1, failureThreshold: 60, timeoutSeconds: 3}
   readiness: {tcpSocket: {port: redis}, periodSeconds: 5, timeoutSeconds: 3}
   liveness: {tcpSocket: {port: redis}, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5}
@@ -241,7 +242,7 @@ resources: {{ toJson $own.resources }}
 {{- define "trading.component.prometheus" -}}
 {{- $own := .root.Values.prometheus }}
 kind: StatefulSet
-image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+image: {{ include "trading.thirdPartyImage" (dict "root" .root "image" $own.image) }}
 args:
   - --config.file=/etc/prometheus/prometheus.yml
   - --storage.tsdb.path=/prometheus
@@ -265,7 +266,7 @@ resources: {{ toJson $own.resources }}
 {{- define "trading.component.grafana" -}}
 {{- $own := .root.Values.grafana }}
 kind: Deployment
-image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+image: {{ include "trading.thirdPartyImage" (dict "root" .root "image" $own.image) }}
 user: 472
 grace: 20
 ports:
@@ -299,7 +300,7 @@ resources: {{ toJson $own.resources }}
 {{- define "trading.component.otel-collector" -}}
 {{- $own := .root.Values.otelCollector }}
 kind: Deployment
-image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
+image: {{ include "trading.thirdPartyImage" (dict "root" .root "image" $own.image) }}
 args: [--config=/etc/otelcol/config.yaml]
 user: 10001
 grace: 20
@@ -321,8 +322,8 @@ resources: {{ toJson $own.resources }}
 {{- define "trading.component.jaeger" -}}
 {{- $own := .root.Values.jaeger }}
 kind: Deployment
-image: {{ include "trading.foreignImage" (dict "root" .root "image" $own.image) }}
-# Its own default configuration: OTLP in, traces in memory, the page on 16686.
+image: {{ include "trading.thirdPartyImage" (dict "root" .root "image" $own.image) }}
+# The default configuration: it receives OTLP, keeps traces in memory, and serves its UI on 16686.
 user: 10001
 grace: 20
 ports:
@@ -344,7 +345,7 @@ resources: {{ toJson $own.resources }}
 kind: Deployment
 image: {{ include "trading.image" .root }}
 pullPolicy: {{ $values.image.pullPolicy }}
-# Two would take turns with one another's faults.
+# Two operators would interfere with each other's policies.
 strategy: {type: Recreate}
 command: [python3, -m, trading_operator]
 apiToken: true
@@ -357,7 +358,7 @@ env:
   NAMESPACE: {{ .root.Release.Namespace }}
   COORDINATOR_URL: http://{{ include "trading.fullname" .root }}-test-coordinator:{{ (get $topology.services "test-coordinator").port }}
   CHAOS_TOKEN_FILE: /run/secrets/trading/chaos-token
-  # Threads would each keep memory of their own.
+  # Limit the memory arenas that malloc keeps for threads.
   MALLOC_ARENA_MAX: "2"
   MALLOC_TRIM_THRESHOLD_: "131072"
   RELEASE_LABELS: app.kubernetes.io/name={{ include "trading.name" .root }},app.kubernetes.io/instance={{ .root.Release.Name }}

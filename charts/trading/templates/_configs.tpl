@@ -1,4 +1,4 @@
-{{/* What ConfigMaps hold: texts of files/, those with names of this release in them by tpl. */}}
+{{/* The data of ConfigMaps: files of files/. Those with names of the release are templates, rendered by tpl. */}}
 {{- define "trading.config.prometheus" -}}
 prometheus.yml: |
   {{- tpl (.Files.Get "files/prometheus/prometheus.yml") . | nindent 2 }}

@@ -12,7 +12,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The table of who listens where and who calls whom, written from topology.py. */}}
+{{/* The ports of all services and the allowed calls between them, generated from topology.py. */}}
 {{- define "trading.topology" -}}
 {{ .Files.Get "files/topology.yaml" }}
 {{- end }}
@@ -31,8 +31,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 
-{{/* An image of somebody else, from a mirror where one is given and the image names no host. */}}
-{{- define "trading.foreignImage" -}}
+{{/* A third-party image. It comes from the mirror imageRegistry, if that is set and the image names no registry. */}}
+{{- define "trading.thirdPartyImage" -}}
 {{- if and .root.Values.imageRegistry (not (contains "." (splitList "/" .image | first | splitList ":" | first))) }}
 {{- printf "%s/%s" .root.Values.imageRegistry .image }}
 {{- else }}
@@ -47,42 +47,42 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default .Chart.AppVersion $image.tag }}{{ end }}
 {{- end }}
 
-{{/* Of a component: the Secret that is there already, if one is named. */}}
+{{/* The name of a component's existing Secret, or an empty string. */}}
 {{- define "trading.existingSecret" -}}
 {{- (get (merge (dict) .root.Values.services .root.Values) .component).existingSecret }}
 {{- end }}
 
-{{/* Of a component: the Secret that it alone mounts. */}}
+{{/* The name of the Secret that only this component mounts. */}}
 {{- define "trading.secret" -}}
 {{- default (printf "%s-%s" (include "trading.fullname" .root) .component) (include "trading.existingSecret" .) }}
 {{- end }}
 
-{{/* By component: is it installed? The services, postgres and redis always are. */}}
+{{/* Whether a component is installed. The services, postgres and redis always are. */}}
 {{- define "trading.enabled" -}}
 {{- $key := get (dict "prometheus" "prometheus" "grafana" "grafana" "jaeger" "jaeger" "otel-collector" "otelCollector") .component }}
-{{- if eq .component "operator" }}{{ include "trading.operated" .root }}
+{{- if eq .component "operator" }}{{ include "trading.operatorEnabled" .root }}
 {{- else if not $key }}true{{- else if (get .root.Values $key).enabled }}true{{- end }}
 {{- end }}
 
-{{/* Partitions are policies for egress that the operator adds; see networkpolicies.yaml. */}}
-{{- define "trading.partitioned" -}}
-{{- if and (include "trading.operated" .) .Values.networkPolicy.enabled }}true{{- end }}
+{{/* Whether services are not selected for egress, so that the operator can add policies; see networkpolicies.yaml. */}}
+{{- define "trading.egressOpen" -}}
+{{- if and (include "trading.operatorEnabled" .) .Values.networkPolicy.enabled }}true{{- end }}
 {{- end }}
 
-{{/* Without chaos there is nothing for an operator to do. */}}
-{{- define "trading.operated" -}}
+{{/* Whether the operator is installed: without chaos it has nothing to do. */}}
+{{- define "trading.operatorEnabled" -}}
 {{- if and .Values.operator.enabled .Values.chaos.enabled }}true{{- end }}
 {{- end }}
 
-{{/* One definition serves all namespaces: where another release has brought it, which may be gone,
-for it is kept, this one leaves it alone; Helm would refuse to install. */}}
-{{- define "trading.definesScenarios" -}}
-{{- $found := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "chaosscenarios.chaos.trading" }}
-{{- $notes := dig "metadata" "annotations" (dict) (default dict $found) }}
-{{- $name := get $notes "meta.helm.sh/release-name" }}
-{{- $namespace := get $notes "meta.helm.sh/release-namespace" }}
-{{- $ours := and (eq $name .Release.Name) (eq $namespace .Release.Namespace) }}
-{{- if and .Values.crds.install (or (not $found) $ours) }}true{{- end }}
+{{/* Whether this release installs the CRD. A CRD holds for all namespaces and outlives its release. If
+another release has installed it, Helm would refuse to install it again. */}}
+{{- define "trading.installsCRD" -}}
+{{- $existing := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" "chaosscenarios.chaos.trading" }}
+{{- $annotations := dig "metadata" "annotations" (dict) (default dict $existing) }}
+{{- $name := get $annotations "meta.helm.sh/release-name" }}
+{{- $namespace := get $annotations "meta.helm.sh/release-namespace" }}
+{{- $own := and (eq $name .Release.Name) (eq $namespace .Release.Namespace) }}
+{{- if and .Values.crds.install (or (not $existing) $own) }}true{{- end }}
 {{- end }}
 
 {{- define "trading.checks" -}}
@@ -96,7 +96,7 @@ for it is kept, this one leaves it alone; Helm would refuse to install. */}}
 {{- if and (eq $values.environment "production") $values.chaos.enabled }}
 {{- fail "chaos.enabled: must be false where environment is production" }}
 {{- end }}
-{{- if and (include "trading.operated" .) (not $values.crds.install) (not $values.operator.crdInstalled) }}
+{{- if and (include "trading.operatorEnabled" .) (not $values.crds.install) (not $values.operator.crdInstalled) }}
 {{- fail "crds.install: the operator needs the definition; where it is installed already, set operator.crdInstalled" }}
 {{- end }}
 {{- if eq $values.environment "production" }}
@@ -126,7 +126,7 @@ for it is kept, this one leaves it alone; Helm would refuse to install. */}}
 {{- end }}
 {{- end }}
 
-{{/* 8080 -> 30080, 3000 -> 30000, 9090 -> 30090, 16686 -> 30686. */}}
+{{/* The node port of a port: 8080 -> 30080, 3000 -> 30000, 9090 -> 30090, 16686 -> 30686. */}}
 {{- define "trading.nodePort" -}}
 {{- add 30000 (mod (int .) 1000) }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* A Deployment, StatefulSet or Job from a component's table. */}}
+{{/* A Deployment, StatefulSet or Job from the specification of a component. */}}
 {{- define "trading.pod" -}}
 {{- $spec := .spec }}
 {{- $root := .root }}
@@ -116,20 +116,20 @@ spec:
 {{- trimPrefix "/" . | replace "/" "-" | replace "_" "-" | lower }}
 {{- end }}
 
-{{/* Of what a pod reads at its start and would not notice otherwise. */}}
+{{/* The checksum of the ConfigMaps or the Secret of a pod. Pods read them at their start only, so a change has to restart them. */}}
 {{- define "trading.checksum" -}}
 {{- $root := .root }}
-{{- $read := list }}
+{{- $content := list }}
 {{- if eq .kind "secret" }}
-{{- $read = get (include "trading.secrets" $root | fromYaml) .component }}
+{{- $content = get (include "trading.secrets" $root | fromYaml) .component }}
 {{- else }}
 {{- range $path, $mount := .spec.mounts }}
 {{- if $mount.config }}
-{{- $read = append $read (include (printf "trading.config.%s" $mount.config) $root) }}
+{{- $content = append $content (include (printf "trading.config.%s" $mount.config) $root) }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- $read | toJson | sha256sum | trunc 16 | quote }}
+{{- $content | toJson | sha256sum | trunc 16 | quote }}
 {{- end }}
 
 {{- define "trading.workload" -}}
@@ -138,7 +138,7 @@ spec:
 {{- $pod := include "trading.pod" (merge (dict "spec" $spec) .) }}
 {{- $name := printf "%s-%s" $fullname .component }}
 {{- if eq $spec.kind "Job" }}
-{{- /* A Job cannot be changed: another one is another name. */}}
+{{- /* The template of a Job is immutable, so its name depends on it. */}}
 {{- $name = printf "%s-%s" $name (sha256sum $pod | trunc 8) }}
 {{- end }}
 apiVersion: {{ eq $spec.kind "Job" | ternary "batch/v1" "apps/v1" }}
