@@ -1,4 +1,4 @@
-"""The texts of the generated files."""
+"""Render the chart with helm, and produce the texts of the generated files."""
 
 import subprocess
 from collections.abc import Iterable
@@ -33,56 +33,64 @@ _HEAD = """\
 # Not there, on purpose:
 {dropped}
 """
-_MADE = """`secrets` makes every secret once, each in a volume
+_SECRETS_GENERATED = """`secrets` makes every secret once, each in a volume
 # that one service alone mounts."""
-_GIVEN = """Secrets are files: TRADING_SECRETS_DIR has
+_SECRETS_EXTERNAL = """Secrets are files: TRADING_SECRETS_DIR has
 # one folder for each service, as `trading secrets DIR` makes them."""
 
 
 def render(helm: str, chart: Path, values: Iterable[Path]) -> list[Any]:
-    """What the chart would install, without the operator. Raises subprocess.CalledProcessError,
-    with helm's words.
+    """Return the manifests that the chart would install, without the operator.
+
+    `helm` is the path of the program and `values` are value files. Raises
+    subprocess.CalledProcessError, with helm's output, if rendering fails.
     """
     options = [word for path in values for word in ("--values", str(path))]
-    # A single host has no API server for it.
+    # The operator needs a Kubernetes API server.
     options += ["--set", "operator.enabled=false"]
-    # Each by the name that the translation knows it by.
+    # The name that translate.OPTIONAL_SECRETS has.
     options += ["--set", "signing.existingSecret=signing-key"]
-    done = subprocess.run(  # noqa: S603
+    completed = subprocess.run(  # noqa: S603
         [helm, "template", RELEASE, str(chart), "--namespace", RELEASE, *options],
         check=True,
         capture_output=True,
         text=True,
     )
-    return list(yaml.load_all(done.stdout, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return list(
+        yaml.load_all(completed.stdout, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    )
 
 
 def texts(
     rendered: Iterable[Any], root: Path, chart: Path, environment: str
 ) -> dict[PurePosixPath, str]:
-    """By path in the project: the Compose file of an environment, and the configuration that it
-    mounts. Raises NotUnderstood.
+    """Return the Compose file of an environment and the configuration files that it mounts.
+
+    The texts are by path in the project. `rendered` are the manifests of `render`, `root` is the
+    project directory and `chart` that of the chart. Raises UnsupportedManifest.
     """
     default = environment == "dev"
     name = "docker-compose.yml" if default else f"docker-compose.{environment}.yml"
-    made = document(
+    generated = document(
         read(rendered),
         project=f"{RELEASE}-{environment}",
         environment=environment,
         chart_files=_chart_files(root, chart),
     )
-    body = yaml.dump(made.compose, sort_keys=False, width=100, Dumper=_Plain)
+    body = yaml.dump(generated.compose, sort_keys=False, width=100, Dumper=_ReadableDumper)
     head = _HEAD.format(
         values="its default values" if default else f"values-{environment}.yaml",
         options="" if default else f" -f {name}",
-        secrets=_MADE if "secrets" in made.compose["services"] else _GIVEN,
+        secrets=_SECRETS_GENERATED
+        if "secrets" in generated.compose["services"]
+        else _SECRETS_EXTERNAL,
         dropped="\n".join(f"# - {line}" for line in dropped()),
     )
-    return {PurePosixPath(name): f"{head}\n{body}", **made.files}
+    return {PurePosixPath(name): f"{head}\n{body}", **generated.files}
 
 
 def _chart_files(root: Path, chart: Path) -> dict[str, PurePosixPath]:
-    """By content: a file of the chart that Compose can mount as it is."""
+    """Return the paths of the chart's files by content; Compose mounts them unchanged."""
     return {
         path.read_text(encoding="utf-8"): PurePosixPath(path.relative_to(root))
         for path in sorted((chart / "files").rglob("*"))
@@ -90,8 +98,8 @@ def _chart_files(root: Path, chart: Path) -> dict[str, PurePosixPath]:
     }
 
 
-class _Plain(yaml.SafeDumper):
-    """Lists under their key, and no anchors: what is written is read by people."""
+class _ReadableDumper(yaml.SafeDumper):
+    """Dumps YAML for human readers: lists are indented, and there are no anchors."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)

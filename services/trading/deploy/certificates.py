@@ -47,7 +47,9 @@ def authority(existing: Pair, now: datetime | None = None) -> Pair:
     return _pair(signed, key)
 
 
-def certificate(existing: Pair, ca: Pair, hosts: Sequence[str], now: datetime | None = None) -> Pair:
+def certificate(
+    existing: Pair, ca: Pair, hosts: Sequence[str], now: datetime | None = None
+) -> Pair:
     """Return a server certificate for the DNS names `hosts`, signed by the authority `ca`.
 
     `existing` is returned while it is valid, covers these names and was issued by `ca`.

@@ -42,7 +42,10 @@ class Kind:
             self._kind.run(*words, "--wait", "180s", seconds=900, what="kind create cluster")
         self._kubectl.run("config", "use-context", f"kind-{NAME}")
         # The node itself pulls images that are not available locally.
-        images = [own_image, *(name for name in third_party if self._docker.works("image", "inspect", name))]
+        images = [
+            own_image,
+            *(name for name in third_party if self._docker.works("image", "inspect", name)),
+        ]
         self._tell(f"images into the cluster: {', '.join(images)}")
         load = ("load", "docker-image", "--name", NAME, *images)
         self._kind.run(*load, seconds=600, what="kind load docker-image")
@@ -51,7 +54,9 @@ class Kind:
         """Return the project's own image, and the third-party images in the chart's values."""
         chart = self._read(CHART / "Chart.yaml")
         values = self._read(CHART / "values.yaml")
-        sections = {key.lower(): section for key, section in values.items() if isinstance(section, dict)}
+        sections = {
+            key.lower(): section for key, section in values.items() if isinstance(section, dict)
+        }
         excluded = {name.replace("-", "") for name in without}
         third_party = [
             section["image"]

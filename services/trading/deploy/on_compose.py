@@ -46,7 +46,7 @@ class OnCompose:
         self._file: dict[str, Any] = yaml.safe_load(text)
 
     def check(self) -> None:
-        """Raise DeploymentError if the engine, required secrets or the Compose file are unusable."""
+        """Raise DeploymentError if the engine, secrets or the Compose file are unusable."""
         if not self._docker.works("version"):
             self._docker.run("--version")
             raise DeploymentError(
@@ -80,7 +80,9 @@ class OnCompose:
             users = [name for name, service in services.items() if service["image"] == image]
             missing.append((image, users))
         if missing:
-            raise DeploymentError("\n".join(_image_problem(image, users) for image, users in missing))
+            raise DeploymentError(
+                "\n".join(_image_problem(image, users) for image, users in missing)
+            )
 
     def apply(self, without: Iterable[str]) -> None:
         """Start all services except those in `without`, in the background."""
@@ -126,7 +128,9 @@ class OnCompose:
         words = ["logs", "--no-color", "--timestamps", "--tail", str(lines)]
         if follow:
             arguments = (*words, "--follow", *components)
-            return (_line(text) for text in self._docker.lines("compose", *self._options, *arguments))
+            return (
+                _line(text) for text in self._docker.lines("compose", *self._options, *arguments)
+            )
         output = self._compose(*words, *components)
         return sorted(_line(text) for text in output.splitlines())
 

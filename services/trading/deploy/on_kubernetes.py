@@ -104,7 +104,8 @@ class OnKubernetes:
             if name in workloads:
                 by_component.setdefault(name, []).append(_state(name, pod))
         deployed = [
-            next((s for s in states if s.status != HEALTHY), states[0]) for states in by_component.values()
+            next((s for s in states if s.status != HEALTHY), states[0])
+            for states in by_component.values()
         ]
         missing = [State(name, MISSING, "no pod") for name in workloads - by_component.keys()]
         if not workloads:

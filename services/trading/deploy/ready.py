@@ -29,7 +29,9 @@ def parse_readiness(answer: str) -> dict[str, str]:
     try:
         body = json.loads(answer)
         dependencies, problem = body["dependencies"], body["problem"]
-        problems = {name: "" if status == "ok" else str(status) for name, status in dependencies.items()}
+        problems = {
+            name: "" if status == "ok" else str(status) for name, status in dependencies.items()
+        }
     except (ValueError, KeyError, AttributeError, TypeError):
         return {"ready": "its answer cannot be read"}
     return {"ready": str(problem), **problems} if problem else problems
