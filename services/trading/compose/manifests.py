@@ -190,11 +190,11 @@ class Ingress(Strict):
 DROPPED = {
     "CustomResourceDefinition": "there is no operator on a single host",
     "PersistentVolumeClaim": "volumes are declared where they are used",
-    "PodDisruptionBudget": "nobody drains a single host",
+    "PodDisruptionBudget": "a single host is not drained",
     "PrometheusRule": "the rules are in Prometheus's own configuration",
-    "Role": "no Kubernetes API",
-    "RoleBinding": "no Kubernetes API",
-    "ServiceAccount": "no Kubernetes API",
+    "Role": "there is no Kubernetes API",
+    "RoleBinding": "there is no Kubernetes API",
+    "ServiceAccount": "there is no Kubernetes API",
     "ServiceMonitor": "the targets are in Prometheus's own configuration",
 }
 _KINDS: dict[str, type[Any]] = {
