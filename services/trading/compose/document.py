@@ -99,7 +99,7 @@ def document(
 
 def dropped() -> list[str]:
     """Return a line for each kind of manifest that is dropped, with the reason."""
-    return [f"{kind}: {why}" for kind, why in DROPPED.items()]
+    return [f"{kind}: {reason}" for kind, reason in DROPPED.items()]
 
 
 def _aliases(services: Iterable[Service], workloads: Iterable[Workload]) -> dict[str, str]:

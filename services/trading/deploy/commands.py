@@ -27,14 +27,14 @@ class Commands:
         self._directory = directory
         self._environment = {**os.environ, **environment}
 
-    def run(self, *words: str, seconds: float = _TIMEOUT, what: str = "") -> str:
+    def run(self, *words: str, seconds: float = _TIMEOUT, label: str = "") -> str:
         """Run the program with the arguments `words` and return its standard output.
 
-        `seconds` is the timeout. `what` names the command in error messages; without it, the
+        `seconds` is the timeout. `label` names the command in error messages; without it, the
         program and its first three arguments do. Raises DeploymentError with the last line of
         the program's output if it fails, does not end in time, or is not installed.
         """
-        what = what or " ".join((self._program, *words[:3]))
+        label = label or " ".join((self._program, *words[:3]))
         try:
             completed = subprocess.run(  # noqa: S603
                 [self._path(), *words],
@@ -46,10 +46,10 @@ class Commands:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise DeploymentError(f"{what}: no answer in {seconds:.0f} s") from error
+            raise DeploymentError(f"{label}: no answer in {seconds:.0f} s") from error
         if completed.returncode:
             output = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
-            raise DeploymentError(f"{what}: {output[-1] if output else completed.returncode}")
+            raise DeploymentError(f"{label}: {output[-1] if output else completed.returncode}")
         return completed.stdout
 
     def works(self, *words: str) -> bool:

@@ -39,7 +39,7 @@ class Kind:
         if NAME not in self._kind.run("get", "clusters").split():
             self._tell(f"cluster {NAME}: created by {CONFIG}")
             words = ("create", "cluster", "--name", NAME, "--config", str(CONFIG))
-            self._kind.run(*words, "--wait", "180s", seconds=900, what="kind create cluster")
+            self._kind.run(*words, "--wait", "180s", seconds=900, label="kind create cluster")
         self._kubectl.run("config", "use-context", f"kind-{NAME}")
         # The node itself pulls images that are not available locally.
         images = [
@@ -48,7 +48,7 @@ class Kind:
         ]
         self._tell(f"images into the cluster: {', '.join(images)}")
         load = ("load", "docker-image", "--name", NAME, *images)
-        self._kind.run(*load, seconds=600, what="kind load docker-image")
+        self._kind.run(*load, seconds=600, label="kind load docker-image")
 
     def _images(self, without: frozenset[str]) -> tuple[str, list[str]]:
         """Return the project's own image, and the third-party images in the chart's values."""

@@ -144,8 +144,8 @@ class OnCompose:
         return [json.loads(line) for line in output.splitlines()]
 
     def _compose(self, *words: str, seconds: float = 120) -> str:
-        what = f"docker compose {words[0]}"
-        return self._docker.run("compose", *self._options, *words, seconds=seconds, what=what)
+        label = f"docker compose {words[0]}"
+        return self._docker.run("compose", *self._options, *words, seconds=seconds, label=label)
 
 
 def _image_problem(image: str, users: list[str]) -> str:

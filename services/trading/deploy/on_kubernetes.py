@@ -89,7 +89,7 @@ class OnKubernetes:
             words += ["--values", str(path)]
         for name in without:
             words += ["--set", f"{_VALUE_KEYS.get(name, name)}.enabled=false"]
-        self._helm.run(*words, seconds=300, what="helm upgrade --install")
+        self._helm.run(*words, seconds=300, label="helm upgrade --install")
 
     def states(self) -> list[State]:
         """Return the state of each component, sorted by name.
@@ -152,8 +152,8 @@ class OnKubernetes:
         return items
 
     def _in_namespace(self, *words: str) -> str:
-        what = f"kubectl {words[0]}"
-        return self._kubectl.run("--namespace", self._namespace, *words, what=what)
+        label = f"kubectl {words[0]}"
+        return self._kubectl.run("--namespace", self._namespace, *words, label=label)
 
 
 def _state(name: str, pod: dict[str, Any]) -> State:
@@ -161,15 +161,15 @@ def _state(name: str, pod: dict[str, Any]) -> State:
     for container in status.get("containerStatuses", ()):
         waiting = container["state"].get("waiting", {})
         if waiting.get("reason") in _FATAL_REASONS:
-            why = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
-            return State(name, FAILED, why)
+            problem = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+            return State(name, FAILED, problem)
     conditions = {c["type"]: c for c in status.get("conditions", ())}
     ready = conditions.get("Ready", {})
     if ready.get("status") == "True":
         return State(name, HEALTHY)
     scheduled = conditions.get("PodScheduled", {})
-    why = scheduled if scheduled.get("status") == "False" else ready
-    return State(name, STARTING, why.get("message", "") or status.get("phase", ""))
+    condition = scheduled if scheduled.get("status") == "False" else ready
+    return State(name, STARTING, condition.get("message", "") or status.get("phase", ""))
 
 
 def _line(text: str) -> Line:

@@ -152,7 +152,7 @@ class Partitions:
                 self._watchdog = _start_watchdog(self._journal)
             for cut in new:
                 words = ("network", "disconnect", cut.network, cut.container)
-                self._docker.run(*words, what="docker network disconnect")
+                self._docker.run(*words, label="docker network disconnect")
         if self._renewal is None:
             self._renewal = threading.Thread(target=self._renew, daemon=True)
             self._renewal.start()
@@ -223,7 +223,7 @@ def _connect(docker: Commands, cut: Disconnection) -> None:
     if networks is None or cut.network in networks:
         return
     words = ("network", "connect", "--alias", cut.service, cut.network, cut.container)
-    docker.run(*words, what="docker network connect")
+    docker.run(*words, label="docker network connect")
 
 
 def _networks(docker: Commands, container: str) -> Mapping[str, Any] | None:

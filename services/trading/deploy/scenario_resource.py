@@ -81,8 +81,8 @@ class ScenarioResource:
         self._run("patch", "chaos", self.name, "--type=merge", '--patch={"spec":{"abort":true}}')
 
     def _run(self, *words: str) -> str:
-        what = f"kubectl {words[0]} chaos/{self.name}"
-        return self._kubectl.run("--namespace", self.namespace, *words, what=what)
+        label = f"kubectl {words[0]} chaos/{self.name}"
+        return self._kubectl.run("--namespace", self.namespace, *words, label=label)
 
 
 class Story:
@@ -117,8 +117,8 @@ def summary(status: dict[str, Any]) -> list[str]:
     for expectation in status.get("expectations", ()):
         mark = "met   " if expectation["met"] else "MISSED"
         after = f" after {expectation['latency']}" if expectation.get("latency") else ""
-        why = f": {expectation['reason']}" if expectation.get("reason") else ""
-        lines.append(f"  {mark} {expectation['label']}{after}{why}")
+        reason = f": {expectation['reason']}" if expectation.get("reason") else ""
+        lines.append(f"  {mark} {expectation['label']}{after}{reason}")
     if status.get("recover"):
         lines.append(f"  recovered {status['recover']} after the last fault")
     if audit := status.get("audit"):

@@ -94,6 +94,7 @@ class _Existing:
         self._directory = directory
 
     def read(self, component: str, name: str) -> str:
+        """Return the content of a file; an empty text if it does not exist."""
         if self._directory is None:
             return ""
         try:
@@ -102,9 +103,11 @@ class _Existing:
             return ""
 
     def pair(self, component: str, name: str) -> Pair:
+        """Return the certificate and the key in the files `name`.crt and `name`.key."""
         return Pair(self.read(component, f"{name}.crt"), self.read(component, f"{name}.key"))
 
     def secret(self, component: str, name: str) -> str:
+        """Return the content of a file, or 32 new random bytes in hexadecimal digits."""
         return self.read(component, name) or secrets.token_hex(32)
 
 
