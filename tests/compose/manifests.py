@@ -1,4 +1,4 @@
-"""A small deployment as the chart would render it."""
+"""The manifests of a small deployment, as the chart would render them."""
 
 from typing import Any
 
@@ -80,5 +80,5 @@ metadata: {name: trading-exchange}
 
 
 def manifests() -> list[dict[str, Any]]:
-    """Fresh ones, to be changed by a test."""
+    """Return new manifests, which a test may change."""
     return list(yaml.safe_load_all(TEXT))

@@ -1,4 +1,4 @@
-"""From manifests to a Compose file: every field has its place, or stops the generator."""
+"""The translation of manifests to a Compose file; unsupported fields stop the generator."""
 
 from pathlib import PurePosixPath
 from typing import Any
@@ -7,16 +7,16 @@ import pytest
 
 from tests.compose.manifests import manifests
 from trading.compose.document import Document, document
-from trading.compose.manifests import NotUnderstood, read
+from trading.compose.manifests import UnsupportedManifest, read
 from trading.compose.translate import cpus, memory
 
 
-def made(found: list[dict[str, Any]], **files: PurePosixPath) -> Document:
-    return document(read(found), project="trading-dev", environment="dev", chart_files=files)
+def compose_document(documents: list[dict[str, Any]], **files: PurePosixPath) -> Document:
+    return document(read(documents), project="trading-dev", environment="dev", chart_files=files)
 
 
 def test_a_deployment_becomes_a_service() -> None:
-    service = made(manifests()).compose["services"]["exchange"]
+    service = compose_document(manifests()).compose["services"]["exchange"]
     assert service["image"] == "${TRADING_IMAGE:-trading-ecosystem:0.1.0}"
     assert service["command"] == ["serve", "exchange"]
     assert service["environment"] == {
@@ -37,7 +37,7 @@ def test_a_deployment_becomes_a_service() -> None:
 
 
 def test_only_the_callee_has_its_name_in_its_network() -> None:
-    found = manifests()
+    documents = manifests()
     other, service = manifests()[:2]
     for manifest in (other, service):
         manifest["metadata"] = {
@@ -45,7 +45,7 @@ def test_only_the_callee_has_its_name_in_its_network() -> None:
             "labels": {"app.kubernetes.io/component": "risk-monitor"},
         }
     other["spec"]["template"]["spec"]["volumes"][0] = {"name": "secrets", "emptyDir": {}}
-    compose = made([*found, other, service]).compose
+    compose = compose_document([*documents, other, service]).compose
     assert compose["services"]["exchange"]["networks"] == {
         "exchange": {"aliases": ["trading-exchange"]}
     }
@@ -57,7 +57,7 @@ def test_only_the_callee_has_its_name_in_its_network() -> None:
 
 
 def test_no_secret_of_the_render_is_in_the_file() -> None:
-    compose = made(manifests()).compose
+    compose = compose_document(manifests()).compose
     assert "secret-of-a-render" not in str(compose) and "c2VjcmV0" not in str(compose)
     mounts = compose["services"]["exchange"]["volumes"]
     assert {"exchange-secrets"} == {m["source"] for m in mounts}
@@ -69,14 +69,14 @@ def test_no_secret_of_the_render_is_in_the_file() -> None:
 
 
 def test_without_chaos_no_token_for_it_is_made() -> None:
-    found = manifests()
-    del found[2]["data"]["chaos-token"]
-    assert made(found).compose["services"]["secrets"]["command"][-1] == "--no-chaos"
+    documents = manifests()
+    del documents[2]["data"]["chaos-token"]
+    assert compose_document(documents).compose["services"]["secrets"]["command"][-1] == "--no-chaos"
 
 
 def test_an_existing_secret_is_a_folder_that_must_be_named() -> None:
-    found = [m for m in manifests() if m["kind"] != "Secret"]
-    compose = made(found).compose
+    documents = [m for m in manifests() if m["kind"] != "Secret"]
+    compose = compose_document(documents).compose
     assert "secrets" not in compose["services"]
     (mount,) = compose["services"]["exchange"]["volumes"]
     assert mount["source"].startswith("${TRADING_SECRETS_DIR:?")
@@ -85,26 +85,28 @@ def test_an_existing_secret_is_a_folder_that_must_be_named() -> None:
 
 
 def test_a_secret_that_may_be_left_out_is_one_file_that_a_variable_names() -> None:
-    found = manifests()
+    documents = manifests()
     item = {"key": "signing-key", "path": "key"}
-    pod(found)["volumes"][0]["secret"] = {"secretName": "signing-key", "items": [item]}
-    pod(found)["containers"][0]["env"].append({"name": "SIGNING_KEY_FILE", "value": "/run/x/key"})
-    service = made(found).compose["services"]["exchange"]
+    pod(documents)["volumes"][0]["secret"] = {"secretName": "signing-key", "items": [item]}
+    pod(documents)["containers"][0]["env"].append(
+        {"name": "SIGNING_KEY_FILE", "value": "/run/x/key"}
+    )
+    service = compose_document(documents).compose["services"]["exchange"]
     (mount,) = service["volumes"]
     assert mount["source"] == "${SIGNING_KEY_FILE:-/dev/null}"
     assert mount["target"] == "/run/secrets/trading/key"
     assert service["environment"]["SIGNING_KEY_FILE"] == "${SIGNING_KEY_FILE:+/run/x/key}"
-    pod(found)["volumes"][0]["secret"]["items"] = []
-    with pytest.raises(NotUnderstood, match="Secret signing-key must be one file"):
-        made(found)
+    pod(documents)["volumes"][0]["secret"]["items"] = []
+    with pytest.raises(UnsupportedManifest, match="Secret signing-key must be one file"):
+        compose_document(documents)
 
 
 def test_configuration_is_mounted_from_the_chart_where_it_is_there_word_for_word() -> None:
-    written = made(manifests())
-    assert written.files == {PurePosixPath("compose/dev/exchange/fees.yaml"): "maker: 0\n"}
-    where = PurePosixPath("charts/trading/files/fees.yaml")
+    generated = compose_document(manifests())
+    assert generated.files == {PurePosixPath("compose/dev/exchange/fees.yaml"): "maker: 0\n"}
+    path = PurePosixPath("charts/trading/files/fees.yaml")
     used = document(
-        read(manifests()), project="x", environment="dev", chart_files={"maker: 0\n": where}
+        read(manifests()), project="x", environment="dev", chart_files={"maker: 0\n": path}
     )
     assert used.files == {}
     assert used.compose["configs"] == {
@@ -115,7 +117,7 @@ def test_configuration_is_mounted_from_the_chart_where_it_is_there_word_for_word
 
 
 def test_the_edge_alone_publishes_on_loopback() -> None:
-    services = made(manifests()).compose["services"]
+    services = compose_document(manifests()).compose["services"]
     assert {name for name, s in services.items() if "ports" in s} == {"edge"}
     assert services["edge"]["ports"] == [
         {"target": 8080, "published": "8080", "host_ip": "127.0.0.1", "protocol": "tcp"}
@@ -136,82 +138,84 @@ def ingress(service: str) -> dict[str, Any]:
 
 
 def test_what_an_ingress_opens_is_published_for_the_proxy_of_the_host() -> None:
-    found = manifests()
-    service = next(m for m in found if m["kind"] == "Service")
+    documents = manifests()
+    service = next(m for m in documents if m["kind"] == "Service")
     service["spec"]["type"] = "ClusterIP"
-    assert "edge" not in made(found).compose["services"]
-    found.append(ingress(service["metadata"]["name"]))
-    assert made(found).compose["services"]["edge"]["command"] == ["8080=trading-exchange:8080"]
-    with pytest.raises(NotUnderstood, match="Ingress trading: no Service other"):
-        made([*found, ingress("other")])
+    assert "edge" not in compose_document(documents).compose["services"]
+    documents.append(ingress(service["metadata"]["name"]))
+    assert compose_document(documents).compose["services"]["edge"]["command"] == [
+        "8080=trading-exchange:8080"
+    ]
+    with pytest.raises(UnsupportedManifest, match="Ingress trading: no Service other"):
+        compose_document([*documents, ingress("other")])
 
 
-def pod(found: list[dict[str, Any]]) -> Any:
-    return found[0]["spec"]["template"]["spec"]
+def pod(documents: list[dict[str, Any]]) -> Any:
+    return documents[0]["spec"]["template"]["spec"]
 
 
-def change_host_network(found: list[dict[str, Any]]) -> None:
-    pod(found)["hostNetwork"] = True
+def change_host_network(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["hostNetwork"] = True
 
 
-def change_value_from(found: list[dict[str, Any]]) -> None:
-    pod(found)["containers"][0]["env"][0] = {"name": "X", "valueFrom": {"secretKeyRef": {}}}
+def change_value_from(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["containers"][0]["env"][0] = {"name": "X", "valueFrom": {"secretKeyRef": {}}}
 
 
-def change_root(found: list[dict[str, Any]]) -> None:
-    pod(found)["securityContext"]["runAsUser"] = 0
+def change_root(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["securityContext"]["runAsUser"] = 0
 
 
-def change_port(found: list[dict[str, Any]]) -> None:
-    found[1]["spec"]["ports"][0]["targetPort"] = 9999
+def change_port(documents: list[dict[str, Any]]) -> None:
+    documents[1]["spec"]["ports"][0]["targetPort"] = 9999
 
 
-def change_kind(found: list[dict[str, Any]]) -> None:
-    found.append({"kind": "DaemonSet", "metadata": {"name": "x"}})
+def change_kind(documents: list[dict[str, Any]]) -> None:
+    documents.append({"kind": "DaemonSet", "metadata": {"name": "x"}})
 
 
-def change_sidecar(found: list[dict[str, Any]]) -> None:
-    pod(found)["containers"].append({"name": "b", "image": "b:1"})
+def change_sidecar(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["containers"].append({"name": "b", "image": "b:1"})
 
 
-def change_argument(found: list[dict[str, Any]]) -> None:
-    pod(found)["containers"][0]["args"] = ["serve", "$(SERVICE)"]
+def change_argument(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["containers"][0]["args"] = ["serve", "$(SERVICE)"]
 
 
-def change_mount(found: list[dict[str, Any]]) -> None:
-    del pod(found)["volumes"][1]
+def change_mount(documents: list[dict[str, Any]]) -> None:
+    del pod(documents)["volumes"][1]
 
 
-def change_config(found: list[dict[str, Any]]) -> None:
-    pod(found)["volumes"][2]["configMap"]["name"] = "elsewhere"
+def change_config(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["volumes"][2]["configMap"]["name"] = "elsewhere"
 
 
-def change_volume(found: list[dict[str, Any]]) -> None:
-    pod(found)["volumes"][1] = {"name": "tmp", "hostPath": {"path": "/"}}
+def change_volume(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["volumes"][1] = {"name": "tmp", "hostPath": {"path": "/"}}
 
 
-def change_policy(found: list[dict[str, Any]]) -> None:
-    found[4]["spec"]["podSelector"] = {"matchLabels": {"tier": "front"}}
+def change_policy(documents: list[dict[str, Any]]) -> None:
+    documents[4]["spec"]["podSelector"] = {"matchLabels": {"tier": "front"}}
 
 
-def change_expression(found: list[dict[str, Any]]) -> None:
-    found[4]["spec"]["podSelector"] = {"matchExpressions": []}
+def change_expression(documents: list[dict[str, Any]]) -> None:
+    documents[4]["spec"]["podSelector"] = {"matchExpressions": []}
 
 
-def change_everybody(found: list[dict[str, Any]]) -> None:
-    found[4]["spec"]["podSelector"] = {}
+def change_everybody(documents: list[dict[str, Any]]) -> None:
+    documents[4]["spec"]["podSelector"] = {}
 
 
-def change_nameless(found: list[dict[str, Any]]) -> None:
-    del found[1]
+def change_nameless(documents: list[dict[str, Any]]) -> None:
+    del documents[1]
 
 
-def change_capability(found: list[dict[str, Any]]) -> None:
-    pod(found)["containers"][0]["securityContext"]["capabilities"]["add"] = ["NET_ADMIN"]
+def change_capability(documents: list[dict[str, Any]]) -> None:
+    pod(documents)["containers"][0]["securityContext"]["capabilities"]["add"] = ["NET_ADMIN"]
 
 
 @pytest.mark.parametrize(
-    "change,said",
+    "change,message",
     [
         (change_host_network, "Deployment trading-exchange: .*hostNetwork"),
         (change_value_from, "valueFrom"),
@@ -231,25 +235,25 @@ def change_capability(found: list[dict[str, Any]]) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_not_understood_stops_the_generator(change: Any, said: str) -> None:
-    found = manifests()
-    change(found)
-    with pytest.raises(NotUnderstood, match=said):
-        made(found)
+def test_what_is_not_understood_stops_the_generator(change: Any, message: str) -> None:
+    documents = manifests()
+    change(documents)
+    with pytest.raises(UnsupportedManifest, match=message):
+        compose_document(documents)
 
 
 @pytest.mark.parametrize(
-    "given,wanted", [("128Mi", "128m"), ("1Gi", "1g"), ("512Ki", "512k"), ("1000", "1000b")]
+    "quantity,expected", [("128Mi", "128m"), ("1Gi", "1g"), ("512Ki", "512k"), ("1000", "1000b")]
 )
-def test_memory(given: str, wanted: str) -> None:
-    assert memory(given) == wanted
+def test_memory(quantity: str, expected: str) -> None:
+    assert memory(quantity) == expected
 
 
 def test_memory_in_another_unit_stops_the_generator() -> None:
-    with pytest.raises(NotUnderstood, match="memory 1M"):
+    with pytest.raises(UnsupportedManifest, match="memory 1M"):
         memory("1M")
 
 
-@pytest.mark.parametrize("given,wanted", [("500m", "0.5"), ("2", "2"), ("1500m", "1.5")])
-def test_cpus(given: str, wanted: str) -> None:
-    assert cpus(given) == wanted
+@pytest.mark.parametrize("quantity,expected", [("500m", "0.5"), ("2", "2"), ("1500m", "1.5")])
+def test_cpus(quantity: str, expected: str) -> None:
+    assert cpus(quantity) == expected

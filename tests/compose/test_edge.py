@@ -1,4 +1,4 @@
-"""The edge of a Compose deployment, over real sockets."""
+"""The edge of a Compose deployment, tested over real sockets."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,13 @@ from trading.compose import edge
 
 
 def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        port: int = made.getsockname()[1]
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
         return port
 
 
-async def closed(writer: asyncio.StreamWriter) -> None:
+async def close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
@@ -25,7 +25,7 @@ async def closed(writer: asyncio.StreamWriter) -> None:
 
 @contextlib.asynccontextmanager
 async def forwarding(target: int) -> AsyncIterator[int]:
-    """The port that hands connections on to ``target``."""
+    """Run an edge that forwards to the port `target`, and yield its port."""
     port = free_port()
     listening = asyncio.Event()
     routes = {port: ("127.0.0.1", target)}
@@ -42,7 +42,7 @@ async def forwarding(target: int) -> AsyncIterator[int]:
 async def answering(
     handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """The port of an edge before a server."""
+    """Run a server with an edge before it, and yield the port of the edge."""
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
     async with server, forwarding(server.sockets[0].getsockname()[1]) as port:
         yield port
@@ -51,16 +51,16 @@ async def answering(
 def test_both_directions_to_their_ends() -> None:
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write((await reader.read()).upper())
-        await closed(writer)
+        await close(writer)
 
     async def check() -> bytes:
         async with answering(shout) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"order" * 100_000)
-            # The answer comes only after the end of the question.
+            # The response is sent only after the end of the request.
             writer.write_eof()
             answer = await reader.read()
-            await closed(writer)
+            await close(writer)
             return answer
 
     assert asyncio.run(check()) == b"ORDER" * 100_000
@@ -74,7 +74,7 @@ def test_a_target_that_is_not_there_is_a_broken_connection() -> None:
                 async with asyncio.timeout(5):
                     return await reader.read()
             finally:
-                await closed(writer)
+                await close(writer)
 
     with contextlib.suppress(ConnectionResetError):
         assert asyncio.run(check()) == b""
@@ -82,21 +82,21 @@ def test_a_target_that_is_not_there_is_a_broken_connection() -> None:
 
 def test_a_connection_broken_on_one_side_breaks_on_the_other() -> None:
     async def check() -> None:
-        seen: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
-        async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await seen.put(writer)
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await accepted.put(writer)
             with contextlib.suppress(ConnectionResetError):
                 await reader.read()
-            await closed(writer)
+            await close(writer)
 
-        async with answering(keep) as port:
+        async with answering(hold) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            (await seen.get()).transport.abort()
+            (await accepted.get()).transport.abort()
             with contextlib.suppress(ConnectionResetError):
                 async with asyncio.timeout(5):
                     assert await reader.read() == b""
-            await closed(writer)
+            await close(writer)
 
     asyncio.run(check())
 
@@ -107,26 +107,26 @@ def test_the_side_that_has_not_ended_is_cut_off_once_it_says_nothing(
     monkeypatch.setattr(edge, "HALF_OPEN", 0.2)
 
     async def of_the_service() -> None:
-        """The client has ended; what the service still says keeps the connection open."""
+        """The client has closed its side; data from the service keeps the connection open."""
         cut_off, over = asyncio.Event(), asyncio.Event()
 
-        async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read()
             for _ in range(5):
                 writer.write(b"more")
                 await asyncio.sleep(0.1)
             await cut_off.wait()
-            await closed(writer)
+            await close(writer)
             over.set()
 
-        async with answering(keep) as port:
+        async with answering(hold) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write_eof()
             async with asyncio.timeout(5):
                 assert await reader.readexactly(20) == b"more" * 5
                 with contextlib.suppress(ConnectionResetError):
                     assert await reader.read() == b""
-            await closed(writer)
+            await close(writer)
             cut_off.set()
             await over.wait()
 
@@ -146,21 +146,21 @@ def test_a_client_is_cut_off_that_stays_though_the_service_has_ended(
             with contextlib.suppress(ConnectionResetError):
                 await reader.read()
             cut_off.set()
-            await closed(writer)
+            await close(writer)
 
         async with answering(end) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             assert await reader.read() == b""
-            # Nothing more comes from this client, and it does not close.
+            # This client sends nothing more and does not close the connection.
             async with asyncio.timeout(5):
                 await cut_off.wait()
-            await closed(writer)
+            await close(writer)
 
     asyncio.run(check())
 
 
 @pytest.mark.parametrize(
-    "arguments,said",
+    "arguments,message",
     [
         (["127.0.0.1"], "python -m trading.compose.edge"),
         (["127.0.0.1", "8080"], "8080: must be like"),
@@ -169,7 +169,7 @@ def test_a_client_is_cut_off_that_stays_though_the_service_has_ended(
     ],
 )
 def test_wrong_arguments_say_so(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert edge.main(arguments) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

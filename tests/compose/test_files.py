@@ -1,4 +1,4 @@
-"""The committed Compose files: valid, complete, nothing of a render's secrets in them."""
+"""The committed Compose files are valid and complete and contain no rendered secrets."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ NAMES = ("docker-compose.yml", "docker-compose.test.yml", "docker-compose.prod.y
 
 
 def compose(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    return content
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,13 +50,13 @@ def test_only_a_callee_has_its_alias_and_listens_there(name: str) -> None:
     for service in SERVICES:
         alias = f"trading-{service}"
         assert services[service]["environment"]["BIND_HOST"] == f"127.0.0.1,{alias}"
-        having = {
+        holders = {
             (other, network)
-            for other, found in services.items()
-            for network, options in (found.get("networks") or {}).items()
+            for other, definition in services.items()
+            for network, options in (definition.get("networks") or {}).items()
             if alias in (options or {}).get("aliases", [])
         }
-        assert having == {(service, service)}
+        assert holders == {(service, service)}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,41 +68,43 @@ def test_every_mounted_file_is_there(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_component_s_secrets_are_mounted_by_it_alone(name: str) -> None:
     services = compose(name)["services"]
-    for component, found in services.items():
-        for volume in found.get("volumes", []):
+    for component, definition in services.items():
+        for volume in definition.get("volumes", []):
             source = volume["source"]
             if volume["target"] == "/run/secrets/trading":
                 assert source in (f"{component}-secrets",) or source.endswith(f"}}/{component}")
             elif component != "secrets":
                 assert not source.endswith("-secrets")
             if component in files() and volume["target"] == "/run/secrets/trading":
-                asked = {
+                required = {
                     value.rsplit("/", 1)[1]
-                    for key, value in found.get("environment", {}).items()
+                    for key, value in definition.get("environment", {}).items()
                     if key.endswith("_FILE") and value.startswith("/run/secrets/trading/")
                 }
-                assert asked <= files()[component]
+                assert required <= files()[component]
 
 
 def test_the_key_for_verdicts_is_a_file_that_the_coordinator_alone_may_be_given() -> None:
-    """Where none is given it has an empty file, and is told of none."""
-    where = "/run/secrets/signing/signing-key"
+    """Without a key, the coordinator gets an empty file and an empty variable."""
+    path = "/run/secrets/signing/signing-key"
     for name in NAMES:
-        given, told = {}, {}
-        for component, found in compose(name)["services"].items():
-            if "SIGNING_KEY" in str(found):
-                (given[component],) = (v for v in found["volumes"] if "SIGNING" in v["source"])
-                told[component] = found["environment"]["SIGNING_KEY_FILE"]
+        mounts, variables = {}, {}
+        for component, definition in compose(name)["services"].items():
+            if "SIGNING_KEY" in str(definition):
+                (mounts[component],) = (
+                    v for v in definition["volumes"] if "SIGNING" in v["source"]
+                )
+                variables[component] = definition["environment"]["SIGNING_KEY_FILE"]
         if name == "docker-compose.prod.yml":
             # No chaos, no verdicts.
-            assert given == told == {}
+            assert mounts == variables == {}
             continue
-        assert told == {"test-coordinator": f"${{SIGNING_KEY_FILE:+{where}}}"}
-        assert given == {
+        assert variables == {"test-coordinator": f"${{SIGNING_KEY_FILE:+{path}}}"}
+        assert mounts == {
             "test-coordinator": {
                 "type": "bind",
                 "source": "${SIGNING_KEY_FILE:-/dev/null}",
-                "target": where,
+                "target": path,
                 "read_only": True,
                 "bind": {"create_host_path": False},
             }
@@ -112,14 +114,14 @@ def test_the_key_for_verdicts_is_a_file_that_the_coordinator_alone_may_be_given(
 def test_a_variable_that_names_no_file_is_no_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Compose passes one on that is not set."""
+    """Compose passes an unset variable as an empty text."""
     key, _ = generate_key_pair()
     (tmp_path / "key").write_text(key)
     monkeypatch.chdir(tmp_path)
-    for named, wanted in (("", None), (str(tmp_path / "key"), key.strip())):
-        monkeypatch.setenv("SIGNING_KEY_FILE", named)
-        found = load_settings().signing_key
-        assert (found.get_secret_value() if found else None) == wanted
+    for path, expected in (("", None), (str(tmp_path / "key"), key.strip())):
+        monkeypatch.setenv("SIGNING_KEY_FILE", path)
+        signing_key = load_settings().signing_key
+        assert (signing_key.get_secret_value() if signing_key else None) == expected
 
 
 def test_the_fixed_ports_are_published_on_loopback_by_the_edge_alone() -> None:

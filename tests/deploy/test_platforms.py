@@ -1,4 +1,4 @@
-"""What the tools say, as states and lines; what people are told where something is missing."""
+"""The output of docker and kubectl as states and log lines; errors if a tool is missing."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from trading.deploy.environments import (
     DeploymentError,
     project_directory,
 )
-from trading.deploy.ready import parsed
+from trading.deploy.ready import parse_readiness
 from trading.deploy.state import DONE, FAILED, HEALTHY, STARTING, Line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -80,14 +80,14 @@ def test_lines_of_both_platforms() -> None:
 
 
 def test_what_a_service_says_of_itself() -> None:
-    said: dict[str, Any] = {
+    response: dict[str, Any] = {
         "problem": None,
         "dependencies": {"journal": "ok", "custodian": "refused"},
     }
-    assert parsed(json.dumps(said)) == {"journal": "", "custodian": "refused"}
-    said["problem"] = "starting"
-    assert parsed(json.dumps(said))["ready"] == "starting"
-    assert parsed("<html>") == {"ready": "its answer cannot be read"}
+    assert parse_readiness(json.dumps(response)) == {"journal": "", "custodian": "refused"}
+    response["problem"] = "starting"
+    assert parse_readiness(json.dumps(response))["ready"] == "starting"
+    assert parse_readiness("<html>") == {"ready": "its answer cannot be read"}
 
 
 def test_every_environment_has_its_files() -> None:
@@ -97,25 +97,25 @@ def test_every_environment_has_its_files() -> None:
 
 
 def test_variables_are_those_of_the_compose_files() -> None:
-    found = env_files(compose_files(ROOT))
-    assert "ENABLE_CHAOS_SCENARIOS=false\n" in found[Path("env/prod.env")]
-    assert "ENABLE_CHAOS_SCENARIOS=true\n" in found[Path("env/dev.env")]
-    assert "#TRADING_SECRETS_DIR=\n" in found[Path("env/prod.env")]
-    assert "\n#SIGNING_KEY_FILE=\n" in found[Path("env/dev.env")]
-    assert "SIGNING_KEY" not in found[Path("env/prod.env")]
-    for text in found.values():
+    texts = env_files(compose_files(ROOT))
+    assert "ENABLE_CHAOS_SCENARIOS=false\n" in texts[Path("env/prod.env")]
+    assert "ENABLE_CHAOS_SCENARIOS=true\n" in texts[Path("env/dev.env")]
+    assert "#TRADING_SECRETS_DIR=\n" in texts[Path("env/prod.env")]
+    assert "\n#SIGNING_KEY_FILE=\n" in texts[Path("env/dev.env")]
+    assert "SIGNING_KEY" not in texts[Path("env/prod.env")]
+    for text in texts.values():
         assert "token" not in text.lower() and "password" not in text.lower()
 
 
 def test_no_checkout_is_said(tmp_path: Path) -> None:
     with pytest.raises(DeploymentError, match="no checkout of the trading ecosystem"):
         project_directory(tmp_path)
-    done = trading("health", cwd=tmp_path)
-    assert done.returncode == 1 and "--directory" in done.stderr
+    completed = trading("health", cwd=tmp_path)
+    assert completed.returncode == 1 and "--directory" in completed.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("deploy",), "there is no docker here: install Docker Engine"),
         (("deploy", "--on", "kubernetes"), "there is no helm here: install Helm"),
@@ -124,22 +124,22 @@ def test_no_checkout_is_said(tmp_path: Path) -> None:
     ],
 )
 def test_a_tool_that_is_not_there_is_named(
-    tmp_path: Path, words: tuple[str, ...], said: str
+    tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
-    done = trading(*words, PATH=str(tmp_path))
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert said in done.stderr and "Traceback" not in done.stderr
+    completed = trading(*words, PATH=str(tmp_path))
+    assert completed.returncode == 1, completed.stdout + completed.stderr
+    assert message in completed.stderr and "Traceback" not in completed.stderr
 
 
 def test_an_engine_that_is_not_there_is_said(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text('#!/bin/sh\ntest "$1" = --version\n')
     docker.chmod(0o755)
-    done = trading("deploy", PATH=f"{tmp_path}:/bin:/usr/bin", DOCKER_HOST="unix:///nowhere")
-    assert done.returncode == 1
-    assert "no Docker engine answers" in done.stderr
+    completed = trading("deploy", PATH=f"{tmp_path}:/bin:/usr/bin", DOCKER_HOST="unix:///nowhere")
+    assert completed.returncode == 1
+    assert "no Docker engine answers" in completed.stderr
 
 
 def test_a_component_that_cannot_be_left_out_is_refused() -> None:
-    done = trading("deploy", "--without", "exchange")
-    assert done.returncode == 2 and "exchange is none of postgres" in done.stderr
+    completed = trading("deploy", "--without", "exchange")
+    assert completed.returncode == 2 and "exchange is none of postgres" in completed.stderr

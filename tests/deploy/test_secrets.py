@@ -1,4 +1,4 @@
-"""``trading secrets``: made once, each component's own, and nothing shown."""
+"""`trading secrets`: each component gets only its secrets; they are created once, never printed."""
 
 import json
 import stat
@@ -26,7 +26,7 @@ def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
     before = contents(tmp_path)
     assert make(tmp_path) == []
     assert contents(tmp_path) == before
-    assert {name: set(found) for name, found in files().items()} == {
+    assert {name: set(names) for name, names in files().items()} == {
         folder.name: {path.name for path in folder.iterdir()} for folder in tmp_path.iterdir()
     }
 
@@ -38,17 +38,17 @@ def test_what_is_missing_is_made_and_agrees_with_the_rest(tmp_path: Path) -> Non
     make(tmp_path)
     after = contents(tmp_path)
     changed = {name for name in after if after[name] != before.get(name)}
-    # The exchange's own, and its digest at those that it calls.
+    # The token of the exchange, and its digest in the folders of the services that it calls.
     assert changed == {"exchange/link-token", "market-data/link-peers"}
 
 
 def test_peers_are_the_digests_of_those_who_may_call(tmp_path: Path) -> None:
     make(tmp_path)
-    found = contents(tmp_path)
+    texts = contents(tmp_path)
     for name in SERVICES:
-        peers = json.loads(found[f"{name}/link-peers"])
+        peers = json.loads(texts[f"{name}/link-peers"])
         assert peers == {
-            other: sha256(found[f"{other}/link-token"].encode()).hexdigest()
+            other: sha256(texts[f"{other}/link-token"].encode()).hexdigest()
             for other in SERVICES
             if may_connect(other, name)
         }
@@ -56,36 +56,36 @@ def test_peers_are_the_digests_of_those_who_may_call(tmp_path: Path) -> None:
 
 def test_passwords_fit_their_addresses(tmp_path: Path) -> None:
     make(tmp_path, prefix="my-")
-    found = contents(tmp_path)
-    password = found["database/risk-monitor"]
-    where = "my-postgres:5432/trading"
-    assert found["risk-monitor/database-url"] == f"postgresql://risk_monitor:{password}@{where}"
-    assert found["database/admin-url"] == (
-        f"postgresql://postgres:{found['postgres/password']}@{where}"
+    texts = contents(tmp_path)
+    password = texts["database/risk-monitor"]
+    database = "my-postgres:5432/trading"
+    assert texts["risk-monitor/database-url"] == f"postgresql://risk_monitor:{password}@{database}"
+    assert texts["database/admin-url"] == (
+        f"postgresql://postgres:{texts['postgres/password']}@{database}"
     )
-    assert found["market-data/redis-url"] == f"redis://:{found['redis/password']}@my-redis:6379/0"
-    assert found["redis/redis.conf"] == f"requirepass {found['redis/password']}\n"
+    assert texts["market-data/redis-url"] == f"redis://:{texts['redis/password']}@my-redis:6379/0"
+    assert texts["redis/redis.conf"] == f"requirepass {texts['redis/password']}\n"
 
 
 def test_no_two_secrets_are_the_same_but_where_two_must_know_it(tmp_path: Path) -> None:
     make(tmp_path)
-    found = contents(tmp_path)
-    own = [text for name, text in found.items() if name.endswith(("token", "key", "secret"))]
-    own += [found[f"database/{name}"] for name in SERVICES]
-    chaos = found["test-coordinator/chaos-token"]
+    texts = contents(tmp_path)
+    own = [text for name, text in texts.items() if name.endswith(("token", "key", "secret"))]
+    own += [texts[f"database/{name}"] for name in SERVICES]
+    chaos = texts["test-coordinator/chaos-token"]
     assert len(set(own)) == len(own) - own.count(chaos) + 1
 
 
 def test_only_who_shows_a_token_has_it(tmp_path: Path) -> None:
     make(tmp_path)
-    found = contents(tmp_path)
+    texts = contents(tmp_path)
     for token, holders in (
         ("chaos-token", ["operator", "test-coordinator"]),
         ("read-token", ["risk-monitor"]),
     ):
-        assert [name.split("/")[0] for name in found if name.endswith(f"/{token}")] == holders
-        digest = sha256(found[f"{holders[0]}/{token}"].encode()).hexdigest()
-        assert {found[f"{name}/{token}-sha256"] for name in SERVICES} == {digest}
+        assert [name.split("/")[0] for name in texts if name.endswith(f"/{token}")] == holders
+        digest = sha256(texts[f"{holders[0]}/{token}"].encode()).hexdigest()
+        assert {texts[f"{name}/{token}-sha256"] for name in SERVICES} == {digest}
 
 
 def test_a_token_that_a_service_had_before_there_was_its_hash_goes(tmp_path: Path) -> None:
@@ -117,20 +117,20 @@ def test_only_into_folders_that_are_there(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_names_and_no_value(tmp_path: Path) -> None:
-    done = CliRunner().invoke(secrets, [str(tmp_path)])
-    assert done.exit_code == 0
-    assert "exchange/api-secret" in done.output
+    result = CliRunner().invoke(secrets, [str(tmp_path)])
+    assert result.exit_code == 0
+    assert "exchange/api-secret" in result.output
     for text in contents(tmp_path).values():
-        assert text.strip() not in done.output
-    again = CliRunner().invoke(secrets, [str(tmp_path)])
-    assert again.output == "nothing was missing\n"
+        assert text.strip() not in result.output
+    second_result = CliRunner().invoke(secrets, [str(tmp_path)])
+    assert second_result.output == "nothing was missing\n"
 
 
 def test_a_place_where_nothing_can_be_made_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    done = CliRunner().invoke(secrets, [str(blocked / "under")], standalone_mode=False)
-    assert "file" in str(done.exception)
+    result = CliRunner().invoke(secrets, [str(blocked / "under")], standalone_mode=False)
+    assert "file" in str(result.exception)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -161,7 +161,7 @@ def test_certificates_are_made_once_and_only_stores_have_a_key(tmp_path: Path) -
         assert before[f"{name}/ca.crt"] == before["authority/ca.crt"]
     assert "sslmode=verify-full" in before["database/admin-url"]
     assert before["trading-engine/redis-url"].startswith("rediss://")
-    assert {name: set(found) for name, found in files(tls=True).items()} == {
+    assert {name: set(names) for name, names in files(tls=True).items()} == {
         folder.name: {path.name for path in folder.iterdir()} for folder in tmp_path.iterdir()
     }
 
@@ -171,7 +171,7 @@ def test_a_damaged_certificate_is_an_error_that_says_what_to_do(tmp_path: Path) 
     damaged = tmp_path / "authority" / "ca.crt"
     damaged.chmod(0o600)
     damaged.write_text("-----BEGIN")
-    done = CliRunner().invoke(secrets, [str(tmp_path), "--tls"])
-    assert done.exit_code == 2
-    assert "remove the folders authority and tls" in done.stderr
+    result = CliRunner().invoke(secrets, [str(tmp_path), "--tls"])
+    assert result.exit_code == 2
+    assert "remove the folders authority and tls" in result.stderr
     assert damaged.read_text() == "-----BEGIN"

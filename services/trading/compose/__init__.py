@@ -1,7 +1,10 @@
-"""``docker-compose.yml`` from the rendered chart: what is deployed is said once.
+"""Generate `docker-compose.yml` from the rendered Helm chart.
 
-``manifests``: the subset of Kubernetes that is understood, everything else is an error.
-``translate``: that subset in Compose's words. ``networks``: who reaches whom. ``write``: the files.
-``edge``: what publishes the fixed ports, in a container of its own; ``admission``: how many
-connections it has.
+The chart is the only source of every deployment. `manifests` and `pods` define the supported subset
+of Kubernetes; anything else is an error. `translate` converts a workload to a Compose service,
+`networks` derives the networks from NetworkPolicies, `document` assembles the file and `write`
+produces its text.
+
+`edge` runs in a container of the deployment and publishes the fixed ports; `admission` limits its
+connections.
 """

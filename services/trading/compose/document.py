@@ -1,4 +1,4 @@
-"""The whole Compose file: services, networks, volumes, configurations."""
+"""Assemble the whole Compose file: services, networks, volumes and configs."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -8,10 +8,10 @@ from trading.compose.manifests import (
     DROPPED,
     ConfigMap,
     Ingress,
-    NotUnderstood,
     Policy,
     Secret,
     Service,
+    UnsupportedManifest,
 )
 from trading.compose.networks import callers, published
 from trading.compose.pods import Workload
@@ -20,16 +20,18 @@ from trading.topology import DATABASE_SETUP, POSTGRES, SERVICES
 
 EDGE = "edge"
 SECRETS = "secrets"
-#: Where the one-shot container that makes secrets has every component's folder.
-_MADE = "/made"
-#: Of the container that makes secrets: each component's are its own user's.
-_OWNER_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+#: Where the container that creates the secrets mounts the folders of all components.
+_SECRETS_ROOT = "/made"
+#: The container that creates the secrets must give each folder to the user of its component.
+_CHOWN_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 _LOGGING = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 
 
 class Document(NamedTuple):
-    """``compose``: the file's content; ``files``: by path beside it, what no file of the chart has
-    word for word.
+    """The content of a Compose file, and the configuration files that it mounts.
+
+    `files` has their texts by path in the project. Configuration that is equal to a file of the
+    chart is not among them, because Compose mounts that file.
     """
 
     compose: dict[str, Any]
@@ -43,19 +45,24 @@ def document(
     environment: str,
     chart_files: Mapping[str, PurePosixPath],
 ) -> Document:
-    """``chart_files``: content -> where in the project a file has it. Raises NotUnderstood."""
-    found = list(manifests)
-    workloads = [m for m in found if isinstance(m, Workload)]
-    services = [m for m in found if isinstance(m, Service)]
-    config_maps = {m.metadata.name: m for m in found if isinstance(m, ConfigMap)}
-    generated = frozenset(m.metadata.name for m in found if isinstance(m, Secret))
-    reached = callers(m for m in found if isinstance(m, Policy))
+    """Return the Compose file for the rendered `manifests` of the chart.
+
+    `project` is the name of the Compose project, and `environment` the name of the folder for
+    generated configuration files. `chart_files` maps the content of each file of the chart to its
+    path in the project. Raises UnsupportedManifest.
+    """
+    parsed = list(manifests)
+    workloads = [m for m in parsed if isinstance(m, Workload)]
+    services = [m for m in parsed if isinstance(m, Service)]
+    config_maps = {m.metadata.name: m for m in parsed if isinstance(m, ConfigMap)}
+    generated = frozenset(m.metadata.name for m in parsed if isinstance(m, Secret))
+    callers_of = callers(m for m in parsed if isinstance(m, Policy))
     components = {w.metadata.component for w in workloads}
     aliases = _aliases(services, workloads)
     configs, config_files, files = _configs(config_maps, environment, chart_files)
     image = next(w.pod.containers[0].image for w in workloads if w.metadata.component in SERVICES)
     context = Context(aliases, configs, config_maps, generated, image)
-    made: dict[str, Any] = {}
+    compose_services: dict[str, Any] = {}
     volumes: dict[str, Any] = {}
     for workload in sorted(workloads, key=lambda w: w.metadata.component):
         component = workload.metadata.component
@@ -66,51 +73,53 @@ def document(
         networks: dict[str, Any] = {}
         if component in aliases:
             networks[component] = {"aliases": [aliases[component]]}
-        networks |= {callee: {} for callee, who in sorted(reached.items()) if component in who}
+        networks |= {
+            callee: {} for callee, names in sorted(callers_of.items()) if component in names
+        }
         service["networks"] = networks
-        made[component] = service
+        compose_services[component] = service
         volumes |= {name: {} for name in translated.volumes}
     secrets = [name for name in volumes if name.endswith("-secrets")]
     if secrets:
-        made[SECRETS] = _secrets(secrets, image, chaos=_has_chaos(found))
-    routes = published(services, (m for m in found if isinstance(m, Ingress)))
+        compose_services[SECRETS] = _secrets_service(secrets, image, chaos=_has_chaos(parsed))
+    routes = published(services, (m for m in parsed if isinstance(m, Ingress)))
     if routes:
-        made[EDGE] = _edge(routes, image, aliases)
+        compose_services[EDGE] = _edge_service(routes, image, aliases)
     networks = {name: {"internal": True} for name in sorted(aliases)}
-    compose: dict[str, Any] = {"name": project, "services": made, "networks": networks}
+    compose: dict[str, Any] = {"name": project, "services": compose_services, "networks": networks}
     if routes:
         networks[EDGE] = {"internal": False}
     if volumes:
         compose["volumes"] = dict(sorted(volumes.items()))
-    used = {c["source"] for s in made.values() for c in s.get("configs", [])}
+    used = {c["source"] for s in compose_services.values() for c in s.get("configs", [])}
     if used:
         compose["configs"] = {name: config_files[name] for name in sorted(used)}
     return Document(compose, files)
 
 
 def dropped() -> list[str]:
-    """What of the chart a single host does not have, a line each."""
-    return [f"{kind}: {why}" for kind, why in DROPPED.items()]
+    """Return a line for each kind of manifest that is dropped, with the reason."""
+    return [f"{kind}: {reason}" for kind, reason in DROPPED.items()]
 
 
 def _aliases(services: Iterable[Service], workloads: Iterable[Workload]) -> dict[str, str]:
-    """By component: the name that others know it by, of its Service."""
-    known = {w.metadata.component for w in workloads}
-    found: dict[str, str] = {}
+    """Return, for each component, the host name by which others connect: that of its Service."""
+    deployed = {w.metadata.component for w in workloads}
+    aliases: dict[str, str] = {}
     for service in services:
         component = service.metadata.component
-        if component not in known:
-            raise NotUnderstood(f"Service {service.metadata.name}: selects no workload")
+        if component not in deployed:
+            raise UnsupportedManifest(f"Service {service.metadata.name}: selects no workload")
         for port in service.spec.ports:
             if port.target_port not in (0, port.port, port.name):
-                raise NotUnderstood(
+                raise UnsupportedManifest(
                     f"Service {service.metadata.name}: port {port.port} leads to"
                     f" {port.target_port}; Compose has no other port than the container's own"
                 )
-        # A component's headless and outward Services name the same containers.
-        if component not in found or len(service.metadata.name) < len(found[component]):
-            found[component] = service.metadata.name
-    return found
+        # A component may have a headless and an external Service; both select the same containers.
+        if component not in aliases or len(service.metadata.name) < len(aliases[component]):
+            aliases[component] = service.metadata.name
+    return aliases
 
 
 def _configs(
@@ -118,6 +127,7 @@ def _configs(
     environment: str,
     chart_files: Mapping[str, PurePosixPath],
 ) -> tuple[dict[tuple[str, str], str], dict[str, dict[str, str]], dict[PurePosixPath, str]]:
+    """Return the names of the configs by ConfigMap and key, their entries, and files to write."""
     names: dict[tuple[str, str], str] = {}
     entries: dict[str, dict[str, str]] = {}
     files: dict[PurePosixPath, str] = {}
@@ -134,30 +144,37 @@ def _configs(
     return names, entries, files
 
 
-def _depends(component: str, volumes: Iterable[str], known: Iterable[str]) -> dict[str, Any]:
-    found = {}
+def _depends(component: str, volumes: Iterable[str], deployed: Iterable[str]) -> dict[str, Any]:
+    """Return the services, with conditions, that must precede a component."""
+    conditions = {}
     if f"{component}-secrets" in volumes:
-        found[SECRETS] = {"condition": "service_completed_successfully"}
-    if component == DATABASE_SETUP and POSTGRES in known:
-        found[POSTGRES] = {"condition": "service_healthy"}
-    if component in SERVICES and DATABASE_SETUP in known:
-        found[DATABASE_SETUP] = {"condition": "service_completed_successfully"}
-    return found
+        conditions[SECRETS] = {"condition": "service_completed_successfully"}
+    if component == DATABASE_SETUP and POSTGRES in deployed:
+        conditions[POSTGRES] = {"condition": "service_healthy"}
+    if component in SERVICES and DATABASE_SETUP in deployed:
+        conditions[DATABASE_SETUP] = {"condition": "service_completed_successfully"}
+    return conditions
 
 
 def _has_chaos(manifests: Iterable[Any]) -> bool:
     return any("chaos-token" in m.keys for m in manifests if isinstance(m, Secret))
 
 
-def _secrets(volumes: Iterable[str], image: str, *, chaos: bool) -> dict[str, Any]:
-    """Makes what is not there yet, gives each component its own, and ends."""
+def _secrets_service(volumes: Iterable[str], image: str, *, chaos: bool) -> dict[str, Any]:
+    """Return the service that creates missing secrets in all components' volumes, then exits."""
     return {
         "image": f"${{TRADING_IMAGE:-{image}}}",
-        "command": ["secrets", _MADE, "--owned", "--existing", *([] if chaos else ["--no-chaos"])],
+        "command": [
+            "secrets",
+            _SECRETS_ROOT,
+            "--owned",
+            "--existing",
+            *([] if chaos else ["--no-chaos"]),
+        ],
         "user": "0:0",
         "read_only": True,
         "cap_drop": ["ALL"],
-        "cap_add": _OWNER_CAPABILITIES,
+        "cap_add": _CHOWN_CAPABILITIES,
         "security_opt": ["no-new-privileges:true"],
         "network_mode": "none",
         "restart": "no",
@@ -166,7 +183,7 @@ def _secrets(volumes: Iterable[str], image: str, *, chaos: bool) -> dict[str, An
             {
                 "type": "volume",
                 "source": name,
-                "target": f"{_MADE}/{name.removesuffix('-secrets')}",
+                "target": f"{_SECRETS_ROOT}/{name.removesuffix('-secrets')}",
                 "volume": {"nocopy": True},
             }
             for name in sorted(volumes)
@@ -174,8 +191,10 @@ def _secrets(volumes: Iterable[str], image: str, *, chaos: bool) -> dict[str, An
     }
 
 
-def _edge(routes: Mapping[int, str], image: str, aliases: Mapping[str, str]) -> dict[str, Any]:
-    """The only one with published ports."""
+def _edge_service(
+    routes: Mapping[int, str], image: str, aliases: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the service that publishes the ports; no other service does."""
     alias = "trading-edge"
     return {
         "image": f"${{TRADING_IMAGE:-{image}}}",

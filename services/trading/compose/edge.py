@@ -1,8 +1,9 @@
-"""The published ports of a Compose deployment: one container takes them, and hands them on.
+"""Forward the published ports of a Compose deployment to its services.
 
-The networks behind it are internal, so that nothing in them reaches the internet, and a service of
-which several containers run can have one fixed port. It listens at one address alone, in a network
-that no service is in. How many connections it has open is in ``admission``.
+The networks of the services are internal, so that no container in them can reach the internet.
+Only the container that runs this module publishes ports. It listens at one address, in a network
+without any service, and distributes connections to all containers of a service. `admission` limits
+the number of its connections.
 
     python -m trading.compose.edge ADDRESS 8080=trading-exchange:8080 8081=trading-custodian:8081
 """
@@ -15,16 +16,16 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 
-from trading.compose.admission import Admission, Connection, most
+from trading.compose.admission import Admission, Connection, connection_limit
 
-#: Bytes that are read at once, and that wait to be written until nothing more is read.
+#: The most bytes read at once, and the size of a write buffer above which reading pauses.
 _CHUNK = 16 * 1024
-#: Bytes that the kernel keeps of what has not been read, twice: without a limit they all come at
-#: once, and are many.
-_UNREAD = 32 * 1024
-#: Seconds for a connection to a service.
-_PATIENCE = 5
-#: Seconds that a connection stays of which one side has ended and the other says nothing.
+#: The receive buffer of a socket in bytes; the kernel uses twice as much. Without a limit, the
+#: kernel buffers far more.
+_RECEIVE_BUFFER = 32 * 1024
+#: The timeout of connecting to a service, in seconds.
+_CONNECT_TIMEOUT = 5
+#: The idle timeout in seconds of a connection that one side has closed.
 HALF_OPEN = 60.0
 
 
@@ -33,18 +34,20 @@ async def serve(
     routes: Mapping[int, tuple[str, int]],
     listening: Callable[[], None] = lambda: None,
 ) -> None:
-    """Until SIGTERM or SIGINT. ``routes``: own port -> host and port; ``listening`` is called once
-    all of them are. Raises OSError where it cannot listen.
+    """Forward connections until SIGTERM or SIGINT arrives.
+
+    `routes` maps each port on `host` to the host and port of its target. `listening` is called when
+    all ports accept connections. Raises OSError if a port cannot be opened.
     """
     stop = asyncio.Event()
-    for signalled in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signalled, stop.set)
-    open_now: set[asyncio.Task[None]] = set()
-    admission = Admission(routes, most(len(routes)))
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    tasks: set[asyncio.Task[None]] = set()
+    admission = Admission(routes, connection_limit(len(routes)))
     servers = []
     try:
         for port, (target, number) in routes.items():
-            handler = _handler(port, target, number, open_now, admission)
+            handler = _handler(port, target, number, tasks, admission)
             servers.append(await asyncio.start_server(handler, host, port, limit=_CHUNK))
             print(f"{port} -> {target}:{number}", flush=True)
         listening()
@@ -52,34 +55,34 @@ async def serve(
     finally:
         for server in servers:
             server.close()
-        for task in open_now:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*open_now, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
 
 def _handler(
-    own: int, target: str, port: int, open_now: set[asyncio.Task[None]], admission: Admission
+    own_port: int, target: str, port: int, tasks: set[asyncio.Task[None]], admission: Admission
 ) -> _Handler:
     def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def end() -> None:
-            # Of a task that has not begun, nothing would close the connection.
+            # A task that is cancelled before it starts would not close the connection.
             writer.transport.abort()
             task.cancel()
 
         connection = Connection(end)
-        task = asyncio.create_task(_hand_on(reader, writer, target, port, connection))
-        open_now.add(task)
-        task.add_done_callback(open_now.discard)
-        task.add_done_callback(lambda _: admission.leave(connection, own))
-        admission.enter(connection, own)
+        task = asyncio.create_task(_forward(reader, writer, target, port, connection))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        task.add_done_callback(lambda _: admission.leave(connection, own_port))
+        admission.enter(connection, own_port)
 
     return handle
 
 
-async def _hand_on(
+async def _forward(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     target: str,
@@ -87,77 +90,82 @@ async def _hand_on(
     connection: Connection,
 ) -> None:
     try:
-        async with asyncio.timeout(_PATIENCE):
-            answers, there = await _connect(target, port)
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            target_reader, target_writer = await _connect(target, port)
     except (OSError, TimeoutError):
-        # The client sees what it would see of a port that nobody listens on.
+        # Reset the connection, as if no process listened on the port.
         writer.transport.abort()
         return
-    _keep_alive(writer)
-    for end in (writer, there):
-        _keep_little(end)
-    both = {
-        asyncio.create_task(_pump(reader, there, connection)),
-        asyncio.create_task(_pump(answers, writer, connection)),
+    _enable_keepalive(writer)
+    for end in (writer, target_writer):
+        _limit_buffers(end)
+    directions = {
+        asyncio.create_task(_pump(reader, target_writer, connection)),
+        asyncio.create_task(_pump(target_reader, writer, connection)),
     }
     broken = True
     try:
-        broken = await _is_broken(both, connection)
+        broken = await _is_broken(directions, connection)
     finally:
         if broken:
-            # Broken off on one side, or to be ended: whoever takes nothing would be waited for.
+            # Abort instead of closing: closing would wait for a peer that does not read.
             writer.transport.abort()
-            there.transport.abort()
-        for task in both:
+            target_writer.transport.abort()
+        for task in directions:
             task.cancel()
         writer.close()
-        there.close()
-        await asyncio.gather(*both, return_exceptions=True)
-        for end in (writer, there):
+        target_writer.close()
+        await asyncio.gather(*directions, return_exceptions=True)
+        for end in (writer, target_writer):
             with contextlib.suppress(OSError):
                 await end.wait_closed()
 
 
-async def _is_broken(both: set[asyncio.Task[None]], connection: Connection) -> bool:
-    """Wait until both directions have ended, or one is broken, or one has ended and nothing comes
-    in the other for HALF_OPEN seconds. Return False where both have ended as they should.
+async def _is_broken(directions: set[asyncio.Task[None]], connection: Connection) -> bool:
+    """Wait for the end of a connection and return whether it must be aborted.
+
+    Returns False if both directions have ended regularly. Returns True if one has failed, or if one
+    has ended and the other has been idle for HALF_OPEN seconds.
     """
-    done, left = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    while left and not any(task.exception() for task in done):
-        before = connection.moved
-        ended, left = await asyncio.wait(left, timeout=HALF_OPEN)
-        done |= ended
-        if not ended and connection.moved == before:
+    completed, pending = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+    while pending and not any(task.exception() for task in completed):
+        transfers_before = connection.transfers
+        newly_completed, pending = await asyncio.wait(pending, timeout=HALF_OPEN)
+        completed |= newly_completed
+        if not newly_completed and connection.transfers == transfers_before:
             return True
-    return any(task.exception() for task in done)
+    return any(task.exception() for task in completed)
 
 
-def _keep_alive(writer: asyncio.StreamWriter) -> None:
-    """Have the kernel ask after a client that says nothing: its machine may be gone."""
-    opened = writer.get_extra_info("socket")
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+def _enable_keepalive(writer: asyncio.StreamWriter) -> None:
+    """Let the kernel probe idle connections, which detects clients that no longer exist."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
         if option := getattr(socket, name, None):
-            opened.setsockopt(socket.IPPROTO_TCP, option, value)
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _keep_little(writer: asyncio.StreamWriter) -> None:
-    """Have little memory used for what one side says and the other does not take."""
+def _limit_buffers(writer: asyncio.StreamWriter) -> None:
+    """Limit the memory for data that one side has sent and the other has not read."""
     writer.transport.set_write_buffer_limits(high=_CHUNK)
-    opened = writer.get_extra_info("socket")
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD)
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
 
 async def _connect(target: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """To any of the addresses that the name has: with several containers, to each in turn."""
+    """Connect to one of the addresses of `target`.
+
+    They are tried in random order, which distributes connections among several containers.
+    """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(target, port, type=socket.SOCK_STREAM)
-    random.shuffle(found)
-    for number, entry in enumerate(found, 1):
+    addresses = await loop.getaddrinfo(target, port, type=socket.SOCK_STREAM)
+    random.shuffle(addresses)
+    for number, entry in enumerate(addresses, 1):
         try:
             return await asyncio.open_connection(*entry[4][:2], limit=_CHUNK)
         except OSError:
-            if number == len(found):
+            if number == len(addresses):
                 raise
     raise OSError(f"{target} has no address")
 
@@ -165,21 +173,27 @@ async def _connect(target: str, port: int) -> tuple[asyncio.StreamReader, asynci
 async def _pump(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection
 ) -> None:
-    """One direction to its end: a client that has said all may still want the answer."""
-    while found := await reader.read(_CHUNK):
-        writer.write(found)
+    """Forward one direction until its end.
+
+    Then only the write side is closed: a client that has sent its request still reads the response.
+    """
+    while data := await reader.read(_CHUNK):
+        writer.write(data)
         await writer.drain()
-        connection.move()
+        connection.record_transfer()
     writer.write_eof()
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 2: wrong arguments, or an address that cannot be listened on."""
+    """Run the edge and return the exit code.
+
+    It is 2 if the arguments are wrong or a port cannot be opened.
+    """
     routes = {}
     for argument in arguments[1:]:
         try:
-            own, _, there = argument.partition("=")
-            target, _, port = there.rpartition(":")
+            own, _, destination = argument.partition("=")
+            target, _, port = destination.rpartition(":")
             routes[int(own)] = target, int(port)
         except ValueError:
             print(f"{argument}: must be like 8080=trading-exchange:8080", file=sys.stderr)

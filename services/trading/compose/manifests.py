@@ -1,5 +1,7 @@
-"""What of Kubernetes is understood. A field that is not listed here is an error that names it:
-what the chart says is either in the Compose file or dropped on purpose.
+"""The supported subset of Kubernetes manifests; `pods` has that of workloads.
+
+A field or kind that is not listed is an error that names it. So everything in the chart is either
+translated to Compose or dropped on purpose.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,11 +12,13 @@ import msgspec
 from trading.compose.pods import Metadata, Strict, Workload
 
 
-class NotUnderstood(ValueError):
-    """Which manifest, and where in it."""
+class UnsupportedManifest(ValueError):
+    """A manifest cannot be translated to Compose. The message names the manifest and the cause."""
 
 
 class ServicePort(Strict):
+    """One port of a Service."""
+
     port: int
     name: str = ""
     target_port: int | str = 0
@@ -24,6 +28,8 @@ class ServicePort(Strict):
 
 
 class ServiceSpec(Strict):
+    """The specification of a Service."""
+
     ports: list[ServicePort]
     selector: dict[str, str]
     type: str = "ClusterIP"
@@ -32,6 +38,8 @@ class ServiceSpec(Strict):
 
 
 class Service(Strict):
+    """A Service; its name becomes the alias of its component's containers."""
+
     api_version: str
     kind: str
     metadata: Metadata
@@ -39,7 +47,7 @@ class Service(Strict):
 
 
 class Secret(Strict):
-    """Only the names of what is in it are read."""
+    """A Secret. Only the names of its keys are used, never the values."""
 
     api_version: str
     kind: str
@@ -51,10 +59,13 @@ class Secret(Strict):
 
     @property
     def keys(self) -> list[str]:
+        """Return the names of all keys, sorted."""
         return sorted({*self.data, *self.string_data})
 
 
 class ConfigMap(Strict):
+    """A ConfigMap; each of its entries becomes a Compose config."""
+
     api_version: str
     kind: str
     metadata: Metadata
@@ -63,22 +74,28 @@ class ConfigMap(Strict):
 
 
 class Selector(Strict):
+    """A label selector. Only `matchLabels` is supported."""
+
     match_labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Peer(Strict):
+    """A source or destination in a rule of a NetworkPolicy."""
+
     pod_selector: Selector | None = None
     namespace_selector: Selector | None = None
     ip_block: dict[str, Any] | None = None
 
 
 class PolicyPort(Strict):
+    """A port in a rule of a NetworkPolicy."""
+
     port: int | str
     protocol: str = "TCP"
 
 
 class Rule(Strict):
-    """One of ``ingress`` or ``egress``."""
+    """One rule of a NetworkPolicy, for ingress or egress."""
 
     peers_from: list[Peer] = msgspec.field(name="from", default_factory=list)
     peers_to: list[Peer] = msgspec.field(name="to", default_factory=list)
@@ -86,6 +103,8 @@ class Rule(Strict):
 
 
 class PolicySpec(Strict):
+    """The specification of a NetworkPolicy."""
+
     pod_selector: Selector
     policy_types: list[str] = msgspec.field(default_factory=list)
     ingress: list[Rule] = msgspec.field(default_factory=list)
@@ -93,6 +112,8 @@ class PolicySpec(Strict):
 
 
 class Policy(Strict):
+    """A NetworkPolicy; the callers that it admits join the network of its component."""
+
     api_version: str
     kind: str
     metadata: Metadata
@@ -100,35 +121,50 @@ class Policy(Strict):
 
 
 class IngressPort(Strict):
+    """The port of the Service behind a path."""
+
     number: int
 
 
 class IngressService(Strict):
+    """The Service behind a path."""
+
     name: str
     port: IngressPort
 
 
 class Backend(Strict):
+    """The backend of a path."""
+
     service: IngressService
 
 
 class Path(Strict):
+    """One path of an Ingress, with its backend."""
+
     path: str
     path_type: str
     backend: Backend
 
 
 class Paths(Strict):
+    """All paths of a host."""
+
     paths: list[Path]
 
 
 class HostRule(Strict):
+    """The rule for one host name of an Ingress."""
+
     host: str
     http: Paths
 
 
 class IngressSpec(Strict):
-    """Host names and their certificates are for the proxy that stands before a single host."""
+    """The specification of an Ingress.
+
+    Host names and certificates are ignored: on a single host, the user's reverse proxy has them.
+    """
 
     rules: list[HostRule]
     tls: list[dict[str, Any]] = msgspec.field(default_factory=list)
@@ -136,6 +172,8 @@ class IngressSpec(Strict):
 
 
 class Ingress(Strict):
+    """An Ingress; the ports of its Services are published."""
+
     api_version: str
     kind: str
     metadata: Metadata
@@ -143,18 +181,20 @@ class Ingress(Strict):
 
     @property
     def services(self) -> list[IngressService]:
+        """Return the Services behind all paths."""
         return [p.backend.service for rule in self.spec.rules for p in rule.http.paths]
 
 
-#: What a single host has no use for, or does in another way; see the head of the Compose file.
+#: Kinds without an equivalent on a single host, and why. The head of the Compose file lists them:
+#: a change of these texts changes the generated files.
 DROPPED = {
     "CustomResourceDefinition": "there is no operator on a single host",
     "PersistentVolumeClaim": "volumes are declared where they are used",
-    "PodDisruptionBudget": "nobody drains a single host",
+    "PodDisruptionBudget": "a single host is not drained",
     "PrometheusRule": "the rules are in Prometheus's own configuration",
-    "Role": "no Kubernetes API",
-    "RoleBinding": "no Kubernetes API",
-    "ServiceAccount": "no Kubernetes API",
+    "Role": "there is no Kubernetes API",
+    "RoleBinding": "there is no Kubernetes API",
+    "ServiceAccount": "there is no Kubernetes API",
     "ServiceMonitor": "the targets are in Prometheus's own configuration",
 }
 _KINDS: dict[str, type[Any]] = {
@@ -170,23 +210,26 @@ _KINDS: dict[str, type[Any]] = {
 
 
 def read(documents: Iterable[Mapping[str, Any] | None]) -> list[Any]:
-    """One structure for each manifest that counts. Raises NotUnderstood."""
-    found = []
+    """Return a typed structure for each manifest, without hooks of Helm and dropped kinds.
+
+    Raises UnsupportedManifest.
+    """
+    manifests = []
     for document in documents:
         if not document:
             continue
         kind = document.get("kind", "")
         name = (document.get("metadata") or {}).get("name", "?")
-        hooked = (document["metadata"].get("annotations") or {}).get("helm.sh/hook")
-        if kind in DROPPED or hooked:
+        is_hook = (document["metadata"].get("annotations") or {}).get("helm.sh/hook")
+        if kind in DROPPED or is_hook:
             continue
         if kind not in _KINDS:
-            raise NotUnderstood(
+            raise UnsupportedManifest(
                 f"{kind} {name}: this kind is not known; add it to trading/compose/manifests.py,"
                 " to what is understood or to what is dropped"
             )
         try:
-            found.append(msgspec.convert(document, _KINDS[kind]))
+            manifests.append(msgspec.convert(document, _KINDS[kind]))
         except msgspec.ValidationError as error:
-            raise NotUnderstood(f"{kind} {name}: {error}") from error
-    return found
+            raise UnsupportedManifest(f"{kind} {name}: {error}") from error
+    return manifests

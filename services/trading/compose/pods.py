@@ -1,4 +1,8 @@
-"""What of Kubernetes's workloads is understood. A field that is not listed is an error."""
+"""The supported subset of Kubernetes workloads.
+
+The structures are named as in the Kubernetes API, or nearly so. A field that is not listed is an
+error, because it would be lost in the translation.
+"""
 
 from typing import Any
 
@@ -6,10 +10,12 @@ import msgspec
 
 
 class Strict(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    pass
+    """The base of all structures: camel case in the manifest, and no unknown fields."""
 
 
 class Metadata(Strict):
+    """The metadata of a manifest."""
+
     name: str = ""
     namespace: str = ""
     labels: dict[str, str] = {}
@@ -17,37 +23,51 @@ class Metadata(Strict):
 
     @property
     def component(self) -> str:
+        """Return the component's name from the labels; an empty text if there is none."""
         return self.labels.get("app.kubernetes.io/component", "")
 
 
 class EnvVar(Strict):
-    """No ``valueFrom``: secrets are files, and nothing else is looked up."""
+    """An environment variable with a literal value.
+
+    `valueFrom` is not supported: secrets are mounted as files.
+    """
 
     name: str
     value: str = ""
 
 
 class Port(Strict):
+    """A port of a container."""
+
     container_port: int
     name: str = ""
     protocol: str = "TCP"
 
 
 class HttpGet(Strict):
+    """A probe by an HTTP request."""
+
     path: str
     port: int | str
     scheme: str = "HTTP"
 
 
 class Exec(Strict):
+    """A probe by a command in the container."""
+
     command: list[str]
 
 
 class TcpSocket(Strict):
+    """A probe by a TCP connection."""
+
     port: int | str
 
 
 class Probe(Strict):
+    """A startup, readiness or liveness probe. Times are in seconds."""
+
     http_get: HttpGet | None = None
     exec: Exec | None = None
     tcp_socket: TcpSocket | None = None
@@ -59,21 +79,27 @@ class Probe(Strict):
 
 
 class Resources(Strict):
+    """The requested resources of a container, and their limits."""
+
     requests: dict[str, str | int] = {}
     limits: dict[str, str | int] = {}
 
 
 class Capabilities(Strict):
+    """Linux capabilities of a container."""
+
     drop: list[str] = []
     add: list[str] = []
 
 
 class Seccomp(Strict):
+    """A seccomp profile."""
+
     type: str
 
 
 class Security(Strict):
-    """Of a pod, or of a container."""
+    """The security context of a pod or a container."""
 
     run_as_non_root: bool = True
     run_as_user: int | None = None
@@ -88,6 +114,8 @@ class Security(Strict):
 
 
 class Mount(Strict):
+    """The mount of a volume in a container."""
+
     name: str
     mount_path: str
     sub_path: str = ""
@@ -95,6 +123,8 @@ class Mount(Strict):
 
 
 class Container(Strict):
+    """A container of a pod."""
+
     name: str
     image: str
     image_pull_policy: str = ""
@@ -111,12 +141,16 @@ class Container(Strict):
 
 
 class KeyToPath(Strict):
+    """The file for one key of a Secret or ConfigMap."""
+
     key: str
     path: str
     mode: int | None = None
 
 
 class SecretSource(Strict):
+    """A volume with the content of a Secret."""
+
     secret_name: str
     items: list[KeyToPath] = []
     default_mode: int | None = None
@@ -124,6 +158,8 @@ class SecretSource(Strict):
 
 
 class ConfigSource(Strict):
+    """A volume with the content of a ConfigMap."""
+
     name: str
     items: list[KeyToPath] = []
     default_mode: int | None = None
@@ -131,25 +167,35 @@ class ConfigSource(Strict):
 
 
 class EmptyDir(Strict):
+    """A temporary volume."""
+
     medium: str = ""
     size_limit: str | int = ""
 
 
 class ClaimSource(Strict):
+    """A volume of a PersistentVolumeClaim."""
+
     claim_name: str
 
 
 class Projection(Strict):
+    """One source of a projected volume."""
+
     secret: ConfigSource | None = None
     config_map: ConfigSource | None = None
 
 
 class Projected(Strict):
+    """A volume that combines several sources."""
+
     sources: list[Projection]
     default_mode: int | None = None
 
 
 class Volume(Strict):
+    """A volume of a pod; exactly one of its sources is set."""
+
     name: str
     secret: SecretSource | None = None
     config_map: ConfigSource | None = None
@@ -159,6 +205,8 @@ class Volume(Strict):
 
 
 class PodSpec(Strict):
+    """The specification of a pod."""
+
     containers: list[Container]
     volumes: list[Volume] = []
     security_context: Security = msgspec.field(default_factory=Security)
@@ -168,7 +216,7 @@ class PodSpec(Strict):
     restart_policy: str = "Always"
     termination_grace_period_seconds: int = 30
     image_pull_secrets: list[dict[str, str]] = []
-    # Where pods run, and before whom: one host has no choice.
+    # Scheduling; a single host has no choice.
     affinity: dict[str, Any] = {}
     node_selector: dict[str, str] = {}
     tolerations: list[dict[str, Any]] = []
@@ -177,11 +225,15 @@ class PodSpec(Strict):
 
 
 class PodTemplate(Strict):
+    """The template of a workload's pods."""
+
     metadata: Metadata
     spec: PodSpec
 
 
 class Claim(Strict):
+    """A PersistentVolumeClaim in the template of a StatefulSet."""
+
     metadata: Metadata
     spec: dict[str, Any]
     api_version: str = ""
@@ -189,7 +241,7 @@ class Claim(Strict):
 
 
 class WorkloadSpec(Strict):
-    """Of a Deployment, StatefulSet or Job."""
+    """The specification of a Deployment, StatefulSet or Job."""
 
     template: PodTemplate
     replicas: int = 1
@@ -209,6 +261,8 @@ class WorkloadSpec(Strict):
 
 
 class Workload(Strict):
+    """A Deployment, StatefulSet or Job; it becomes one Compose service."""
+
     api_version: str
     kind: str
     metadata: Metadata
@@ -216,4 +270,5 @@ class Workload(Strict):
 
     @property
     def pod(self) -> PodSpec:
+        """Return the specification of the workload's pods."""
         return self.spec.template.spec

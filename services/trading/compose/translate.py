@@ -1,14 +1,14 @@
-"""One workload of the chart as one service of Compose."""
+"""Translate one workload of the chart to one Compose service."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from trading.compose.manifests import ConfigMap, NotUnderstood
+from trading.compose.manifests import ConfigMap, UnsupportedManifest
 from trading.compose.pods import Container, Mount, Probe, SecretSource, Volume, Workload
 from trading.topology import PROMETHEUS, SERVICES
 
-#: What an environment file may change, with the chart's value as the default.
+#: Variables that an environment file can override; the default is the chart's value.
 OVERRIDABLE = (
     "ENABLE_AUDIT_LOGGING",
     "ENABLE_CHAOS_SCENARIOS",
@@ -16,20 +16,23 @@ OVERRIDABLE = (
     "SIM_SEED",
     "SIM_SPEED",
 )
-#: Secrets that whoever deploys may give, by name: the variable that names the file on this host.
-#: Where it is not set the service has an empty file, and its own variable of that name is empty.
+#: Secrets that the user can provide, and for each the variable with the path of the file on this
+#: host. If it is not set, the service gets an empty file, and its variable of that name is empty.
 OPTIONAL_SECRETS = {"signing-key": "SIGNING_KEY_FILE"}
-#: Asked inside the container, where only what the official image has can be used.
-_HTTP_PROBES = {
+#: Commands for HTTP probes. They run inside the container, with tools of the official image.
+_HTTP_PROBE_COMMANDS = {
     PROMETHEUS: ["CMD", "promtool", "check", "ready", "--url=http://{alias}:{port}"],
 }
 _UNITS = {"Ki": "k", "Mi": "m", "Gi": "g", "": "b"}
-_EXPANDED = re.compile(r"\$\([A-Za-z_]")
+_VARIABLE = re.compile(r"\$\([A-Za-z_]")
 
 
 class Context(NamedTuple):
-    """``alias``: of a component; ``config``: ConfigMap and key -> name of a Compose config;
-    ``generated``: names of the Secrets that the release makes itself; ``image``: ours.
+    """What a translation needs to know of the other manifests.
+
+    `aliases` has the host name of each component, and `configs` the name of the Compose config for
+    each ConfigMap and key. `generated` are the names of the Secrets that the chart generates.
+    `image` is the project's own image.
     """
 
     aliases: Mapping[str, str]
@@ -40,27 +43,30 @@ class Context(NamedTuple):
 
 
 class Translated(NamedTuple):
-    """``volumes``: names of what has to be declared."""
+    """A Compose service, and the names of the volumes that the file must declare for it."""
 
     service: dict[str, Any]
     volumes: list[str]
 
 
 def translate(workload: Workload, context: Context) -> Translated:
-    """Without networks and dependencies. Raises NotUnderstood."""
+    """Return the workload as a Compose service, without networks and dependencies.
+
+    Raises UnsupportedManifest.
+    """
     name = workload.metadata.name
     component = workload.metadata.component
     if len(workload.pod.containers) != 1:
-        raise NotUnderstood(f"{name}: more than one container")
+        raise UnsupportedManifest(f"{name}: more than one container")
     container = workload.pod.containers[0]
     image = escaped(container.image)
     service: dict[str, Any] = {
         "image": f"${{TRADING_IMAGE:-{image}}}" if container.image == context.image else image
     }
     if container.command:
-        service["entrypoint"] = _words(name, container.command)
+        service["entrypoint"] = _escaped_words(name, container.command)
     if container.args:
-        service["command"] = _words(name, container.args)
+        service["command"] = _escaped_words(name, container.args)
     if component == PROMETHEUS:
         address = f"{context.aliases[component]}:{container.ports[0].container_port}"
         service["command"] = [*service.get("command", []), f"--web.listen-address={address}"]
@@ -72,15 +78,15 @@ def translate(workload: Workload, context: Context) -> Translated:
     volumes = {v.name: v for v in workload.pod.volumes}
     for mount in container.volume_mounts:
         if mount.name in claims:
-            mounts.keep(mount)
+            mounts.add_persistent(mount)
         elif mount.name in volumes:
             mounts.add(mount, volumes[mount.name])
         else:
-            raise NotUnderstood(f"{name}: mounts {mount.name}, which is no volume of it")
+            raise UnsupportedManifest(f"{name}: mounts {mount.name}, which is no volume of it")
     service |= mounts.service
-    if check := _health(component, container, context):
+    if check := _health_check(component, container, context):
         service["healthcheck"] = check
-    service |= _limits(container)
+    service |= _resource_limits(container)
     if workload.kind == "Job":
         service["restart"] = f"on-failure:{workload.spec.backoff_limit}"
     else:
@@ -92,31 +98,31 @@ def translate(workload: Workload, context: Context) -> Translated:
 
 
 def escaped(text: str) -> str:
-    """Compose would replace a variable."""
+    """Return the text with `$` doubled, so that Compose does not substitute variables."""
     return text.replace("$", "$$")
 
 
-def _words(name: str, words: Iterable[str]) -> list[str]:
+def _escaped_words(name: str, words: Iterable[str]) -> list[str]:
     for word in words:
-        if _EXPANDED.search(word):
-            raise NotUnderstood(f"{name}: {word}: Compose has no $(VARIABLE)")
+        if _VARIABLE.search(word):
+            raise UnsupportedManifest(f"{name}: {word}: Compose has no $(VARIABLE)")
     return [escaped(word) for word in words]
 
 
 def _environment(component: str, container: Container, context: Context) -> dict[str, str]:
-    found = {}
+    environment = {}
     for entry in container.env:
         value = escaped(entry.value)
         if entry.name in OVERRIDABLE:
             value = f"${{{entry.name}:-{value}}}"
         elif entry.name in OPTIONAL_SECRETS.values():
             value = f"${{{entry.name}:+{value}}}"
-        found[entry.name] = value
+        environment[entry.name] = value
     if component in SERVICES:
         if component not in context.aliases:
-            raise NotUnderstood(f"{component}: no Service, so that nobody finds it")
-        found["BIND_HOST"] = f"127.0.0.1,{context.aliases[component]}"
-    return found
+            raise UnsupportedManifest(f"{component}: no Service, so that nobody finds it")
+        environment["BIND_HOST"] = f"127.0.0.1,{context.aliases[component]}"
+    return environment
 
 
 def _security(name: str, workload: Workload, container: Container) -> dict[str, Any]:
@@ -124,9 +130,9 @@ def _security(name: str, workload: Workload, container: Container) -> dict[str, 
     user = own.run_as_user if own.run_as_user is not None else pod.run_as_user
     group = own.run_as_group if own.run_as_group is not None else pod.run_as_group
     if user in (None, 0):
-        raise NotUnderstood(f"{name}: runAsUser must be a user that is not root")
+        raise UnsupportedManifest(f"{name}: runAsUser must be a user that is not root")
     if own.privileged or own.allow_privilege_escalation or own.capabilities.add:
-        raise NotUnderstood(f"{name}: privileges that no container here has")
+        raise UnsupportedManifest(f"{name}: privileges that no container here has")
     return {
         "user": f"{user}:{group if group is not None else user}",
         "read_only": own.read_only_root_filesystem,
@@ -136,6 +142,8 @@ def _security(name: str, workload: Workload, container: Container) -> dict[str, 
 
 
 class _Mounts:
+    """Collects the mounts of one service, and the named volumes among them."""
+
     def __init__(self, component: str, context: Context, user: str) -> None:
         self._user = user.split(":")
         self._component = component
@@ -143,55 +151,62 @@ class _Mounts:
         self.volumes: list[str] = []
         self.service: dict[str, Any] = {}
 
-    def keep(self, mount: Mount) -> None:
-        """Data that outlives the container."""
+    def add_persistent(self, mount: Mount) -> None:
+        """Mount the volume with the component's persistent data."""
         name = f"{self._component}-data"
         self.volumes.append(name)
         self._add("volumes", {"type": "volume", "source": name, "target": mount.mount_path})
 
     def add(self, mount: Mount, volume: Volume) -> None:
+        """Mount a volume of the pod. Raises UnsupportedManifest if its kind is not supported."""
         if volume.secret is not None:
             self._secret(mount, volume.secret)
         elif volume.config_map is not None:
             self._config(mount, volume)
         elif volume.empty_dir is not None:
-            # Otherwise it is root's, with the mode of the folder in the image, whatever is asked.
+            # Without these options it belongs to root and has the mode of the image's folder.
             user, group = self._user
             self._add("tmpfs", f"{mount.mount_path}:uid={user},gid={group},mode=1777")
         elif volume.persistent_volume_claim is not None:
-            self.keep(mount)
+            self.add_persistent(mount)
         else:
-            raise NotUnderstood(f"{self._component}: volume {volume.name} is of no known kind")
+            raise UnsupportedManifest(
+                f"{self._component}: volume {volume.name} is of no known kind"
+            )
 
-    def _secret(self, mount: Mount, given: SecretSource) -> None:
-        secret = given.secret_name
+    def _secret(self, mount: Mount, source: SecretSource) -> None:
+        secret = source.secret_name
         entry: dict[str, Any] = {"target": mount.mount_path, "read_only": True}
         if secret in OPTIONAL_SECRETS:
-            self._optional(mount, given)
+            self._optional(mount, source)
             return
         if secret in self._context.generated:
-            source = f"{self._component}-secrets"
-            self.volumes.append(source)
-            entry = {"type": "volume", "source": source, **entry}
+            volume = f"{self._component}-secrets"
+            self.volumes.append(volume)
+            entry = {"type": "volume", "source": volume, **entry}
         else:
-            where = "${TRADING_SECRETS_DIR:?the directory with one folder of secrets by service}"
+            directory = (
+                "${TRADING_SECRETS_DIR:?the directory with one folder of secrets by service}"
+            )
             bind = {"create_host_path": False}
             entry = {
                 "type": "bind",
-                "source": f"{where}/{self._component}",
+                "source": f"{directory}/{self._component}",
                 **entry,
                 "bind": bind,
             }
         self._add("volumes", entry)
 
-    def _optional(self, mount: Mount, given: SecretSource) -> None:
-        """Mount one file of this host, or none that has anything in it."""
-        if len(given.items) != 1:
-            raise NotUnderstood(f"{self._component}: Secret {given.secret_name} must be one file")
+    def _optional(self, mount: Mount, source: SecretSource) -> None:
+        """Mount a file of this host, or an empty file if its variable is not set."""
+        if len(source.items) != 1:
+            raise UnsupportedManifest(
+                f"{self._component}: Secret {source.secret_name} must be one file"
+            )
         entry = {
             "type": "bind",
-            "source": f"${{{OPTIONAL_SECRETS[given.secret_name]}:-/dev/null}}",
-            "target": f"{mount.mount_path}/{given.items[0].path}",
+            "source": f"${{{OPTIONAL_SECRETS[source.secret_name]}:-/dev/null}}",
+            "target": f"{mount.mount_path}/{source.items[0].path}",
             "read_only": True,
             "bind": {"create_host_path": False},
         }
@@ -201,7 +216,7 @@ class _Mounts:
         source = volume.config_map
         assert source is not None  # noqa: S101
         if source.name not in self._context.config_maps:
-            raise NotUnderstood(f"{self._component}: no ConfigMap {source.name} in the chart")
+            raise UnsupportedManifest(f"{self._component}: no ConfigMap {source.name} in the chart")
         paths = {item.key: item.path for item in source.items} or {
             key: key for key in self._context.config_maps[source.name].data
         }
@@ -216,61 +231,70 @@ class _Mounts:
         self.service.setdefault(key, []).append(entry)
 
 
-def _health(component: str, container: Container, context: Context) -> dict[str, Any] | None:
-    """Readiness is what others wait for; without it, liveness."""
+def _health_check(component: str, container: Container, context: Context) -> dict[str, Any] | None:
+    """Return the health check: the readiness probe, because others wait for it, else liveness."""
     probe = container.readiness_probe or container.liveness_probe
     if probe is None:
         return None
-    test = _test(component, probe, container, context)
-    if test is None:
+    command = _probe_command(component, probe, container, context)
+    if command is None:
         return None
-    start = container.startup_probe
-    patience = start.period_seconds * start.failure_threshold if start is not None else 0
-    found = {
-        "test": test,
+    startup = container.startup_probe
+    start_seconds = startup.period_seconds * startup.failure_threshold if startup is not None else 0
+    check = {
+        "test": command,
         "interval": f"{probe.period_seconds}s",
-        # A process has to start for every question; a kubelet asks by itself.
+        # Each check starts a process, which takes longer than a request of the kubelet.
         "timeout": f"{max(probe.timeout_seconds, 5)}s",
         "retries": probe.failure_threshold,
     }
-    if patience:
-        found |= {"start_period": f"{patience}s", "start_interval": "1s"}
-    return found
+    if start_seconds:
+        check |= {"start_period": f"{start_seconds}s", "start_interval": "1s"}
+    return check
 
 
-def _test(component: str, probe: Probe, container: Container, context: Context) -> list[str] | None:
+def _probe_command(
+    component: str, probe: Probe, container: Container, context: Context
+) -> list[str] | None:
     if probe.exec is not None:
         return ["CMD", *(escaped(word) for word in probe.exec.command)]
-    asked = probe.http_get
-    if asked is None:
+    request = probe.http_get
+    if request is None:
         return None
     ports = {p.name: p.container_port for p in container.ports}
-    port = ports.get(asked.port, 0) if isinstance(asked.port, str) else asked.port
+    port = ports.get(request.port, 0) if isinstance(request.port, str) else request.port
     if component in SERVICES:
-        url = f"http://127.0.0.1:{port}{asked.path}"
+        url = f"http://127.0.0.1:{port}{request.path}"
         return ["CMD", "python3", "-m", "trading.server.probe", url]
-    words = _HTTP_PROBES.get(component)
-    return [w.format(alias=context.aliases[component], port=port) for w in words] if words else None
+    template = _HTTP_PROBE_COMMANDS.get(component)
+    return (
+        [w.format(alias=context.aliases[component], port=port) for w in template]
+        if template
+        else None
+    )
 
 
-def _limits(container: Container) -> dict[str, Any]:
+def _resource_limits(container: Container) -> dict[str, Any]:
     limits = container.resources.limits
-    found = {}
+    compose_limits = {}
     if "cpu" in limits:
-        found["cpus"] = cpus(str(limits["cpu"]))
+        compose_limits["cpus"] = cpus(str(limits["cpu"]))
     if "memory" in limits:
-        found["memory"] = memory(str(limits["memory"]))
-    return {"deploy": {"resources": {"limits": found}}} if found else {}
+        compose_limits["memory"] = memory(str(limits["memory"]))
+    return {"deploy": {"resources": {"limits": compose_limits}}} if compose_limits else {}
 
 
 def cpus(quantity: str) -> str:
-    """``500m`` -> ``0.5``."""
+    """Convert a Kubernetes CPU quantity to that of Compose: `500m` becomes `0.5`."""
     return f"{int(quantity[:-1]) / 1000:g}" if quantity.endswith("m") else quantity
 
 
 def memory(quantity: str) -> str:
-    """``128Mi`` -> ``128m``. Raises NotUnderstood."""
-    found = re.fullmatch(r"(\d+)(Ki|Mi|Gi|)", quantity)
-    if found is None:
-        raise NotUnderstood(f"memory {quantity}: must be in Ki, Mi or Gi")
-    return found[1] + _UNITS[found[2]]
+    """Convert a Kubernetes memory quantity to that of Compose: `128Mi` becomes `128m`.
+
+    Raises UnsupportedManifest for other units than Ki, Mi and Gi.
+    """
+    match = re.fullmatch(r"(\d+)(Ki|Mi|Gi|)", quantity)
+    if match is None:
+        raise UnsupportedManifest(f"memory {quantity}: must be in Ki, Mi or Gi")
+    return match[1] + _UNITS[match[2]]

@@ -1,4 +1,8 @@
-"""The deployment's own certificate authority, and the certificate of its stores."""
+"""Issue the TLS certificates of a deployment.
+
+The deployment has a certificate authority of its own. It signs one server certificate, which
+PostgreSQL and Redis share. Clients verify them against the authority's certificate.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,50 +14,57 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_AUTHORITY_FOR = timedelta(days=3650)
-_CERTIFICATE_FOR = timedelta(days=397)
-#: One with less than this left is made again.
-RENEWED_BEFORE = timedelta(days=30)
+_AUTHORITY_LIFETIME = timedelta(days=3650)
+_CERTIFICATE_LIFETIME = timedelta(days=397)
+#: A certificate that expires sooner than this is replaced.
+RENEW_BEFORE = timedelta(days=30)
 
 
 class Pair(NamedTuple):
-    """PEM: a certificate and its private key."""
+    """A certificate and its private key, both as PEM text; both are empty if there are none."""
 
     certificate: str
     key: str
 
 
-def authority(kept: Pair, now: datetime | None = None) -> Pair:
-    """The kept one while it is good. Raises ValueError where it cannot be read."""
+def authority(existing: Pair, now: datetime | None = None) -> Pair:
+    """Return the certificate authority: `existing` while it is valid, otherwise a new one.
+
+    Raises ValueError if the existing certificate cannot be parsed.
+    """
     now = now or datetime.now(UTC)
-    if all(kept) and _good(_certificate(kept.certificate), now):
-        return kept
+    if all(existing) and _is_valid(_parse(existing.certificate), now):
+        return existing
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("trading ecosystem authority")
-    made = (
-        _begun(name, name, key, now, _AUTHORITY_FOR)
+    signed = (
+        _builder(name, name, key, now, _AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return _pair(made, key)
+    return _pair(signed, key)
 
 
-def certificate(kept: Pair, by: Pair, hosts: Sequence[str], now: datetime | None = None) -> Pair:
-    """Of a server that is called by one of the names ``hosts``; the kept one while it is good, for
-    these names and ``by``'s. Raises ValueError where one cannot be read.
+def certificate(
+    existing: Pair, ca: Pair, hosts: Sequence[str], now: datetime | None = None
+) -> Pair:
+    """Return a server certificate for the DNS names `hosts`, signed by the authority `ca`.
+
+    `existing` is returned while it is valid, covers these names and was issued by `ca`.
+    Raises ValueError if a certificate or the authority's key cannot be parsed.
     """
     now = now or datetime.now(UTC)
-    issuer = _certificate(by.certificate)
-    if all(kept) and _fits(_certificate(kept.certificate), issuer, hosts, now):
-        return kept
+    issuer = _parse(ca.certificate)
+    if all(existing) and _is_usable(_parse(existing.certificate), issuer, hosts, now):
+        return existing
     key = ec.generate_private_key(ec.SECP256R1())
-    signer = serialization.load_pem_private_key(by.key.encode(), None)
+    signer = serialization.load_pem_private_key(ca.key.encode(), None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
         raise ValueError("ca.key: must be the key of an elliptic curve")
-    made = (
-        _begun(_name(hosts[0]), issuer.subject, key, now, _CERTIFICATE_FOR)
+    signed = (
+        _builder(_name(hosts[0]), issuer.subject, key, now, _CERTIFICATE_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -63,30 +74,30 @@ def certificate(kept: Pair, by: Pair, hosts: Sequence[str], now: datetime | None
         )
         .sign(signer, hashes.SHA256())
     )
-    return _pair(made, key)
+    return _pair(signed, key)
 
 
-def _fits(
-    found: x509.Certificate, issuer: x509.Certificate, hosts: Sequence[str], now: datetime
+def _is_usable(
+    candidate: x509.Certificate, issuer: x509.Certificate, hosts: Sequence[str], now: datetime
 ) -> bool:
     try:
-        found.verify_directly_issued_by(issuer)
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        candidate.verify_directly_issued_by(issuer)
+        names = candidate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
         return False
-    return _good(found, now) and set(hosts) <= set(names.get_values_for_type(x509.DNSName))
+    return _is_valid(candidate, now) and set(hosts) <= set(names.get_values_for_type(x509.DNSName))
 
 
-def _good(found: x509.Certificate, now: datetime) -> bool:
-    return now + RENEWED_BEFORE < found.not_valid_after_utc
+def _is_valid(candidate: x509.Certificate, now: datetime) -> bool:
+    return now + RENEW_BEFORE < candidate.not_valid_after_utc
 
 
-def _begun(
+def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     now: datetime,
-    lasts: timedelta,
+    lifetime: timedelta,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -94,9 +105,9 @@ def _begun(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # Clocks of other machines may be behind.
+        # The clocks of other machines may be slow.
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + lasts)
+        .not_valid_after(now + lifetime)
     )
 
 
@@ -118,7 +129,7 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _certificate(text: str) -> x509.Certificate:
+def _parse(text: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(text.encode())
 
 

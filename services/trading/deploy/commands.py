@@ -1,4 +1,4 @@
-"""Runs docker, helm and kubectl."""
+"""Run docker, helm, kind and kubectl, and turn their failures into DeploymentError."""
 
 import os
 import shutil
@@ -8,12 +8,16 @@ from pathlib import Path
 
 from trading.deploy.environments import DeploymentError
 
-#: Seconds that a command may take that waits for nothing.
-_PATIENCE = 120
+#: The default timeout of a command, in wall seconds.
+_TIMEOUT = 120
 
 
 class Commands:
-    """``program``: found by PATH; ``hint``: what to do where there is none."""
+    """Runs one program in one directory.
+
+    `program` is looked up in PATH. `hint` tells the user what to do if it is not installed; it
+    becomes part of the error message. `environment` is added to the environment of this process.
+    """
 
     def __init__(
         self, program: str, hint: str, directory: Path, environment: Mapping[str, str] = {}
@@ -23,13 +27,16 @@ class Commands:
         self._directory = directory
         self._environment = {**os.environ, **environment}
 
-    def run(self, *words: str, seconds: float = _PATIENCE, what: str = "") -> str:
-        """What it says. Raises DeploymentError with what it complains about; ``what``: the command
-        for people, where its words are too many.
+    def run(self, *words: str, seconds: float = _TIMEOUT, label: str = "") -> str:
+        """Run the program with the arguments `words` and return its standard output.
+
+        `seconds` is the timeout. `label` names the command in error messages; without it, the
+        program and its first three arguments do. Raises DeploymentError with the last line of
+        the program's output if it fails, does not end in time, or is not installed.
         """
-        what = what or " ".join((self._program, *words[:3]))
+        label = label or " ".join((self._program, *words[:3]))
         try:
-            done = subprocess.run(  # noqa: S603
+            completed = subprocess.run(  # noqa: S603
                 [self._path(), *words],
                 cwd=self._directory,
                 env=self._environment,
@@ -39,13 +46,14 @@ class Commands:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise DeploymentError(f"{what}: no answer in {seconds:.0f} s") from error
-        if done.returncode:
-            told = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise DeploymentError(f"{what}: {told[-1] if told else done.returncode}")
-        return done.stdout
+            raise DeploymentError(f"{label}: no answer in {seconds:.0f} s") from error
+        if completed.returncode:
+            output = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
+            raise DeploymentError(f"{label}: {output[-1] if output else completed.returncode}")
+        return completed.stdout
 
     def works(self, *words: str) -> bool:
+        """Return whether the program exits successfully with the arguments `words`."""
         try:
             self.run(*words)
         except DeploymentError:
@@ -53,7 +61,11 @@ class Commands:
         return True
 
     def lines(self, *words: str) -> Iterator[str]:
-        """As they come, until it ends; it is ended with the iterator."""
+        """Run the program and yield the lines of its output as they arrive, errors included.
+
+        Closing the iterator terminates the program. Raises DeploymentError if the program is not
+        installed.
+        """
         process = subprocess.Popen(  # noqa: S603
             [self._path(), *words],
             cwd=self._directory,
@@ -72,7 +84,7 @@ class Commands:
             process.wait()
 
     def _path(self) -> str:
-        found = shutil.which(self._program, path=self._environment.get("PATH"))
-        if found is None:
+        path = shutil.which(self._program, path=self._environment.get("PATH"))
+        if path is None:
             raise DeploymentError(f"there is no {self._program} here: {self._hint}")
-        return found
+        return path

@@ -1,4 +1,4 @@
-"""The environments that can be deployed: dev, test, prod, each on Compose or Kubernetes."""
+"""The environments that can be deployed, on Compose or Kubernetes: dev, test and prod."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,16 @@ from trading.topology import INFRASTRUCTURE, SERVICES
 COMPOSE, KUBERNETES = "compose", "kubernetes"
 RELEASE = "trading"
 CHART = Path("charts/trading")
-#: Names the directory of the secrets that ``trading secrets`` made.
+#: The environment variable with the directory that `trading secrets` has written.
 SECRETS_VARIABLE = "TRADING_SECRETS_DIR"
 
 
 class Environment(NamedTuple):
-    """``values``: of the chart, beside its defaults; ``project``: of Compose, and the namespace."""
+    """One environment and the files that describe it, relative to the project directory.
+
+    `values` are Helm value files that are applied on top of the chart's defaults. `project` is
+    the name of the Compose project, and of the Kubernetes namespace.
+    """
 
     name: str
     compose_file: Path
@@ -23,6 +27,7 @@ class Environment(NamedTuple):
 
     @property
     def variables(self) -> Path:
+        """Return the path of the environment's file with variables for Compose."""
         return Path("env") / f"{self.name}.env"
 
 
@@ -39,7 +44,7 @@ ENVIRONMENTS = {
     )
 }
 
-#: What people call the components.
+#: Display names of the components.
 TITLES = {
     **{name: name.replace("-", " ").capitalize() for name in (*SERVICES, *INFRASTRUCTURE)},
     "postgres": "PostgreSQL",
@@ -48,11 +53,14 @@ TITLES = {
 
 
 class DeploymentError(Exception):
-    """What went wrong, and what can be done about it, for people."""
+    """An operation on a deployment failed. The message tells the user why and what to do."""
 
 
 def project_directory(start: Path) -> Path:
-    """The nearest folder from ``start`` upwards with the chart in it. Raises DeploymentError."""
+    """Return the nearest directory that contains the chart: `start` or one of its parents.
+
+    Raises DeploymentError if there is none.
+    """
     for folder in (start, *start.parents):
         if (folder / CHART / "Chart.yaml").exists():
             return folder
@@ -63,11 +71,14 @@ def project_directory(start: Path) -> Path:
 
 
 def variables(environment: Environment, directory: Path) -> list[Path]:
-    """Files with variables, later ones win: the environment's, and a private ``.env``."""
-    found = [directory / environment.variables, directory / ".env"]
-    return [path for path in found if path.exists()]
+    """Return the existing files with variables for Compose; later files take precedence.
+
+    These are the environment's own file and the user's private `.env`.
+    """
+    candidates = [directory / environment.variables, directory / ".env"]
+    return [path for path in candidates if path.exists()]
 
 
 def project_of(environment: Environment) -> str:
-    """COMPOSE_PROJECT_NAME, as docker compose itself would."""
+    """Return COMPOSE_PROJECT_NAME if it is set, as docker compose does, else the project's name."""
     return os.environ.get("COMPOSE_PROJECT_NAME") or environment.project

@@ -1,4 +1,4 @@
-"""A kind cluster on this machine, with the images of a deployment in it."""
+"""Create a kind cluster on this machine and load the images of a deployment into it."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +14,11 @@ CONFIG = Path("kind-config.yaml")
 
 
 class Kind:
-    """All raise DeploymentError. ``tell`` is called at the beginning of what takes a while."""
+    """Manages the kind cluster of a project directory.
+
+    `tell` is called with a line of text before each step that takes long. All methods raise
+    DeploymentError if kind, docker or kubectl fail.
+    """
 
     def __init__(self, directory: Path, tell: Callable[[str], None]) -> None:
         self._directory = directory
@@ -24,35 +28,44 @@ class Kind:
         self._kubectl = Commands("kubectl", "install kubectl", directory)
 
     def bring_up(self, without: Iterable[str]) -> None:
-        """The cluster, unless it is there, and in it every image that is here."""
-        ours, foreign = self._images(frozenset(without))
-        if not self._docker.works("image", "inspect", ours):
-            raise DeploymentError(f"{ours} is not built: make images")
+        """Create the cluster if it does not exist, and load every local image into it.
+
+        The images of the components in `without` are not loaded. Raises DeploymentError, too, if
+        the project's own image has not been built.
+        """
+        own_image, third_party = self._images(frozenset(without))
+        if not self._docker.works("image", "inspect", own_image):
+            raise DeploymentError(f"{own_image} is not built: make images")
         if NAME not in self._kind.run("get", "clusters").split():
             self._tell(f"cluster {NAME}: created by {CONFIG}")
             words = ("create", "cluster", "--name", NAME, "--config", str(CONFIG))
-            self._kind.run(*words, "--wait", "180s", seconds=900, what="kind create cluster")
+            self._kind.run(*words, "--wait", "180s", seconds=900, label="kind create cluster")
         self._kubectl.run("config", "use-context", f"kind-{NAME}")
-        # What is not here the node pulls by itself.
-        found = [ours, *(name for name in foreign if self._docker.works("image", "inspect", name))]
-        self._tell(f"images into the cluster: {', '.join(found)}")
-        load = ("load", "docker-image", "--name", NAME, *found)
-        self._kind.run(*load, seconds=600, what="kind load docker-image")
+        # The node itself pulls images that are not available locally.
+        images = [
+            own_image,
+            *(name for name in third_party if self._docker.works("image", "inspect", name)),
+        ]
+        self._tell(f"images into the cluster: {', '.join(images)}")
+        load = ("load", "docker-image", "--name", NAME, *images)
+        self._kind.run(*load, seconds=600, label="kind load docker-image")
 
     def _images(self, without: frozenset[str]) -> tuple[str, list[str]]:
-        """Ours, and those of others that the chart's own values name."""
+        """Return the project's own image, and the third-party images in the chart's values."""
         chart = self._read(CHART / "Chart.yaml")
         values = self._read(CHART / "values.yaml")
-        named = {key.lower(): part for key, part in values.items() if isinstance(part, dict)}
-        left_out = {name.replace("-", "") for name in without}
-        foreign = [
-            part["image"]
-            for key, part in named.items()
-            if isinstance(part.get("image"), str) and key not in left_out
+        sections = {
+            key.lower(): section for key, section in values.items() if isinstance(section, dict)
+        }
+        excluded = {name.replace("-", "") for name in without}
+        third_party = [
+            section["image"]
+            for key, section in sections.items()
+            if isinstance(section.get("image"), str) and key not in excluded
         ]
         tag = values["image"]["tag"] or chart["appVersion"]
-        return f"{values['image']['repository']}:{tag}", foreign
+        return f"{values['image']['repository']}:{tag}", third_party
 
     def _read(self, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load((self._directory / path).read_text("utf-8"))
-        return found
+        content: dict[str, Any] = yaml.safe_load((self._directory / path).read_text("utf-8"))
+        return content

@@ -1,4 +1,8 @@
-"""Plays a run's network faults on the Compose deployment here, while the run is watched."""
+"""Apply the network faults of a run to the local Compose deployment.
+
+The services simulate a network fault themselves. While the command line follows a run, this module
+also disconnects the containers, so that the fault exists in the real network.
+"""
 
 import os
 import shutil
@@ -20,8 +24,12 @@ _FILE = "docker-compose.yml"
 
 
 class NetworkFaults:
-    """``partitions``: by fault, its pairs of services. A context; ``see`` takes the run's events
-    and says what has been done.
+    """Disconnects and reconnects containers as the events of a run require.
+
+    `target` is the URL of the test coordinator. `partitions` maps the name of a fault to its
+    pairs of services. `directory` contains the Compose file. An instance is a context manager; on
+    exit, all containers are connected again. If `target` is not a Compose deployment on this
+    machine, nothing is done.
     """
 
     def __init__(
@@ -42,8 +50,10 @@ class NetworkFaults:
         self._stack.close()
 
     def see(self, event: Mapping[str, Any]) -> str:
-        """Empty where nothing was done. A container that cannot be cut off is said, and the fault
-        is played by the services alone.
+        """Handle an event of the run and return a line that describes what was done.
+
+        The line is empty if nothing was done. If a container cannot be disconnected, the line
+        contains the error; only the services simulate the fault then.
         """
         fault, step = event.get("fault", ""), event.get("step", "")
         if self._partitions is None or fault not in self._pairs:
@@ -63,8 +73,9 @@ class NetworkFaults:
 
 
 def deployment_here(target: str, directory: Path) -> Partitions | None:
-    """The networks of the Compose deployment in ``directory`` whose coordinator ``target`` is;
-    None where there is none.
+    """Return the partitions of the Compose deployment in `directory`.
+
+    Returns None unless `target` is a loopback URL and the deployment's coordinator is running.
     """
     file = directory / _FILE
     if not file.exists() or shutil.which("docker") is None:

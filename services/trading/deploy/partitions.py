@@ -1,8 +1,9 @@
-"""Network faults on Compose: the containers of a pair are taken off the network between them.
+"""Partition services on Compose: disconnect their containers from the networks between them.
 
-A cut has a lease. What is cut is written down before it is cut, and a guard of its own process
-connects it again when the lease runs out, so that it ends though the tool is killed; what even the
-guard has left behind, the next command that looks connects again.
+Every partition must end, even if this process is killed. Therefore each one has a lease, and it is
+recorded in a file (the partition journal) before containers are disconnected. A watchdog process
+reads the file and connects the containers again when the lease expires. If the watchdog is killed,
+too, the next command that uses `Partitions` connects them.
 """
 
 import json
@@ -19,14 +20,17 @@ from trading.deploy.commands import Commands
 from trading.deploy.environments import DeploymentError
 from trading.topology import may_connect
 
-#: Wall seconds that a cut lasts without its tool, and between two renewals of its lease.
+#: How long a partition lasts without renewal, and how often it is renewed, in wall seconds.
 LEASE = 15.0
-_RENEW = 3.0
+_RENEW_INTERVAL = 3.0
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 
 
-class Cut(NamedTuple):
-    """``container``: its id; ``service``: what it is called in the network, too."""
+class Disconnection(NamedTuple):
+    """A container that a fault has disconnected from a network.
+
+    `container` is its id. `service` is its Compose service, and its alias in the network.
+    """
 
     fault: str
     container: str
@@ -34,45 +38,51 @@ class Cut(NamedTuple):
     network: str
 
 
-class Kept:
-    """The file that says what is cut, and until when."""
+class PartitionJournal:
+    """The file that lists all disconnected containers and the time at which the lease expires."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self) -> tuple[list[Cut], float]:
+    def read(self) -> tuple[list[Disconnection], float]:
+        """Return the disconnections and the end of the lease, in Unix seconds.
+
+        Without a file, there are no disconnections and the lease ends at 0.
+        """
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            return [Cut(*cut) for cut in found["cuts"]], float(found["until"])
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            return [Disconnection(*cut) for cut in content["cuts"]], float(content["until"])
         except FileNotFoundError:
             return [], 0.0
 
-    def write(self, cuts: Iterable[Cut], until: float) -> None:
-        """Whole, and on the disk when it returns."""
+    def write(self, cuts: Iterable[Disconnection], until: float) -> None:
+        """Replace the file atomically; its content is durable when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        made = self.path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-        with made.open("w", encoding="utf-8") as file:
+        temporary = self.path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+        with temporary.open("w", encoding="utf-8") as file:
             json.dump({"cuts": list(cuts), "until": until}, file)
             file.flush()
             os.fsync(file.fileno())
-        made.replace(self.path)
+        temporary.replace(self.path)
 
     def remove(self) -> None:
+        """Delete the file if it exists."""
         self.path.unlink(missing_ok=True)
 
 
-def kept_of(project: str) -> Kept:
-    """Of a Compose project on this machine."""
+def kept_of(project: str) -> PartitionJournal:
+    """Return the partition journal of a Compose project on this machine."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    return Kept(Path(state) / "trading" / f"partitions-{project}.json")
+    return PartitionJournal(Path(state) / "trading" / f"partitions-{project}.json")
 
 
-def connect_all(docker: Commands, kept: Kept) -> list[Cut]:
-    """Whatever is cut, connected again; what it was. Raises DeploymentError for what cannot be:
-    it stays written down.
+def connect_all(docker: Commands, journal: PartitionJournal) -> list[Disconnection]:
+    """Connect all containers in the journal again and return what was disconnected.
+
+    Raises DeploymentError if some cannot be connected; these stay in the journal.
     """
-    cuts, until = kept.read()
-    left = list(cuts)
+    cuts, until = journal.read()
+    remaining = list(cuts)
     problem: DeploymentError | None = None
     for cut in cuts:
         try:
@@ -80,116 +90,126 @@ def connect_all(docker: Commands, kept: Kept) -> list[Cut]:
         except DeploymentError as error:
             problem = error
             continue
-        left.remove(cut)
-        kept.write(left, until)
+        remaining.remove(cut)
+        journal.write(remaining, until)
     if problem is not None:
         raise problem
-    kept.remove()
+    journal.remove()
     return cuts
 
 
 class Partitions:
-    """Of one Compose project, while a run is watched. A context: at its end all is connected."""
+    """Disconnects and connects the containers of one Compose project while a run is followed.
+
+    A context manager: on entry, containers that an earlier process has left disconnected are
+    connected; on exit, all are. A thread renews the lease in between.
+    """
 
     def __init__(self, project: str, docker: Commands) -> None:
         self._project = project
         self._docker = docker
-        self._kept = kept_of(project)
+        self._journal = kept_of(project)
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._renewing: threading.Thread | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._stopped = threading.Event()
+        self._renewal: threading.Thread | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Partitions":
-        connect_all(self._docker, self._kept)
+        connect_all(self._docker, self._journal)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._ended.set()
-        if self._renewing is not None:
-            self._renewing.join()
+        self._stopped.set()
+        if self._renewal is not None:
+            self._renewal.join()
         with self._lock:
-            connect_all(self._docker, self._kept)
-        if self._guard is not None:
-            self._guard.wait()
+            connect_all(self._docker, self._journal)
+        if self._watchdog is not None:
+            self._watchdog.wait()
 
-    def cut(self, fault: str, pairs: Iterable[tuple[str, str]]) -> list[Cut]:
-        """Every container of a caller off the network of who it calls. What is cut."""
-        wanted = []
+    def cut(self, fault: str, pairs: Iterable[tuple[str, str]]) -> list[Disconnection]:
+        """Disconnect, for each pair, every container of the caller from the network of the callee.
+
+        Returns the new disconnections. Raises DeploymentError.
+        """
+        new = []
         for pair in pairs:
             for caller, callee in (pair, (pair[1], pair[0])):
                 if may_connect(caller, callee):
                     network = f"{self._project}_{callee}"
-                    wanted += [
-                        Cut(fault, container, caller, network)
+                    new += [
+                        Disconnection(fault, container, caller, network)
                         for container in containers(self._docker, self._project, caller)
                     ]
         with self._lock:
-            cuts, _ = self._kept.read()
-            known = {(cut.container, cut.network) for cut in cuts}
-            wanted = [cut for cut in wanted if (cut.container, cut.network) not in known]
-            if not wanted:
+            cuts, _ = self._journal.read()
+            existing = {(cut.container, cut.network) for cut in cuts}
+            new = [cut for cut in new if (cut.container, cut.network) not in existing]
+            if not new:
                 return []
-            self._kept.write([*cuts, *wanted], time.time() + LEASE)
-            if self._guard is None or self._guard.poll() is not None:
-                self._guard = _start_guard(self._kept)
-            for cut in wanted:
+            self._journal.write([*cuts, *new], time.time() + LEASE)
+            if self._watchdog is None or self._watchdog.poll() is not None:
+                self._watchdog = _start_watchdog(self._journal)
+            for cut in new:
                 words = ("network", "disconnect", cut.network, cut.container)
-                self._docker.run(*words, what="docker network disconnect")
-        if self._renewing is None:
-            self._renewing = threading.Thread(target=self._renew, daemon=True)
-            self._renewing.start()
-        return wanted
+                self._docker.run(*words, label="docker network disconnect")
+        if self._renewal is None:
+            self._renewal = threading.Thread(target=self._renew, daemon=True)
+            self._renewal.start()
+        return new
 
-    def connect(self, fault: str) -> list[Cut]:
-        """What the fault has cut, connected again."""
+    def connect(self, fault: str) -> list[Disconnection]:
+        """Connect the containers again that `fault` has disconnected, and return what they were."""
         with self._lock:
-            cuts, until = self._kept.read()
-            mine = [cut for cut in cuts if cut.fault == fault]
-            for cut in mine:
+            cuts, until = self._journal.read()
+            of_fault = [cut for cut in cuts if cut.fault == fault]
+            for cut in of_fault:
                 _connect(self._docker, cut)
-            left = [cut for cut in cuts if cut.fault != fault]
-            if left:
-                self._kept.write(left, until)
+            remaining = [cut for cut in cuts if cut.fault != fault]
+            if remaining:
+                self._journal.write(remaining, until)
             else:
-                self._kept.remove()
-        return mine
+                self._journal.remove()
+        return of_fault
 
     def _renew(self) -> None:
-        while not self._ended.wait(_RENEW):
+        while not self._stopped.wait(_RENEW_INTERVAL):
             with self._lock:
-                cuts, _ = self._kept.read()
+                cuts, _ = self._journal.read()
                 if cuts:
-                    self._kept.write(cuts, time.time() + LEASE)
+                    self._journal.write(cuts, time.time() + LEASE)
 
 
 def containers(docker: Commands, project: str, service: str) -> list[str]:
-    """Ids of those of a service that run. Raises DeploymentError."""
+    """Return the ids of the running containers of a service. Raises DeploymentError."""
     filters = (f"label={_PROJECT}={project}", f"label={_SERVICE}={service}")
-    words = [word for wanted in filters for word in ("--filter", wanted)]
+    words = [word for condition in filters for word in ("--filter", condition)]
     return docker.run("ps", "--quiet", "--no-trunc", *words).split()
 
 
-def guard(path: Path) -> None:
-    """Until nothing is cut any more: connect everything once the lease has run out."""
-    kept = Kept(path)
+def lease_watchdog(path: Path) -> None:
+    """Wait until nothing is disconnected, and connect everything if the lease expires before.
+
+    `path` is the file of the partition journal. This is the main function of the watchdog process.
+    """
+    journal = PartitionJournal(path)
     docker = Commands("docker", "it was there a moment ago", path.parent)
     while True:
-        cuts, until = kept.read()
+        cuts, until = journal.read()
         if not cuts:
             return
         if time.time() > until:
             try:
-                connect_all(docker, kept)
+                connect_all(docker, journal)
             except DeploymentError as error:
-                # Tried for as long as it takes: a cut must end.
+                # Retry without limit: every partition must end.
                 print(error, file=sys.stderr, flush=True)
         time.sleep(0.5)
 
 
-def _start_guard(kept: Kept) -> "subprocess.Popen[bytes]":
+def _start_watchdog(journal: PartitionJournal) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "trading.deploy.partitions", str(kept.path)],
+        [sys.executable, "-m", "trading.deploy.partitions", str(journal.path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -197,23 +217,26 @@ def _start_guard(kept: Kept) -> "subprocess.Popen[bytes]":
     )
 
 
-def _connect(docker: Commands, cut: Cut) -> None:
-    """A container that is gone, and one that is connected, are as they should be."""
+def _connect(docker: Commands, cut: Disconnection) -> None:
+    """Connect the container to the network, unless it is connected or no longer exists."""
     networks = _networks(docker, cut.container)
     if networks is None or cut.network in networks:
         return
     words = ("network", "connect", "--alias", cut.service, cut.network, cut.container)
-    docker.run(*words, what="docker network connect")
+    docker.run(*words, label="docker network connect")
 
 
 def _networks(docker: Commands, container: str) -> Mapping[str, Any] | None:
-    listed = docker.run("ps", "--all", "--quiet", "--no-trunc", "--filter", f"id={container}")
-    if not listed.strip():
+    """Return the networks of a container by name; None if the container does not exist."""
+    container_ids = docker.run(
+        "ps", "--all", "--quiet", "--no-trunc", "--filter", f"id={container}"
+    )
+    if not container_ids.strip():
         return None
-    wanted = ("--format", "{{json .NetworkSettings.Networks}}")
-    found: dict[str, Any] = json.loads(docker.run("inspect", *wanted, container))
-    return found
+    template = ("--format", "{{json .NetworkSettings.Networks}}")
+    networks: dict[str, Any] = json.loads(docker.run("inspect", *template, container))
+    return networks
 
 
 if __name__ == "__main__":
-    guard(Path(sys.argv[1]))
+    lease_watchdog(Path(sys.argv[1]))

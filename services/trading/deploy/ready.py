@@ -1,13 +1,13 @@
-"""What a service says of itself and of what it depends on.
+"""Query the readiness endpoint of a service.
 
-It is asked from inside its container: not every environment opens every port.
+The query runs inside the service's container, because not every environment publishes every port.
 """
 
 import json
 
 from trading.topology import SERVICES
 
-_READ = (
+_SCRIPT = (
     "import sys, urllib.request as r, urllib.error as e\n"
     "try: print(r.urlopen(sys.argv[1], timeout=3).read().decode())\n"
     "except e.HTTPError as error: print(error.read().decode())\n"
@@ -15,17 +15,23 @@ _READ = (
 )
 
 
-def question(component: str) -> tuple[str, ...]:
-    """A command in its container that prints its answer."""
-    return "python3", "-c", _READ, f"http://127.0.0.1:{SERVICES[component].port}/ready"
+def readiness_command(component: str) -> tuple[str, ...]:
+    """Return the command that prints the readiness response inside the component's container."""
+    return "python3", "-c", _SCRIPT, f"http://127.0.0.1:{SERVICES[component].port}/ready"
 
 
-def parsed(answer: str) -> dict[str, str]:
-    """By name: what is wrong; empty: nothing."""
+def parse_readiness(answer: str) -> dict[str, str]:
+    """Return the problem of each dependency by name; an empty text means no problem.
+
+    The name `ready` is added if the service itself has a problem, or if `answer` is not a
+    readiness response.
+    """
     try:
-        said = json.loads(answer)
-        needed, problem = said["dependencies"], said["problem"]
-        found = {name: "" if why == "ok" else str(why) for name, why in needed.items()}
+        body = json.loads(answer)
+        dependencies, problem = body["dependencies"], body["problem"]
+        problems = {
+            name: "" if status == "ok" else str(status) for name, status in dependencies.items()
+        }
     except (ValueError, KeyError, AttributeError, TypeError):
         return {"ready": "its answer cannot be read"}
-    return {"ready": str(problem), **found} if problem else found
+    return {"ready": str(problem), **problems} if problem else problems

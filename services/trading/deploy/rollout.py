@@ -1,4 +1,4 @@
-"""Brings a deployment up, and tells what becomes of each component."""
+"""Start a deployment and report the progress of each component until all are healthy."""
 
 import time
 from collections.abc import Callable
@@ -7,17 +7,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from trading.deploy.environments import TITLES, DeploymentError
 from trading.deploy.state import DONE, FAILED, HEALTHY, MISSING, Platform, State
 
-_LOOK_EVERY = 1.0
-#: A component that is down for so long, seconds, does not come back by itself.
-_HOPE = 20.0
-_TAIL = 10
+_POLL_INTERVAL = 1.0
+#: A component that has been failing for this many seconds is not expected to recover.
+_FAILURE_GRACE = 20.0
+_LOG_LINES = 10
 
 
 def roll_out(
     platform: Platform, without: frozenset[str], seconds: float, tell: Callable[[str], None]
 ) -> None:
-    """Returns once every component is healthy. Raises DeploymentError, with the last lines of the
-    log of one that is not.
+    """Apply the deployment and return when every component except `without` is healthy.
+
+    `seconds` is the timeout, and `tell` receives a line for each change of a component's status.
+    Raises DeploymentError, with the end of the log of a component that is not healthy, if one
+    fails permanently or the timeout expires.
     """
     with ThreadPoolExecutor(1) as pool:
         _wait(platform, without, seconds, tell, pool.submit(platform.apply, without))
@@ -31,47 +34,54 @@ def _wait(
     applied: "Future[None]",
 ) -> None:
     clock = time.monotonic
-    began = clock()
-    shown: dict[str, str] = {}
-    failing: dict[str, float] = {}
+    start = clock()
+    reported: dict[str, str] = {}
+    failed_since: dict[str, float] = {}
     while True:
-        done = applied.done()
-        if done:
+        is_applied = applied.done()
+        if is_applied:
             applied.result()
         states = [s for s in platform.states() if s.component not in without]
         for state in states:
-            if shown.get(state.component) != state.status:
-                shown[state.component] = state.status
+            if reported.get(state.component) != state.status:
+                reported[state.component] = state.status
                 if state.status != MISSING:
-                    tell(f"{clock() - began:5.1f} s  {title(state.component)}: {_said(state)}")
+                    tell(f"{clock() - start:5.1f} s  {title(state.component)}: {_describe(state)}")
         unhealthy = [s for s in states if s.status not in (HEALTHY, DONE)]
-        if states and not unhealthy and done:
+        if states and not unhealthy and is_applied:
             return
-        bad = {s.component for s in unhealthy if s.status == FAILED}
-        failing = {name: failing.get(name, clock()) for name in bad}
-        hopeless = [s for s in unhealthy if clock() - failing.get(s.component, clock()) > _HOPE]
-        if hopeless:
-            raise DeploymentError(_reason(platform, hopeless[0]))
-        if clock() - began > seconds:
+        failed = {s.component for s in unhealthy if s.status == FAILED}
+        failed_since = {name: failed_since.get(name, clock()) for name in failed}
+        permanently_failed = [
+            s
+            for s in unhealthy
+            if clock() - failed_since.get(s.component, clock()) > _FAILURE_GRACE
+        ]
+        if permanently_failed:
+            raise DeploymentError(_failure_report(platform, permanently_failed[0]))
+        if clock() - start > seconds:
             late = sorted(unhealthy, key=lambda s: s.status != FAILED)
-            names = ", ".join(f"{title(s.component)} ({_said(s)})" for s in late)
-            why = f"not ready after {seconds:.0f} s: {names or 'nothing is deployed'}"
-            raise DeploymentError(f"{why}\n{_reason(platform, late[0])}" if late else why)
-        time.sleep(_LOOK_EVERY)
+            names = ", ".join(f"{title(s.component)} ({_describe(s)})" for s in late)
+            message = f"not ready after {seconds:.0f} s: {names or 'nothing is deployed'}"
+            raise DeploymentError(
+                f"{message}\n{_failure_report(platform, late[0])}" if late else message
+            )
+        time.sleep(_POLL_INTERVAL)
 
 
 def title(component: str) -> str:
+    """Return the display name of a component."""
     return TITLES.get(component, component.capitalize())
 
 
-def _said(state: State) -> str:
+def _describe(state: State) -> str:
     return f"{state.status}, {state.problem}" if state.problem else state.status
 
 
-def _reason(platform: Platform, state: State) -> str:
-    head = f"{title(state.component)}: {_said(state)}"
+def _failure_report(platform: Platform, state: State) -> str:
+    head = f"{title(state.component)}: {_describe(state)}"
     try:
-        lines = platform.tail(state.component, _TAIL)
+        lines = platform.tail(state.component, _LOG_LINES)
     except DeploymentError:
         lines = []
     return "\n".join([head, *(f"    {line}" for line in lines)])

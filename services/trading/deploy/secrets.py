@@ -1,6 +1,7 @@
-"""Secrets of a deployment: one folder for each component, with nothing in it that is another's.
+"""Create the secrets of a deployment as files, in one folder for each component.
 
-The chart's ``secrets.yaml`` makes the same files; a test holds the two together.
+A folder contains only what its component needs, so that each component can be given its folder
+alone. The chart's `secrets.yaml` generates the same files; a test compares the two.
 """
 
 import json
@@ -25,14 +26,14 @@ from trading.topology import (
     may_connect,
 )
 
-#: User and group in the images: only they, and root, can read what is theirs.
+#: User and group ids in the images. Only this user and root can read the component's files.
 OWNERS = {POSTGRES: (999, 999), REDIS: (999, 999), GRAFANA: (472, 472)}
-_OURS = (10001, 10001)
+_DEFAULT_OWNER = (10001, 10001)
 _DATABASE = "trading"
-#: Where every component that is asked by TLS, or asks, has it.
+#: Where the authority's certificate is mounted in every TLS client and server.
 _CA_FILE = "/run/secrets/tls/ca.crt"
-#: Folders of the certificate authority, whose key no component gets, and of what becomes the
-#: Secret ``tls.existingSecret``: the stores' certificate.
+#: The folder of the certificate authority, whose key is given to no component, and the folder of
+#: the stores' certificate, from which the Secret `tls.existingSecret` is created.
 AUTHORITY, TLS = "authority", "tls"
 
 
@@ -45,27 +46,33 @@ def make(
     owned: bool = False,
     existing: bool = False,
 ) -> list[Path]:
-    """What is missing; what is there stays. ``prefix``: before the names of hosts; ``tls``: stores
-    are reached by TLS alone, with a certificate of the deployment's own authority; ``owned``: each
-    component's user gets its folder, for which this process must be root; ``existing``: only into
-    folders that are there. Returns the files that were written. Raises OSError, and ValueError
-    where a certificate that is there cannot be read.
+    """Create the secrets that are missing in `directory` and return the files that were written.
+
+    Existing secrets are not changed. Files that are derived from others, such as the hashes of
+    tokens, are updated.
+
+    `prefix` is put before the host names of the stores. `chaos` adds the token for chaos runs.
+    With `tls`, the stores accept TLS connections only, with a certificate that the deployment's
+    own authority signs. With `owned`, each folder is given to the user of its component; this
+    process must be root then. With `existing`, only folders that exist are filled.
+
+    Raises OSError, and ValueError if an existing certificate cannot be parsed.
     """
-    kept = _Kept(directory)
-    wanted = _files(kept, prefix, chaos, tls)
+    existing_files = _Existing(directory)
+    required = _files(existing_files, prefix, chaos, tls)
     written = []
-    for component, files in wanted.items():
+    for component, files in required.items():
         folder = directory / component
         if existing and not folder.is_dir():
             continue
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ours = owned and component not in (AUTHORITY, TLS)
-        owner = OWNERS.get(component, _OURS) if ours else None
+        has_owner = owned and component not in (AUTHORITY, TLS)
+        owner = OWNERS.get(component, _DEFAULT_OWNER) if has_owner else None
         if component in SERVICES and component != TEST_COORDINATOR:
-            # Until services had its hash, each had the token.
+            # Earlier versions gave the token itself to each service; now services have its hash.
             (folder / "chaos-token").unlink(missing_ok=True)
         for name, text in files.items():
-            if kept.read(component, name) != text:
+            if existing_files.read(component, name) != text:
                 _write(folder / name, text, owner)
                 written.append(folder / name)
         if owner is not None:
@@ -75,18 +82,19 @@ def make(
 
 
 def files(*, chaos: bool = True, tls: bool = False) -> dict[str, frozenset[str]]:
-    """By component, the names of its files."""
-    made = _files(_Kept(None), "", chaos, tls)
-    return {component: frozenset(found) for component, found in made.items()}
+    """Return the names of the files of each component, by component."""
+    contents = _files(_Existing(None), "", chaos, tls)
+    return {component: frozenset(by_name) for component, by_name in contents.items()}
 
 
-class _Kept:
-    """What is there already; the rest is made up. ``directory``: None where nothing is."""
+class _Existing:
+    """Reads the existing secrets and generates missing ones. `directory` None: none exist."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
     def read(self, component: str, name: str) -> str:
+        """Return the content of a file; an empty text if it does not exist."""
         if self._directory is None:
             return ""
         try:
@@ -95,90 +103,100 @@ class _Kept:
             return ""
 
     def pair(self, component: str, name: str) -> Pair:
+        """Return the certificate and the key in the files `name`.crt and `name`.key."""
         return Pair(self.read(component, f"{name}.crt"), self.read(component, f"{name}.key"))
 
     def secret(self, component: str, name: str) -> str:
+        """Return the content of a file, or 32 new random bytes in hexadecimal digits."""
         return self.read(component, name) or secrets.token_hex(32)
 
 
-def _files(kept: _Kept, prefix: str, chaos: bool, tls: bool) -> dict[str, dict[str, str]]:
-    tokens = {name: kept.secret(name, "link-token") for name in SERVICES}
-    passwords = {name: kept.secret(DATABASE_SETUP, name) for name in SERVICES}
-    admin = kept.secret(POSTGRES, "password")
-    redis = kept.secret(REDIS, "password")
-    token = kept.secret(TEST_COORDINATOR, "chaos-token") if chaos else ""
-    reading = kept.secret(RISK_MONITOR, "read-token")
-    where = f"{prefix}{POSTGRES}:{_port(POSTGRES)}/{_DATABASE}"
-    anchors = f"{prefix}{REDIS}:{_port(REDIS)}/0"
+def _files(existing: _Existing, prefix: str, chaos: bool, tls: bool) -> dict[str, dict[str, str]]:
+    tokens = {name: existing.secret(name, "link-token") for name in SERVICES}
+    passwords = {name: existing.secret(DATABASE_SETUP, name) for name in SERVICES}
+    admin_password = existing.secret(POSTGRES, "password")
+    redis_password = existing.secret(REDIS, "password")
+    chaos_token = existing.secret(TEST_COORDINATOR, "chaos-token") if chaos else ""
+    read_token = existing.secret(RISK_MONITOR, "read-token")
+    database = f"{prefix}{POSTGRES}:{_port(POSTGRES)}/{_DATABASE}"
+    redis_address = f"{prefix}{REDIS}:{_port(REDIS)}/0"
     scheme = "redis"
     if tls:
-        where += f"?sslmode=verify-full&sslrootcert={_CA_FILE}"
-        anchors += f"?ssl_ca_certs={_CA_FILE}"
+        database += f"?sslmode=verify-full&sslrootcert={_CA_FILE}"
+        redis_address += f"?ssl_ca_certs={_CA_FILE}"
         scheme = "rediss"
-    made = {name: _of_service(name, kept, tokens, passwords[name], where) for name in SERVICES}
-    for name, found in made.items():
-        found["read-token-sha256"] = digest(reading)
+    contents = {
+        name: _service_files(name, existing, tokens, passwords[name], database) for name in SERVICES
+    }
+    for name, files in contents.items():
+        files["read-token-sha256"] = digest(read_token)
         if chaos:
-            found["chaos-token-sha256"] = digest(token)
+            files["chaos-token-sha256"] = digest(chaos_token)
         if name in INFRASTRUCTURE[REDIS].callers:
-            found["redis-url"] = f"{scheme}://:{redis}@{anchors}"
-    # Only who shows a token has it. People find theirs with the risk monitor.
-    made[RISK_MONITOR]["read-token"] = reading
+            files["redis-url"] = f"{scheme}://:{redis_password}@{redis_address}"
+    # Only components that present a token have it; the others have its hash. The read token is
+    # for users, who find it in the folder of the risk monitor.
+    contents[RISK_MONITOR]["read-token"] = read_token
     if chaos:
-        made[TEST_COORDINATOR]["chaos-token"] = token
-    made[POSTGRES] = {"password": admin}
-    made[REDIS] = {"password": redis, "redis.conf": f"requirepass {redis}\n"}
-    made[DATABASE_SETUP] = {"admin-url": f"postgresql://postgres:{admin}@{where}", **passwords}
-    made[GRAFANA] = {"admin-password": kept.secret(GRAFANA, "admin-password")}
+        contents[TEST_COORDINATOR]["chaos-token"] = chaos_token
+    contents[POSTGRES] = {"password": admin_password}
+    contents[REDIS] = {"password": redis_password, "redis.conf": f"requirepass {redis_password}\n"}
+    contents[DATABASE_SETUP] = {
+        "admin-url": f"postgresql://postgres:{admin_password}@{database}",
+        **passwords,
+    }
+    contents[GRAFANA] = {"admin-password": existing.secret(GRAFANA, "admin-password")}
     if chaos:
-        made[OPERATOR] = {"chaos-token": token}
+        contents[OPERATOR] = {"chaos-token": chaos_token}
     if tls:
-        _add_certificates(made, kept, prefix)
-    return made
+        _add_certificates(contents, existing, prefix)
+    return contents
 
 
 def _port(store: str) -> int:
     return next(iter(INFRASTRUCTURE[store].ports))
 
 
-def _add_certificates(made: dict[str, dict[str, str]], kept: _Kept, prefix: str) -> None:
-    """The stores' own to them, the authority's to everybody who calls them."""
-    by = authority(kept.pair(AUTHORITY, "ca"))
+def _add_certificates(
+    contents: dict[str, dict[str, str]], existing: _Existing, prefix: str
+) -> None:
+    """Add the server certificate to the stores, and the authority's to all their clients."""
+    ca = authority(existing.pair(AUTHORITY, "ca"))
     hosts = [f"{prefix}{store}" for store in (POSTGRES, REDIS)]
-    own = certificate(kept.pair(TLS, "tls"), by, hosts)
-    stores = {"tls.crt": own.certificate, "tls.key": own.key, "ca.crt": by.certificate}
+    server = certificate(existing.pair(TLS, "tls"), ca, hosts)
+    stores = {"tls.crt": server.certificate, "tls.key": server.key, "ca.crt": ca.certificate}
     for name in (POSTGRES, REDIS):
-        made[name] |= stores
+        contents[name] |= stores
     for name in (*SERVICES, DATABASE_SETUP):
-        made[name]["ca.crt"] = by.certificate
-    made[TLS] = stores
-    made[AUTHORITY] = {"ca.crt": by.certificate, "ca.key": by.key}
+        contents[name]["ca.crt"] = ca.certificate
+    contents[TLS] = stores
+    contents[AUTHORITY] = {"ca.crt": ca.certificate, "ca.key": ca.key}
 
 
-def _of_service(
-    name: str, kept: _Kept, tokens: Mapping[str, str], password: str, where: str
+def _service_files(
+    name: str, existing: _Existing, tokens: Mapping[str, str], password: str, database: str
 ) -> dict[str, str]:
     peers = {other: digest(tokens[other]) for other in SERVICES if may_connect(other, name)}
     role = name.replace("-", "_")
-    found = {
+    contents = {
         "link-token": tokens[name],
         "link-peers": json.dumps(peers, sort_keys=True),
-        "database-url": f"postgresql://{role}:{password}@{where}",
+        "database-url": f"postgresql://{role}:{password}@{database}",
     }
     if name == RISK_MONITOR:
-        found["risk-token"] = kept.secret(name, "risk-token")
+        contents["risk-token"] = existing.secret(name, "risk-token")
     if name == EXCHANGE:
-        found |= {key: kept.secret(name, key) for key in ("api-key", "api-secret")}
-    return found
+        contents |= {key: existing.secret(name, key) for key in ("api-key", "api-secret")}
+    return contents
 
 
 def _write(path: Path, text: str, owner: tuple[int, int] | None) -> None:
-    """Whole or not at all, and at no moment readable for others."""
-    made = path.with_name(f".{path.name}.new")
-    made.unlink(missing_ok=True)
-    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    """Replace the file atomically. No other user can read it at any time."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     if owner is not None:
-        os.chown(made, *owner)
-    made.replace(path)
+        os.chown(temporary, *owner)
+    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""How the components of a deployment are, whatever they run on."""
+"""The interface to a deployment that both platforms implement, and the states of components."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
@@ -7,7 +7,10 @@ HEALTHY, STARTING, FAILED, MISSING, DONE = "healthy", "starting", "failed", "mis
 
 
 class State(NamedTuple):
-    """``problem``: why it is not healthy, for people."""
+    """The state of one component.
+
+    `status` is one of the constants above. `problem` tells the user why it is not healthy.
+    """
 
     component: str
     status: str
@@ -15,7 +18,7 @@ class State(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One of a log. ``time``: ISO 8601."""
+    """One line of a component's log. `time` is in ISO 8601 format."""
 
     time: str
     component: str
@@ -23,31 +26,47 @@ class Line(NamedTuple):
 
 
 class Platform(Protocol):
-    """All raise DeploymentError."""
+    """A deployment on Compose or Kubernetes. All methods raise DeploymentError."""
 
     def check(self) -> None:
-        """Can it be used at all?"""
+        """Raise DeploymentError if the platform cannot be used."""
         ...
 
     def prepare(self, without: Iterable[str], tell: Callable[[str], None]) -> None:
-        """Images, secrets: what has to be there first."""
+        """Provide the images and secrets that the deployment needs.
+
+        `without` are components that are not deployed. `tell` is called with a line of text before
+        each step that takes long.
+        """
         ...
 
     def apply(self, without: Iterable[str]) -> None:
-        """Bring it up; returns before all is ready."""
+        """Start the deployment without the components `without`. Returns before all are ready."""
         ...
 
     def states(self) -> list[State]:
-        """Of every component that is wanted, once it was deployed."""
+        """Return the state of every component that should run, sorted by name."""
         ...
 
     def dependencies(self, component: str) -> dict[str, str]:
-        """By name: what is wrong with it; empty: nothing. Of a service that does not answer: its
-        own name."""
+        """Return the problems of a service's dependencies by name; an empty text means no problem.
+
+        The name `ready` stands for the service itself. It is present if the service does not
+        answer or reports a problem of its own.
+        """
         ...
 
-    def tail(self, component: str, lines: int) -> list[str]: ...
+    def tail(self, component: str, lines: int) -> list[str]:
+        """Return the last `lines` lines of the component's log."""
+        ...
 
-    def logs(self, components: Iterable[str], lines: int, follow: bool) -> Iterable[Line]: ...
+    def logs(self, components: Iterable[str], lines: int, follow: bool) -> Iterable[Line]:
+        """Return the last `lines` log lines of each component, all components if none is named.
 
-    def remove(self, volumes: bool) -> None: ...
+        The lines are sorted by time. With `follow`, they are yielded as they arrive, without end.
+        """
+        ...
+
+    def remove(self, volumes: bool) -> None:
+        """Remove the deployment, and its data as well if `volumes` is set."""
+        ...

@@ -1,4 +1,7 @@
-"""Tokens of a deployment, for whoever may use its engine or cluster anyway."""
+"""Read tokens from a running deployment.
+
+Users who may run commands in its containers or read its Secrets need not copy tokens by hand.
+"""
 
 import base64
 import binascii
@@ -9,63 +12,65 @@ from pathlib import Path
 from trading.deploy.environments import ENVIRONMENTS, RELEASE
 from trading.topology import RISK_MONITOR, TEST_COORDINATOR
 
-_PATIENCE = 20
+_TIMEOUT = 20
 
 
 def chaos_token(directory: Path) -> str:
-    """Return that of the Compose deployment whose file is in ``directory``, else of the one in
-    kubectl's cluster; empty where there is none.
+    """Return the token that authorizes chaos runs, or an empty text if there is none.
+
+    The Compose deployment whose file is in `directory` is tried first, then the cluster of
+    kubectl's current context.
     """
     return _token(directory, TEST_COORDINATOR, "chaos-token")
 
 
 def risk_token(directory: Path) -> str:
-    """Return it as :func:`chaos_token` does."""
+    """Return the token of the risk monitor, looked up like that of `chaos_token`."""
     return _token(directory, RISK_MONITOR, "risk-token")
 
 
 def _token(directory: Path, component: str, name: str) -> str:
-    return _of_compose(directory, component, name) or _of_cluster(component, name)
+    return _from_compose(directory, component, name) or _from_cluster(component, name)
 
 
-def _of_compose(directory: Path, component: str, name: str) -> str:
+def _from_compose(directory: Path, component: str, name: str) -> str:
     if not (directory / "docker-compose.yml").exists():
         return ""
     path = f"/run/secrets/trading/{name}"
     words = ("compose", "exec", "--no-TTY", component, "cat", path)
-    return _said("docker", *words, cwd=directory).strip()
+    return _output("docker", *words, cwd=directory).strip()
 
 
-def _of_cluster(component: str, name: str) -> str:
+def _from_cluster(component: str, name: str) -> str:
     for environment in ENVIRONMENTS.values():
-        found = _said(
+        encoded = _output(
             "kubectl",
             *("--namespace", environment.project, "--request-timeout=5s"),
             *("get", "secret", f"{RELEASE}-{component}"),
             f"--output=jsonpath={{.data.{name}}}",
         )
         try:
-            if token := base64.b64decode(found, validate=True).decode():
+            if token := base64.b64decode(encoded, validate=True).decode():
                 return token
         except (binascii.Error, UnicodeDecodeError):
             continue
     return ""
 
 
-def _said(program: str, *words: str, cwd: Path | None = None) -> str:
-    """Empty where the program is not there, or does not want to."""
+def _output(program: str, *words: str, cwd: Path | None = None) -> str:
+    """Return the program's output, or an empty text if it is not installed or fails."""
     path = shutil.which(program)
     if path is None:
         return ""
     try:
-        done = subprocess.run(  # noqa: S603
+        completed = subprocess.run(  # noqa: S603
             [path, *words],
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    return completed.stdout if completed.returncode == 0 else ""
