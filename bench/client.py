@@ -20,7 +20,7 @@ class Client:
     async def open(cls, port: int) -> "Client":
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    async def ask(self, request: bytes) -> Any:
+    async def send(self, request: bytes) -> Any:
         """The answer's JSON. RuntimeError for another status than 2xx."""
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
@@ -44,8 +44,8 @@ class Client:
             arrived = time.perf_counter()
             *whole, gathered = gathered.split(b"\n\n")
             for event in whole:
-                _, found, data = event.partition(b"data: ")
-                if found:
+                _, separator, data = event.partition(b"data: ")
+                if separator:
                     yield arrived, data
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from trading.topology import EXCHANGE, RISK_MONITOR, TEST_COORDINATOR
 INJECTIONS = 200
 AIM = 100.0
 #: Wall seconds that an alert, or a session's begin or end, may take before we give up.
-PATIENCE = 20.0
+TIMEOUT = 20.0
 #: Equal orders within a second: one more than the limit.
 _EQUAL = 6
 #: Wall seconds from one session to the next, at the least: the venue takes 100 orders in 10 s.
@@ -33,7 +33,7 @@ _APART = 0.8
 _SCENARIO = {"scenario": "market-crash", "overrides": {"clock.mode": "wall", "clock.speed": "20"}}
 
 
-class Found(NamedTuple):
+class Latencies(NamedTuple):
     """Wall seconds, one for each injection: until the alert for one order that is too large, and
     for one order too many of the same; and until the first of these orders was answered.
     """
@@ -45,16 +45,19 @@ class Found(NamedTuple):
 
 def run(injections: int = INJECTIONS) -> list[Figure]:
     with Running() as up:
-        found = asyncio.run(measure(up, injections))
+        latencies = asyncio.run(measure(up, injections))
     figures = []
-    for name, seconds in (("one too large", found.fat_finger), ("repeated", found.duplicate)):
+    for name, seconds in (
+        ("one too large", latencies.fat_finger),
+        ("repeated", latencies.duplicate),
+    ):
         p99 = percentile(seconds, 99) * 1e3
         title = f"order to alert, {name}"
         figures += [
             Figure(f"{title}: p50", percentile(seconds, 50) * 1e3, "ms"),
             Figure(f"{title}: p99", p99, "ms", f"<= {AIM:.0f}", p99 <= AIM),
         ]
-    answered = percentile(found.answer, 50) * 1e3
+    answered = percentile(latencies.answer, 50) * 1e3
     return [*figures, Figure("order to its own answer: p50", answered, "ms")]
 
 
@@ -64,36 +67,36 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 class _Watcher:
-    """``seen``: when the stream first told of an alert, by session and alert id."""
+    """``first_seen``: when the stream first told of an alert, by session and alert id."""
 
     def __init__(self) -> None:
-        self.seen: dict[tuple[int, str], float] = {}
+        self.first_seen: dict[tuple[int, str], float] = {}
         self._news = asyncio.Event()
 
     async def follow(self, port: int) -> None:
         client = await Client.open(port)
         try:
             async for arrived, data in client.events("/events"):
-                self._hear(json.loads(data), arrived)
+                self._record(json.loads(data), arrived)
         finally:
             client.close()
 
-    def _hear(self, told: dict[str, Any], arrived: float) -> None:
-        for alert in told["alerts"]:
-            key = (told["session"], alert["alert_id"])
-            if key not in self.seen and told["speed"] != 1:
+    def _record(self, event: dict[str, Any], arrived: float) -> None:
+        for alert in event["alerts"]:
+            key = (event["session"], alert["alert_id"])
+            if key not in self.first_seen and event["speed"] != 1:
                 raise RuntimeError(f"{key} came while time did not go on as on the wall")
-            self.seen.setdefault(key, arrived)
+            self.first_seen.setdefault(key, arrived)
         self._news.set()
 
     async def wait(self, session: int, alert_id: str) -> float:
-        while (session, alert_id) not in self.seen:
+        while (session, alert_id) not in self.first_seen:
             self._news.clear()
             await self._news.wait()
-        return self.seen[session, alert_id]
+        return self.first_seen[session, alert_id]
 
 
-async def measure(up: Running, injections: int) -> Found:
+async def measure(up: Running, injections: int) -> Latencies:
     """Ask for ``injections`` sessions one after the other, each with both kinds of order."""
     watcher = _Watcher()
     following = asyncio.create_task(watcher.follow(up.ports[RISK_MONITOR]))
@@ -101,16 +104,16 @@ async def measure(up: Running, injections: int) -> Found:
     monitor = await Client.open(up.ports[RISK_MONITOR])
     coordinator = await Client.open(up.ports[TEST_COORDINATOR])
     phases = random.Random(7)
-    found = Found([], [], [])
+    latencies = Latencies([], [], [])
     try:
         for _ in range(injections):
             pause = asyncio.create_task(asyncio.sleep(_APART))
-            begun = await coordinator.ask(post("/runs", _SCENARIO, up.token))
-            async with asyncio.timeout(PATIENCE):
+            begun = await coordinator.send(post("/runs", _SCENARIO, up.token))
+            async with asyncio.timeout(TIMEOUT):
                 price = await _price_known(monitor, exchange)
-                await coordinator.ask(post(f"/runs/{begun['id']}/abort", {}, up.token))
+                await coordinator.send(post(f"/runs/{begun['id']}/abort", {}, up.token))
                 await _ended(coordinator, begun["id"])
-            await _inject(up, exchange, watcher, begun["session"], price, phases, found)
+            await _inject(up, exchange, watcher, begun["session"], price, phases, latencies)
             await pause
     finally:
         for client in (exchange, monitor, coordinator):
@@ -119,7 +122,7 @@ async def measure(up: Running, injections: int) -> Found:
             following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-    return found
+    return latencies
 
 
 async def _inject(
@@ -129,7 +132,7 @@ async def _inject(
     session: int,
     price: float,
     phases: random.Random,
-    found: Found,
+    latencies: Latencies,
 ) -> None:
     def resting(quantity: str) -> bytes:
         """Below the market, and within the price collar."""
@@ -148,17 +151,19 @@ async def _inject(
     await asyncio.sleep(phases.uniform(0.1, 1.1))
     for number in range(_EQUAL):
         began = time.perf_counter()
-        await exchange.ask(resting("0.001"))
+        await exchange.send(resting("0.001"))
         if number == 0:
-            found.answer.append(time.perf_counter() - began)
-    async with asyncio.timeout(PATIENCE):
-        found.duplicate.append(await watcher.wait(session, "duplicate-orders/firm-api/1") - began)
+            latencies.answer.append(time.perf_counter() - began)
+    async with asyncio.timeout(TIMEOUT):
+        latencies.duplicate.append(
+            await watcher.wait(session, "duplicate-orders/firm-api/1") - began
+        )
 
     too_large = resting("1")
     began = time.perf_counter()
-    await exchange.ask(too_large)
-    async with asyncio.timeout(PATIENCE):
-        found.fat_finger.append(await watcher.wait(session, "fat-finger/firm-api/1") - began)
+    await exchange.send(too_large)
+    async with asyncio.timeout(TIMEOUT):
+        latencies.fat_finger.append(await watcher.wait(session, "fat-finger/firm-api/1") - began)
 
 
 async def _price_known(monitor: Client, exchange: Client) -> float:
@@ -166,8 +171,8 @@ async def _price_known(monitor: Client, exchange: Client) -> float:
     it does not know an order's value.
     """
     while True:
-        health: dict[str, Any] = await monitor.ask(get("/api/health"))
-        top = await exchange.ask(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
+        health: dict[str, Any] = await monitor.send(get("/api/health"))
+        top = await exchange.send(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
         bid = float(top["bidPrice"])
         if bid and all(feed["age"] != "never" for feed in health["feeds"]):
             return bid
@@ -176,6 +181,6 @@ async def _price_known(monitor: Client, exchange: Client) -> float:
 
 async def _ended(coordinator: Client, run_id: str) -> None:
     while True:
-        if (await coordinator.ask(get(f"/runs/{run_id}")))["verdict"] is not None:
+        if (await coordinator.send(get(f"/runs/{run_id}")))["verdict"] is not None:
             return
         await asyncio.sleep(0.01)

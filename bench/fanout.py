@@ -12,7 +12,7 @@ from bench.client import Client, get
 from bench.detection import percentile
 from bench.measure import Figure
 from bench.running import Running
-from bench.subscribers import Arrivals, Make, follow, server_sent, web_socket
+from bench.subscribers import Arrivals, SubscriberFactory, follow, server_sent, web_socket
 from trading.hosting.loop import run as run_loop
 from trading.topology import EXCHANGE, RISK_MONITOR
 
@@ -28,14 +28,14 @@ SETTLE = 1.0
 GRACE = 2.0
 #: 99 of 100 messages have reached everybody that soon after the first one had them.
 AIM = 100.0
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 MARKET = "/stream?streams=btcusdt@depth@100ms/btcusdt@trade"
 TOP = "/ws/btcusdt@bookTicker"
 EVENTS = "/events"
 
 
-class Told(NamedTuple):
+class Delivery(NamedTuple):
     """``rate``: messages that arrived in a second, all subscribers together. ``spread``: for each
     message, wall seconds between the first and the last subscriber that got it. ``arrived``: share
     of the subscribers, on average. ``busy``: processor seconds of the server in a second.
@@ -48,35 +48,37 @@ class Told(NamedTuple):
 
 
 class Fanout(NamedTuple):
-    one: Told
-    market: Told
-    top: Told
-    events: Told
+    single: Delivery
+    market: Delivery
+    top: Delivery
+    events: Delivery
 
 
 def run(subscribers: int = SUBSCRIBERS, seconds: float = SECONDS) -> list[Figure]:
-    found = measure(subscribers, seconds)
-    one, market = found.one, found.market
-    each = (market.busy - one.busy) / (market.rate - one.rate) * 1e6
+    results = measure(subscribers, seconds)
+    single, market = results.single, results.market
+    each = (market.busy - single.busy) / (market.rate - single.rate) * 1e6
     return [
         *_figures(f"{subscribers} on depth and trades", market),
         Figure("the same, processor for one more message", each, "µs"),
-        Figure("the same, processor / with one subscriber", market.busy / one.busy, "x"),
-        *_figures(f"{subscribers} on book ticker", found.top),
-        *_figures(f"{subscribers} on dashboard events", found.events, coalesced=True),
+        Figure("the same, processor / with one subscriber", market.busy / single.busy, "x"),
+        *_figures(f"{subscribers} on book ticker", results.top),
+        *_figures(f"{subscribers} on dashboard events", results.events, coalesced=True),
     ]
 
 
-def _figures(title: str, told: Told, *, coalesced: bool = False) -> list[Figure]:
+def _figures(title: str, delivery: Delivery, *, coalesced: bool = False) -> list[Figure]:
     """``coalesced``: each message says all, and who is behind may be spared the older ones."""
-    p99 = percentile(told.spread, 99) * 1e3
-    everybody = Figure(f"{title}: arrived", told.arrived * 100, "%", "100", told.arrived == 1)
+    p99 = percentile(delivery.spread, 99) * 1e3
+    everybody = Figure(
+        f"{title}: arrived", delivery.arrived * 100, "%", "100", delivery.arrived == 1
+    )
     return [
-        Figure(f"{title}: messages", told.rate, "/s"),
+        Figure(f"{title}: messages", delivery.rate, "/s"),
         *([] if coalesced else [everybody]),
-        Figure(f"{title}: first to last, p50", percentile(told.spread, 50) * 1e3, "ms"),
+        Figure(f"{title}: first to last, p50", percentile(delivery.spread, 50) * 1e3, "ms"),
         Figure(f"{title}: first to last, p99", p99, "ms", f"<= {AIM:.0f}", p99 <= AIM),
-        Figure(f"{title}: processor", told.busy * 100, "%"),
+        Figure(f"{title}: processor", delivery.busy * 100, "%"),
     ]
 
 
@@ -90,24 +92,28 @@ def measure(subscribers: int, seconds: float) -> Fanout:
     return Fanout(*_streams(BUSY, seconds, fast), *_streams(1, SLOWER * seconds, slow))
 
 
-def _streams(speed: float, seconds: float, wanted: list[tuple[str, Make, int]]) -> list[Told]:
+def _streams(
+    speed: float, seconds: float, streams: list[tuple[str, SubscriberFactory, int]]
+) -> list[Delivery]:
     """One server for all of them, one after the other: service, subscribers, and how many."""
-    told: list[Told] = []
+    deliveries: list[Delivery] = []
 
     async def main(up: Running) -> None:
         await _quoted(up)
-        for service, make, count in wanted:
-            told.append(await _tell(up, service, make, count, seconds))
+        for service, factory, count in streams:
+            deliveries.append(await _measure_stream(up, service, factory, count, seconds))
 
     with Running(speed=speed) as up:
         run_loop(main(up))
-    return told
+    return deliveries
 
 
-async def _tell(up: Running, service: str, make: Make, count: int, seconds: float) -> Told:
+async def _measure_stream(
+    up: Running, service: str, factory: SubscriberFactory, count: int, seconds: float
+) -> Delivery:
     arrivals = Arrivals()
-    async with asyncio.timeout(_PATIENCE + seconds):
-        subscribers = await follow(up.ports[service], make, count, arrivals)
+    async with asyncio.timeout(_TIMEOUT + seconds):
+        subscribers = await follow(up.ports[service], factory, count, arrivals)
         try:
             # What each of them gets at its beginning is told to nobody else.
             await asyncio.sleep(min(seconds, SETTLE))
@@ -125,7 +131,7 @@ async def _tell(up: Running, service: str, make: Make, count: int, seconds: floa
         raise RuntimeError(f"{service} told nothing in {seconds} s")
     arrived = sum(len(moments) for moments in messages)
     took = end - began
-    return Told(
+    return Delivery(
         rate=arrived / took,
         spread=[moments[-1] - moments[0] for moments in messages],
         arrived=arrived / (len(messages) * count),
@@ -136,9 +142,9 @@ async def _tell(up: Running, service: str, make: Make, count: int, seconds: floa
 async def _quoted(up: Running) -> None:
     """Both sides of the book."""
     client = await Client.open(up.ports[EXCHANGE])
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_TIMEOUT):
         while True:
-            top = await client.ask(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
+            top = await client.send(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
             if float(top["bidPrice"]) and float(top["askPrice"]):
                 break
             await asyncio.sleep(0.05)

@@ -19,7 +19,7 @@ Operation = tuple[int, int, bool, int, int]
 def operations(count: int, seed: int = 7) -> list[Operation]:
     """Half new limit orders around a wandering mid, two fifths cancels, the rest takes."""
     rng = random.Random(seed)
-    made: list[Operation] = []
+    stream: list[Operation] = []
     resting: list[int] = []
     mid = 6_500_000
     for number in range(1, count + 1):
@@ -28,16 +28,16 @@ def operations(count: int, seed: int = 7) -> list[Operation]:
         if draw < 0.40 and len(resting) > 500:
             index = rng.randrange(len(resting))
             resting[index], resting[-1] = resting[-1], resting[index]
-            made.append((1, resting.pop(), False, 0, 0))
+            stream.append((1, resting.pop(), False, 0, 0))
         elif draw < 0.48:
-            made.append((2, number, rng.random() < 0.5, rng.randrange(1, 40), 0))
+            stream.append((2, number, rng.random() < 0.5, rng.randrange(1, 40), 0))
         else:
             buy = rng.random() < 0.5
             distance = min(int(rng.expovariate(0.02)), 400) - 2
             price = mid - distance if buy else mid + distance
-            made.append((0, number, buy, rng.randrange(1, 20), price))
+            stream.append((0, number, buy, rng.randrange(1, 20), price))
             resting.append(number)
-    return made
+    return stream
 
 
 def play(book: Any, stream: list[Operation]) -> tuple[float, str]:
@@ -82,10 +82,10 @@ def run(count: int = OPERATIONS, rounds: int = 3) -> dict[str, float]:
 
 
 def figures() -> list[Figure]:
-    found = run()
-    ratio = found["ratio"]
+    results = run()
+    ratio = results["ratio"]
     return [
-        Figure("matching: operations, our book", found["book"], "/s"),
-        Figure("matching: operations, SortedDict book", found["sorted_dict"], "/s"),
+        Figure("matching: operations, our book", results["book"], "/s"),
+        Figure("matching: operations, SortedDict book", results["sorted_dict"], "/s"),
         Figure("matching: ours / SortedDict", ratio, "x", f">= {AIM}", ratio >= AIM),
     ]

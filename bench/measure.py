@@ -15,7 +15,7 @@ class Figure(NamedTuple):
     met: bool | None = None
 
     @property
-    def shown(self) -> str:
+    def text(self) -> str:
         """With its unit, as people read it."""
         value = f"{self.value:,.0f}" if self.value >= 1000 else f"{self.value:.2f}"
         return f"{value} {self.unit}"

@@ -20,7 +20,7 @@ def read(results: Path) -> dict[str, list[Figure]]:
 def table(figures: list[Figure]) -> str:
     """As Markdown; one line for each figure."""
     met = {None: "", True: "met", False: "**missed**"}
-    rows = (f"| {f.name} | {f.shown} | {f.aim} | {met[f.met]} |\n" for f in figures)
+    rows = (f"| {f.name} | {f.text} | {f.aim} | {met[f.met]} |\n" for f in figures)
     return _HEAD + "".join(rows)
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from trading.topology import SERVICES
 
 #: Wall seconds that it may take to start, or to end.
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def free_offset() -> int:
@@ -22,15 +22,15 @@ def free_offset() -> int:
     the tests' offsets are multiples of 100.
     """
     for offset in range(1050 + os.getpid() % 100 * 100, 24_000, 100):
-        taken = [socket.socket() for _ in SERVICES]
+        sockets = [socket.socket() for _ in SERVICES]
         try:
-            for made, service in zip(taken, SERVICES.values(), strict=True):
-                made.bind(("127.0.0.1", service.port + offset))
+            for bound, service in zip(sockets, SERVICES.values(), strict=True):
+                bound.bind(("127.0.0.1", service.port + offset))
         except OSError:
             continue
         finally:
-            for made in taken:
-                made.close()
+            for bound in sockets:
+                bound.close()
         return offset
     raise RuntimeError("no seven free ports")
 
@@ -61,11 +61,11 @@ class Running:
             self.stop()
             raise
         self.start_seconds = time.perf_counter() - begun
-        kept = Path(self._directory.name) / "data" / "credentials.json"
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        self.key: str = known["api_key"]
-        self.secret: str = known["api_secret"]
-        self.token: str = known["chaos_token"]
+        path = Path(self._directory.name) / "data" / "credentials.json"
+        credentials = json.loads(path.read_text(encoding="utf-8"))
+        self.key: str = credentials["api_key"]
+        self.secret: str = credentials["api_secret"]
+        self.token: str = credentials["chaos_token"]
 
     def __enter__(self) -> "Running":
         return self
@@ -84,7 +84,7 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            self.process.communicate(timeout=PATIENCE)
+            self.process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
@@ -109,6 +109,6 @@ class Running:
         for line in self.process.stdout:
             if line.startswith("ready"):
                 return
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         self._errors.seek(0)
         raise RuntimeError(f"trading up ended: {self._errors.read()}")

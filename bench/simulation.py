@@ -35,9 +35,9 @@ def run() -> list[Figure]:
 
 def _apart(scenario: str, *, control: bool) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.simulation", scenario, str(int(control))]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(process.stdout)
+    return figures
 
 
 def _main(scenario: str, control: bool) -> None:

@@ -60,8 +60,8 @@ class _Subscriber(asyncio.Protocol):
         moment = time.perf_counter()
         self.buffer += data
         if not self.answered.done():
-            head, found, rest = self.buffer.partition(b"\r\n\r\n")
-            if not found:
+            head, separator, rest = self.buffer.partition(b"\r\n\r\n")
+            if not separator:
                 return
             if not head.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")):
                 self.answered.set_exception(ConnectionError(repr(head)))
@@ -73,7 +73,7 @@ class _Subscriber(asyncio.Protocol):
     def read(self, moment: float) -> None:
         raise NotImplementedError
 
-    def got(self, message: bytes, moment: float) -> None:
+    def add_message(self, message: bytes, moment: float) -> None:
         self._arrivals.add(message, moment)
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class _WebSocket(_Subscriber):
             payload = buffer[body : body + length]
             at = body + length
             if kind == _TEXT:
-                self.got(payload, moment)
+                self.add_message(payload, moment)
             elif kind == _PING and self.transport is not None:
                 masked = bytes((0x80 | _PONG, 0x80 | length, 0, 0, 0, 0)) + payload
                 self.transport.write(masked)
@@ -118,22 +118,22 @@ class _ServerSent(_Subscriber):
 
     def read(self, moment: float) -> None:
         while True:
-            size, found, rest = self.buffer.partition(b"\r\n")
-            if not found or len(rest) < (length := int(size, 16)) + 2:
+            size, separator, rest = self.buffer.partition(b"\r\n")
+            if not separator or len(rest) < (length := int(size, 16)) + 2:
                 break
             self._text += rest[:length]
             self.buffer = rest[length + 2 :]
         *events, self._text = self._text.split(b"\n\n")
         for event in events:
-            kind, found, data = event.partition(b"data: ")
-            if found and not kind.startswith(b":"):
-                self.got(data, moment)
+            kind, separator, data = event.partition(b"data: ")
+            if separator and not kind.startswith(b":"):
+                self.add_message(data, moment)
 
 
-Make = Callable[[Arrivals], _Subscriber]
+SubscriberFactory = Callable[[Arrivals], _Subscriber]
 
 
-def web_socket(path: str) -> Make:
+def web_socket(path: str) -> SubscriberFactory:
     """Subscribers of a WebSocket at that path."""
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
@@ -143,31 +143,33 @@ def web_socket(path: str) -> Make:
     return lambda arrivals: _WebSocket(request, arrivals)
 
 
-def server_sent(path: str) -> Make:
+def server_sent(path: str) -> SubscriberFactory:
     """Subscribers of server-sent events at that path."""
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
     return lambda arrivals: _ServerSent(request, arrivals)
 
 
-async def follow(port: int, make: Make, count: int, arrivals: Arrivals) -> list[_Subscriber]:
+async def follow(
+    port: int, factory: SubscriberFactory, count: int, arrivals: Arrivals
+) -> list[_Subscriber]:
     """Connect ``count`` subscribers to 127.0.0.1; each must be closed. ConnectionError when one
     is refused.
     """
     loop = asyncio.get_running_loop()
-    made: list[_Subscriber] = []
+    subscribers: list[_Subscriber] = []
     left = deque([_TOGETHER] * (count // _TOGETHER) + [count % _TOGETHER])
     try:
         while left:
             opened = await asyncio.gather(
                 *(
-                    loop.create_connection(lambda: make(arrivals), "127.0.0.1", port)
+                    loop.create_connection(lambda: factory(arrivals), "127.0.0.1", port)
                     for _ in range(left.popleft())
                 )
             )
-            made += [subscriber for _, subscriber in opened]
+            subscribers += [subscriber for _, subscriber in opened]
             await asyncio.gather(*(subscriber.answered for _, subscriber in opened))
     except BaseException:
-        for subscriber in made:
+        for subscriber in subscribers:
             subscriber.close()
         raise
-    return made
+    return subscribers

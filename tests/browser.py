@@ -19,9 +19,9 @@ ARGUMENTS = [
 
 def chromium() -> str:
     """Its path; without one the test is skipped, or fails where REQUIRE_BROWSER is set."""
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("REQUIRE_BROWSER is set, and there is no chromium")
         pytest.skip("no chromium on this machine: the page was not looked at in a browser")
-    return found
+    return path

@@ -25,8 +25,8 @@ class Forked:
     ) -> None:
         for path in (stdout, stderr):
             path.touch()
-        given = (arguments, dict(env), str(cwd), str(stdout), str(stderr))
-        self._process = _context().Process(target=_command, args=given)
+        process_arguments = (arguments, dict(env), str(cwd), str(stdout), str(stderr))
+        self._process = _context().Process(target=_command, args=process_arguments)
         self._process.start()
         # Whatever a test forgets must not be waited for in the end.
         atexit.register(self._process.kill)
@@ -84,8 +84,8 @@ def command(
     forked: bool = True,
 ) -> "subprocess.CompletedProcess[str]":
     """Run ``trading`` until it ends. ``env`` is added to this process's."""
-    with tempfile.TemporaryDirectory(prefix="trading-") as kept:
-        stdout, stderr = Path(kept, "stdout"), Path(kept, "stderr")
+    with tempfile.TemporaryDirectory(prefix="trading-") as directory:
+        stdout, stderr = Path(directory, "stdout"), Path(directory, "stderr")
         environment = {**os.environ, **(env or {})}
         words = list(arguments)
         process = start(words, environment, cwd or Path.cwd(), stdout, stderr, forked=forked)

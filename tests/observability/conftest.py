@@ -58,8 +58,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 return str(coordinator.get(f"/runs/{run}").json()["outcome"])
 
             assert wait_for("the verdict", verdict, 200) == "Pass"
-        shown = "test_coordinator_detection_latency_seconds"
-        wait_for("its figures", lambda: prometheus.series(shown, began, time.time()))
+        metric = "test_coordinator_detection_latency_seconds"
+        wait_for("its figures", lambda: prometheus.series(metric, began, time.time()))
         texts = {name: httpx.get(url + "/metrics").text for name, url in urls.items()}
         ended = time.time()
         # Its end sends what it has of traces.

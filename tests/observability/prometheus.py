@@ -23,18 +23,18 @@ def drawn(
     """What a panel would draw from the Prometheus at ``url``: all series of the query with any
     figure.
     """
-    asked = {
+    params = {
         "query": expr.replace("$__rate_interval", rate_interval),
         "start": str(start),
         "end": str(end),
         "step": str(EVERY),
     }
-    answer = httpx.get(url + "/api/v1/query_range", params=asked, timeout=30)
-    found = json.loads(answer.text)
-    assert found["status"] == "success", f"{expr}: {found}"
+    answer = httpx.get(url + "/api/v1/query_range", params=params, timeout=30)
+    answer_json = json.loads(answer.text)
+    assert answer_json["status"] == "success", f"{expr}: {answer_json}"
     return [
         series
-        for series in found["data"]["result"]
+        for series in answer_json["data"]["result"]
         if any(value not in ("NaN", "+Inf", "-Inf") for _, value in series["values"])
     ]
 

@@ -51,14 +51,14 @@ class Receiver:
         self._server.server_close()
 
     def traces(self) -> dict[str, list[Received]]:
-        found: dict[str, list[Received]] = {}
+        by_trace: dict[str, list[Received]] = {}
         for span in list(self.spans):
-            found.setdefault(span.trace, []).append(span)
-        return found
+            by_trace.setdefault(span.trace, []).append(span)
+        return by_trace
 
 
 def _decoded(request: Any) -> list[Received]:
-    found = []
+    spans = []
     for resource in request.resource_spans:
         about = {a.key: a.value.string_value for a in resource.resource.attributes}
         for scope in resource.scope_spans:
@@ -66,7 +66,7 @@ def _decoded(request: Any) -> list[Received]:
                 attributes = {
                     a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes
                 }
-                found.append(
+                spans.append(
                     Received(
                         about["service.name"],
                         span.trace_id.hex(),
@@ -79,4 +79,4 @@ def _decoded(request: Any) -> list[Received]:
                         span.status.message,
                     )
                 )
-    return found
+    return spans

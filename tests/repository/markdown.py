@@ -25,13 +25,13 @@ class Block(NamedTuple):
 def blocks_of(page: Path) -> list[Block]:
     """Every fenced block, in order; the language is empty where none is given."""
     text = page.read_text(encoding="utf-8")
-    found = []
+    blocks = []
     for match in _FENCE.finditer(text):
         indent, _, info, body = match.groups()
         body = "".join(line.removeprefix(indent) for line in body.splitlines(keepends=True))
         line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, info.strip(), body))
-    return found
+        blocks.append(Block(page, line, info.strip(), body))
+    return blocks
 
 
 def prose_of(page: Path) -> str:

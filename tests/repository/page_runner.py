@@ -17,7 +17,7 @@ from tests.api.running import PORTS, Up, wait_for
 from tests.repository.markdown import ROOT, Block
 
 #: What these targets do is done here without make, which would install and then do the same.
-_MAKE = {"make run": f"cd {ROOT} && trading run scenarios/market-crash.yaml"}
+_MAKE_TARGETS = {"make run": f"cd {ROOT} && trading run scenarios/market-crash.yaml"}
 
 #: Commands that ask a running ecosystem, with the service that they ask.
 _WRAPPER = """#!/bin/sh
@@ -61,10 +61,10 @@ class PageRunner:
             else:
                 printed = None
                 if block.language == "yaml":
-                    self._keep(block)
+                    self._write_scenario(block)
 
     def _run(self, block: Block, command: list[str]) -> str:
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             cwd=self._directory,
             env=self._environment,
@@ -74,8 +74,10 @@ class PageRunner:
             text=True,
             timeout=240,
         )
-        assert done.returncode == 0, f"{block.name}: exit code {done.returncode}\n{done.stdout}"
-        return self._shown(done.stdout)
+        assert result.returncode == 0, (
+            f"{block.name}: exit code {result.returncode}\n{result.stdout}"
+        )
+        return self._with_default_ports(result.stdout)
 
     def _here(self, text: str) -> str:
         """The ports of the ecosystem that was started for the page."""
@@ -83,12 +85,12 @@ class PageRunner:
             return text
         return re.sub(r"\b(808[0-6])\b", lambda m: str(int(m[1]) + self._offset), text)
 
-    def _shown(self, text: str) -> str:
+    def _with_default_ports(self, text: str) -> str:
         for port in PORTS if self._up is not None else ():
             text = text.replace(str(port + self._offset), str(port))
         return text
 
-    def _keep(self, block: Block) -> None:
+    def _write_scenario(self, block: Block) -> None:
         """A scenario under its name, as the page tells its reader to, unless it is there."""
         document: Any = yaml.safe_load(block.body)
         if isinstance(document, dict) and document.get("kind") == "ChaosScenario":
@@ -101,8 +103,8 @@ def _script(body: str) -> str:
     lines = []
     for line in body.splitlines():
         command = line.partition("#")[0].strip()
-        if command in _MAKE:
-            lines.append(_MAKE[command])
+        if command in _MAKE_TARGETS:
+            lines.append(_MAKE_TARGETS[command])
         elif command.startswith("make "):
             lines.append(f"make -C {ROOT} -n {command.removeprefix('make ')}")
         else:
@@ -117,13 +119,13 @@ def not_shown(expected: str, printed: str) -> list[str]:
     missing = []
     for line in expected.rstrip("\n").splitlines():
         pattern = re.compile(".*".join(re.escape(part) for part in line.rstrip().split("...")))
-        found = next((i for i in range(at, len(lines)) if pattern.fullmatch(lines[i])), None)
+        index = next((i for i in range(at, len(lines)) if pattern.fullmatch(lines[i])), None)
         if line.strip() in ("", "..."):
             continue
-        if found is None:
+        if index is None:
             missing.append(line)
         else:
-            at = found + 1
+            at = index + 1
     return missing
 
 

@@ -61,10 +61,10 @@ def known_variable(name: str) -> bool:
 def commands_in(script: str) -> list[list[str]]:
     """The simple commands of a script, as words; of ``$(...)`` those inside, too."""
     script = script.replace("\\\n", " ")
-    found = []
+    commands = []
     while (start := script.find("$(")) >= 0:
         end = _closing(script, start + 2)
-        found += commands_in(script[start + 2 : end])
+        commands += commands_in(script[start + 2 : end])
         script = f"{script[:start]}SUBSTITUTED{script[end + 1 :]}"
     script = re.sub(r"(^|\s)#[^\n\"']*$", " ", script, flags=re.MULTILINE)
     lexer = shlex.shlex(script.replace("\n", " ;\n"), posix=True, punctuation_chars="();<>|&")
@@ -73,11 +73,11 @@ def commands_in(script: str) -> list[list[str]]:
     words: list[str] = []
     for word in lexer:
         if set(word) <= set(";|&()"):
-            found.append(words)
+            commands.append(words)
             words = []
         else:
             words.append(word)
-    return [words for words in [*found, words] if words]
+    return [words for words in [*commands, words] if words]
 
 
 def _closing(script: str, at: int) -> int:
@@ -91,13 +91,13 @@ def _closing(script: str, at: int) -> int:
 
 def typed_in(console: str) -> str:
     """What is typed in a console block: after ``$``, and the lines that it continues on."""
-    found = []
+    lines = []
     going_on = False
     for line in console.splitlines():
         if line.startswith("$ ") or going_on:
-            found.append(line.removeprefix("$ "))
+            lines.append(line.removeprefix("$ "))
             going_on = line.endswith("\\")
-    return "\n".join(found)
+    return "\n".join(lines)
 
 
 def check(script: str, files: Iterable[str] = ()) -> int:
@@ -112,7 +112,7 @@ def check(script: str, files: Iterable[str] = ()) -> int:
 
 
 def _without_redirections(words: list[str]) -> list[str]:
-    found = []
+    kept_words = []
     skip = False
     for word in words:
         if not skip and set(word) <= set("<>"):
@@ -120,8 +120,8 @@ def _without_redirections(words: list[str]) -> list[str]:
         elif skip:
             skip = False
         else:
-            found.append(word)
-    return found
+            kept_words.append(word)
+    return kept_words
 
 
 def _check(words: list[str], files: set[str]) -> None:
@@ -143,7 +143,7 @@ def _check(words: list[str], files: set[str]) -> None:
     if program == "trading":
         trading(arguments, files)
     elif program == "make":
-        _make(arguments)
+        _check_make_targets(arguments)
     elif program == "kubectl":
         _kubectl(arguments, files)
     elif program == "helm":
@@ -163,13 +163,13 @@ def trading(arguments: list[str], files: set[str]) -> None:
     command, path, rest = subcommand(arguments)
     context = click.Context(command, info_name=" ".join(path))
     try:
-        given, left, _ = command.make_parser(context).parse_args(list(rest))
+        parsed, left, _ = command.make_parser(context).parse_args(list(rest))
         for parameter in command.params:
-            value = given.get(parameter.name or "")
+            value = parsed.get(parameter.name or "")
             if isinstance(parameter.type, click.Choice | click.IntRange | click.FloatRange):
-                for one in value if isinstance(value, tuple | list) else [value]:
-                    if isinstance(one, str) and "$" not in one:
-                        parameter.type_cast_value(context, [one] if parameter.multiple else one)
+                for item in value if isinstance(value, tuple | list) else [value]:
+                    if isinstance(item, str) and "$" not in item:
+                        parameter.type_cast_value(context, [item] if parameter.multiple else item)
             if parameter.required and not value:
                 raise Unknown(f"{parameter.name} is missing")
     except click.UsageError as error:
@@ -177,9 +177,9 @@ def trading(arguments: list[str], files: set[str]) -> None:
     if left:
         raise Unknown(f"too many arguments: {left}")
     if path in (["run"], ["scenario", "run"], ["scenario", "show"]):
-        _scenario(given["name" if path[-1] == "show" else "scenario"], files)
+        _scenario(parsed["name" if path[-1] == "show" else "scenario"], files)
     for name in ("without", "components"):
-        for component in given[name] if isinstance(given.get(name), list | tuple) else ():
+        for component in parsed[name] if isinstance(parsed.get(name), list | tuple) else ():
             _component(component)
 
 
@@ -214,7 +214,7 @@ def _component(name: str) -> None:
         raise Unknown(f"no component {name}")
 
 
-def _make(arguments: list[str]) -> None:
+def _check_make_targets(arguments: list[str]) -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z0-9-]+):.*## ", text, re.MULTILINE))
     variables = set(re.findall(r"^([A-Z]+) \?=", text, re.MULTILINE)) | {"PYTHON"}
@@ -261,18 +261,18 @@ def _namespaces() -> set[str]:
 def values() -> dict[str, Any]:
     """The chart's values, with what belongs to production."""
     text = (ROOT / "charts/trading/values.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+    chart_values: dict[str, Any] = yaml.safe_load(text)
+    return chart_values
 
 
-def check_values(given: dict[str, Any], known: dict[str, Any] | None = None, at: str = "") -> None:
+def check_values(part: dict[str, Any], allowed: dict[str, Any] | None = None, at: str = "") -> None:
     """Is each key one of the chart's?"""
-    known = values() if known is None else known
-    for key, value in given.items():
-        if key not in known:
+    allowed = values() if allowed is None else allowed
+    for key, value in part.items():
+        if key not in allowed:
             raise Unknown(f"the chart has no value {at}{key}")
-        if isinstance(value, dict) and isinstance(known[key], dict) and known[key]:
-            check_values(value, known[key], f"{at}{key}.")
+        if isinstance(value, dict) and isinstance(allowed[key], dict) and allowed[key]:
+            check_values(value, allowed[key], f"{at}{key}.")
 
 
 def _helm(arguments: list[str]) -> None:
@@ -314,17 +314,17 @@ def _docker(arguments: list[str]) -> None:
         if verb == "exec":
             break
     for path in re.findall(r"/run/secrets/trading/(\S+)", " ".join(after)):
-        made = (ROOT / "services/trading/deploy").rglob("secrets*.py")
-        if not any(path in p.read_text(encoding="utf-8") for p in made) and path not in text:
+        sources = (ROOT / "services/trading/deploy").rglob("secrets*.py")
+        if not any(path in p.read_text(encoding="utf-8") for p in sources) and path not in text:
             raise Unknown(f"no secret {path}")
 
 
 def _url(url: str) -> None:
     port = re.match(r"http://[^/:]+:(\d+)", url)
-    known = {s.port for s in SERVICES.values()} | {
+    ports = {s.port for s in SERVICES.values()} | {
         p for store in INFRASTRUCTURE.values() for p in store.ports
     }
-    if port is None or int(port[1]) not in known:
+    if port is None or int(port[1]) not in ports:
         raise Unknown(f"nothing listens at {url}")
 
 
@@ -332,7 +332,7 @@ def file_names(page: Path, bodies: Iterable[str]) -> set[str]:
     """Files that a page tells to write: named in its text, or made by ``scenario new``."""
     text = page.read_text(encoding="utf-8")
     bodies = list(bodies)
-    made = {f"{n}.yaml" for b in bodies for n in re.findall(r"scenario new ([a-z0-9-]+)", b)}
-    made |= {f"{n}.yaml" for b in bodies for n in re.findall(r"^  name: (\S+)$", b, re.MULTILINE)}
-    made |= {n for b in bodies for n in re.findall(r" > (\S+\.yaml)", b)} | {"$file"}
-    return made | set(re.findall(r"`([a-z0-9-]+\.yaml)`", text))
+    names = {f"{n}.yaml" for b in bodies for n in re.findall(r"scenario new ([a-z0-9-]+)", b)}
+    names |= {f"{n}.yaml" for b in bodies for n in re.findall(r"^  name: (\S+)$", b, re.MULTILINE)}
+    names |= {n for b in bodies for n in re.findall(r" > (\S+\.yaml)", b)} | {"$file"}
+    return names | set(re.findall(r"`([a-z0-9-]+\.yaml)`", text))

@@ -170,7 +170,7 @@ def not_within(shown: Any, real: Any, at: str = "") -> list[str]:
         ]
     if isinstance(shown, list) and isinstance(real, list) and len(shown) <= len(real):
         pairs = zip(shown, real, strict=False)
-        return [w for one, other in pairs for w in not_within(one, other, f"{at}[]")]
+        return [w for inner, other in pairs for w in not_within(inner, other, f"{at}[]")]
     return [] if shown == real else [f"{at}: {shown}"]
 
 
@@ -287,8 +287,8 @@ def _sphinx(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_site_is_built_without_warnings(tmp_path: Path) -> None:
     """As ``make docs`` does, every page in it."""
-    done = _sphinx(DOCS, tmp_path / "site")
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = _sphinx(DOCS, tmp_path / "site")
+    assert result.returncode == 0, result.stdout + result.stderr
     built = {
         p.relative_to(tmp_path / "site").with_suffix("")
         for p in (tmp_path / "site").rglob("*.html")

@@ -31,7 +31,7 @@ def test_the_life_of_a_fault_has_the_times_and_figures_of_the_run() -> None:
     steady = next(c for c in verdict.conditions if c.type == "SteadyState").last_transition_time
     times = [steady, fault.requested_at, fault.injected_at, fault.ended_at, fault.recovered_at]
     times += [e.detected_at for e in detected] + [verdict.audit.correlations[0].first_alert]
-    wanted = [
+    expected = [
         fault.evidence,
         f"took {verdict.recovery.took / SECOND:g} s",
         f"{verdict.audit.events:,} entries",
@@ -40,7 +40,7 @@ def test_the_life_of_a_fault_has_the_times_and_figures_of_the_run() -> None:
         *(f"{e.latency // SECOND % 60 + e.latency % SECOND / SECOND:g} s" for e in detected),
     ]
     unwrapped = " ".join(text("fault").split())
-    assert [one for one in wanted if one not in unwrapped] == []
+    assert [phrase for phrase in expected if phrase not in unwrapped] == []
 
 
 @pytest.mark.parametrize("name", ["clocks", "audit"])

@@ -46,31 +46,33 @@ ENTRIES = entries()
 
 
 def modules(package: ModuleType) -> list[ModuleType]:
-    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
-    return [importlib.import_module(one.name) for one in found]
+    infos = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return [importlib.import_module(info.name) for info in infos]
 
 
 def classes(module: ModuleType) -> set[str]:
     """The public classes that are defined in a module."""
     return {
         f"{module.__name__}.{name}"
-        for name, one in vars(module).items()
-        if inspect.isclass(one) and one.__module__ == module.__name__ and not name.startswith("_")
+        for name, value in vars(module).items()
+        if inspect.isclass(value)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
     }
 
 
-def wanted() -> set[str]:
-    found: set[str] = set()
+def classes_to_explain() -> set[str]:
+    names: set[str] = set()
     for module in (*modules(trading.messages), *modules(trading.runtime), model, faults):
-        found |= classes(module)
+        names |= classes(module)
     for name in COMPONENTS:
         package = importlib.import_module(f"trading.{name}")
-        found |= {
-            f"trading.{name}.{one}"
-            for one in package.__all__
-            if inspect.isclass(getattr(package, one))
+        names |= {
+            f"trading.{name}.{class_name}"
+            for class_name in package.__all__
+            if inspect.isclass(getattr(package, class_name))
         }
-    return found
+    return names
 
 
 @pytest.mark.parametrize("name", sorted({name for entry in ENTRIES for name in entry.names}))
@@ -80,20 +82,20 @@ def test_what_an_entry_names_exists(name: str) -> None:
         return
     except ModuleNotFoundError:
         pass
-    module, _, made = name.rpartition(".")
+    module, _, attribute = name.rpartition(".")
     try:
         holder = importlib.import_module(module)
     except ModuleNotFoundError:
         pytest.fail(f"docs/glossary.md names {name}, but there is no module {module}")
-    assert hasattr(holder, made), (
-        f"docs/glossary.md names {name}, but {module} has no class {made}:"
+    assert hasattr(holder, attribute), (
+        f"docs/glossary.md names {name}, but {module} has no class {attribute}:"
         " if it was renamed, change its name in docs/glossary.md, too"
     )
 
 
 def test_every_public_class_has_an_entry() -> None:
     named = {name for entry in ENTRIES for name in entry.names}
-    missing = sorted(wanted() - named - set(INTERNAL))
+    missing = sorted(classes_to_explain() - named - set(INTERNAL))
     assert missing == [], (
         "these public classes have no line in docs/glossary.md; add one for each, or name it in"
         f" INTERNAL with the reason: {', '.join(missing)}"
@@ -101,7 +103,7 @@ def test_every_public_class_has_an_entry() -> None:
 
 
 def test_the_internal_ones_exist_and_have_no_entry() -> None:
-    gone = sorted(set(INTERNAL) - wanted())
+    gone = sorted(set(INTERNAL) - classes_to_explain())
     assert gone == [], f"INTERNAL in this file names what does not exist: {', '.join(gone)}"
     named = {name for entry in ENTRIES for name in entry.names}
     both = sorted(named & set(INTERNAL))
