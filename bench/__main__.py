@@ -1,7 +1,7 @@
-"""Run the benchmarks; print the table, and write bench-results.json.
+"""Run the benchmarks, print a table of their figures, and write them to bench-results.json.
 
-``python -m bench orders fanout``: only these; the others' figures in the file stay.
-``python -m bench --page``: run none, and put the file's figures into docs/benchmarks.md.
+`python -m bench orders fanout` runs only these two; the figures of the others stay in the file.
+`python -m bench --page` runs none, and copies the figures of the file into docs/benchmarks.md.
 """
 
 import argparse
@@ -33,6 +33,9 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
 
 
 def main() -> None:
+    """Run the command line: the benchmarks named in it, or all of them, or the update of the
+    page.
+    """
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure speed.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
     parser.add_argument("--page", action="store_true", help=f"run nothing: {RESULTS} into {PAGE}")
@@ -50,6 +53,9 @@ def main() -> None:
 
 
 def measure(names: Iterable[str]) -> None:
+    """Run the benchmarks of these names, print their figures, and merge them into
+    bench-results.json.
+    """
     measured: dict[str, list[Figure]] = {}
     for name in names:
         load = os.getloadavg()[0]

@@ -1,10 +1,10 @@
-"""From the order that breaks a limit to the alert on the risk monitor's stream, in wall time, over
-the real services.
+"""Measure detection: wall time from the order that breaks a limit to the alert on the risk
+monitor's stream, over the real services.
 
-An alert stays until its condition has been clear for a minute, and there is one at a time for each
-rule and account. So that 200 of them take no 200 minutes, each injection has a session of its own:
-that of a scenario run which is aborted before it breaks anything. From then on time goes on at
-SIM_SPEED, as it does between runs.
+An alert stays active until its condition has been clear for a minute, and each rule and account has
+one active alert at most. So that 200 alerts do not take 200 minutes, each injection has a session
+of its own: that of a scenario run which is aborted before its first fault. After the abort, time
+advances at SIM_SPEED, as it does between runs.
 """
 
 import asyncio
@@ -34,8 +34,11 @@ _SCENARIO = {"scenario": "market-crash", "overrides": {"clock.mode": "wall", "cl
 
 
 class Latencies(NamedTuple):
-    """Wall seconds, one for each injection: until the alert for one order that is too large, and
-    for one order too many of the same; and until the first of these orders was answered.
+    """Wall seconds, one entry for each injection.
+
+    `fat_finger` is the time until the alert for one order that is too large, `duplicate` the time
+    until the alert for one identical order too many, and `answer` the time until the response to
+    the first order.
     """
 
     fat_finger: list[float]
@@ -44,6 +47,7 @@ class Latencies(NamedTuple):
 
 
 def run(injections: int = INJECTIONS) -> list[Figure]:
+    """Measure this many injections; return the percentiles of their latencies."""
     with Running() as up:
         latencies = asyncio.run(measure(up, injections))
     figures = []
@@ -62,18 +66,21 @@ def run(injections: int = INJECTIONS) -> list[Figure]:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Nearest rank."""
+    """Return the percentile of the values by nearest rank."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 class _Watcher:
-    """``first_seen``: when the stream first told of an alert, by session and alert id."""
+    """Follows the risk monitor's event stream. `first_seen` has the time of the first event with an
+    alert, by session and alert id, in seconds of the performance counter.
+    """
 
     def __init__(self) -> None:
         self.first_seen: dict[tuple[int, str], float] = {}
         self._news = asyncio.Event()
 
     async def follow(self, port: int) -> None:
+        """Read the event stream of the risk monitor at this port until cancelled."""
         client = await Client.open(port)
         try:
             async for arrived, data in client.events("/events"):
@@ -90,6 +97,7 @@ class _Watcher:
         self._news.set()
 
     async def wait(self, session: int, alert_id: str) -> float:
+        """Wait for an alert; return the time at which it was first seen."""
         while (session, alert_id) not in self.first_seen:
             self._news.clear()
             await self._news.wait()
@@ -97,7 +105,9 @@ class _Watcher:
 
 
 async def measure(up: Running, injections: int) -> Latencies:
-    """Ask for ``injections`` sessions one after the other, each with both kinds of order."""
+    """Open `injections` sessions one after the other, and send both kinds of order in each. Raises
+    TimeoutError if an alert does not come in time.
+    """
     watcher = _Watcher()
     following = asyncio.create_task(watcher.follow(up.ports[RISK_MONITOR]))
     exchange = await Client.open(up.ports[EXCHANGE])
@@ -135,7 +145,9 @@ async def _inject(
     latencies: Latencies,
 ) -> None:
     def resting(quantity: str) -> bytes:
-        """Below the market, and within the price collar."""
+        """Return a buy order below the market and within the price collar, so that it does not
+        trade.
+        """
         return order(
             up.key,
             up.secret,
@@ -167,8 +179,8 @@ async def _inject(
 
 
 async def _price_known(monitor: Client, exchange: Client) -> float:
-    """Bitcoin's, once the venue quotes it and the monitor has a price of everything: before that
-    it does not know an order's value.
+    """Wait until the exchange quotes bitcoin and the risk monitor has a price of every asset;
+    return the best bid. Before that the risk monitor cannot value an order.
     """
     while True:
         health: dict[str, Any] = await monitor.send(get("/api/health"))

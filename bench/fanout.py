@@ -1,7 +1,8 @@
-"""What it takes to tell many: subscribers of the exchange's market streams, and of the risk
-monitor's events.
+"""Measure fan-out: many subscribers of the exchange's market streams, and of the risk monitor's
+events.
 
-The load is bounded in subscribers and seconds, stops by itself, and goes to 127.0.0.1 only.
+The load has a fixed number of subscribers and a fixed length, ends by itself, and goes to 127.0.0.1
+only.
 """
 
 import asyncio
@@ -36,9 +37,12 @@ EVENTS = "/events"
 
 
 class Delivery(NamedTuple):
-    """``rate``: messages that arrived in a second, all subscribers together. ``spread``: for each
-    message, wall seconds between the first and the last subscriber that got it. ``arrived``: share
-    of the subscribers, on average. ``busy``: processor seconds of the server in a second.
+    """What the subscribers of one stream received.
+
+    `rate` is messages received per second, all subscribers together. `spread` has for each message
+    the wall seconds between the first and the last subscriber that received it. `arrived` is the
+    share of the subscribers that a message reached, on average. `busy` is processor seconds of the
+    server per second.
     """
 
     rate: float
@@ -48,6 +52,8 @@ class Delivery(NamedTuple):
 
 
 class Fanout(NamedTuple):
+    """The deliveries of all measured streams; `single` is the market stream with one subscriber."""
+
     single: Delivery
     market: Delivery
     top: Delivery
@@ -55,6 +61,7 @@ class Fanout(NamedTuple):
 
 
 def run(subscribers: int = SUBSCRIBERS, seconds: float = SECONDS) -> list[Figure]:
+    """Measure with this many subscribers for this many wall seconds; return the figures."""
     results = measure(subscribers, seconds)
     single, market = results.single, results.market
     each = (market.busy - single.busy) / (market.rate - single.rate) * 1e6
@@ -68,7 +75,9 @@ def run(subscribers: int = SUBSCRIBERS, seconds: float = SECONDS) -> list[Figure
 
 
 def _figures(title: str, delivery: Delivery, *, coalesced: bool = False) -> list[Figure]:
-    """``coalesced``: each message says all, and who is behind may be spared the older ones."""
+    """Return the figures of one stream. If it is `coalesced`, each message has the whole state, and
+    a slow subscriber may miss older ones: then the share that arrived is no figure.
+    """
     p99 = percentile(delivery.spread, 99) * 1e3
     everybody = Figure(
         f"{title}: arrived", delivery.arrived * 100, "%", "100", delivery.arrived == 1
@@ -83,8 +92,8 @@ def _figures(title: str, delivery: Delivery, *, coalesced: bool = False) -> list
 
 
 def measure(subscribers: int, seconds: float) -> Fanout:
-    """The market's streams in a market that moves as fast as they tell of it, the dashboard's in
-    one that moves as fast as the wall's clock.
+    """Measure the market streams while the market changes as fast as they publish, and the
+    dashboard's events at the speed of the wall clock.
     """
     market, top = web_socket(MARKET), web_socket(TOP)
     fast = [(EXCHANGE, market, 1), (EXCHANGE, market, subscribers), (EXCHANGE, top, subscribers)]
@@ -95,7 +104,9 @@ def measure(subscribers: int, seconds: float) -> Fanout:
 def _streams(
     speed: float, seconds: float, streams: list[tuple[str, SubscriberFactory, int]]
 ) -> list[Delivery]:
-    """One server for all of them, one after the other: service, subscribers, and how many."""
+    """Measure streams one after the other against one server. A stream is a service, a factory of
+    its subscribers, and their number.
+    """
     deliveries: list[Delivery] = []
 
     async def main(up: Running) -> None:
@@ -140,7 +151,7 @@ async def _measure_stream(
 
 
 async def _quoted(up: Running) -> None:
-    """Both sides of the book."""
+    """Wait until the order book has both sides."""
     client = await Client.open(up.ports[EXCHANGE])
     async with asyncio.timeout(_TIMEOUT):
         while True:

@@ -1,4 +1,6 @@
-"""Matching: a seeded stream of operations through our book, and through a SortedDict book."""
+"""Measure matching: a seeded stream of operations through our order book, and through one on a
+SortedDict.
+"""
 
 import hashlib
 import random
@@ -17,7 +19,9 @@ Operation = tuple[int, int, bool, int, int]
 
 
 def operations(count: int, seed: int = 7) -> list[Operation]:
-    """Half new limit orders around a wandering mid, two fifths cancels, the rest takes."""
+    """Return a seeded stream: half of it new limit orders around a random walk of the mid price,
+    two fifths cancels, and the rest market orders.
+    """
     rng = random.Random(seed)
     stream: list[Operation] = []
     resting: list[int] = []
@@ -41,7 +45,9 @@ def operations(count: int, seed: int = 7) -> list[Operation]:
 
 
 def play(book: Any, stream: list[Operation]) -> tuple[float, str]:
-    """Seconds that it took, and a digest of every fill: both books must trade the same."""
+    """Apply the stream to a book; return the wall seconds it took, and a digest of every fill. Two
+    books must have the same digest.
+    """
     digest = hashlib.sha256()
     accounts = [f"account-{i}" for i in range(50)]
     log: list[tuple[int, int, int, int]] = []
@@ -64,7 +70,9 @@ def play(book: Any, stream: list[Operation]) -> tuple[float, str]:
 
 
 def run(count: int = OPERATIONS, rounds: int = 3) -> dict[str, float]:
-    """Operations per second of both books (best of ``rounds``, taken in turns), and their ratio."""
+    """Return operations per second of both books (the best of `rounds`, measured alternately), and
+    their ratio. Raises AssertionError if the two books trade differently.
+    """
     stream = operations(count)
     ours, theirs = [], []
     for _ in range(rounds):
@@ -82,6 +90,7 @@ def run(count: int = OPERATIONS, rounds: int = 3) -> dict[str, float]:
 
 
 def figures() -> list[Figure]:
+    """Run the benchmark; return its figures."""
     results = run()
     ratio = results["ratio"]
     return [

@@ -1,4 +1,4 @@
-"""The exchange over the whole ecosystem, without limits that a benchmark would run into."""
+"""Serve the exchange over the whole ecosystem, without the limits that a benchmark would reach."""
 
 import asyncio
 import socket
@@ -24,6 +24,8 @@ from trading.units import SECOND
 
 
 async def serve(directory: Path, key: str, secret: str) -> None:
+    """Serve on a free port of 127.0.0.1, and print the port; a journal is kept in the directory."""
+
     def session() -> Session:
         session_setup = idle_session(load_settings({}), int(time.time()) * SECOND)
         plan = msgspec.structs.replace(session_setup.plan, disabled_rules=tuple(RULES))

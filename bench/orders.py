@@ -1,7 +1,8 @@
-"""Signed orders over REST, each durable when it is answered, against a route of the same stack that
-does nothing; and what a trade takes from the request to the stream.
+"""Measure signed orders over REST, each durable when it is acknowledged, against a route of the
+same server that does nothing.
 
-The server is a process of its own on 127.0.0.1, with SQLite on the disk; the load comes from here.
+The server is a process of its own on 127.0.0.1, with SQLite on the disk. This process sends the
+load.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ KEY, SECRET = "a" * 64, "b" * 64
 
 
 def run() -> list[Figure]:
+    """Start the server, and return the figures. Raises RuntimeError if the server does not
+    start.
+    """
     with tempfile.TemporaryDirectory() as directory:
         server = subprocess.Popen(
             [sys.executable, "-m", "bench.order_server", directory, KEY, SECRET],
@@ -54,7 +58,9 @@ async def _measure(port: int) -> list[Figure]:
 
 
 async def _load(port: int, requests: list[bytes]) -> tuple[float, list[float]]:
-    """Requests a second, and how long each took."""
+    """Send the requests over all connections; return requests per second, and each one's wall
+    seconds.
+    """
     waits: list[float] = []
     todo = iter(requests)
 
@@ -81,7 +87,7 @@ def _noop() -> bytes:
 
 
 def _order(number: int, prefix: str) -> bytes:
-    """Far from the market: it rests."""
+    """Return a signed order far from the market, which rests in the book."""
     params = {
         "symbol": "BTCUSDT",
         "side": "BUY",

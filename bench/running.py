@@ -1,4 +1,4 @@
-"""A real ``trading up`` on 127.0.0.1, on ports of its own, as a user starts it."""
+"""Start a real `trading up` on free ports of 127.0.0.1, as a user does."""
 
 import json
 import os
@@ -18,8 +18,9 @@ TIMEOUT = 60
 
 
 def free_offset() -> int:
-    """Seven ports that are free now, below those that the system gives to outgoing connections;
-    the tests' offsets are multiples of 100.
+    """Return an offset at which the ports of all seven services are free now. They are below the
+    range that the system uses for outgoing connections, and differ from the tests' ports, whose
+    offsets are multiples of 100. Raises RuntimeError if there is none.
     """
     for offset in range(1050 + os.getpid() % 100 * 100, 24_000, 100):
         sockets = [socket.socket() for _ in SERVICES]
@@ -79,7 +80,9 @@ class Running:
         self.stop()
 
     def stop(self) -> float:
-        """Ctrl-C; the seconds until it had ended. Not to be called twice."""
+        """Send SIGINT, as Ctrl-C does; return the wall seconds until the process has ended. May be
+        called once only.
+        """
         begun = time.perf_counter()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
@@ -94,12 +97,14 @@ class Running:
         return seconds
 
     def cpu_seconds(self) -> float:
-        """Processor time that the process has used so far. Linux only, as :meth:`megabytes`."""
+        """Return the processor seconds that the process has used so far. Linux only, as is
+        `megabytes`.
+        """
         # The clock that clock_getcpuclockid(3) names: /proc counts in hundredths of a second.
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def megabytes(self) -> float:
-        """Memory that the process holds now (resident)."""
+        """Return the resident memory of the process in MB."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 

@@ -1,6 +1,8 @@
-"""The whole ecosystem: messages per second, and the 36-hour depeg's wall time and memory.
+"""Measure the whole ecosystem on the embedded runtime: messages per second, and wall time and
+memory of the 36-hour depeg.
 
-Each run has a process of its own, so that memory is its own and caches are cold.
+Each run has a process of its own, so that memory is measured for this run alone and caches are
+cold.
 """
 
 import json
@@ -17,6 +19,7 @@ DEPEG_MEGABYTES = 200.0
 
 
 def run() -> list[Figure]:
+    """Run both scenarios; return the figures."""
     crash = _apart("market-crash", control=False)
     depeg = _apart("stablecoin-depeg", control=False)
     checked = _apart("stablecoin-depeg", control=True)

@@ -1,7 +1,7 @@
-"""Many subscribers of one stream in one process: what each gets, and when.
+"""Many subscribers of one stream in one process, which record when each message arrives.
 
-They cost little, so that the server is what is measured: no library, one time stamp for each piece
-that arrives, and the same message is known again by its bytes.
+Their overhead is small, so that the server is what is measured: they use no library, take one time
+stamp for each chunk that arrives, and identify a message by its bytes.
 """
 
 import asyncio
@@ -18,8 +18,9 @@ _TEXT, _PING, _PONG = 1, 9, 10
 
 
 class Arrivals:
-    """``moments``: when the subscribers got a message, in order, on the performance counter; by
-    the message.
+    """Records when messages arrive. `moments` has for each message the times of its arrivals in
+    order, in seconds of the performance counter; `lost` counts the subscribers that the server
+    dropped.
     """
 
     def __init__(self) -> None:
@@ -27,15 +28,16 @@ class Arrivals:
         self.lost = 0
 
     def add(self, message: bytes, moment: float) -> None:
+        """Record an arrival."""
         self.moments.setdefault(message, []).append(moment)
 
     def between(self, begin: float, end: float) -> list[list[float]]:
-        """Of the messages that were first seen then."""
+        """Return the arrival times of each message that first arrived in this interval."""
         return [moments for moments in self.moments.values() if begin <= moments[0] < end]
 
 
 class _Subscriber(asyncio.Protocol):
-    """``buffer`` holds what is not a whole message yet."""
+    """One connection. `buffer` has the bytes that are not a complete message yet."""
 
     def __init__(self, request: bytes, arrivals: Arrivals) -> None:
         self._request = request
@@ -46,17 +48,20 @@ class _Subscriber(asyncio.Protocol):
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the request."""
         # uvloop's transports are asyncio's in all but their class.
         self.transport = cast(asyncio.Transport, transport)
         self.transport.write(self._request)
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Fail the handshake if it was not complete, or count a dropped subscriber."""
         if not self.answered.done():
             self.answered.set_exception(error or ConnectionError(f"refused: {self.buffer!r}"))
         elif not self._closing:
             self._arrivals.lost += 1
 
     def data_received(self, data: bytes) -> None:
+        """Complete the handshake, and read the messages that have arrived."""
         moment = time.perf_counter()
         self.buffer += data
         if not self.answered.done():
@@ -71,21 +76,25 @@ class _Subscriber(asyncio.Protocol):
         self.read(moment)
 
     def read(self, moment: float) -> None:
+        """Read the complete messages in the buffer, all of which arrived at `moment`."""
         raise NotImplementedError
 
     def add_message(self, message: bytes, moment: float) -> None:
+        """Record a message."""
         self._arrivals.add(message, moment)
 
     def close(self) -> None:
+        """Close the connection; it does not count as lost."""
         self._closing = True
         if self.transport is not None:
             self.transport.abort()
 
 
 class _WebSocket(_Subscriber):
-    """Reads whole, unmasked frames; answers pings, so that it is not dropped."""
+    """Reads complete, unmasked frames; answers pings, so that the server does not drop it."""
 
     def read(self, moment: float) -> None:
+        """Read the complete frames in the buffer."""
         buffer, at = self.buffer, 0
         while len(buffer) - at >= 2:
             kind, length, body = buffer[at] & 0x0F, buffer[at + 1], at + 2
@@ -108,8 +117,8 @@ class _WebSocket(_Subscriber):
 
 
 class _ServerSent(_Subscriber):
-    """Reads server-sent events in chunks, as HTTP/1.1 sends them; a message is an event's data.
-    Signs of life do not count: each subscriber gets its own.
+    """Reads server-sent events in HTTP/1.1 chunks; a message is the data of an event. Heartbeats do
+    not count, because each subscriber gets its own.
     """
 
     def __init__(self, request: bytes, arrivals: Arrivals) -> None:
@@ -117,6 +126,7 @@ class _ServerSent(_Subscriber):
         self._text = b""
 
     def read(self, moment: float) -> None:
+        """Read the complete chunks in the buffer."""
         while True:
             size, separator, rest = self.buffer.partition(b"\r\n")
             if not separator or len(rest) < (length := int(size, 16)) + 2:
@@ -134,7 +144,7 @@ SubscriberFactory = Callable[[Arrivals], _Subscriber]
 
 
 def web_socket(path: str) -> SubscriberFactory:
-    """Subscribers of a WebSocket at that path."""
+    """Return a factory of subscribers of a WebSocket at this path."""
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
         f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
@@ -144,7 +154,7 @@ def web_socket(path: str) -> SubscriberFactory:
 
 
 def server_sent(path: str) -> SubscriberFactory:
-    """Subscribers of server-sent events at that path."""
+    """Return a factory of subscribers of server-sent events at this path."""
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
     return lambda arrivals: _ServerSent(request, arrivals)
 
@@ -152,8 +162,8 @@ def server_sent(path: str) -> SubscriberFactory:
 async def follow(
     port: int, factory: SubscriberFactory, count: int, arrivals: Arrivals
 ) -> list[_Subscriber]:
-    """Connect ``count`` subscribers to 127.0.0.1; each must be closed. ConnectionError when one
-    is refused.
+    """Connect `count` subscribers to 127.0.0.1 and return them; the caller must close each of them.
+    Raises ConnectionError if one is refused.
     """
     loop = asyncio.get_running_loop()
     subscribers: list[_Subscriber] = []

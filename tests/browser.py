@@ -1,4 +1,4 @@
-"""The browser that pages are looked at in."""
+"""The browser in which the tests open pages."""
 
 import os
 import shutil
@@ -18,7 +18,9 @@ ARGUMENTS = [
 
 
 def chromium() -> str:
-    """Its path; without one the test is skipped, or fails where REQUIRE_BROWSER is set."""
+    """Return the browser's path. If there is none, skip the test, or fail it if REQUIRE_BROWSER is
+    set.
+    """
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         if os.environ.get("REQUIRE_BROWSER"):

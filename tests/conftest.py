@@ -1,4 +1,4 @@
-"""What every test has, and how tests are shared out among workers."""
+"""Fixtures of every test, and how pytest-xdist distributes the tests over its workers."""
 
 import os
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ _APART = (
 
 
 class _Sharing(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives each worker whole modules or folders, so that what these share is made once."""
+    """Gives each worker whole modules or folders, so that their shared fixtures are set up once."""
 
     def _split_scope(self, nodeid: str) -> str:
         where = _where(nodeid)
@@ -72,7 +72,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Sharing | N
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the longest to the front."""
+    """Sort the tests that take longest to the front."""
     items.sort(key=lambda item: _rank(_where(item.nodeid)))
 
 
@@ -87,8 +87,8 @@ def _rank(where: str) -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def _certificates_read_once() -> Iterator[None]:
-    """Let all of httpx's clients here share what they verify certificates with: each one would read
-    the same authorities again, which takes thirty times longer than a local request.
+    """Let all httpx clients of the tests share one SSL context: without it each would read the same
+    certificate authorities again, which takes thirty times longer than a local request.
     """
     with pytest.MonkeyPatch.context() as patch:
         name = "httpx._transports.default.create_ssl_context"

@@ -144,17 +144,17 @@ def _test(alert: Alert) -> dict[str, Any]:
         samples = [{"value": int(fires), "labels": "{}"}]
         return {"expr": expr, "eval_time": f"{seconds}s", "exp_samples": samples}
 
-    asked = [at(begins - 5, False)]
+    expectations = [at(begins - 5, False)]
     if alert.hold:
-        asked.append(at(begins + alert.hold - 5, False))
-    asked += [at(begins + alert.hold, True), at(ends - 5, True), at(ends, False)]
+        expectations.append(at(begins + alert.hold - 5, False))
+    expectations += [at(begins + alert.hold, True), at(ends - 5, True), at(ends, False)]
     return {
         "name": alert.name,
         "interval": "5s",
         "input_series": [{"series": alert.series, "values": values}],
-        "promql_expr_test": asked,
+        "promql_expr_test": expectations,
     }
 
 
-def _dump(found: Any) -> str:
-    return yaml.safe_dump(found, sort_keys=False, width=100, allow_unicode=True)
+def _dump(document: Any) -> str:
+    return yaml.safe_dump(document, sort_keys=False, width=100, allow_unicode=True)

@@ -55,22 +55,22 @@ def layers() -> list[list[str]]:
     """The packages of ``trading``, the highest first, as the contract of lint-imports has them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
-    (found,) = [c for c in contracts if c.get("containers") == ["trading"]]
-    return [re.findall(r"\w+", layer) for layer in found["layers"]]
+    (contract,) = [c for c in contracts if c.get("containers") == ["trading"]]
+    return [re.findall(r"\w+", layer) for layer in contract["layers"]]
 
 
 def imports(folder: Path, package: str) -> set[str]:
     """The packages of ``trading`` that a package imports, itself not among them."""
     path = folder / package
     files = [*path.rglob("*.py")] if path.is_dir() else [path.with_suffix(".py")]
-    found = {
+    imported = {
         name.split(".")[1]
         for file in files
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         for name in _named(node)
         if name.startswith("trading.")
     }
-    return found - {package}
+    return imported - {package}
 
 
 def _named(node: ast.AST) -> Iterator[str]:
@@ -93,23 +93,24 @@ def _table() -> str:
             rows.append((COMPONENTS, {i for name in layer for i in imports(services, name)}))
         else:
             rows += [(name, imports(services, name)) for name in layer]
-    if (known := {name for name, _ in rows}) != set(PACKAGES):
-        raise ValueError(f"PACKAGES in tools/architecture.py: {known ^ set(PACKAGES)}")
+    if (in_contracts := {name for name, _ in rows}) != set(PACKAGES):
+        raise ValueError(f"PACKAGES in tools/architecture.py: {in_contracts ^ set(PACKAGES)}")
     text = "| package | what it is | imports |\n|---|---|---|\n"
-    for name, found in rows:
-        text += f"| {_shown(name)} | {PACKAGES[name]} | {_listed(found, rank, components)} |\n"
+    for name, imported in rows:
+        listed_imports = _listed(imported, rank, components)
+        text += f"| {_package_cell(name)} | {PACKAGES[name]} | {listed_imports} |\n"
     return text
 
 
-def _shown(name: str) -> str:
+def _package_cell(name: str) -> str:
     if name == COMPONENTS:
         return name
     return f"`{name}`" if name == OPERATOR else f"`trading.{name}`"
 
 
-def _listed(found: set[str], rank: list[str], components: list[str]) -> str:
-    names = [name for name in rank if name in found and name not in components]
-    parts = found & set(components)
+def _listed(imported: set[str], rank: list[str], components: list[str]) -> str:
+    names = [name for name in rank if name in imported and name not in components]
+    parts = imported & set(components)
     if len(parts) >= len(components) - 1:
         names.append("the components")
     else:

@@ -39,9 +39,9 @@ def texts() -> dict[Path, str]:
 
 def _port(name: str, port: int, who: tuple[str, ...]) -> dict[str, Any]:
     """``published``: for people; ``tested``: asked by ``helm test``."""
-    found: dict[str, Any] = {"port": port, "callers": sorted(who)}
+    entry: dict[str, Any] = {"port": port, "callers": sorted(who)}
     if name in PUBLISHED:
-        found["published"] = True
+        entry["published"] = True
     if name in SERVICES:
-        found["tested"] = True
-    return found
+        entry["tested"] = True
+    return entry

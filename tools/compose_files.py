@@ -12,11 +12,11 @@ ENVIRONMENTS = ("dev", "test", "prod")
 
 def texts(root: Path) -> dict[Path, str]:
     """Path in the project -> what shall be in it."""
-    found: dict[Path, str] = {}
+    files: dict[Path, str] = {}
     for environment in ENVIRONMENTS:
         # The chart's own values are those of development.
         values = [] if environment == "dev" else [root / CHART / f"values-{environment}.yaml"]
         rendered = render(helm(), root / CHART, values)
-        made = compose_texts(rendered, root, root / CHART, environment)
-        found |= {Path(path): text for path, text in made.items()}
-    return found
+        environment_files = compose_texts(rendered, root, root / CHART, environment)
+        files |= {Path(path): text for path, text in environment_files.items()}
+    return files

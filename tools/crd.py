@@ -22,7 +22,7 @@ _HEAD = "# Written by `make generate` from the scenario model.\n"
 Schema = dict[str, Any]
 
 #: Of the keywords that the model uses, those that mean the same in a definition.
-_KEPT = {
+_KEYWORDS = {
     *("description", "enum", "format", "maxItems", "maxLength", "maxProperties", "maximum"),
     *("minItems", "minLength", "minProperties", "minimum", "pattern", "required", "type"),
 }
@@ -110,39 +110,39 @@ def _unchanged(spec: Schema) -> str:
     return f"{waiting} || ({' && '.join(same)})"
 
 
-def structural(schema: Schema, known: dict[str, Schema]) -> Schema:
-    """``schema`` without what a definition cannot have; ``known``: what its references name. Raises
+def structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """``schema`` without what a definition cannot have; ``definitions``: what its references name. Raises
     NotImplementedError for a keyword that nobody has thought about.
     """
     if "$ref" in schema:
-        inner = structural(known[schema["$ref"].rsplit("/", 1)[1]], known)
+        inner = structural(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
         return inner | {key: value for key, value in schema.items() if key == "description"}
     if "anyOf" in schema:
         # Kubernetes takes an explicit null for a field that is not there.
-        (only,) = [one for one in schema["anyOf"] if one != {"type": "null"}]
+        (only,) = [option for option in schema["anyOf"] if option != {"type": "null"}]
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
-        return structural(only, known) | structural(rest, known)
-    found: Schema = {}
+        return structural(only, definitions) | structural(rest, definitions)
+    result: Schema = {}
     for key, value in schema.items():
         if key == "type" and isinstance(value, list):
             # A price, as text or number: only "integer or text" has a keyword of its own.
-            found["x-kubernetes-preserve-unknown-fields"] = True
-        elif key in _KEPT:
-            found[key] = value
+            result["x-kubernetes-preserve-unknown-fields"] = True
+        elif key in _KEYWORDS:
+            result[key] = value
         elif key == "properties":
-            found[key] = {name: structural(inner, known) for name, inner in value.items()}
+            result[key] = {name: structural(inner, definitions) for name, inner in value.items()}
         elif key == "items":
-            found[key] = structural(value, known)
+            result[key] = structural(value, definitions)
         elif key == "additionalProperties":
             if isinstance(value, dict):
-                found[key] = structural(value, known)
+                result[key] = structural(value, definitions)
         elif key == "exclusiveMinimum":
-            found |= {"minimum": value, "exclusiveMinimum": True}
+            result |= {"minimum": value, "exclusiveMinimum": True}
         elif key == "exclusiveMaximum" and value == _INT64:
-            found["format"] = "int64"
+            result["format"] = "int64"
         elif key not in _DROPPED:
             raise NotImplementedError(f"{key}: {value!r}")
-    return found
+    return result
 
 
 def _status() -> Schema:

@@ -59,10 +59,10 @@ def metadata() -> Schema:
 def _add_pairs(pair: Schema) -> None:
     cut = [name for name in SERVICES if name not in (TEST_COORDINATOR, AUDIT_CORRELATOR)]
     talking = [
-        f"{one} {other}"
-        for one in cut
+        f"{name} {other}"
+        for name in cut
         for other in cut
-        if may_connect(one, other) or may_connect(other, one)
+        if may_connect(name, other) or may_connect(other, name)
     ]
     pair |= {"minItems": 2, "maxItems": 2}
     pair["items"] = {"type": "string", "maxLength": 63, "enum": cut}
@@ -75,17 +75,17 @@ def _add_pairs(pair: Schema) -> None:
 
 
 def _items(part: Schema, field: str) -> Schema:
-    found: Schema = part["properties"][field]["items"]
-    return found
+    items: Schema = part["properties"][field]["items"]
+    return items
 
 
-def _or_pattern(known: Iterable[str]) -> str:
+def _or_pattern(allowed: Iterable[str]) -> str:
     """One of these, or anything with a sign that makes it a pattern for several."""
-    return rf"^({'|'.join(known)}|.*[*?\[].*)$"
+    return rf"^({'|'.join(allowed)}|.*[*?\[].*)$"
 
 
-def _listed(known: Iterable[str]) -> str:
-    return f"[{', '.join(repr(name) for name in known)}]"
+def _listed(allowed: Iterable[str]) -> str:
+    return f"[{', '.join(repr(name) for name in allowed)}]"
 
 
 def _rule(rule: str, message: str) -> Schema:

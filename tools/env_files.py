@@ -28,15 +28,15 @@ def texts(compose_files: Mapping[Path, str]) -> dict[Path, str]:
 
 
 def _text(environment: Environment, compose_file: str) -> str:
-    found = [_HEAD.format(file=environment.compose_file)]
-    known: dict[str, re.Match[str]] = {}
+    parts = [_HEAD.format(file=environment.compose_file)]
+    variables: dict[str, re.Match[str]] = {}
     for match in _VARIABLE.finditer(compose_file):
         # What only something that is set has (:+) has no value of its own.
-        if match[1] not in known or match[4] is not None:
-            known[match[1]] = match
-    for name, match in sorted(known.items()):
+        if match[1] not in variables or match[4] is not None:
+            variables[match[1]] = match
+    for name, match in sorted(variables.items()):
         field = Settings.model_fields.get(name.lower())
         meaning = field.description if field is not None else _OTHERS.get(name) or match[3]
-        found.append(f"\n# {meaning}\n")
-        found.append(f"{name}={match[2]}\n" if match[2] is not None else f"#{name}=\n")
-    return "".join(found)
+        parts.append(f"\n# {meaning}\n")
+        parts.append(f"{name}={match[2]}\n" if match[2] is not None else f"#{name}=\n")
+    return "".join(parts)

@@ -31,58 +31,66 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         up = Up(Path(directory) / "data")
         try:
-            found = _ask(up)
+            examples = _collect(up)
         finally:
             up.stop()
-    for service, answers in found.items():
+    for service, answers in examples.items():
         path = EXAMPLES / f"{service}.json"
         path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{path}: {len(answers)} examples")
 
 
-def _ask(up: Up) -> dict[str, dict[str, Any]]:
+def _collect(up: Up) -> dict[str, dict[str, Any]]:
     """Every service's answers, by operation."""
-    found: dict[str, dict[str, Any]] = {}
+    examples: dict[str, dict[str, Any]] = {}
     with up.coordinator() as coordinator:
         begun = coordinator.post("/runs", json={"scenario": "market-crash", "overrides": {}})
         run = f"/runs/{begun.json()['id']}"
         wait_for("the verdict", lambda: coordinator.get(run).json().get("outcome"), 200)
-        shown = found[TEST_COORDINATOR] = {
+        coordinator_examples = examples[TEST_COORDINATOR] = {
             "post /runs": _trimmed(begun.json()),
             "get /runs/{run_id}/events": _events(up.url[TEST_COORDINATOR] + run + "/events"),
         }
         for path in ("/scenarios", "/runs"):
-            shown[f"get {path}"] = _trimmed(coordinator.get(path).json())
-        shown["get /runs/{run_id}"] = _trimmed(coordinator.get(run).json())
+            coordinator_examples[f"get {path}"] = _trimmed(coordinator.get(path).json())
+        coordinator_examples["get /runs/{run_id}"] = _trimmed(coordinator.get(run).json())
         text = Path("scenarios/market-crash.yaml").read_text(encoding="utf-8")
-        given = {"text": text.replace("name: market-crash", "name: my-crash")}
-        shown["post /scenarios"] = _trimmed(coordinator.post("/scenarios", json=given).json())
-        _rest(up, found)
-        again = coordinator.post("/runs", json={"scenario": "market-crash", "overrides": {}}).json()
-        aborted = coordinator.post(f"/runs/{again['id']}/abort", json={"reason": "enough seen"})
-        shown["post /runs/{run_id}/abort"] = _trimmed(aborted.json())
-    return found
+        submission = {"text": text.replace("name: market-crash", "name: my-crash")}
+        coordinator_examples["post /scenarios"] = _trimmed(
+            coordinator.post("/scenarios", json=submission).json()
+        )
+        _rest(up, examples)
+        second_run = coordinator.post(
+            "/runs", json={"scenario": "market-crash", "overrides": {}}
+        ).json()
+        aborted = coordinator.post(
+            f"/runs/{second_run['id']}/abort", json={"reason": "enough seen"}
+        )
+        coordinator_examples["post /runs/{run_id}/abort"] = _trimmed(aborted.json())
+    return examples
 
 
-def _rest(up: Up, found: dict[str, dict[str, Any]]) -> None:
+def _rest(up: Up, examples: dict[str, dict[str, Any]]) -> None:
     feed, engine, audit = (up.url[s] for s in (MARKET_DATA, TRADING_ENGINE, AUDIT_CORRELATOR))
     price = "/api/v3/simple/price"
-    found[MARKET_DATA] = {
+    examples[MARKET_DATA] = {
         f"get {price}": _get(f"{feed}{price}?ids=bitcoin,ethereum"),
         "get /api/v1/assets": _get(f"{feed}/api/v1/assets"),
         "get /api/v1/ticks": _get(f"{feed}/api/v1/ticks?asset=BTC"),
         "get /api/v1/stream": _events(f"{feed}/api/v1/stream"),
     }
-    found[TRADING_ENGINE] = {"get /api/v1/strategies": _get(f"{engine}/api/v1/strategies")}
-    shown = found[AUDIT_CORRELATOR] = {
+    examples[TRADING_ENGINE] = {"get /api/v1/strategies": _get(f"{engine}/api/v1/strategies")}
+    audit_examples = examples[AUDIT_CORRELATOR] = {
         f"get /api/v1/{name}": _get(f"{audit}/api/v1/{name}")
         for name in ("chains", "findings", "correlations", "report", "timeline")
     }
     entry = _good(httpx.get(f"{audit}/api/v1/timeline"))["phases"][0]
     where = f"{entry['source']}/{entry['seq']}"
-    shown["get /api/v1/evidence/{source}/{seq}"] = _get(f"{audit}/api/v1/evidence/{where}")
-    shown["get /api/v1/ledger"] = httpx.get(f"{audit}/api/v1/ledger").text.splitlines()[0] + "\n"
-    shown["get /events"] = _events(f"{audit}/events")
+    audit_examples["get /api/v1/evidence/{source}/{seq}"] = _get(f"{audit}/api/v1/evidence/{where}")
+    audit_examples["get /api/v1/ledger"] = (
+        httpx.get(f"{audit}/api/v1/ledger").text.splitlines()[0] + "\n"
+    )
+    audit_examples["get /events"] = _events(f"{audit}/events")
 
 
 def _get(url: str) -> Any:
@@ -100,7 +108,7 @@ def _events(url: str) -> str:
     lines: list[str] = []
     with httpx.stream("GET", url, timeout=30) as answer:
         for line in answer.iter_lines():
-            if not line and any(kept.startswith("data:") for kept in lines):
+            if not line and any(earlier.startswith("data:") for earlier in lines):
                 break
             lines.append(line if len(line) < 200 else f"{line[:200]}...")
     return "\n".join(lines).lstrip() + "\n\n"

@@ -46,10 +46,10 @@ def main() -> int:
     return 1 if stale and check else 0
 
 
-def _put(found: dict[Path, str], check: bool) -> list[Path]:
+def _put(files: dict[Path, str], check: bool) -> list[Path]:
     """Which were stale; they are written unless only a check is wanted."""
     stale = []
-    for path, text in found.items():
+    for path, text in files.items():
         file = ROOT / path
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue

@@ -1,4 +1,4 @@
-"""The benchmarks run, in tiny sizes, and measure what they say; how fast is not judged here."""
+"""The benchmarks run in small sizes and measure what they claim. Their speed is not tested here."""
 
 import asyncio
 import json
@@ -26,6 +26,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="another process's cl
 
 
 def by_name(figures: list[Figure]) -> dict[str, float]:
+    """Return the values of the figures by name."""
     assert all(f.unit and (f.met is None) == (not f.aim) for f in figures)
     return {f.name: f.value for f in figures}
 
@@ -145,6 +146,7 @@ def test_the_page_s_table_is_made_anew_and_its_prose_stays() -> None:
 
 
 def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m bench` in a directory."""
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
         cwd=directory,

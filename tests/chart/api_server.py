@@ -32,9 +32,9 @@ def cluster(secrets: Secrets) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = _answer(self.path.split("?")[0], secrets)
-            body = json.dumps(found or {"kind": "Status", "reason": "NotFound", "code": 404})
-            self.send_response(404 if found is None else 200)
+            answer = _answer(self.path.split("?")[0], secrets)
+            body = json.dumps(answer or {"kind": "Status", "reason": "NotFound", "code": 404})
+            self.send_response(404 if answer is None else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -60,12 +60,12 @@ def installed(secrets: Secrets, release: str = "trading") -> Secrets:
         "meta.helm.sh/release-namespace": NAMESPACE,
     }
     return {
-        name: one
+        name: secret
         | {
-            "metadata": one["metadata"]
-            | {"annotations": one["metadata"].get("annotations", {}) | marks}
+            "metadata": secret["metadata"]
+            | {"annotations": secret["metadata"].get("annotations", {}) | marks}
         }
-        for name, one in secrets.items()
+        for name, secret in secrets.items()
     }
 
 
@@ -85,8 +85,8 @@ def _answer(path: str, secrets: Secrets) -> Manifest | None:
 
 def _group(version: str) -> Manifest:
     name, number = version.split("/")
-    known = {"groupVersion": version, "version": number}
-    return {"name": name, "versions": [known], "preferredVersion": known}
+    version_entry = {"groupVersion": version, "version": number}
+    return {"name": name, "versions": [version_entry], "preferredVersion": version_entry}
 
 
 def _resource(kind: str) -> Manifest:

@@ -20,27 +20,27 @@ _HEAD = "# Written by `python -m tests.chart.golden`.\n"
 
 def golden(environment: str) -> str:
     """Sorted by kind and name."""
-    found = [_plain(one) for one in manifests(environment)]
-    found.sort(key=lambda one: (one["kind"], one["metadata"]["name"]))
-    return _HEAD + yaml.safe_dump_all(found, sort_keys=False, default_flow_style=None, width=100)
+    plain = [_plain(manifest) for manifest in manifests(environment)]
+    plain.sort(key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]))
+    return _HEAD + yaml.safe_dump_all(plain, sort_keys=False, default_flow_style=None, width=100)
 
 
 def _plain(manifest: dict[str, Any]) -> dict[str, Any]:
-    made = dict(manifest)
-    if made["kind"] in ("Secret", "ConfigMap"):
-        made["data"] = dict.fromkeys(sorted(made["data"]), "...")
-    if made["kind"] == "Job":
-        name = re.sub("-[0-9a-f]{8}$", "-HASH", made["metadata"]["name"])
-        made["metadata"] = made["metadata"] | {"name": name}
-    if made["kind"] in ("Deployment", "StatefulSet", "Job"):
-        template = made["spec"]["template"]
+    plain = dict(manifest)
+    if plain["kind"] in ("Secret", "ConfigMap"):
+        plain["data"] = dict.fromkeys(sorted(plain["data"]), "...")
+    if plain["kind"] == "Job":
+        name = re.sub("-[0-9a-f]{8}$", "-HASH", plain["metadata"]["name"])
+        plain["metadata"] = plain["metadata"] | {"name": name}
+    if plain["kind"] in ("Deployment", "StatefulSet", "Job"):
+        template = plain["spec"]["template"]
         annotations = {
             key: "..." if key.startswith("checksum/") else value
             for key, value in template["metadata"].get("annotations", {}).items()
         }
         metadata = template["metadata"] | {"annotations": annotations}
-        made["spec"] = made["spec"] | {"template": template | {"metadata": metadata}}
-    return made
+        plain["spec"] = plain["spec"] | {"template": template | {"metadata": metadata}}
+    return plain
 
 
 def main() -> None:

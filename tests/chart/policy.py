@@ -60,11 +60,11 @@ def allows(
 
 
 def _types(spec: Manifest) -> list[str]:
-    given: list[str] = spec.get("policyTypes") or [
+    types: list[str] = spec.get("policyTypes") or [
         "Ingress",
         *(["Egress"] if "egress" in spec else []),
     ]
-    return given
+    return types
 
 
 def _peers(peers: list[Manifest] | None, namespace: str, there: Endpoint) -> bool:
@@ -77,13 +77,13 @@ def _peer(peer: Manifest, namespace: str, there: Endpoint) -> bool:
     if block is not None:
         address = ip_address(there.address)
         return address in ip_network(block["cidr"]) and not any(
-            address in ip_network(one) for one in block.get("except", [])
+            address in ip_network(excluded) for excluded in block.get("except", [])
         )
     if not there.namespace:
         return False
     if "namespaceSelector" in peer:
-        known = {"kubernetes.io/metadata.name": there.namespace}
-        if not _selects(peer["namespaceSelector"], known):
+        namespace_labels = {"kubernetes.io/metadata.name": there.namespace}
+        if not _selects(peer["namespaceSelector"], namespace_labels):
             return False
     elif there.namespace != namespace:
         return False
@@ -95,7 +95,9 @@ def _selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
     if unknown:
         raise NotImplementedError(f"selector with {sorted(unknown)}")
     named = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
-    return named and all(_holds(one, labels) for one in selector.get("matchExpressions", []))
+    return named and all(
+        _holds(expression, labels) for expression in selector.get("matchExpressions", [])
+    )
 
 
 def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
@@ -106,5 +108,6 @@ def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
 def _ports(ports: list[Manifest] | None, port: int, protocol: str) -> bool:
     """No ports at all: every port."""
     return not ports or any(
-        one.get("protocol", "TCP") == protocol and one.get("port", port) == port for one in ports
+        entry.get("protocol", "TCP") == protocol and entry.get("port", port) == port
+        for entry in ports
     )

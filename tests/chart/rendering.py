@@ -50,8 +50,8 @@ def run(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> tuple[
     """helm's exit code, output and error output; ``args[0]``: its command."""
     files = [part for name in values for part in ("--values", str(chart / name))]
     words = [*args[:1], *(["trading"] if args[0] != "lint" else []), str(chart), *files, *args[1:]]
-    done = subprocess.run([helm(), *words], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+    result = subprocess.run([helm(), *words], capture_output=True, text=True, check=False)
+    return result.returncode, result.stdout, result.stderr
 
 
 def rendered(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> list[Manifest]:
@@ -60,7 +60,7 @@ def rendered(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> l
         "template", "--namespace", NAMESPACE, *args, values=values, chart=chart
     )
     assert code == 0, errors
-    return [found for found in yaml.safe_load_all(text) if found]
+    return [document for document in yaml.safe_load_all(text) if document]
 
 
 @cache
@@ -69,24 +69,30 @@ def manifests(name: str) -> list[Manifest]:
     return rendered(values=ALL[name])
 
 
-def of_kind(found: list[Manifest], kind: str) -> dict[str, Manifest]:
+def of_kind(rendered_manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
     """By name."""
-    return {one["metadata"]["name"]: one for one in found if one["kind"] == kind}
+    return {
+        manifest["metadata"]["name"]: manifest
+        for manifest in rendered_manifests
+        if manifest["kind"] == kind
+    }
 
 
-def pods(found: list[Manifest]) -> list[Pod]:
-    made = []
-    for one in found:
-        if one["kind"] == "Pod":
-            template = one
-        elif one["kind"] in ("Deployment", "StatefulSet", "Job"):
-            template = one["spec"]["template"]
-        elif one["kind"] == "CronJob":
-            template = one["spec"]["jobTemplate"]["spec"]["template"]
+def pods(rendered_manifests: list[Manifest]) -> list[Pod]:
+    all_pods = []
+    for manifest in rendered_manifests:
+        if manifest["kind"] == "Pod":
+            template = manifest
+        elif manifest["kind"] in ("Deployment", "StatefulSet", "Job"):
+            template = manifest["spec"]["template"]
+        elif manifest["kind"] == "CronJob":
+            template = manifest["spec"]["jobTemplate"]["spec"]["template"]
         else:
             continue
         labels = template["metadata"]["labels"]
         annotations = template["metadata"].get("annotations", {})
-        made.append(Pod(labels[COMPONENT], one["kind"], labels, annotations, template["spec"]))
-    assert made
-    return made
+        all_pods.append(
+            Pod(labels[COMPONENT], manifest["kind"], labels, annotations, template["spec"])
+        )
+    assert all_pods
+    return all_pods

@@ -29,15 +29,15 @@ _ALLOWED = {
 
 def schema() -> dict[str, Any]:
     (version,) = definition()["versions"]
-    found = version["schema"]["openAPIV3Schema"]
-    assert isinstance(found, dict)
-    return found
+    openapi = version["schema"]["openAPIV3Schema"]
+    assert isinstance(openapi, dict)
+    return openapi
 
 
 def document(path: Path) -> dict[str, Any]:
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert isinstance(found, dict)
-    return found
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
 
 
 def check(value: dict[str, Any]) -> None:
@@ -49,18 +49,18 @@ def unknown(part: dict[str, Any], value: Any, path: str = "") -> list[str]:
     """Fields that Kubernetes would cut off."""
     if part.get("x-kubernetes-preserve-unknown-fields") or path == ".metadata":
         return []
-    found = []
+    fields = []
     if isinstance(value, dict):
         for key, inner in value.items():
             below = part.get("properties", {}).get(key) or part.get("additionalProperties")
             if below is None:
-                found.append(f"{path}.{key}")
+                fields.append(f"{path}.{key}")
             else:
-                found += unknown(below, inner, f"{path}.{key}")
+                fields += unknown(below, inner, f"{path}.{key}")
     elif isinstance(value, list):
         for inner in value:
-            found += unknown(part["items"], inner, f"{path}[]")
-    return found
+            fields += unknown(part["items"], inner, f"{path}[]")
+    return fields
 
 
 def test_it_is_structural() -> None:
@@ -161,8 +161,8 @@ def test_the_clock_is_explained() -> None:
     assert "ecosystem" in clock["description"]
     assert set(clock["properties"]) == {"mode", "speed", "start"}
     for name in ("mode", "speed"):
-        said = clock["properties"][name]["description"]
-        assert "virtual:" in said and "wall:" in said
+        description = clock["properties"][name]["description"]
+        assert "virtual:" in description and "wall:" in description
 
 
 def test_what_the_definition_cannot_say_the_model_still_does(tmp_path: Path) -> None:
@@ -189,7 +189,9 @@ def test_a_keyword_that_nobody_thought_about_is_an_error() -> None:
 
 def test_columns_lead_to_fields() -> None:
     (version,) = definition()["versions"]
-    columns = {one["name"].upper(): one["jsonPath"] for one in version["additionalPrinterColumns"]}
+    columns = {
+        column["name"].upper(): column["jsonPath"] for column in version["additionalPrinterColumns"]
+    }
     assert list(columns) == ["PHASE", "VERDICT", "DETECT", "RECOVER", "AGE"]
     for path in columns.values():
         top, name = path.strip(".").split(".")

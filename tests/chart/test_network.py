@@ -25,12 +25,14 @@ API_PORTS = (443, 6443)
 
 def endpoints(name: str) -> dict[str, Endpoint]:
     """Every pod of the release, and those beside it."""
-    found = {
+    release_pods = {
         pod.component: Endpoint(pod.component, pod.labels, NAMESPACE, f"10.244.0.{number + 10}")
         for number, pod in enumerate(pods(manifests(name)))
     }
-    neighbour = Endpoint(NEIGHBOUR, found["exchange"].labels, "elsewhere", "10.244.9.2")
-    return found | {one.name: one for one in (STRANGER, neighbour, DNS, OUTSIDE)}
+    neighbour = Endpoint(NEIGHBOUR, release_pods["exchange"].labels, "elsewhere", "10.244.9.2")
+    return release_pods | {
+        endpoint.name: endpoint for endpoint in (STRANGER, neighbour, DNS, OUTSIDE)
+    }
 
 
 def ports() -> list[int]:
@@ -67,10 +69,10 @@ def main_port(name: str) -> int:
 
 
 def differences(name: str, policies: list[dict[str, Any]]) -> list[str]:
-    known = endpoints(name)
-    found = []
-    for source in known.values():
-        for target in known.values():
+    by_name = endpoints(name)
+    wrong_edges = []
+    for source in by_name.values():
+        for target in by_name.values():
             ours = NAMESPACE in (source.namespace, target.namespace)
             free = {source.name, target.name} <= {STRANGER.name, NEIGHBOUR, DNS.name, OUTSIDE.name}
             if source is target or not ours or free:
@@ -79,8 +81,8 @@ def differences(name: str, policies: list[dict[str, Any]]) -> list[str]:
                 can = connects(policies, NAMESPACE, source, target, port)
                 if can != expected(name, source.name, target.name, port):
                     verb = "can" if can else "cannot"
-                    found.append(f"{source.name} {verb} reach {target.name}:{port}")
-    return found
+                    wrong_edges.append(f"{source.name} {verb} reach {target.name}:{port}")
+    return wrong_edges
 
 
 def policies_of(name: str) -> list[dict[str, Any]]:
@@ -96,20 +98,20 @@ def test_every_pair_is_as_the_topology_says(name: str) -> None:
 def one_sided(name: str, policies: list[dict[str, Any]]) -> list[str]:
     """Between pods of the release, what one side allows and the topology does not."""
     ours = {pod.component for pod in pods(manifests(name))}
-    known = {key: one for key, one in endpoints(name).items() if key in ours}
-    found = []
-    for source in known.values():
-        for target in known.values():
+    by_name = {key: endpoint for key, endpoint in endpoints(name).items() if key in ours}
+    wrong_edges = []
+    for source in by_name.values():
+        for target in by_name.values():
             for port in ports():
                 if source is target or expected(name, source.name, target.name, port):
                     continue
                 free = name in OPERATED and source.name in SERVICES
                 free |= source.name in API_CLIENTS and port in API_PORTS
                 if not free and allows(policies, NAMESPACE, "Egress", source, target, port):
-                    found.append(f"{source.name} may send to {target.name}:{port}")
+                    wrong_edges.append(f"{source.name} may send to {target.name}:{port}")
                 if allows(policies, NAMESPACE, "Ingress", target, source, port):
-                    found.append(f"{target.name}:{port} may hear from {source.name}")
-    return found
+                    wrong_edges.append(f"{target.name}:{port} may hear from {source.name}")
+    return wrong_edges
 
 
 @pytest.mark.parametrize("name", POLICED)
@@ -119,13 +121,13 @@ def test_each_side_alone_would_do(name: str) -> None:
 
 def test_a_wrong_edge_is_found() -> None:
     """From one side it is none; from both it is."""
-    known = endpoints("prod")
+    by_name = endpoints("prod")
     planted = [
-        _policy(known["risk-monitor"], "egress", "to", known["test-coordinator"], 8085),
-        _policy(known["test-coordinator"], "ingress", "from", known["risk-monitor"], 8085),
+        _policy(by_name["risk-monitor"], "egress", "to", by_name["test-coordinator"], 8085),
+        _policy(by_name["test-coordinator"], "ingress", "from", by_name["risk-monitor"], 8085),
     ]
     good = policies_of("prod")
-    for one, said in zip(
+    for policy, complaint in zip(
         planted,
         (
             "risk-monitor may send to test-coordinator:8085",
@@ -133,8 +135,8 @@ def test_a_wrong_edge_is_found() -> None:
         ),
         strict=True,
     ):
-        assert differences("prod", [*good, one]) == []
-        assert one_sided("prod", [*good, one]) == [said]
+        assert differences("prod", [*good, policy]) == []
+        assert one_sided("prod", [*good, policy]) == [complaint]
     wrong = ["risk-monitor can reach test-coordinator:8085"]
     assert differences("prod", [*good, *planted]) == wrong
     # Where partitions are played, the side that is called decides alone.
@@ -143,7 +145,7 @@ def test_a_wrong_edge_is_found() -> None:
 
 @pytest.mark.parametrize("missing", ["trading-custodian", "trading-default-deny"])
 def test_a_missing_policy_is_found_only_where_another_does_not_stand_in(missing: str) -> None:
-    rest = [one for one in policies_of("dev") if one["metadata"]["name"] != missing]
+    rest = [policy for policy in policies_of("dev") if policy["metadata"]["name"] != missing]
     if missing == "trading-default-deny":
         # Each component has a policy of its own, which denies the rest already.
         assert differences("dev", rest) == []
@@ -158,11 +160,11 @@ def test_without_policies_everything_is_open() -> None:
 
 @pytest.mark.parametrize("name", POLICED)
 def test_everybody_can_ask_for_names_and_nobody_can_ask_anything_else_there(name: str) -> None:
-    known = endpoints(name)
+    by_name = endpoints(name)
     for pod in pods(manifests(name)):
         if pod.component in TASKS:
             continue
-        source = known[pod.component]
+        source = by_name[pod.component]
         for protocol in ("UDP", "TCP"):
             assert connects(policies_of(name), NAMESPACE, source, DNS, 53, protocol)
         free = name in OPERATED and pod.component in SERVICES
@@ -172,14 +174,14 @@ def test_everybody_can_ask_for_names_and_nobody_can_ask_anything_else_there(name
 @pytest.mark.parametrize("name", ["prod", "everything"])
 def test_an_ingress_controller_reaches_what_it_serves_and_no_more(name: str) -> None:
     controller = Endpoint("controller", {"a": "b"}, "ingress-nginx", "10.244.9.4")
-    known = endpoints(name)
+    by_name = endpoints(name)
     reached = {
         target
-        for target in known
+        for target in by_name
         for port in ports()
-        if known[target].namespace == NAMESPACE
+        if by_name[target].namespace == NAMESPACE
         and target != STRANGER.name
-        and connects(policies_of(name), NAMESPACE, controller, known[target], port)
+        and connects(policies_of(name), NAMESPACE, controller, by_name[target], port)
     }
     assert reached == {"risk-monitor", "grafana"}
 
@@ -187,12 +189,12 @@ def test_an_ingress_controller_reaches_what_it_serves_and_no_more(name: str) -> 
 def test_a_prometheus_operator_reaches_the_services_metrics() -> None:
     scraper = Endpoint("scraper", {}, "monitoring", "10.244.9.5")
     for name, allowed in (("everything", True), ("dev", False)):
-        known = endpoints(name)
+        by_name = endpoints(name)
         for service in SERVICES.values():
-            target = known[service.name]
+            target = by_name[service.name]
             can = connects(policies_of(name), NAMESPACE, scraper, target, service.port)
             assert can == allowed
-        assert not connects(policies_of(name), NAMESPACE, scraper, known["postgres"], 5432)
+        assert not connects(policies_of(name), NAMESPACE, scraper, by_name["postgres"], 5432)
 
 
 def test_all_that_is_asked_here_is_deployed_somewhere() -> None:

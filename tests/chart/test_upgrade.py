@@ -20,9 +20,9 @@ class Cluster:
         return rendered(*online, *args)
 
     def install(self, *args: str) -> list[Manifest]:
-        found = self.render(*args)
-        self.secrets.update(installed(of_kind(found, "Secret")))
-        return found
+        rendered_manifests = self.render(*args)
+        self.secrets.update(installed(of_kind(rendered_manifests, "Secret")))
+        return rendered_manifests
 
 
 @pytest.fixture
@@ -61,21 +61,23 @@ def test_switching_chaos_off_takes_its_token_away_and_nothing_else(empty: Cluste
     left = of_kind(empty.render("--set", "chaos.enabled=false"), "Secret")
     # The operator had nothing else.
     assert first.keys() - left.keys() == {"trading-operator"}
-    for name, one in left.items():
+    for name, secret in left.items():
         before = first[name]["data"]
-        kept = {key: data for key, data in before.items() if not key.startswith("chaos-token")}
-        assert one["data"] == kept
+        other_data = {
+            key: data for key, data in before.items() if not key.startswith("chaos-token")
+        }
+        assert secret["data"] == other_data
 
 
 def test_an_existing_secret_is_read_where_it_is(empty: Cluster) -> None:
     first = empty.install()
     for component in ("exchange", "postgres"):
         empty.secrets[f"our-{component}"] = empty.secrets.pop(f"trading-{component}")
-    given = (
+    arguments = (
         "--set=services.exchange.existingSecret=our-exchange",
         "--set=postgres.existingSecret=our-postgres",
     )
-    second = empty.render(*given)
+    second = empty.render(*arguments)
     assert changed(first, second) == set()
     assert set(of_kind(first, "Secret")) - set(of_kind(second, "Secret")) == {
         "trading-exchange",

@@ -1,4 +1,4 @@
-"""One run of the whole ecosystem, read by a real Prometheus from its start to its verdict."""
+"""One run of the whole ecosystem, scraped by a real Prometheus from its start to its verdict."""
 
 import os
 import shutil
@@ -16,8 +16,9 @@ from trading.topology import SERVICES
 
 
 class Watched(NamedTuple):
-    """``started``: the ecosystem; ``began`` and ``ended``: the run; wall time, Unix seconds.
-    ``texts``: /metrics by service; ``traces`` by id.
+    """The observed run. `started` is the start of the ecosystem, `began` and `ended` are those of
+    the run, in Unix seconds of wall time. `texts` has /metrics by service, `traces` the spans by
+    trace id.
     """
 
     prometheus: Prometheus
@@ -30,6 +31,7 @@ class Watched(NamedTuple):
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Run market-crash with Prometheus and an OTLP receiver; yield what they recorded."""
     if shutil.which("prometheus") is None:
         why = "prometheus (Debian: prometheus) is not on this machine: no query was asked"
         if os.environ.get("CI"):

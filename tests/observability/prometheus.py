@@ -1,4 +1,4 @@
-"""A real Prometheus that reads the services of a test."""
+"""A real Prometheus that scrapes the services of a test."""
 
 import json
 import socket
@@ -20,8 +20,8 @@ EVERY, RATE_INTERVAL = 1, "15s"
 def drawn(
     url: str, expr: str, start: float, end: float, rate_interval: str = RATE_INTERVAL
 ) -> list[Any]:
-    """What a panel would draw from the Prometheus at ``url``: all series of the query with any
-    figure.
+    """Return what a panel would draw from the Prometheus at `url`: all series of the query that
+    have at least one finite value.
     """
     params = {
         "query": expr.replace("$__rate_interval", rate_interval),
@@ -40,7 +40,7 @@ def drawn(
 
 
 class Prometheus:
-    """``targets``: base URL by job."""
+    """A Prometheus process. `targets` has the base URL of each job."""
 
     def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
         folder.mkdir(parents=True)
@@ -69,11 +69,13 @@ class Prometheus:
         wait_for("Prometheus", self._ready)
 
     def stop(self) -> None:
+        """Stop the process."""
         self._process.terminate()
         self._process.wait(20)
         self._log.close()
 
     def series(self, expr: str, start: float, end: float) -> list[Any]:
+        """Return what a panel would draw of a query; the times are Unix seconds."""
         return drawn(self.url, expr, start, end)
 
     def _ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""The receiving end of OTLP over HTTP, for tests: keeps the spans that arrive."""
+"""A receiver of OTLP over HTTP for tests; it keeps the spans that arrive."""
 
 import gzip
 import threading
@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Received(NamedTuple):
-    """Ids in hex; ``start`` and ``end``: Unix nanoseconds."""
+    """A span. Ids are in hexadecimal; `start` and `end` are Unix nanoseconds."""
 
     service: str
     trace: str
@@ -23,7 +23,7 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """``url``: what OTEL_EXPORTER_OTLP_ENDPOINT is set to."""
+    """An HTTP server for traces; OTEL_EXPORTER_OTLP_ENDPOINT must be set to `url`."""
 
     def __init__(self) -> None:
         self.spans: list[Received] = []
@@ -47,10 +47,12 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
     def traces(self) -> dict[str, list[Received]]:
+        """Return the received spans by trace id."""
         by_trace: dict[str, list[Received]] = {}
         for span in list(self.spans):
             by_trace.setdefault(span.trace, []).append(span)

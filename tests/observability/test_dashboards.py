@@ -1,4 +1,4 @@
-"""Grafana's dashboards: made well, and every panel of them has data after a real run."""
+"""Grafana's dashboards follow the linter's rules, and every panel has data after a real run."""
 
 import json
 import re
@@ -21,6 +21,7 @@ _METRIC = re.compile(
 
 
 def panels(dashboard: Any) -> Iterator[Any]:
+    """Yield the panels of a dashboard that are not rows."""
     for panel in dashboard["panels"]:
         if panel["type"] != "row":
             yield panel
@@ -35,7 +36,7 @@ QUERIES = [
 
 
 def complaints(dashboard: Any) -> list[str]:
-    """After the rules of Grafana's dashboard-linter."""
+    """Return the violations of the rules of Grafana's dashboard-linter."""
     problems = []
     variables = [v["type"] for v in dashboard["templating"]["list"]]
     if variables != ["datasource"]:

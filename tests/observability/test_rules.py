@@ -1,4 +1,4 @@
-"""Prometheus's own tools over what it is given."""
+"""Prometheus's promtool accepts the generated alert rules, and their unit tests pass."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
+    """Return the path of promtool; skip the test without it, or fail it in CI."""
     path = shutil.which("promtool")
     if path is None:
         why = "promtool (Debian: prometheus) is not on this machine: the rules were not run"

@@ -1,4 +1,4 @@
-"""Every service shows what the table of signals says, and nothing else."""
+"""Every service exports the metrics of the table of signals, and no others."""
 
 import re
 import subprocess

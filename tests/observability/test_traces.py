@@ -1,4 +1,4 @@
-"""An order's life as one trace, though every service tells its part alone."""
+"""An order's life is one trace, although every service exports its own spans only."""
 
 import time
 from pathlib import Path

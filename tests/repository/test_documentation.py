@@ -159,19 +159,19 @@ def completed(part: dict[str, Any]) -> dict[str, Any]:
 VARYING = {"name", "chaos.trading/recover-by"}
 
 
-def not_within(shown: Any, real: Any, at: str = "") -> list[str]:
-    """Where ``shown`` has what ``real`` has not."""
-    if isinstance(shown, dict) and isinstance(real, dict):
+def not_within(expected: Any, real: Any, at: str = "") -> list[str]:
+    """Where `expected` has what ``real`` has not."""
+    if isinstance(expected, dict) and isinstance(real, dict):
         return [
             wrong
-            for key, value in shown.items()
+            for key, value in expected.items()
             if key not in VARYING or key not in real
             for wrong in not_within(value, real.get(key), f"{at}.{key}")
         ]
-    if isinstance(shown, list) and isinstance(real, list) and len(shown) <= len(real):
-        pairs = zip(shown, real, strict=False)
+    if isinstance(expected, list) and isinstance(real, list) and len(expected) <= len(real):
+        pairs = zip(expected, real, strict=False)
         return [w for inner, other in pairs for w in not_within(inner, other, f"{at}[]")]
-    return [] if shown == real else [f"{at}: {shown}"]
+    return [] if expected == real else [f"{at}: {expected}"]
 
 
 @pytest.mark.parametrize("block", of("json", "ini"))

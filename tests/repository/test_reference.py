@@ -194,4 +194,4 @@ def test_the_resource_page_has_every_field_phase_condition_and_event() -> None:
     assert list(resource.PHASE_MEANING) == list(PHASES)
     conditions = [c.type for c in verdict.verdict_of(verdict.CASES[0]).conditions]
     assert conditions == list(resource.CONDITIONS)
-    assert [reason for reason, _ in resource.told()] == list(resource.EVENTS)
+    assert [reason for reason, _ in resource.events()] == list(resource.EVENTS)

@@ -25,9 +25,9 @@ def commands(
     yield context, command
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
-            found = command.get_command(context, inner)
-            if found is not None and not found.hidden:
-                yield from commands(found, inner, context)
+            subcommand = command.get_command(context, inner)
+            if subcommand is not None and not subcommand.hidden:
+                yield from commands(subcommand, inner, context)
 
 
 def texts() -> dict[Path, str]:

@@ -35,7 +35,7 @@ CLASSES: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (RunSetup, "setup"),
     (result.ClockRecord, "clock"),
 )
-_NAMES = {made: where for made, where in CLASSES}
+_NAMES = {struct: where for struct, where in CLASSES}
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 #: Shown instead of what changes with every release.
 _MASKED = {"root", "head", "plan_digest", "version"}
@@ -90,7 +90,7 @@ def texts() -> dict[Path, str]:
         FOLDER / "evidence.md": _HEAD
         + block("\n".join(_lines()), "text")
         + _VERDICT
-        + "".join(_section(made, where) for made, where in CLASSES)
+        + "".join(_section(struct, where) for struct, where in CLASSES)
     }
 
 
@@ -102,22 +102,27 @@ def _lines() -> Iterator[str]:
         yield f'{{"hash":"...","entry":[{seq},{at},"{kind}",...]}}'
 
 
-def _section(made: type[msgspec.Struct], where: str) -> str:
+def _section(struct: type[msgspec.Struct], where: str) -> str:
     title = code(where) if where else "The verdict"
-    hints = get_type_hints(made)
-    example = _example(made)
+    hints = get_type_hints(struct)
+    example = _example(struct)
     rows = (
-        (code(name), type_of(hint), _shown(name, example), plain(FIELDS[f"{made.__name__}.{name}"]))
+        (
+            code(name),
+            type_of(hint),
+            _example_cell(name, example),
+            plain(FIELDS[f"{struct.__name__}.{name}"]),
+        )
         for name, hint in hints.items()
     )
     return f"\n### {title}\n\n" + table(("field", "type", "example", "meaning"), rows)
 
 
-def _example(made: type[msgspec.Struct]) -> Any:
+def _example(struct: type[msgspec.Struct]) -> Any:
     """The first of this class in the verdict, if it has one."""
     todo: list[Any] = [crash().verdict]
     for value in todo:
-        if isinstance(value, made):
+        if isinstance(value, struct):
             return value
         if isinstance(value, msgspec.Struct):
             todo += [getattr(value, name) for name in value.__struct_fields__]
@@ -128,7 +133,7 @@ def _example(made: type[msgspec.Struct]) -> Any:
     return None
 
 
-def _shown(name: str, example: Any) -> str:
+def _example_cell(name: str, example: Any) -> str:
     if name in _MASKED:
         return code("0.1.0" if name == "version" else "64 hex digits") if example else ""
     value = getattr(example, name, None)
@@ -141,7 +146,7 @@ def type_of(hint: Any) -> str:
     """Say in words what JSON has there."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return f"{type_of(next(one for one in inner if one is not NoneType))} or null"
+        return f"{type_of(next(member for member in inner if member is not NoneType))} or null"
     if origin in (tuple, list):
         if len(inner) == 2 and inner[1] is not ...:
             return "pair of texts"

@@ -66,6 +66,6 @@ def stated() -> Iterator[tuple[str, str]]:
     for context, command in commands():
         if isinstance(command, click.Group):
             continue
-        found = _SENTENCE.search(inspect.cleandoc(command.help or "").replace("\b", ""))
-        if found is not None:
-            yield context.command_path, found[1].split("\n\n")[0].rstrip(".")
+        match = _SENTENCE.search(inspect.cleandoc(command.help or "").replace("\b", ""))
+        if match is not None:
+            yield context.command_path, match[1].split("\n\n")[0].rstrip(".")

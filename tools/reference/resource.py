@@ -142,10 +142,10 @@ def texts() -> dict[Path, str]:
     text += "\nUntil there is a verdict, `Complete` is False, with one of these reasons:\n\n"
     text += table(("reason", "meaning"), ((code(k), v) for k, v in WAITING.items()))
     text += "\n## Events\n\n"
-    warnings = {reason for reason, warning in told() if warning}
+    warnings = {reason for reason, warning in events() if warning}
     text += table(
         ("reason", "type", "meaning"),
-        ((code(r), _kind(r, warnings), plain(EVENTS[r])) for r in dict(told())),
+        ((code(r), _kind(r, warnings), plain(EVENTS[r])) for r in dict(events())),
     )
     text += f"""
 ## NetworkPolicies of a partition
@@ -182,7 +182,7 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, d
 
 def meaning(path: str, schema: dict[str, Any]) -> str:
     """What a field of the status says."""
-    values = ", ".join(code(one) for one in schema.get("enum", ()))
+    values = ", ".join(code(value) for value in schema.get("enum", ()))
     return STATUS[path] + (f" One of {values}." if values else "")
 
 
@@ -197,13 +197,13 @@ def _validations(schema: dict[str, Any]) -> Iterator[str]:
 
 def _reasons(kind: str, status: str) -> str:
     """All that ``judge`` gives in the cases of the verdict's page."""
-    found = {
-        one.reason
+    reasons = {
+        condition.reason
         for case in CASES
-        for one in verdict_of(case).conditions
-        if (one.type, one.status) == (kind, status)
+        for condition in verdict_of(case).conditions
+        if (condition.type, condition.status) == (kind, status)
     }
-    return ", ".join(code(reason) for reason in sorted(found))
+    return ", ".join(code(reason) for reason in sorted(reasons))
 
 
 def _kind(reason: str, warnings: set[str]) -> str:
@@ -212,28 +212,28 @@ def _kind(reason: str, warnings: set[str]) -> str:
     return "Warning" if reason in warnings else "Normal"
 
 
-def told() -> list[tuple[str, bool]]:
+def events() -> list[tuple[str, bool]]:
     """Reason, and whether it is a warning, of every event that the operator's step can tell."""
     tree = ast.parse(Path(step.__file__).read_text(encoding="utf-8"))
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
     waits = [_constant(call.args[1]) for call in calls if call.func.id == "_wait"]  # type: ignore[attr-defined]
-    found: list[tuple[str, bool]] = []
+    reasons: list[tuple[str, bool]] = []
     for call in calls:
         if call.func.id != "Tell":  # type: ignore[attr-defined]
             continue
         warning = any(k.arg == "warning" for k in call.keywords)
-        found += [(reason, warning) for reason in _expanded(ast.unparse(call.args[0]), waits)]
-    return sorted(set(found), key=lambda one: [*EVENTS].index(one[0]))
+        reasons += [(reason, warning) for reason in _expanded(ast.unparse(call.args[0]), waits)]
+    return sorted(set(reasons), key=lambda reason: [*EVENTS].index(reason[0]))
 
 
 def _expanded(written: str, waits: list[str]) -> list[str]:
     """The reasons that an expression in the code stands for."""
-    known = {
+    expansions = {
         "observed.phase": list(PHASES),
         "f'Fault{seen.step.capitalize()}'": [f"Fault{s.capitalize()}" for s in step._FIELDS],
         "reason": waits,
     }
-    return known[written] if written in known else [ast.literal_eval(written)]
+    return expansions[written] if written in expansions else [ast.literal_eval(written)]
 
 
 def _constant(node: ast.expr) -> str:

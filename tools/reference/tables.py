@@ -43,14 +43,14 @@ def texts() -> dict[Path, str]:
 
 def settings_markdown() -> str:
     """Every setting, with its default and what it means."""
-    found = [_SETTINGS]
+    parts = [_SETTINGS]
     for title, model in (
         ("`trading up` and `trading serve`", Settings),
         ("`trading serve` alone", LinkSettings),
     ):
-        found.append(f"## {title}\n\n| setting | default | meaning |\n|---|---|---|")
+        parts.append(f"## {title}\n\n| setting | default | meaning |\n|---|---|---|")
         for name, field in model.model_fields.items():
             default = "" if field.default in (None, "") else f"`{field.default}`"
-            found.append(f"| `{name.upper()}` | {default} | {field.description} |")
-        found.append("")
-    return "\n".join(found)
+            parts.append(f"| `{name.upper()}` | {default} | {field.description} |")
+        parts.append("")
+    return "\n".join(parts)
