@@ -83,6 +83,7 @@ async def _load(port: int, requests: list[bytes]) -> tuple[float, list[float]]:
 
 
 def _noop() -> bytes:
+    """Return a request to the route that does nothing."""
     return b"POST /noop HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
 
 

@@ -37,8 +37,12 @@ def free_offset() -> int:
 
 
 class Running:
-    """``ports``: by service; ``key``, ``secret`` and ``token``: what it made for its clients.
-    ``start_seconds``: from the command to its last word, that it is ready.
+    """A running `trading up`; a context manager that stops it at the end.
+
+    `speed` is simulated seconds per wall second. `ports` has the port of each service; `key`,
+    `secret` and `token` are the credentials that it generated. `start_seconds` is the wall time
+    from the command to its message that it is ready. Raises RuntimeError, with what it logged, if
+    it ends before it is ready.
     """
 
     def __init__(self, *, speed: float = 1) -> None:

@@ -1,5 +1,7 @@
-"""The table of packages in ARCHITECTURE.md: its order is that of the import contracts, and its
-last column is what the code imports.
+"""Generate the table of packages in ARCHITECTURE.md.
+
+Its order is that of the import contracts in pyproject.toml, and its last column is what the code
+really imports.
 """
 
 import ast
@@ -45,14 +47,18 @@ PACKAGES: dict[str, str] = {
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file, by its path within the project. Raises ValueError if
+    PACKAGES and the contracts have different packages.
+    """
     text = (ROOT / PATH).read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     return {PATH: before + BEGIN + _table() + END + rest.split(END)[1]}
 
 
 def layers() -> list[list[str]]:
-    """The packages of ``trading``, the highest first, as the contract of lint-imports has them."""
+    """Return the layers of `trading`, the highest first, from the contract of lint-imports. A layer
+    is a list of packages.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
     (contract,) = [c for c in contracts if c.get("containers") == ["trading"]]
@@ -60,7 +66,9 @@ def layers() -> list[list[str]]:
 
 
 def imports(folder: Path, package: str) -> set[str]:
-    """The packages of ``trading`` that a package imports, itself not among them."""
+    """Return the packages of `trading` that a package or module in `folder` imports, without
+    itself.
+    """
     path = folder / package
     files = [*path.rglob("*.py")] if path.is_dir() else [path.with_suffix(".py")]
     imported = {
@@ -74,6 +82,7 @@ def imports(folder: Path, package: str) -> set[str]:
 
 
 def _named(node: ast.AST) -> Iterator[str]:
+    """Yield the modules that an import statement names."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module == "trading":

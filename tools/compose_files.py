@@ -1,4 +1,4 @@
-"""The Compose files of the three environments, from the rendered chart."""
+"""Generate the Compose files of the three environments from the rendered chart."""
 
 from pathlib import Path
 
@@ -11,7 +11,9 @@ ENVIRONMENTS = ("dev", "test", "prod")
 
 
 def texts(root: Path) -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file, by its path within the project. Raises
+    CalledProcessError if helm fails.
+    """
     files: dict[Path, str] = {}
     for environment in ENVIRONMENTS:
         # The chart's own values are those of development.

@@ -1,9 +1,9 @@
-"""The ChaosScenario's definition for Kubernetes, from the model.
+"""Generate the `spec` of ChaosScenario's CustomResourceDefinition from the scenario model.
 
-Only its ``spec``; the chart's template gives it name and labels. A definition needs a structural
-schema (no references, no lists of types, nothing closed, since unknown fields are cut off), so this
-one allows a little more than the model, which has the last word. Defaults stay with the model too:
-a stored resource shows what was asked for.
+The chart's template adds name and labels. A definition needs a structural schema: no references, no
+lists of types, and nothing closed, since the API server prunes unknown fields. Therefore the schema
+accepts a little more than the model, which validates the resource again. Defaults stay in the
+model, too, so that a stored resource has only what its author wrote.
 """
 
 from pathlib import Path
@@ -34,13 +34,13 @@ _CHANGEABLE = ("abort",)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file, by its path within the project."""
     text = yaml.safe_dump(definition(), sort_keys=False, default_flow_style=None, width=100)
     return {PATH: _HEAD + text}
 
 
 def definition() -> Schema:
-    """``spec`` of the CustomResourceDefinition."""
+    """Return the `spec` of the CustomResourceDefinition."""
     group, version = API_VERSION.split("/")
     return {
         "group": group,
@@ -97,7 +97,9 @@ def _resource() -> Schema:
 
 
 def _unchanged(spec: Schema) -> str:
-    """In CEL, field by field: a part cannot be left out of a comparison."""
+    """Return a CEL rule that compares the spec field by field, because CEL cannot leave a field out
+    of the comparison of two objects.
+    """
     same = [
         f"(has(self.spec.{name}) == has(oldSelf.spec.{name})"
         f" && (!has(self.spec.{name}) || self.spec.{name} == oldSelf.spec.{name}))"
@@ -111,8 +113,8 @@ def _unchanged(spec: Schema) -> str:
 
 
 def structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """``schema`` without what a definition cannot have; ``definitions``: what its references name. Raises
-    NotImplementedError for a keyword that nobody has thought about.
+    """Return `schema` as a structural schema. `definitions` has what its references name. Raises
+    NotImplementedError for a keyword that this function does not handle.
     """
     if "$ref" in schema:
         inner = structural(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
@@ -146,7 +148,9 @@ def structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _status() -> Schema:
-    """Bounded: the timeline itself is in the audit's journal."""
+    """Return the schema of the status. Its size is bounded; the whole timeline is in the journal of
+    the audit correlator.
+    """
     time = {"type": "string", "format": "date-time"}
     text = {"type": "string", "maxLength": 1024}
     condition = {

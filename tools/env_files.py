@@ -1,4 +1,6 @@
-"""env/dev.env, test.env and prod.env: the variables of each Compose file, with its defaults."""
+"""Generate env/dev.env, test.env and prod.env: the variables of each Compose file with their
+defaults.
+"""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +22,9 @@ _OTHERS = {
 
 
 def texts(compose_files: Mapping[Path, str]) -> dict[Path, str]:
-    """``compose_files``: path in the project -> its text."""
+    """Return the text of each generated file, by its path within the project. `compose_files` has
+    the texts of the Compose files by their paths.
+    """
     return {
         environment.variables: _text(environment, compose_files[environment.compose_file])
         for environment in ENVIRONMENTS.values()

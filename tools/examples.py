@@ -1,9 +1,9 @@
-"""Ask a real ecosystem after a real run, and keep its answers as the examples of the API pages.
+"""Record responses of a real ecosystem after a real run, as the examples of the API pages.
 
     python -m tools.examples
 
-Times and ids differ from run to run, so that this is no part of ``make generate``. The exchange,
-the custodian and the risk monitor have their examples beside their code.
+Times and ids differ from run to run, so this is not part of `make generate`. The examples of the
+exchange, the custodian and the risk monitor are in their code.
 """
 
 import json
@@ -28,6 +28,7 @@ _ITEMS = 2
 
 
 def main() -> None:
+    """Run an ecosystem and write its responses, a file for each service."""
     with tempfile.TemporaryDirectory() as directory:
         up = Up(Path(directory) / "data")
         try:
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def _collect(up: Up) -> dict[str, dict[str, Any]]:
-    """Every service's answers, by operation."""
+    """Return the responses of every service, by service and operation."""
     examples: dict[str, dict[str, Any]] = {}
     with up.coordinator() as coordinator:
         begun = coordinator.post("/runs", json={"scenario": "market-crash", "overrides": {}})
@@ -71,6 +72,7 @@ def _collect(up: Up) -> dict[str, dict[str, Any]]:
 
 
 def _rest(up: Up, examples: dict[str, dict[str, Any]]) -> None:
+    """Add the responses of the market data service, the trading engine and the audit correlator."""
     feed, engine, audit = (up.url[s] for s in (MARKET_DATA, TRADING_ENGINE, AUDIT_CORRELATOR))
     price = "/api/v3/simple/price"
     examples[MARKET_DATA] = {
@@ -98,13 +100,14 @@ def _get(url: str) -> Any:
 
 
 def _good(answer: httpx.Response) -> Any:
+    """Return the response's JSON; exit if the request failed."""
     if not answer.is_success:
         sys.exit(f"{answer.request.method} {answer.request.url}: {answer.text}")
     return answer.json()
 
 
 def _events(url: str) -> str:
-    """The first event of a stream, shortened."""
+    """Return the first event of a stream, with long lines shortened."""
     lines: list[str] = []
     with httpx.stream("GET", url, timeout=30) as answer:
         for line in answer.iter_lines():
@@ -115,6 +118,7 @@ def _events(url: str) -> str:
 
 
 def _trimmed(answer: Any) -> Any:
+    """Return the response with lists shortened to a few items."""
     if isinstance(answer, dict):
         return {name: _trimmed(value) for name, value in list(answer.items())}
     if isinstance(answer, list):

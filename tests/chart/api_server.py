@@ -1,6 +1,6 @@
-"""As much of a Kubernetes API server as ``helm template --dry-run=server`` asks: what there is.
+"""A stub of the Kubernetes API server, with as much as `helm template --dry-run=server` requests.
 
-A real one needs a cluster; it has its turn in the tests on kind.
+The tests on kind use a real one.
 """
 
 import json
@@ -28,7 +28,9 @@ _PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
 
 @contextmanager
 def cluster(secrets: Secrets) -> Iterator[str]:
-    """Its URL. ``secrets``: those of the namespace by name; looked at with every question."""
+    """Run the stub; yield its URL. `secrets` are those of the namespace by name, and are read at
+    every request.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -41,7 +43,7 @@ def cluster(secrets: Secrets) -> Iterator[str]:
             self.wfile.write(body.encode())
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -54,7 +56,7 @@ def cluster(secrets: Secrets) -> Iterator[str]:
 
 
 def installed(secrets: Secrets, release: str = "trading") -> Secrets:
-    """As Helm leaves them in the cluster: marked as the release's."""
+    """Return the Secrets as Helm installs them: annotated as part of the release."""
     marks = {
         "meta.helm.sh/release-name": release,
         "meta.helm.sh/release-namespace": NAMESPACE,

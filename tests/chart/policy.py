@@ -1,4 +1,4 @@
-"""Who can connect to whom under NetworkPolicies, as Kubernetes defines them."""
+"""Decide who can connect to whom under NetworkPolicies, as Kubernetes defines them."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
@@ -8,7 +8,7 @@ Manifest = dict[str, Any]
 
 
 class Endpoint(NamedTuple):
-    """A pod, or where ``namespace`` is empty, an address outside of the cluster."""
+    """A pod, or an address outside of the cluster if `namespace` is empty."""
 
     name: str
     labels: Mapping[str, str]
@@ -24,8 +24,8 @@ def connects(
     port: int,
     protocol: str = "TCP",
 ) -> bool:
-    """Both sides must allow it; a side that no policy selects allows everything. ``namespace``:
-    that of the policies.
+    """Return whether both sides allow a connection. A side that no policy selects allows
+    everything. `namespace` is that of the policies.
     """
     return allows(policies, namespace, "Egress", source, target, port, protocol) and allows(
         policies, namespace, "Ingress", target, source, port, protocol
@@ -41,7 +41,9 @@ def allows(
     port: int,
     protocol: str = "TCP",
 ) -> bool:
-    """One side alone: Egress is from ``here`` to ``there``, Ingress the other way."""
+    """Return whether the side of `here` alone allows a connection: Egress is from `here` to
+    `there`, Ingress from `there` to `here`.
+    """
     selecting = [
         policy["spec"]
         for policy in policies
@@ -68,7 +70,7 @@ def _types(spec: Manifest) -> list[str]:
 
 
 def _peers(peers: list[Manifest] | None, namespace: str, there: Endpoint) -> bool:
-    """No peers at all: everybody."""
+    """Return whether a rule's peers include `there`; a rule without peers applies to all."""
     return not peers or any(_peer(peer, namespace, there) for peer in peers)
 
 
@@ -106,7 +108,7 @@ def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _ports(ports: list[Manifest] | None, port: int, protocol: str) -> bool:
-    """No ports at all: every port."""
+    """Return whether a rule's ports include this one; a rule without ports applies to all."""
     return not ports or any(
         entry.get("protocol", "TCP") == protocol and entry.get("port", port) == port
         for entry in ports

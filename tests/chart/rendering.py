@@ -1,4 +1,4 @@
-"""The chart as helm renders it, and questions that several tests ask of it."""
+"""Render the chart with helm, and read what several tests need from its manifests."""
 
 import subprocess
 from functools import cache
@@ -31,7 +31,7 @@ NAMESPACE = "chaos"
 
 
 class Pod(NamedTuple):
-    """A pod as its workload, or it alone, describes it."""
+    """A pod as the template of its workload describes it, or its own manifest."""
 
     component: str
     kind: str
@@ -41,13 +41,16 @@ class Pod(NamedTuple):
 
     @property
     def container(self) -> Manifest:
+        """Return the only container."""
         (only,) = self.spec["containers"]
         assert isinstance(only, dict)
         return only
 
 
 def run(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> tuple[int, str, str]:
-    """helm's exit code, output and error output; ``args[0]``: its command."""
+    """Run the helm command `args[0]` on the chart; return its exit code, output and error
+    output.
+    """
     files = [part for name in values for part in ("--values", str(chart / name))]
     words = [*args[:1], *(["trading"] if args[0] != "lint" else []), str(chart), *files, *args[1:]]
     result = subprocess.run([helm(), *words], capture_output=True, text=True, check=False)
@@ -55,7 +58,7 @@ def run(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> tuple[
 
 
 def rendered(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> list[Manifest]:
-    """Every manifest, fresh: made secrets are others each time."""
+    """Render the chart; return all manifests. Generated secrets differ each time."""
     code, text, errors = run(
         "template", "--namespace", NAMESPACE, *args, values=values, chart=chart
     )
@@ -65,12 +68,12 @@ def rendered(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> l
 
 @cache
 def manifests(name: str) -> list[Manifest]:
-    """Of one of ALL, rendered once; not to be changed."""
+    """Return the manifests of one of ALL, rendered once. They must not be changed."""
     return rendered(values=ALL[name])
 
 
 def of_kind(rendered_manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
-    """By name."""
+    """Return the manifests of a kind by name."""
     return {
         manifest["metadata"]["name"]: manifest
         for manifest in rendered_manifests
@@ -79,6 +82,7 @@ def of_kind(rendered_manifests: list[Manifest], kind: str) -> dict[str, Manifest
 
 
 def pods(rendered_manifests: list[Manifest]) -> list[Pod]:
+    """Return the pods of all workloads."""
     all_pods = []
     for manifest in rendered_manifests:
         if manifest["kind"] == "Pod":

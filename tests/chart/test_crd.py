@@ -1,4 +1,6 @@
-"""The definition of ChaosScenario: structural, current, and as wide as the scenarios need."""
+"""The definition of ChaosScenario is structural and current, and accepts what the scenarios
+need.
+"""
 
 import copy
 from pathlib import Path
@@ -28,6 +30,7 @@ _ALLOWED = {
 
 
 def schema() -> dict[str, Any]:
+    """Return the schema of the resource."""
     (version,) = definition()["versions"]
     openapi = version["schema"]["openAPIV3Schema"]
     assert isinstance(openapi, dict)
@@ -35,18 +38,20 @@ def schema() -> dict[str, Any]:
 
 
 def document(path: Path) -> dict[str, Any]:
+    """Return a scenario file as a dictionary."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content
 
 
 def check(value: dict[str, Any]) -> None:
+    """Validate a resource against the schema. Raises jsonschema.ValidationError."""
     # OpenAPI 3.0 is of the time of draft 4: exclusiveMinimum is a switch.
     jsonschema.Draft4Validator(schema()).validate(value)
 
 
 def unknown(part: dict[str, Any], value: Any, path: str = "") -> list[str]:
-    """Fields that Kubernetes would cut off."""
+    """Return the fields that Kubernetes would prune."""
     if part.get("x-kubernetes-preserve-unknown-fields") or path == ".metadata":
         return []
     fields = []

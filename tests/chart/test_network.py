@@ -1,4 +1,4 @@
-"""Who can connect to whom: every ordered pair on every port, against the topology."""
+"""The NetworkPolicies allow what the topology says: every ordered pair of pods, on every port."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ API_PORTS = (443, 6443)
 
 
 def endpoints(name: str) -> dict[str, Endpoint]:
-    """Every pod of the release, and those beside it."""
+    """Return every pod of the release, and endpoints that do not belong to it, by name."""
     release_pods = {
         pod.component: Endpoint(pod.component, pod.labels, NAMESPACE, f"10.244.0.{number + 10}")
         for number, pod in enumerate(pods(manifests(name)))
@@ -36,13 +36,13 @@ def endpoints(name: str) -> dict[str, Endpoint]:
 
 
 def ports() -> list[int]:
-    """All that anybody listens on, and one that nobody does."""
+    """Return all ports that are in use, and two that are not."""
     stores = (port for store in INFRASTRUCTURE.values() for port in store.ports)
     return sorted({*(s.port for s in SERVICES.values()), *stores, 22, 443})
 
 
 def expected(name: str, source: str, target: str, port: int) -> bool:
-    """By the topology alone."""
+    """Return whether the topology alone allows this connection."""
     if source in (STRANGER.name, NEIGHBOUR, DNS.name):
         return False
     if target in (STRANGER.name, NEIGHBOUR, DNS.name, OUTSIDE.name):
@@ -65,10 +65,12 @@ def expected(name: str, source: str, target: str, port: int) -> bool:
 
 
 def main_port(name: str) -> int:
+    """Return the first port of a service or store."""
     return SERVICES[name].port if name in SERVICES else next(iter(INFRASTRUCTURE[name].ports))
 
 
 def differences(name: str, policies: list[dict[str, Any]]) -> list[str]:
+    """Return the connections that the policies allow and the topology does not, and the reverse."""
     by_name = endpoints(name)
     wrong_edges = []
     for source in by_name.values():
@@ -86,6 +88,7 @@ def differences(name: str, policies: list[dict[str, Any]]) -> list[str]:
 
 
 def policies_of(name: str) -> list[dict[str, Any]]:
+    """Return the NetworkPolicies of a rendering."""
     return list(of_kind(manifests(name), "NetworkPolicy").values())
 
 
@@ -96,7 +99,7 @@ def test_every_pair_is_as_the_topology_says(name: str) -> None:
 
 
 def one_sided(name: str, policies: list[dict[str, Any]]) -> list[str]:
-    """Between pods of the release, what one side allows and the topology does not."""
+    """Return what one side alone allows between pods of the release, and the topology does not."""
     ours = {pod.component for pod in pods(manifests(name))}
     by_name = {key: endpoint for key, endpoint in endpoints(name).items() if key in ours}
     wrong_edges = []

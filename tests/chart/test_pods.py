@@ -1,4 +1,6 @@
-"""Every pod under the Pod Security Standard "restricted", and what we ask beyond it."""
+"""Every pod meets the Pod Security Standard "restricted", and further requirements of the
+project.
+"""
 
 import copy
 import re
@@ -34,7 +36,9 @@ _SPARE = 1.6 * 1024**3
 
 
 def violations(spec: dict[str, Any]) -> list[str]:
-    """Of "restricted": kubernetes.io/docs/concepts/security/pod-security-standards."""
+    """Return what violates "restricted":
+    kubernetes.io/docs/concepts/security/pod-security-standards.
+    """
     problems = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
     for volume in spec.get("volumes", []):
         problems += [f"volume {kind}" for kind in set(volume) - {"name"} - _VOLUMES]
@@ -63,6 +67,7 @@ def violations(spec: dict[str, Any]) -> list[str]:
 
 
 def of(name: str, component: str) -> Pod:
+    """Return the pod of a component."""
     (match,) = [pod for pod in pods(manifests(name)) if pod.component == component]
     return match
 

@@ -1,4 +1,6 @@
-"""Every environment renders to what Kubernetes accepts, and to what is committed."""
+"""Every environment renders to manifests that Kubernetes accepts, and to those that are
+committed.
+"""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Secrets: each component's own, made once, and shown nowhere."""
+"""Each component has Secrets of its own, which are generated once and appear nowhere else."""
 
 import base64
 import hashlib
@@ -18,11 +18,12 @@ Texts = dict[str, dict[str, str]]
 
 
 def texts(name: str) -> Texts:
-    """Component -> file -> what is in it."""
+    """Return the decoded files of each Secret, by component and file name."""
     return texts_of(manifests(name))
 
 
 def texts_of(rendered_manifests: list[Manifest]) -> Texts:
+    """Return the decoded files of each Secret in these manifests, by component and file name."""
     return {
         secret["metadata"]["labels"][COMPONENT]: {
             file: base64.b64decode(data).decode() for file, data in secret["data"].items()
@@ -32,9 +33,7 @@ def texts_of(rendered_manifests: list[Manifest]) -> Texts:
 
 
 def test_they_are_the_files_that_the_command_makes() -> None:
-    assert {name: frozenset(secrets) for name, files_of in texts("dev").items()} == files(
-        chaos=True
-    )
+    assert {name: frozenset(secrets) for name, secrets in texts("dev").items()} == files(chaos=True)
 
 
 def test_by_tls_they_have_the_addresses_that_the_command_makes(tmp_path: Path) -> None:
@@ -175,7 +174,9 @@ def test_existing_ones_are_mounted_instead() -> None:
 
 
 def _signing(*args: str, name: str = "dev") -> dict[str, tuple[dict[str, Any], str]]:
-    """Who mounts a Secret "ours", or is told of a key: the Secret, and where the key shall be."""
+    """Return the pods that mount the Secret "ours" or have a setting for a signing key: by
+    component the volume, and the path of the key.
+    """
     mounted_by = {}
     for pod in pods(rendered(*args, values=ALL[name])):
         variables = {

@@ -1,4 +1,6 @@
-"""An upgrade keeps the secrets that the cluster has: with others nobody would get at the data."""
+"""An upgrade keeps the secrets of the cluster, because with new passwords the data would be
+inaccessible.
+"""
 
 from collections.abc import Iterator
 
@@ -9,17 +11,19 @@ from tests.chart.rendering import Manifest, of_kind, rendered
 
 
 class Cluster:
-    """``secrets``: what it has, to be changed by a test."""
+    """A stub of a cluster at `url`. A test may change its `secrets`."""
 
     def __init__(self, url: str, secrets: Secrets) -> None:
         self.url = url
         self.secrets = secrets
 
     def render(self, *args: str) -> list[Manifest]:
+        """Render the chart as an upgrade of the release in the cluster."""
         online = ("--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", self.url)
         return rendered(*online, *args)
 
     def install(self, *args: str) -> list[Manifest]:
+        """Render the chart, and store its Secrets in the cluster."""
         rendered_manifests = self.render(*args)
         self.secrets.update(installed(of_kind(rendered_manifests, "Secret")))
         return rendered_manifests
@@ -27,6 +31,7 @@ class Cluster:
 
 @pytest.fixture
 def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """Yield a cluster without Secrets."""
     # The developer's own cluster is none of our business.
     monkeypatch.setenv("KUBECONFIG", "/dev/null")
     secrets: Secrets = {}
@@ -35,6 +40,7 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 
 def changed(before: list[Manifest], after: list[Manifest]) -> set[str]:
+    """Return the names of the Secrets whose data differ."""
     old, new = of_kind(before, "Secret"), of_kind(after, "Secret")
     return {name for name in new if new[name]["data"] != old.get(name, {}).get("data")}
 

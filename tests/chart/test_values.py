@@ -1,4 +1,4 @@
-"""A value that cannot work is refused, with a message that says which and why."""
+"""A value that cannot work is refused, with a message that names it and the reason."""
 
 import json
 import shutil

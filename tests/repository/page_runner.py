@@ -1,7 +1,7 @@
-"""Runs a page: its shell and Python blocks, in their order, in a directory of its own.
+"""Run the shell and Python blocks of a page in their order, in a directory of its own.
 
-What a page shows as an answer, in a ``text`` block right after one that ran, must be in what that
-one has printed: line by line, where ``...`` stands for anything.
+A `text` block right after a block that ran shows its output: the output must have these lines, in
+this order, where `...` stands for any text.
 """
 
 import os
@@ -31,6 +31,10 @@ esac
 
 
 class PageRunner:
+    """Runs pages in `directory`. Commands that call a service call the ecosystem `up`, if there is
+    one.
+    """
+
     def __init__(self, directory: Path, up: Up | None) -> None:
         self._directory = directory / "page"
         self._directory.mkdir(exist_ok=True)
@@ -47,7 +51,9 @@ class PageRunner:
         self._environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
 
     def run(self, blocks: list[Block]) -> None:
-        """Each block that can be; AssertionError names the one that does not do what it shows."""
+        """Run each block that can be run. Raises AssertionError with the name of a block that
+        fails, or whose output differs from what the page shows.
+        """
         printed = None
         for block in blocks:
             if block.language == "sh":
@@ -80,18 +86,21 @@ class PageRunner:
         return self._with_default_ports(result.stdout)
 
     def _here(self, text: str) -> str:
-        """The ports of the ecosystem that was started for the page."""
+        """Replace the default ports by those of the ecosystem that was started for the page."""
         if self._up is None:
             return text
         return re.sub(r"\b(808[0-6])\b", lambda m: str(int(m[1]) + self._offset), text)
 
     def _with_default_ports(self, text: str) -> str:
+        """Replace the ports of the ecosystem by the default ones, which the page shows."""
         for port in PORTS if self._up is not None else ():
             text = text.replace(str(port + self._offset), str(port))
         return text
 
     def _write_scenario(self, block: Block) -> None:
-        """A scenario under its name, as the page tells its reader to, unless it is there."""
+        """Write a scenario under its name, as the page asks its reader to, unless the file
+        exists.
+        """
         document: Any = yaml.safe_load(block.body)
         if isinstance(document, dict) and document.get("kind") == "ChaosScenario":
             file = self._directory / f"{document['metadata']['name']}.yaml"
@@ -113,7 +122,7 @@ def _script(body: str) -> str:
 
 
 def not_shown(expected: str, printed: str) -> list[str]:
-    """The expected lines that were not printed, in their order."""
+    """Return the expected lines that were not printed, in their order."""
     lines = [line.rstrip() for line in printed.splitlines()]
     at = 0
     missing = []
@@ -130,7 +139,7 @@ def not_shown(expected: str, printed: str) -> list[str]:
 
 
 def traded(up: Up) -> None:
-    """Waits until there is a market to look at."""
+    """Wait until the order book has both sides."""
     wait_for("a two-sided book", lambda: _quoted(up))
 
 

@@ -1,7 +1,7 @@
-"""Is a command that a page shows one that exists? Nothing is run.
+"""Check that a command in the documentation exists, without running it.
 
-Every word that can be looked up is: the options and arguments of ``trading``, names of scenarios,
-services and files, targets of ``make``, values of the chart, settings, ports and paths of URLs.
+Every word that can be looked up is: the options and arguments of `trading`, names of scenarios,
+services and files, targets of `make`, values of the chart, settings, ports and paths of URLs.
 """
 
 import re
@@ -45,21 +45,24 @@ _OTHER_VARIABLES = {
 
 
 class Unknown(AssertionError):
-    """A word of a command that nothing answers to."""
+    """A word of a command does not exist."""
 
 
 def settings() -> set[str]:
-    """Every setting, each of them also as a file."""
+    """Return the names of all settings, each also with `_FILE`."""
     names = {n.upper() for model in (Settings, LinkSettings) for n in model.model_fields}
     return names | {f"{name}_FILE" for name in names}
 
 
 def known_variable(name: str) -> bool:
+    """Return whether an environment variable has a meaning for some command."""
     return name in settings() or name in _OTHER_VARIABLES
 
 
 def commands_in(script: str) -> list[list[str]]:
-    """The simple commands of a script, as words; of ``$(...)`` those inside, too."""
+    """Return the simple commands of a script, each as a list of words, including those inside
+    `$(...)`.
+    """
     script = script.replace("\\\n", " ")
     commands = []
     while (start := script.find("$(")) >= 0:
@@ -81,7 +84,7 @@ def commands_in(script: str) -> list[list[str]]:
 
 
 def _closing(script: str, at: int) -> int:
-    """Where the parenthesis ends that is open at ``at``."""
+    """Return the position of the parenthesis that closes the one open at `at`."""
     depth = 1
     while depth and at < len(script):
         depth += {"(": 1, ")": -1}.get(script[at], 0)
@@ -90,7 +93,7 @@ def _closing(script: str, at: int) -> int:
 
 
 def typed_in(console: str) -> str:
-    """What is typed in a console block: after ``$``, and the lines that it continues on."""
+    """Return what the user types in a console block: the text after `$`, and continuation lines."""
     lines = []
     going_on = False
     for line in console.splitlines():
@@ -101,7 +104,9 @@ def typed_in(console: str) -> str:
 
 
 def check(script: str, files: Iterable[str] = ()) -> int:
-    """How many commands there are; Unknown names what is wrong. ``files``: that the page makes."""
+    """Check all commands of a script; return how many there are. `files` are those that the page
+    creates. Raises Unknown.
+    """
     commands = commands_in(script)
     for words in commands:
         try:
@@ -159,7 +164,7 @@ def _check(words: list[str], files: set[str]) -> None:
 
 
 def trading(arguments: list[str], files: set[str]) -> None:
-    """Look the arguments up in the command itself."""
+    """Check arguments of `trading` with the command's own parser. Raises Unknown."""
     command, path, rest = subcommand(arguments)
     context = click.Context(command, info_name=" ".join(path))
     try:
@@ -184,7 +189,9 @@ def trading(arguments: list[str], files: set[str]) -> None:
 
 
 def subcommand(arguments: list[str]) -> tuple[click.Command, list[str], list[str]]:
-    """The command of ``trading`` that the first words name, those words, and the others."""
+    """Return the subcommand of `trading` that the first words name, those words, and the remaining
+    ones. Raises Unknown.
+    """
     command: click.Command = cli
     path: list[str] = []
     rest = list(arguments)
@@ -225,7 +232,9 @@ def _check_make_targets(arguments: list[str]) -> None:
 
 
 def _verb(arguments: list[str], verbs: set[str], valued: set[str]) -> str:
-    """The first argument that is no option, and no option's value."""
+    """Return the first argument that is neither an option nor an option's value. Raises Unknown if
+    it is none of `verbs`.
+    """
     skip = False
     for argument in arguments:
         if skip:
@@ -259,14 +268,14 @@ def _namespaces() -> set[str]:
 
 @cache
 def values() -> dict[str, Any]:
-    """The chart's values, with what belongs to production."""
+    """Return the chart's default values."""
     text = (ROOT / "charts/trading/values.yaml").read_text(encoding="utf-8")
     chart_values: dict[str, Any] = yaml.safe_load(text)
     return chart_values
 
 
 def check_values(part: dict[str, Any], allowed: dict[str, Any] | None = None, at: str = "") -> None:
-    """Is each key one of the chart's?"""
+    """Check that the chart has each of these values. Raises Unknown."""
     allowed = values() if allowed is None else allowed
     for key, value in part.items():
         if key not in allowed:
@@ -329,7 +338,9 @@ def _url(url: str) -> None:
 
 
 def file_names(page: Path, bodies: Iterable[str]) -> set[str]:
-    """Files that a page tells to write: named in its text, or made by ``scenario new``."""
+    """Return the files that a page asks its reader to write: those in its text, and those that
+    `scenario new` makes.
+    """
     text = page.read_text(encoding="utf-8")
     bodies = list(bodies)
     names = {f"{n}.yaml" for b in bodies for n in re.findall(r"scenario new ([a-z0-9-]+)", b)}

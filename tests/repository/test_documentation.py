@@ -53,11 +53,12 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
 def of(*languages: str) -> list[Any]:
+    """Return the blocks in one of these languages, as parameters of a test."""
     return [pytest.param(b, id=b.name) for b in BLOCKS if b.language in languages]
 
 
 def how_checked(block: Block, before: Block | None) -> str:
-    """By which test; empty where by none."""
+    """Return how a block is checked; an empty text if it is not."""
     if block.language == "python" and "import ccxt" in block.body:
         return "tests/api/test_clients.py"
     if block.language in ("sh", "python"):
@@ -146,7 +147,7 @@ def test_yaml_is_valid(block: Block, tmp_path: Path) -> None:
 
 
 def completed(part: dict[str, Any]) -> dict[str, Any]:
-    """A whole scenario with this part in it."""
+    """Return a whole scenario that has this part."""
     whole: dict[str, Any] = yaml.safe_load(new_scenario("whole"))
     spec = whole["spec"] | part
     if "expect" not in part:
@@ -160,7 +161,7 @@ VARYING = {"name", "chaos.trading/recover-by"}
 
 
 def not_within(expected: Any, real: Any, at: str = "") -> list[str]:
-    """Where `expected` has what ``real`` has not."""
+    """Return the paths at which `expected` has a value that `real` does not have."""
     if isinstance(expected, dict) and isinstance(real, dict):
         return [
             wrong

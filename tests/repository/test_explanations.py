@@ -1,4 +1,4 @@
-"""What the explanations say of a run is what happens in it."""
+"""What the explanations say about a run is what happens in it."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,12 @@ PAGES = ROOT / "docs" / "explanations"
 
 
 def text(name: str) -> str:
+    """Return the text of an explanation."""
     return (PAGES / f"{name}.md").read_text(encoding="utf-8")
 
 
 def clock(verdict: Verdict, at: int) -> str:
-    """Minutes and seconds since the start, as the pages write them."""
+    """Return the time since the start in minutes and seconds, as the pages write it."""
     tenths = round((at - verdict.started_at) * 10 / SECOND)
     minutes, rest = divmod(tenths, 600)
     return f"{minutes}:{rest // 10:02}" + (f".{rest % 10}" if rest % 10 else "")
@@ -86,7 +87,9 @@ def test_every_module_that_a_page_names_exists() -> None:
 
 
 def _is_a_name_in(dotted: str) -> bool:
-    """Is it a module's function or class, such as ``trading.scenario.verdict.judge``?"""
+    """Return whether this is a function or class of a module, such as
+    `trading.scenario.verdict.judge`.
+    """
     module, _, name = dotted.rpartition(".")
     file = ROOT / "services" / Path(*module.split("."))
     source = file.with_suffix(".py")

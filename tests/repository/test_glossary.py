@@ -1,4 +1,4 @@
-"""The glossary names what exists, and everything that others build upon."""
+"""The glossary names only what exists, and has every class that other code builds upon."""
 
 import importlib
 import inspect
@@ -32,12 +32,15 @@ INTERNAL = {
 
 
 class Entry(NamedTuple):
+    """A row of the glossary. `names` are the modules and classes in its last column."""
+
     term: str
     meaning: str
     names: list[str]
 
 
 def entries() -> list[Entry]:
+    """Return the rows of the glossary."""
     rows = re.findall(r"^\| (.+?) \| (.+) \| (`.+`) \|$", FILE.read_text("utf-8"), re.MULTILINE)
     return [Entry(term, meaning, re.findall(r"`([^`]+)`", where)) for term, meaning, where in rows]
 
@@ -46,12 +49,13 @@ ENTRIES = entries()
 
 
 def modules(package: ModuleType) -> list[ModuleType]:
+    """Return the modules of a package."""
     infos = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     return [importlib.import_module(info.name) for info in infos]
 
 
 def classes(module: ModuleType) -> set[str]:
-    """The public classes that are defined in a module."""
+    """Return the public classes that a module defines."""
     return {
         f"{module.__name__}.{name}"
         for name, value in vars(module).items()
@@ -62,6 +66,7 @@ def classes(module: ModuleType) -> set[str]:
 
 
 def classes_to_explain() -> set[str]:
+    """Return the public classes that need an entry."""
     names: set[str] = set()
     for module in (*modules(trading.messages), *modules(trading.runtime), model, faults):
         names |= classes(module)

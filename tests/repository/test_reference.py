@@ -1,4 +1,4 @@
-"""The reference pages have everything, and their examples are good."""
+"""The reference pages are complete, and their examples are valid."""
 
 import asyncio
 import inspect
@@ -32,6 +32,7 @@ CSV = {
 
 
 def models(base: type[Model] = Model) -> list[type[Model]]:
+    """Return all subclasses of a scenario model."""
     return [model for sub in base.__subclasses__() for model in (sub, *models(sub))]
 
 

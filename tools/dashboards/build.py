@@ -1,4 +1,4 @@
-"""From the tables to Grafana's JSON."""
+"""Make Grafana's JSON from the tables of panels, with Grafana's Foundation SDK."""
 
 from itertools import count
 from typing import Any
@@ -39,7 +39,7 @@ _NOW = (STAT, BARS, TABLE)
 
 
 def built(spec: Dashboard) -> str:
-    """JSON with a line break at its end."""
+    """Return the JSON of a dashboard, with a line break at its end."""
     builder = (
         dashboard.Dashboard(spec.title)
         .uid(spec.uid)
@@ -71,7 +71,7 @@ _FAULTS = (
 
 
 def _faults() -> Any:
-    """On every time axis: when a fault was on."""
+    """Return the annotation that marks on every time axis when a fault was active."""
     return (
         dashboard.AnnotationQuery()
         .name("Faults")

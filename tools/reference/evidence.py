@@ -1,4 +1,6 @@
-"""docs/reference/evidence.md, from the classes of a verdict and from a run of market-crash."""
+"""Generate docs/reference/evidence.md from the classes of a verdict and from a run of
+market-crash.
+"""
 
 from collections.abc import Iterator
 from functools import cache
@@ -80,12 +82,12 @@ million. The column "example" is from a run of `market-crash`.
 
 @cache
 def crash() -> RunResult:
-    """The run that the examples are from."""
+    """Run market-crash once; return the result, which the examples are from."""
     return run_plan(load_scenario("market-crash").plan)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     return {
         FOLDER / "evidence.md": _HEAD
         + block("\n".join(_lines()), "text")
@@ -95,7 +97,7 @@ def texts() -> dict[Path, str]:
 
 
 def _lines() -> Iterator[str]:
-    """The beginning of a journal, shortened."""
+    """Yield the beginning of a journal, shortened."""
     yield "journals/test-coordinator.ndjson"
     for entry in list(crash().journals["test-coordinator"].after(0))[:3]:
         seq, at, kind, _ = decode(entry.body)
@@ -119,7 +121,7 @@ def _section(struct: type[msgspec.Struct], where: str) -> str:
 
 
 def _example(struct: type[msgspec.Struct]) -> Any:
-    """The first of this class in the verdict, if it has one."""
+    """Return the first instance of this class in the verdict, or None."""
     todo: list[Any] = [crash().verdict]
     for value in todo:
         if isinstance(value, struct):
@@ -143,7 +145,7 @@ def _example_cell(name: str, example: Any) -> str:
 
 
 def type_of(hint: Any) -> str:
-    """Say in words what JSON has there."""
+    """Describe in words the JSON type of a field. Raises KeyError for an unknown type."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return f"{type_of(next(member for member in inner if member is not NoneType))} or null"

@@ -1,4 +1,4 @@
-"""docs/reference/exit-codes.md, from the command line and what its help says."""
+"""Generate docs/reference/exit-codes.md from the command line and its help texts."""
 
 import inspect
 import re
@@ -35,7 +35,7 @@ _SENTENCE = re.compile(r"Exit codes?:? (.*)", re.DOTALL)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     meant = {number: (name, _MEANING[name]) for name, number in EXIT_CODES.items()}
     meant |= {number: ("", text) for number, text in _OTHERS.items()}
     rows = ((code(n), name, plain(text)) for n, (name, text) in sorted(meant.items()))
@@ -56,13 +56,13 @@ def texts() -> dict[Path, str]:
 
 
 def _program(module: ModuleType) -> tuple[str, str]:
-    """Its name, and what its description says."""
+    """Return the name of a program, and the sentence on exit codes from its docstring."""
     text = " ".join((module.__doc__ or "").split())
     return code(f"python -m {module.__name__}"), plain(_SENTENCE.search(text)[1].rstrip("."))  # type: ignore[index]
 
 
 def stated() -> Iterator[tuple[str, str]]:
-    """Path of a command, and what its help says of exit codes."""
+    """Yield the path of each command whose help describes exit codes, and that description."""
     for context, command in commands():
         if isinstance(command, click.Group):
             continue

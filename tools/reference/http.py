@@ -1,4 +1,4 @@
-"""docs/reference/http.md and a page for each service, from the services' OpenAPI documents."""
+"""Generate docs/reference/http.md and a page for each service from their OpenAPI documents."""
 
 import tempfile
 from collections.abc import Iterator
@@ -94,7 +94,9 @@ _WORDS = {
 
 
 class Operation(NamedTuple):
-    """One method of one path. ``described``: what OpenAPI says of it."""
+    """One method of one path. `who` is the label of those who may call it, `described` the
+    operation in the OpenAPI document.
+    """
 
     method: str
     path: str
@@ -104,8 +106,8 @@ class Operation(NamedTuple):
 
 @cache
 def apps() -> dict[str, FastAPI]:
-    """The services' apps, as ``trading up`` makes them on an address that others can reach. Nothing
-    is started.
+    """Return the app of each service, as `trading up` makes it when other machines can connect. No
+    service is started.
     """
     with tempfile.TemporaryDirectory() as directory:
         secret = "x" * 32
@@ -121,7 +123,7 @@ def apps() -> dict[str, FastAPI]:
 
 
 def operations(service: str) -> Iterator[Operation]:
-    """All that a service's OpenAPI document has, as it has them."""
+    """Yield the operations of a service in the order of its OpenAPI document."""
     app = apps()[service]
     for path, item in app.openapi()["paths"].items():
         for method, described in item.items():
@@ -131,6 +133,9 @@ def operations(service: str) -> Iterator[Operation]:
 
 
 def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str, Any]) -> str:
+    """Return the label of those who may call an operation. Raises NotImplementedError for an
+    unknown dependency.
+    """
     if path in _INSIDE:
         return _INSIDE[path]
     if any(p["name"] == "X-MBX-APIKEY" for p in described.get("parameters", ())):
@@ -153,12 +158,12 @@ def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str
 
 
 def page(service: str) -> Path:
-    """Where a service's page is."""
+    """Return the path of a service's page."""
     return FOLDER / f"http-{service}.md"
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     rows = "".join(
         f"| {name} | {s.port} | {', '.join(callers(name))} | [{name}]({page(name).name}) |\n"
         for name, s in SERVICES.items()

@@ -1,4 +1,4 @@
-"""docs/reference/chaosscenario-resource.md, from the definition and the operator's code."""
+"""Generate docs/reference/chaosscenario-resource.md from the definition and the operator's code."""
 
 import ast
 from collections.abc import Iterator
@@ -101,7 +101,7 @@ CONDITIONS: dict[str, str] = {
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     (version,) = definition()["versions"]
     whole = version["schema"]["openAPIV3Schema"]
     names = definition()["names"]
@@ -166,7 +166,7 @@ A policy is valid for {policies.LEASE:.0f} s and is renewed when it is
 
 
 def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Path, type and schema of every field of the status that has a value of its own."""
+    """Yield path, type and schema of every field of the status that is not an object itself."""
     for name, inner in schema["properties"].items():
         where = f"{path}{name}"
         items = inner.get("items", {})
@@ -181,13 +181,13 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, d
 
 
 def meaning(path: str, schema: dict[str, Any]) -> str:
-    """What a field of the status says."""
+    """Return the meaning of a field of the status."""
     values = ", ".join(code(value) for value in schema.get("enum", ()))
     return STATUS[path] + (f" One of {values}." if values else "")
 
 
 def _validations(schema: dict[str, Any]) -> Iterator[str]:
-    """Messages of all rules of the definition."""
+    """Yield the messages of all validation rules in the definition."""
     for rule in schema.get("x-kubernetes-validations", ()):
         yield rule["message"]
     for inner in (*schema.get("properties", {}).values(), schema.get("items")):
@@ -196,7 +196,7 @@ def _validations(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _reasons(kind: str, status: str) -> str:
-    """All that ``judge`` gives in the cases of the verdict's page."""
+    """Return all reasons that `judge` gives a condition in the cases of the page on verdicts."""
     reasons = {
         condition.reason
         for case in CASES
@@ -213,7 +213,9 @@ def _kind(reason: str, warnings: set[str]) -> str:
 
 
 def events() -> list[tuple[str, bool]]:
-    """Reason, and whether it is a warning, of every event that the operator's step can tell."""
+    """Return the events that the operator's step can emit: the reason, and whether it is a warning.
+    They are read from the source code of the step.
+    """
     tree = ast.parse(Path(step.__file__).read_text(encoding="utf-8"))
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
     waits = [_constant(call.args[1]) for call in calls if call.func.id == "_wait"]  # type: ignore[attr-defined]
@@ -227,7 +229,7 @@ def events() -> list[tuple[str, bool]]:
 
 
 def _expanded(written: str, waits: list[str]) -> list[str]:
-    """The reasons that an expression in the code stands for."""
+    """Return the reasons that an expression in the source code stands for."""
     expansions = {
         "observed.phase": list(PHASES),
         "f'Fault{seen.step.capitalize()}'": [f"Fault{s.capitalize()}" for s in step._FIELDS],

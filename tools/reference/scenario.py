@@ -1,4 +1,4 @@
-"""docs/reference/scenario.md and faults.md, from the model of a scenario."""
+"""Generate docs/reference/scenario.md and faults.md from the model of a scenario."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,7 +107,7 @@ units are explained in [scenario fields](scenario.md).
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     kinds = "".join(
         f"| [`{title}`](#{title.lower()}) | {plain(_first(model_class))} | {_PLAYED[title]} |\n"
         for model_class, title in _FAULTS
@@ -147,7 +147,7 @@ def _section(model_class: type[BaseModel], title: str) -> str:
 
 
 def names(model_class: type[BaseModel]) -> Iterator[str]:
-    """Fields, as they stand in the file."""
+    """Yield the names of a model's fields as they are written in a scenario file."""
     for name, field in model_class.model_fields.items():
         yield field.alias or name
 
@@ -177,7 +177,9 @@ def _default(value: Any) -> str:
 
 
 def type_of(hint: Any) -> str:
-    """Say in words what may stand there."""
+    """Describe in words the values that a field accepts. Raises NotImplementedError for an unknown
+    type.
+    """
     for type_hint, text in _TYPES:
         if hint == type_hint:
             return text
@@ -210,7 +212,7 @@ def _model_of(hint: Any) -> Any:
 
 
 def _first(model_class: Any) -> str:
-    """The first line of a model's description, or where its own description is."""
+    """Return the first line of a model's description, or a reference to its section."""
     if get_origin(model_class) is Literal:
         return "Always this value."
     documented = model_class.__doc__ if model_class.__doc__ != Model.__doc__ else ""
@@ -226,7 +228,9 @@ def _schema(model_class: type[BaseModel]) -> dict[str, Any]:
 
 
 def _bounds(schema: dict[str, Any]) -> Iterator[str]:
-    """In words, from JSON Schema. Patterns of quantities are under Units."""
+    """Yield the bounds of a JSON Schema in words. The patterns of quantities are described under
+    Units.
+    """
     for inner in schema.get("anyOf", ()):
         yield from _bounds(inner)
     words = {
@@ -254,7 +258,7 @@ def _bounds(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_quantity(schema: dict[str, Any]) -> bool:
-    """Is it a quantity, whose form the page has explained?"""
+    """Return whether the schema is that of a quantity, whose form the page has explained."""
     return "examples" in schema
 
 
@@ -276,7 +280,7 @@ _WITHIN = {
 
 
 def document(name: str, part: str) -> dict[str, Any]:
-    """A whole scenario with ``part`` where the model ``name`` stands."""
+    """Return a whole scenario in which `part` is the model `name`."""
     whole: dict[str, Any] = yaml.safe_load(_BASE)
     value, title = yaml.safe_load(part), SECTIONS[name][1]
     spec = whole["spec"]
@@ -309,7 +313,7 @@ def document(name: str, part: str) -> dict[str, Any]:
 
 
 def refusal(name: str, part: str) -> str:
-    """What the loader says of it."""
+    """Return the loader's message about this part. Raises ValueError if the loader accepts it."""
     try:
         load_submitted(yaml.safe_dump(document(name, part)))
     except ScenarioError as error:
@@ -318,7 +322,7 @@ def refusal(name: str, part: str) -> str:
 
 
 def target(kind: str) -> str:
-    """The service that plays a kind of fault, by the plan."""
+    """Return the service that plays a kind of fault, according to the compiled plan."""
     example = load_submitted(yaml.safe_dump(document("Fault", EXAMPLES[f"Fault.{kind}"])))
     fault: PlannedFault = example.plan.faults[0]
     return fault.target

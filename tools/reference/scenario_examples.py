@@ -1,6 +1,6 @@
 """An example of every field of a scenario, and of what the loader refuses.
 
-Each is YAML that stands where the field stands; tests/repository/test_reference.py loads all of
+Each example is YAML that can replace the field; tests/repository/test_reference.py loads all of
 them with the real loader.
 """
 

@@ -1,4 +1,6 @@
-"""docs/reference/verdict.md: what makes an outcome. Every line is a call of the real ``judge``."""
+"""Generate docs/reference/verdict.md, the conditions of each outcome. Every line is the result of a
+call of the real `judge`.
+"""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -40,7 +42,9 @@ _CUT = replace(
 
 
 class Case(NamedTuple):
-    """``change``: what is different from a run in which everything was as it should be."""
+    """A line of the page. `change` makes the difference to a run in which everything was as it
+    should be; `also_without` has the signals that also fire in the control run.
+    """
 
     group: str
     what: str
@@ -59,7 +63,7 @@ def _report(**changes: Any) -> AuditReport:
 
 
 def good() -> Observation:
-    """A run in which everything was as it should be."""
+    """Return the observation of a run in which everything was as it should be."""
     return Observation(
         started_at=1,
         ended_at=_START + 50 * MINUTE,
@@ -87,7 +91,9 @@ def good() -> Observation:
 
 
 def _partitioned(late: int, *, recovered: bool, noise: bool = False) -> Callable[..., None]:
-    """The platform's network made the fault, and connected again ``late`` after its end."""
+    """Return a change to a run in which the platform's network made the partition, and removed it
+    `late` microseconds after the fault's end.
+    """
 
     def change(observation: Observation) -> None:
         ended = _START + MINUTE
@@ -307,7 +313,9 @@ def verdict_of(case: Case) -> Verdict:
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project. Raises ValueError if a case has
+    another outcome than that of its group.
+    """
     text = _HEAD
     for group, meaning in _GROUPS.items():
         text += f"\n## {group}\n\n{meaning}\n\n"
