@@ -23,13 +23,14 @@ from trading.topology import EXCHANGE, RISK_MONITOR, TEST_COORDINATOR
 
 INJECTIONS = 200
 AIM = 100.0
-#: Wall seconds that an alert, or a session's begin or end, may take before we give up.
+#: Wall seconds to wait for an alert, or for the start or the end of a session.
 TIMEOUT = 20.0
-#: Equal orders within a second: one more than the limit.
-_EQUAL = 6
-#: Wall seconds from one session to the next, at the least: the venue takes 100 orders in 10 s.
-_APART = 0.8
-#: Fast until the first prices are known; it would break something after five minutes at the least.
+#: Identical orders within a second: one more than the limit.
+_IDENTICAL_ORDERS = 6
+#: Minimum wall seconds between two sessions: the exchange accepts 100 orders in 10 s.
+_SESSION_INTERVAL = 0.8
+#: Simulated time is fast until the first prices arrive. The first fault is at least five minutes
+#: later, so the run is aborted before it.
 _SCENARIO = {"scenario": "market-crash", "overrides": {"clock.mode": "wall", "clock.speed": "20"}}
 
 
@@ -92,7 +93,7 @@ class _Watcher:
         for alert in event["alerts"]:
             key = (event["session"], alert["alert_id"])
             if key not in self.first_seen and event["speed"] != 1:
-                raise RuntimeError(f"{key} came while time did not go on as on the wall")
+                raise RuntimeError(f"{key} came while simulated time was not at speed 1")
             self.first_seen.setdefault(key, arrived)
         self._news.set()
 
@@ -117,12 +118,12 @@ async def measure(up: Running, injections: int) -> Latencies:
     latencies = Latencies([], [], [])
     try:
         for _ in range(injections):
-            pause = asyncio.create_task(asyncio.sleep(_APART))
+            pause = asyncio.create_task(asyncio.sleep(_SESSION_INTERVAL))
             begun = await coordinator.send(post("/runs", _SCENARIO, up.token))
             async with asyncio.timeout(TIMEOUT):
-                price = await _price_known(monitor, exchange)
+                price = await _wait_for_price(monitor, exchange)
                 await coordinator.send(post(f"/runs/{begun['id']}/abort", {}, up.token))
-                await _ended(coordinator, begun["id"])
+                await _wait_for_end(coordinator, begun["id"])
             await _inject(up, exchange, watcher, begun["session"], price, phases, latencies)
             await pause
     finally:
@@ -159,9 +160,10 @@ async def _inject(
             price=f"{price * 0.995:.0f}",
         )
 
-    # The monitor works in beats of a second: at one phase of it all injections would be alike.
+    # The risk monitor evaluates some rules once a second. Random phases of that second make the
+    # injections independent of it.
     await asyncio.sleep(phases.uniform(0.1, 1.1))
-    for number in range(_EQUAL):
+    for number in range(_IDENTICAL_ORDERS):
         began = time.perf_counter()
         await exchange.send(resting("0.001"))
         if number == 0:
@@ -178,7 +180,7 @@ async def _inject(
         latencies.fat_finger.append(await watcher.wait(session, "fat-finger/firm-api/1") - began)
 
 
-async def _price_known(monitor: Client, exchange: Client) -> float:
+async def _wait_for_price(monitor: Client, exchange: Client) -> float:
     """Wait until the exchange quotes bitcoin and the risk monitor has a price of every asset;
     return the best bid. Before that the risk monitor cannot value an order.
     """
@@ -191,7 +193,7 @@ async def _price_known(monitor: Client, exchange: Client) -> float:
         await asyncio.sleep(0.01)
 
 
-async def _ended(coordinator: Client, run_id: str) -> None:
+async def _wait_for_end(coordinator: Client, run_id: str) -> None:
     while True:
         if (await coordinator.send(get(f"/runs/{run_id}")))["verdict"] is not None:
             return

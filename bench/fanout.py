@@ -19,15 +19,16 @@ from trading.topology import EXCHANGE, RISK_MONITOR
 
 SUBSCRIBERS = 500
 SECONDS = 10.0
-#: Simulated seconds in one: the books change ten times in a second, as often as anybody is told.
-BUSY = 10
-#: The dashboard is told once a second: it takes longer until there is enough to judge.
-SLOWER = 3
+#: Simulated seconds per wall second, so that the books change ten times per wall second, which is
+#: as often as the streams publish.
+FAST_SPEED = 10
+#: Factor on the measured time for the dashboard, whose stream has one event per second.
+DASHBOARD_FACTOR = 3
 #: Wall seconds between the last connection and the first message that counts.
 SETTLE = 1.0
-#: Wall seconds that the last subscriber may be behind the first one.
+#: Wall seconds to wait at the end for subscribers that are behind.
 GRACE = 2.0
-#: 99 of 100 messages have reached everybody that soon after the first one had them.
+#: Target in milliseconds for the 99th percentile of the time from the first to the last subscriber.
 AIM = 100.0
 _TIMEOUT = 60.0
 
@@ -98,7 +99,9 @@ def measure(subscribers: int, seconds: float) -> Fanout:
     market, top = web_socket(MARKET), web_socket(TOP)
     fast = [(EXCHANGE, market, 1), (EXCHANGE, market, subscribers), (EXCHANGE, top, subscribers)]
     slow = [(RISK_MONITOR, server_sent(EVENTS), subscribers)]
-    return Fanout(*_streams(BUSY, seconds, fast), *_streams(1, SLOWER * seconds, slow))
+    return Fanout(
+        *_streams(FAST_SPEED, seconds, fast), *_streams(1, DASHBOARD_FACTOR * seconds, slow)
+    )
 
 
 def _streams(
@@ -110,7 +113,7 @@ def _streams(
     deliveries: list[Delivery] = []
 
     async def main(up: Running) -> None:
-        await _quoted(up)
+        await _wait_for_quotes(up)
         for service, factory, count in streams:
             deliveries.append(await _measure_stream(up, service, factory, count, seconds))
 
@@ -126,7 +129,7 @@ async def _measure_stream(
     async with asyncio.timeout(_TIMEOUT + seconds):
         subscribers = await follow(up.ports[service], factory, count, arrivals)
         try:
-            # What each of them gets at its beginning is told to nobody else.
+            # Exclude the initial messages, which go to each new subscriber alone.
             await asyncio.sleep(min(seconds, SETTLE))
             began, before = time.perf_counter(), up.cpu_seconds()
             await asyncio.sleep(seconds)
@@ -139,7 +142,7 @@ async def _measure_stream(
         raise RuntimeError(f"{service} dropped {arrivals.lost} of {count} subscribers")
     messages = arrivals.between(began, end)
     if not messages:
-        raise RuntimeError(f"{service} told nothing in {seconds} s")
+        raise RuntimeError(f"{service} sent no message in {seconds} s")
     arrived = sum(len(moments) for moments in messages)
     took = end - began
     return Delivery(
@@ -150,7 +153,7 @@ async def _measure_stream(
     )
 
 
-async def _quoted(up: Running) -> None:
+async def _wait_for_quotes(up: Running) -> None:
     """Wait until the order book has both sides."""
     client = await Client.open(up.ports[EXCHANGE])
     async with asyncio.timeout(_TIMEOUT):

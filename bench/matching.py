@@ -14,7 +14,7 @@ from trading.exchange.book import Book, Order
 OPERATIONS = 200_000
 AIM = 1.2
 
-#: (kind, order id or the id to cancel, buy, qty, price): kind 0 limit, 1 cancel, 2 market
+#: Kind (0 limit, 1 cancel, 2 market), order id (of the order to cancel), buy, quantity, price.
 Operation = tuple[int, int, bool, int, int]
 
 

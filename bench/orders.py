@@ -33,7 +33,7 @@ def run() -> list[Figure]:
         )
         try:
             if server.stdout is None:
-                raise RuntimeError("no output")
+                raise RuntimeError("the server has no output")
             port = int(server.stdout.readline())
             return asyncio.run(_measure(port))
         finally:
@@ -44,13 +44,13 @@ def run() -> list[Figure]:
 async def _measure(port: int) -> list[Figure]:
     await _load(port, [_noop() for _ in range(500)])
     await _load(port, [_order(i, "w") for i in range(500)])
-    nothing, _ = await _load(port, [_noop() for _ in range(ORDERS)])
-    signed, waits = await _load(port, [_order(i, "o") for i in range(ORDERS)])
+    noop_rate, _ = await _load(port, [_noop() for _ in range(ORDERS)])
+    order_rate, waits = await _load(port, [_order(i, "o") for i in range(ORDERS)])
     waits.sort()
-    ratio = signed / nothing
+    ratio = order_rate / noop_rate
     return [
-        Figure("signed durable REST orders", signed, "/s", "", None),
-        Figure("a route that does nothing", nothing, "/s", "", None),
+        Figure("signed durable REST orders", order_rate, "/s", "", None),
+        Figure("a route that does nothing", noop_rate, "/s", "", None),
         Figure("orders / nothing", ratio, "x", ">= 0.7", ratio >= 0.7),
         Figure("order p50", waits[len(waits) // 2] * 1e3, "ms", "", None),
         Figure("order p99", waits[len(waits) * 99 // 100] * 1e3, "ms", "", None),

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from trading.topology import SERVICES
 
-#: Wall seconds that it may take to start, or to end.
+#: Wall seconds to wait for the processes to start, and to end.
 TIMEOUT = 60
 
 
@@ -33,7 +33,7 @@ def free_offset() -> int:
             for bound in sockets:
                 bound.close()
         return offset
-    raise RuntimeError("no seven free ports")
+    raise RuntimeError("no offset with seven free ports")
 
 
 class Running:
@@ -104,7 +104,7 @@ class Running:
         """Return the processor seconds that the process has used so far. Linux only, as is
         `megabytes`.
         """
-        # The clock that clock_getcpuclockid(3) names: /proc counts in hundredths of a second.
+        # The clock id of clock_getcpuclockid(3). /proc counts in hundredths of a second only.
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def megabytes(self) -> float:
@@ -114,7 +114,7 @@ class Running:
 
     def _await_ready(self) -> None:
         if self.process.stdout is None:
-            raise RuntimeError("no output")
+            raise RuntimeError("trading up has no output")
         for line in self.process.stdout:
             if line.startswith("ready"):
                 return

@@ -20,9 +20,9 @@ DEPEG_MEGABYTES = 200.0
 
 def run() -> list[Figure]:
     """Run both scenarios; return the figures."""
-    crash = _apart("market-crash", control=False)
-    depeg = _apart("stablecoin-depeg", control=False)
-    checked = _apart("stablecoin-depeg", control=True)
+    crash = _run_in_process("market-crash", control=False)
+    depeg = _run_in_process("stablecoin-depeg", control=False)
+    checked = _run_in_process("stablecoin-depeg", control=True)
     rate = crash["messages"] / crash["seconds"]
     depeg_rate = depeg["messages"] / depeg["seconds"]
     seconds, megabytes = depeg["seconds"], depeg["megabytes"]
@@ -36,7 +36,7 @@ def run() -> list[Figure]:
     ]
 
 
-def _apart(scenario: str, *, control: bool) -> dict[str, float]:
+def _run_in_process(scenario: str, *, control: bool) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.simulation", scenario, str(int(control))]
     process = subprocess.run(command, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(process.stdout)

@@ -13,7 +13,7 @@ AIM = 0.3
 START_AIM = 3.0
 STOP_AIM = 2.0
 ROUNDS = 3
-#: Wall seconds that idleness is watched for.
+#: Wall seconds for which an idle ecosystem is measured.
 IDLE = 10.0
 
 

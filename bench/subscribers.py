@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-#: Connections that are opened at a time: a server's queue of new ones is bounded.
-_TOGETHER = 50
+#: Connections that are opened at a time, because a server's accept queue is bounded.
+_BATCH = 50
 _TEXT, _PING, _PONG = 1, 9, 10
 
 
@@ -49,7 +49,7 @@ class _Subscriber(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the request."""
-        # uvloop's transports are asyncio's in all but their class.
+        # uvloop's transports have asyncio's interface, but not its class.
         self.transport = cast(asyncio.Transport, transport)
         self.transport.write(self._request)
 
@@ -167,7 +167,7 @@ async def follow(
     """
     loop = asyncio.get_running_loop()
     subscribers: list[_Subscriber] = []
-    left = deque([_TOGETHER] * (count // _TOGETHER) + [count % _TOGETHER])
+    left = deque([_BATCH] * (count // _BATCH) + [count % _BATCH])
     try:
         while left:
             opened = await asyncio.gather(

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-#: Debian's Chromium, quiet: it asks nobody for anything.
+#: Options for Chromium; with them it makes no network requests of its own.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,5 +25,5 @@ def chromium() -> str:
     if path is None:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("REQUIRE_BROWSER is set, and there is no chromium")
-        pytest.skip("no chromium on this machine: the page was not looked at in a browser")
+        pytest.skip("no chromium on this machine: the page was not opened in a browser")
     return path

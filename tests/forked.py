@@ -32,7 +32,7 @@ class Forked:
         process_arguments = (arguments, dict(env), str(cwd), str(stdout), str(stderr))
         self._process = _context().Process(target=_command, args=process_arguments)
         self._process.start()
-        # Whatever a test forgets must not be waited for in the end.
+        # A process that a test does not stop must not block the end of the test run.
         atexit.register(self._process.kill)
         assert self._process.pid is not None
         self.pid: int = self._process.pid

@@ -147,7 +147,7 @@ def _test(alert: Alert) -> dict[str, Any]:
     ends = begins + steps * 5
 
     def at(seconds: int, fires: bool) -> dict[str, Any]:
-        # Labels differ by series: whether it fires is asked of ALERTS.
+        # The labels of alerts differ by series, so the test counts those of ALERTS.
         expr = f'count(ALERTS{{alertname="{alert.name}",alertstate="firing"}}) or vector(0)'
         samples = [{"value": int(fires), "labels": "{}"}]
         return {"expr": expr, "eval_time": f"{seconds}s", "exp_samples": samples}

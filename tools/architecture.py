@@ -17,7 +17,7 @@ BEGIN, END = "<!-- packages: begin -->\n", "<!-- packages: end -->\n"
 COMPONENTS = "the seven components"
 OPERATOR = "trading_operator"
 
-#: What each package is. One without an entry, or an entry without one, is an error.
+#: The description of each package. A package without an entry, and the reverse, is an error.
 PACKAGES: dict[str, str] = {
     OPERATOR: "the Kubernetes operator, in `operator/`: a pure `step`, and what it reads and does",
     "cli": "the `trading` command",

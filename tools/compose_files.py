@@ -16,7 +16,7 @@ def texts(root: Path) -> dict[Path, str]:
     """
     files: dict[Path, str] = {}
     for environment in ENVIRONMENTS:
-        # The chart's own values are those of development.
+        # The default values of the chart are those of the environment dev.
         values = [] if environment == "dev" else [root / CHART / f"values-{environment}.yaml"]
         rendered = render(helm(), root / CHART, values)
         environment_files = compose_texts(rendered, root, root / CHART, environment)

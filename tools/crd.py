@@ -21,15 +21,15 @@ _HEAD = "# Written by `make generate` from the scenario model.\n"
 
 Schema = dict[str, Any]
 
-#: Of the keywords that the model uses, those that mean the same in a definition.
+#: The keywords of the model's schema that have the same meaning in a structural schema.
 _KEYWORDS = {
     *("description", "enum", "format", "maxItems", "maxLength", "maxProperties", "maximum"),
     *("minItems", "minLength", "minProperties", "minimum", "pattern", "required", "type"),
 }
-#: Those that are for other readers; names of keys are the rules' business.
+#: The keywords to drop. `propertyNames` is replaced by validation rules (tools/crd_names.py).
 _DROPPED = {"default", "examples", "propertyNames", "title"}
 _INT64 = 2**63
-#: Those of ``spec`` that may change when it has started.
+#: The fields of `spec` that may change after the start.
 _CHANGEABLE = ("abort",)
 
 
@@ -120,14 +120,14 @@ def structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         inner = structural(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
         return inner | {key: value for key, value in schema.items() if key == "description"}
     if "anyOf" in schema:
-        # Kubernetes takes an explicit null for a field that is not there.
+        # Kubernetes treats an explicit null as a missing field.
         (only,) = [option for option in schema["anyOf"] if option != {"type": "null"}]
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
         return structural(only, definitions) | structural(rest, definitions)
     result: Schema = {}
     for key, value in schema.items():
         if key == "type" and isinstance(value, list):
-            # A price, as text or number: only "integer or text" has a keyword of its own.
+            # A price is text or a number. Kubernetes has a keyword for "integer or text" only.
             result["x-kubernetes-preserve-unknown-fields"] = True
         elif key in _KEYWORDS:
             result[key] = value

@@ -35,7 +35,7 @@ def _text(environment: Environment, compose_file: str) -> str:
     parts = [_HEAD.format(file=environment.compose_file)]
     variables: dict[str, re.Match[str]] = {}
     for match in _VARIABLE.finditer(compose_file):
-        # What only something that is set has (:+) has no value of its own.
+        # A use of the form ${NAME:+...} has no default, and takes precedence.
         if match[1] not in variables or match[4] is not None:
             variables[match[1]] = match
     for name, match in sorted(variables.items()):

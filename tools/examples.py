@@ -23,7 +23,7 @@ from trading.topology import (
     TRADING_ENGINE,
 )
 
-#: Items of a list that an example shows; longer lists say nothing more about their shape.
+#: Number of items to which lists in examples are cut.
 _ITEMS = 2
 
 
@@ -60,7 +60,7 @@ def _collect(up: Up) -> dict[str, dict[str, Any]]:
         coordinator_examples["post /scenarios"] = _trimmed(
             coordinator.post("/scenarios", json=submission).json()
         )
-        _rest(up, examples)
+        _collect_others(up, examples)
         second_run = coordinator.post(
             "/runs", json={"scenario": "market-crash", "overrides": {}}
         ).json()
@@ -71,7 +71,7 @@ def _collect(up: Up) -> dict[str, dict[str, Any]]:
     return examples
 
 
-def _rest(up: Up, examples: dict[str, dict[str, Any]]) -> None:
+def _collect_others(up: Up, examples: dict[str, dict[str, Any]]) -> None:
     """Add the responses of the market data service, the trading engine and the audit correlator."""
     feed, engine, audit = (up.url[s] for s in (MARKET_DATA, TRADING_ENGINE, AUDIT_CORRELATOR))
     price = "/api/v3/simple/price"
@@ -86,7 +86,7 @@ def _rest(up: Up, examples: dict[str, dict[str, Any]]) -> None:
         f"get /api/v1/{name}": _get(f"{audit}/api/v1/{name}")
         for name in ("chains", "findings", "correlations", "report", "timeline")
     }
-    entry = _good(httpx.get(f"{audit}/api/v1/timeline"))["phases"][0]
+    entry = _json_of(httpx.get(f"{audit}/api/v1/timeline"))["phases"][0]
     where = f"{entry['source']}/{entry['seq']}"
     audit_examples["get /api/v1/evidence/{source}/{seq}"] = _get(f"{audit}/api/v1/evidence/{where}")
     audit_examples["get /api/v1/ledger"] = (
@@ -96,10 +96,10 @@ def _rest(up: Up, examples: dict[str, dict[str, Any]]) -> None:
 
 
 def _get(url: str) -> Any:
-    return _trimmed(_good(httpx.get(url, timeout=30)))
+    return _trimmed(_json_of(httpx.get(url, timeout=30)))
 
 
-def _good(answer: httpx.Response) -> Any:
+def _json_of(answer: httpx.Response) -> Any:
     """Return the response's JSON; exit if the request failed."""
     if not answer.is_success:
         sys.exit(f"{answer.request.method} {answer.request.url}: {answer.text}")

@@ -41,16 +41,16 @@ def main() -> int:
     0 otherwise.
     """
     check = "--check" in sys.argv
-    stale = _put(documents(), check)
-    # Rendered from the chart with the files of the first step in it.
+    stale = _write_or_check(documents(), check)
+    # These are rendered from the chart, which has files of the first step in it.
     composed = compose_files.texts(ROOT)
-    stale += _put({**composed, **env_files.texts(composed)}, check)
+    stale += _write_or_check({**composed, **env_files.texts(composed)}, check)
     for path in stale:
         print(f"{path}: {'stale, run make generate' if check else 'written'}")
     return 1 if stale and check else 0
 
 
-def _put(files: dict[Path, str], check: bool) -> list[Path]:
+def _write_or_check(files: dict[Path, str], check: bool) -> list[Path]:
     """Return the paths of the files that were out of date; write them unless `check` is set."""
     stale = []
     for path, text in files.items():

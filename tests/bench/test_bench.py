@@ -43,7 +43,7 @@ def test_fan_out_reaches_every_subscriber() -> None:
     figures = by_name(fanout.run(subscribers=3, seconds=1))
     assert figures["3 on depth and trades: arrived"] == 100
     assert figures["3 on book ticker: arrived"] == 100
-    # Ten times a second at the most, in this market; each subscriber counts.
+    # At most ten messages per second in this market, to each subscriber.
     assert 3 < figures["3 on book ticker: messages"] <= 3 * 15
     assert figures["3 on dashboard events: messages"] > 0
     assert all(math.isfinite(value) for value in figures.values())
@@ -97,10 +97,10 @@ def test_a_refused_subscriber_is_no_subscriber() -> None:
     with Running() as up:
         for factory in (web_socket("/nothing"), server_sent("/nothing")):
             with pytest.raises(ConnectionError, match=r"HTTP/1\.1 40[34]"):
-                asyncio.run(_none(up.ports[EXCHANGE], factory))
+                asyncio.run(_subscribe(up.ports[EXCHANGE], factory))
 
 
-async def _none(port: int, factory: SubscriberFactory) -> None:
+async def _subscribe(port: int, factory: SubscriberFactory) -> None:
     await follow(port, factory, 2, Arrivals())
 
 

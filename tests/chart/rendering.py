@@ -12,7 +12,7 @@ from tools.helm import helm
 Manifest = dict[str, Any]
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "trading"
-#: By environment, and by what else the chart is tried with: its values files.
+#: The values files of each environment.
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "dev": (),
     "test": ("values-test.yaml",),
@@ -24,7 +24,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 ALL = ENVIRONMENTS | OTHERS
 COMPONENT = "app.kubernetes.io/component"
-#: The operator's pods that run now and then, and all that ask the API server.
+#: The operator's pods that are Jobs, and all pods that call the API server.
 TASKS = ("reaper", "uninstall")
 API_CLIENTS = ("operator", *TASKS)
 NAMESPACE = "chaos"

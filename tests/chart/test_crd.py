@@ -18,8 +18,8 @@ from trading.scenario.load import load
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 NAME = "chaosscenarios.chaos.trading"
-#: Of JSONSchemaProps, what a structural schema may use (kubernetes.io, "Specifying a structural
-#: schema"), as far as ours does.
+#: The fields of JSONSchemaProps that our schema uses and that a structural schema may have
+#: (kubernetes.io, "Specifying a structural schema").
 _ALLOWED = {
     *("additionalProperties", "description", "enum", "exclusiveMinimum", "format", "items"),
     *("maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minimum"),
@@ -46,7 +46,7 @@ def document(path: Path) -> dict[str, Any]:
 
 def check(value: dict[str, Any]) -> None:
     """Validate a resource against the schema. Raises jsonschema.ValidationError."""
-    # OpenAPI 3.0 is of the time of draft 4: exclusiveMinimum is a switch.
+    # OpenAPI 3.0 is based on draft 4, in which exclusiveMinimum is a boolean.
     jsonschema.Draft4Validator(schema()).validate(value)
 
 
@@ -96,7 +96,7 @@ def test_committed_is_generated_and_rendered() -> None:
 
 
 def test_no_scenario_is_in_the_release() -> None:
-    """With the release it would be deleted, and started by every upgrade."""
+    """A scenario in the release would be deleted with it, and started by every upgrade."""
     assert of_kind(manifests("dev"), "ChaosScenario") == {}
 
 
@@ -161,7 +161,7 @@ def test_either_clock_fits(clock: dict[str, Any]) -> None:
 
 
 def test_the_clock_is_explained() -> None:
-    """As ``kubectl explain chaos.spec.clock`` has it: what each mode is, and each one's speed."""
+    """`kubectl explain chaos.spec.clock` explains both modes, and the speed of each."""
     clock = schema()["properties"]["spec"]["properties"]["clock"]
     assert "ecosystem" in clock["description"]
     assert set(clock["properties"]) == {"mode", "speed", "start"}
@@ -171,7 +171,7 @@ def test_the_clock_is_explained() -> None:
 
 
 def test_what_the_definition_cannot_say_the_model_still_does(tmp_path: Path) -> None:
-    """Two kinds in one fault."""
+    """A fault with two kinds passes the schema, and the model refuses it."""
     whole = document(ROOT / "scenarios" / "market-crash.yaml")
     whole["spec"]["faults"][0]["exchangeOutage"] = {"mode": "partition"}
     check(whole)

@@ -8,18 +8,18 @@ from tests.chart.policy import Endpoint, allows, connects
 from tests.chart.rendering import ALL, API_CLIENTS, NAMESPACE, TASKS, manifests, of_kind, pods
 from trading.topology import DATABASE_SETUP, INFRASTRUCTURE, PUBLISHED, SERVICES, callers
 
-#: The pod of ``helm test``.
+#: The pod of `helm test`.
 TESTER = "test"
 STRANGER = Endpoint("stranger", {}, NAMESPACE, "10.244.9.1")
-#: Has the labels of another release's exchange, elsewhere.
+#: A pod with the labels of the exchange in another namespace.
 NEIGHBOUR = "neighbour"
 DNS = Endpoint("dns", {"k8s-app": "kube-dns"}, "kube-system", "10.244.9.3")
 OUTSIDE = Endpoint("outside", {}, "", "198.51.100.9")
 POLICED = ("dev", "test", "prod", "everything")
-#: Where the operator plays partitions, which are policies for egress of its own: services may send
-#: to everybody, and who hears them is said at the other end.
+#: Renderings with the operator, whose partitions are egress policies. Its services have no other
+#: egress policy, so only the ingress policies of the callees decide.
 OPERATED = ("dev", "test", "everything")
-#: Where an API server listens.
+#: The usual ports of an API server.
 API_PORTS = (443, 6443)
 
 
@@ -123,7 +123,7 @@ def test_each_side_alone_would_do(name: str) -> None:
 
 
 def test_a_wrong_edge_is_found() -> None:
-    """From one side it is none; from both it is."""
+    """A policy on one side alone opens no connection; policies on both sides do."""
     by_name = endpoints("prod")
     planted = [
         _policy(by_name["risk-monitor"], "egress", "to", by_name["test-coordinator"], 8085),
@@ -142,7 +142,7 @@ def test_a_wrong_edge_is_found() -> None:
         assert one_sided("prod", [*good, policy]) == [complaint]
     wrong = ["risk-monitor can reach test-coordinator:8085"]
     assert differences("prod", [*good, *planted]) == wrong
-    # Where partitions are played, the side that is called decides alone.
+    # With the operator, the ingress policy of the callee decides alone.
     assert differences("dev", [*policies_of("dev"), planted[1]]) == wrong
 
 
@@ -150,7 +150,7 @@ def test_a_wrong_edge_is_found() -> None:
 def test_a_missing_policy_is_found_only_where_another_does_not_stand_in(missing: str) -> None:
     rest = [policy for policy in policies_of("dev") if policy["metadata"]["name"] != missing]
     if missing == "trading-default-deny":
-        # Each component has a policy of its own, which denies the rest already.
+        # Each component has a policy of its own, which denies all other connections.
         assert differences("dev", rest) == []
     else:
         assert "risk-monitor cannot reach custodian:8081" in differences("dev", rest)

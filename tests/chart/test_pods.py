@@ -31,7 +31,7 @@ _VOLUMES = {
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
     *("persistentVolumeClaim", "projected", "secret"),
 }
-#: Bytes that a laptop can spare.
+#: Bytes of memory that a laptop has free.
 _SPARE = 1.6 * 1024**3
 
 
@@ -213,7 +213,7 @@ def _sums(rendered_manifests: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def test_another_database_job_has_another_name() -> None:
-    """A Job cannot be changed in place."""
+    """Kubernetes does not allow a change of a Job's template."""
     fixed = ("--set", "secrets.create=false")
 
     def named(*more: str) -> str:
@@ -227,7 +227,7 @@ def test_another_database_job_has_another_name() -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_journals_from_between_runs_fit_into_the_volume(environment: str) -> None:
-    """With half as much again for what PostgreSQL needs around them, and its own logs."""
+    """There is room for PostgreSQL's overhead (half as much again) and its own logs (500 MB)."""
     rendered_manifests = manifests(environment)
     journal_bytes = sum(
         int(variable["value"]) * 1_000_000 * manifest["spec"]["replicas"]

@@ -13,9 +13,9 @@ from tests.chart.rendering import ALL, CHART, COMPONENT, ENVIRONMENTS, manifests
 from tools.chart_tables import texts
 from trading.topology import GRAFANA, JAEGER, PROMETHEUS, PUBLISHED, SERVICES, TRADING_ENGINE
 
-#: The oldest that Chart.yaml names, and that of the cluster in the tests.
+#: The oldest version that Chart.yaml allows, and that of the cluster in the tests.
 VERSIONS = ("1.29", "1.35")
-#: Of a Prometheus operator; Kubernetes does not know them.
+#: Kinds of the Prometheus operator, which are not part of Kubernetes.
 FOREIGN = ("ServiceMonitor", "PrometheusRule")
 
 

@@ -219,7 +219,7 @@ def test_they_are_kept_and_production_makes_none() -> None:
 
 
 def test_pods_start_anew_with_other_secrets() -> None:
-    """Made up anew in each render here, where there is no cluster that has some."""
+    """Each render without a cluster generates new secrets."""
     first, second = (
         {
             pod.component: pod.annotations.get("checksum/secret")

@@ -32,7 +32,7 @@ class Cluster:
 @pytest.fixture
 def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """Yield a cluster without Secrets."""
-    # The developer's own cluster is none of our business.
+    # Do not read the developer's own configuration.
     monkeypatch.setenv("KUBECONFIG", "/dev/null")
     secrets: Secrets = {}
     with cluster(secrets) as url:
@@ -46,7 +46,7 @@ def changed(before: list[Manifest], after: list[Manifest]) -> set[str]:
 
 
 def test_a_second_time_everything_is_the_same(empty: Cluster) -> None:
-    """Checksums and the Job's name too: no pod starts anew."""
+    """Checksums and the Job's name do not change either, so no pod restarts."""
     first = empty.install()
     assert empty.render() == first
 
@@ -65,7 +65,7 @@ def test_what_is_missing_is_made_and_told_to_those_who_need_it(empty: Cluster) -
 def test_switching_chaos_off_takes_its_token_away_and_nothing_else(empty: Cluster) -> None:
     first = of_kind(empty.install(), "Secret")
     left = of_kind(empty.render("--set", "chaos.enabled=false"), "Secret")
-    # The operator had nothing else.
+    # The Secret of the operator had no other file.
     assert first.keys() - left.keys() == {"trading-operator"}
     for name, secret in left.items():
         before = first[name]["data"]

@@ -55,7 +55,7 @@ def test_impossible_values_are_refused(values: tuple[str, ...], setting: str, me
 
 
 def test_the_services_own_environment_goes_before_the_charts() -> None:
-    """Each setting once: of two, Kubernetes would take the last without a word."""
+    """Each setting appears once: of two, Kubernetes would use the last one silently."""
     rendered_manifests = rendered("--set", "services.exchange.env.LOG_LEVEL=debug")
     exchange = of_kind(rendered_manifests, "Deployment")["trading-exchange"]
     env = exchange["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -74,7 +74,7 @@ def test_every_value_is_described_and_none_is_unknown() -> None:
             return
         assert part["additionalProperties"] is False, f"{path}: is open"
         assert set(value) - set(part["properties"]) == set(), path
-        # Only what Helm itself brings has no default.
+        # Only the value that Helm itself adds has no default.
         assert set(part["properties"]) - set(value) <= {"global"}, path
         for key, inner in part["properties"].items():
             if key in value:
@@ -84,7 +84,7 @@ def test_every_value_is_described_and_none_is_unknown() -> None:
 
 
 def test_the_schema_is_in_the_package(tmp_path: Path) -> None:
-    """helmignore must not take away what a chart from a registry needs."""
+    """.helmignore must not exclude a file that a packaged chart needs."""
     copy = tmp_path / "trading"
     shutil.copytree(CHART, copy)
     (copy / "values.schema.json").unlink()
@@ -94,7 +94,7 @@ def test_the_schema_is_in_the_package(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_values_files_say_nothing_that_is_the_default_anyway(name: str) -> None:
-    """A file that repeats the defaults hides what it changes. Resources come as a whole."""
+    """A file that repeats defaults hides what it changes. Resources are set as a whole."""
     defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 
     def repeated(path: str, base: Any, overrides: Any) -> list[str]:

@@ -48,7 +48,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         def every_target_was_read() -> bool:
             return len(prometheus.series("up == 1", started, time.time())) == len(urls)
 
-        # It looks for its targets first: a virtual run would be over before they are read.
+        # Prometheus discovers its targets first; a virtual run could end before their first scrape.
         wait_for("a reading of every service", every_target_was_read)
         began = time.time()
         with up.coordinator() as coordinator:
@@ -64,7 +64,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         wait_for("its figures", lambda: prometheus.series(metric, began, time.time()))
         texts = {name: httpx.get(url + "/metrics").text for name, url in urls.items()}
         ended = time.time()
-        # Its end sends what it has of traces.
+        # The services export their remaining spans when they stop.
         up.stop()
         yield Watched(prometheus, started, began, ended, texts, receiver.traces())
     finally:

@@ -13,7 +13,7 @@ import yaml
 
 from tests.api.running import wait_for
 
-#: Seconds between two readings, and what takes the place of Grafana's ``$__rate_interval``.
+#: Seconds between two scrapes, and the value for Grafana's `$__rate_interval`.
 EVERY, RATE_INTERVAL = 1, "15s"
 
 

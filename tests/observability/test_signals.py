@@ -13,7 +13,7 @@ from trading.telemetry.families import counters, gauge
 from trading.telemetry.signals import LIVE, signals_of
 from trading.topology import SERVICES
 
-#: What no crash of a market brings.
+#: Conditions that a run of market-crash does not produce.
 _NOT_HERE = (LIVE,)
 
 
@@ -42,7 +42,7 @@ def test_promtool_finds_nothing_to_mend(watched: Watched) -> None:
 
 
 def test_no_route_is_a_path_with_a_name_in_it(watched: Watched) -> None:
-    """A label for each run or order would fill any Prometheus."""
+    """A label value for each run or order would make too many series."""
     routes = set(re.findall(r'route="([^"]*)"', watched.texts["test-coordinator"]))
     assert "/runs/{run_id}" in routes
     assert not [route for route in routes if "market-crash" in route]

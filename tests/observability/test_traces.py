@@ -43,7 +43,7 @@ def test_a_trace_goes_from_the_order_to_the_alert(watched: Watched) -> None:
 
 
 def test_every_parent_is_there(watched: Watched) -> None:
-    """But of what was under way when the traces were read."""
+    """Spans that were still open when the traces were read are excepted."""
     order_traces = [t for t in watched.traces.values() if any(s.name == ORDER for s in t)]
     assert len(order_traces) > 100
     for trace in order_traces:
@@ -53,7 +53,7 @@ def test_every_parent_is_there(watched: Watched) -> None:
 
 
 def test_spans_are_on_the_wall_s_clock(watched: Watched) -> None:
-    """At 60 times its speed, too: people look for them by the time of day."""
+    """Also at 60 times the speed, because people search for traces by wall time."""
     for trace in watched.traces.values():
         for span in trace:
             assert span.start <= span.end

@@ -16,10 +16,10 @@ import yaml
 from tests.api.running import PORTS, Up, wait_for
 from tests.repository.markdown import ROOT, Block
 
-#: What these targets do is done here without make, which would install and then do the same.
+#: The commands of these targets, which run here without make and its installation.
 _MAKE_TARGETS = {"make run": f"cd {ROOT} && trading run scenarios/market-crash.yaml"}
 
-#: Commands that ask a running ecosystem, with the service that they ask.
+#: The `trading` command, with the URL of the service for commands that call a running ecosystem.
 _WRAPPER = """#!/bin/sh
 case "$1 $2" in
 "scenario run"|"scenario runs"|"scenario abort"|"scenario watch")
@@ -57,9 +57,13 @@ class PageRunner:
         printed = None
         for block in blocks:
             if block.language == "sh":
-                printed = self._run(block, ["sh", "-eu", "-c", self._here(_script(block.body))])
+                printed = self._run(
+                    block, ["sh", "-eu", "-c", self._with_actual_ports(_script(block.body))]
+                )
             elif block.language == "python" and "import ccxt" not in block.body:
-                printed = self._run(block, [sys.executable, "-c", self._here(block.body)])
+                printed = self._run(
+                    block, [sys.executable, "-c", self._with_actual_ports(block.body)]
+                )
             elif block.language == "text" and printed is not None:
                 missing = not_shown(block.body, printed)
                 assert not missing, f"{block.name}: not printed: {missing}\n{printed}"
@@ -85,7 +89,7 @@ class PageRunner:
         )
         return self._with_default_ports(result.stdout)
 
-    def _here(self, text: str) -> str:
+    def _with_actual_ports(self, text: str) -> str:
         """Replace the default ports by those of the ecosystem that was started for the page."""
         if self._up is None:
             return text
@@ -138,7 +142,7 @@ def not_shown(expected: str, printed: str) -> list[str]:
     return missing
 
 
-def traded(up: Up) -> None:
+def wait_for_quotes(up: Up) -> None:
     """Wait until the order book has both sides."""
     wait_for("a two-sided book", lambda: _quoted(up))
 

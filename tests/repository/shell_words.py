@@ -23,7 +23,7 @@ from trading.hosting.settings import Settings
 from trading.links.peers import LinkSettings
 from trading.topology import INFRASTRUCTURE, MAX_INSTANCES, SERVICES
 
-#: Programs of the system; their arguments are theirs.
+#: Programs of the system, whose arguments are not checked.
 _PLAIN = {
     "basename", "cat", "cd", "chown", "cp", "curl", "diff", "echo", "git", "grep", "head",
     "install", "ls", "mkdir", "openssl", "pip", "python3", "rm", "sed", "sha256sum", "tail",
@@ -132,7 +132,7 @@ def _without_redirections(words: list[str]) -> list[str]:
 def _check(words: list[str], files: set[str]) -> None:
     while words and re.match(r"\w+=", words[0]):
         name = words.pop(0).split("=")[0]
-        # In small letters they are the script's own.
+        # A lower-case name is a variable of the script itself.
         if name.isupper() and not known_variable(name):
             raise Unknown(f"no setting {name}")
     if words and words[0] in _KEYWORDS:

@@ -35,7 +35,7 @@ from tests.repository.markdown import (
     links_of,
     prose_of,
 )
-from tests.repository.page_runner import PageRunner, not_shown, traded
+from tests.repository.page_runner import PageRunner, not_shown, wait_for_quotes
 from tests.trading_operator.making import RELEASE, made
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
@@ -44,9 +44,9 @@ from trading.scenario.template import new_scenario
 from trading_operator.policies import Cut, manifest
 
 DOCS = ROOT / "docs"
-#: Their blocks ask a running ecosystem; it is started for them.
+#: Pages whose blocks call a running ecosystem; the test starts one.
 RUNNING = {DOCS / "guides/running.md", DOCS / "guides/own-bot.md", DOCS / "guides/own-monitor.md"}
-#: Their blocks look at what an ecosystem has left behind.
+#: Pages whose blocks read the files of a stopped ecosystem.
 STOPPED = {DOCS / "guides/journals.md"}
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -77,14 +77,14 @@ def how_checked(block: Block, before: Block | None) -> str:
 
 
 def test_every_block_is_checked() -> None:
-    """None is left out: its language says how."""
+    """The language of each block determines its check; no block is without one."""
     listed = []
     for before, block in zip([None, *BLOCKS], BLOCKS, strict=False):
         beside = before if before is not None and before.page == block.page else None
         listed.append((block.name, block.language, how_checked(block, beside)))
     print(*(f"{name}  {language}  {how}" for name, language, how in listed), sep="\n")
     assert [(name, language) for name, language, how in listed if not how] == []
-    # A picture is no command, and nothing that a command has printed.
+    # A diagram must not have commands in it.
     pictures = [name for name, _, how in listed if how == "a picture"]
     typed = re.compile(r"^(\$ |trading |make |kubectl |docker |curl )", re.MULTILINE)
     assert [b.name for b in BLOCKS if b.name in pictures and typed.search(b.body)] == []
@@ -105,7 +105,7 @@ def test_blocks_run_as_shown(page: Path, tmp_path: Path) -> None:
         up = Up(tmp_path / "page" / ".trading")
     try:
         if up is not None:
-            traded(up)
+            wait_for_quotes(up)
         if page in STOPPED and up is not None:
             up.stop()
         PageRunner(tmp_path, up).run(blocks_of(page))
@@ -156,7 +156,7 @@ def completed(part: dict[str, Any]) -> dict[str, Any]:
     return {**whole, "spec": spec}
 
 
-#: Of a policy, what differs from one run to the next.
+#: Fields of a policy that differ between runs.
 VARYING = {"name", "chaos.trading/recover-by"}
 
 
@@ -199,7 +199,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES])
 def test_names_in_the_text_exist(page: Path) -> None:
-    """Settings by their spelling; commands and make targets by their first word."""
+    """Settings are recognised by their capitals, commands and make targets by their first word."""
     quoted = re.findall(r"`([^`]+)`", prose_of(page))
     unknown = [
         text
@@ -222,7 +222,7 @@ def test_names_in_the_text_exist(page: Path) -> None:
 
 
 def test_the_messages_of_troubleshooting_are_the_program_s() -> None:
-    """Of each message that the page quotes, words are in the code; pydantic has its own."""
+    """Two adjacent words of each quoted message are in the code; those of pydantic are excepted."""
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     code = " ".join(
         re.sub(r'["\']\s+f?["\']|f"', " ", p.read_text(encoding="utf-8"))
@@ -242,12 +242,12 @@ def test_the_messages_of_troubleshooting_are_the_program_s() -> None:
     assert unknown == []
 
 
-#: In capitals, and no settings: what a program shows, or what is another program's.
+#: Names in capitals that are not settings of this project.
 OTHER_NAMES = {"CHAIN_BROKEN", "LEASE_EXPIRED", "REQUIRE_BROWSER"}
 
 
 def test_the_reader_s_mistakes_are_reported_as_shown(tmp_path: Path) -> None:
-    """What is looked up is found: a wrong word in each place is named."""
+    """A wrong word is reported in each place that is checked."""
     for wrong in (
         "trading rum market-crash",
         "trading run market-crsh",
@@ -287,7 +287,7 @@ def _sphinx(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_site_is_built_without_warnings(tmp_path: Path) -> None:
-    """As ``make docs`` does, every page in it."""
+    """Build the site as `make docs` does; every page must be in it."""
     result = _sphinx(DOCS, tmp_path / "site")
     assert result.returncode == 0, result.stdout + result.stderr
     built = {

@@ -56,7 +56,7 @@ def test_the_number_of_entries_is_that_of_the_run() -> None:
 
 
 def test_every_link_of_the_written_pages_leads_somewhere() -> None:
-    """Of the site's pages, and of the Markdown files beside the code."""
+    """Check the pages of the site, and the Markdown files in the root directory."""
     pages = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
     broken = [
         f"{page.relative_to(ROOT)}: {target}"

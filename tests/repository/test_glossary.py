@@ -24,7 +24,7 @@ COMPONENTS = (
     "test_coordinator",
     "audit_correlator",
 )
-#: Public classes without an entry, and why.
+#: Public classes that need no entry, with the reason.
 INTERNAL = {
     "trading.runtime.delivery.Route": "how the kernel remembers a route; the entry is 'route'",
     "trading.scenario.faults.Model": "what all models of a scenario have in common",

@@ -76,9 +76,9 @@ def test_every_fault_with_modes_has_them_explained() -> None:
     assert with_modes == set(MODES)
 
 
-@pytest.mark.parametrize("kind", scenario._PLAYED)
+@pytest.mark.parametrize("kind", scenario.PLAYED_BY)
 def test_the_page_names_who_plays_a_fault(kind: str) -> None:
-    player = scenario._PLAYED[kind]
+    player = scenario.PLAYED_BY[kind]
     target = scenario.target(kind)
     assert player.startswith("all services" if target == NETWORK else target)
 
@@ -89,7 +89,7 @@ def test_verdict_rules_are_what_judge_says(case: verdict.Case) -> None:
 
 
 def test_every_reason_that_judge_can_give_has_a_case() -> None:
-    """Each f-string and each text that becomes a reason of the verdict is in one of them."""
+    """Every text that can become a reason of the verdict is in the result of one case."""
     reasons = "\n".join(
         reason for case in verdict.CASES for reason in verdict.verdict_of(case).reasons
     )
@@ -120,7 +120,7 @@ def test_every_reason_that_judge_can_give_has_a_case() -> None:
 
 
 def test_every_operation_says_who_may_call_it() -> None:
-    """Where a token is named, a request without one is refused; elsewhere no token is asked for."""
+    """A request without a token is refused exactly if the page names a token."""
     wrong = asyncio.run(_wrong_labels())
     assert wrong == []
 
@@ -163,7 +163,7 @@ def test_routes_that_ask_for_a_token_in_their_own_code_are_known() -> None:
         and route.include_in_schema
         and any(word in inspect.getsource(route.endpoint) for word in ("may_read(", "may_act("))
     }
-    assert asking == set(http._INSIDE)
+    assert asking == set(http.CHECKED_IN_CODE)
     assert access.READS.dependency is not access.ACTS.dependency
 
 

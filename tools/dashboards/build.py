@@ -34,7 +34,7 @@ _MAKERS: dict[str, Any] = {
     BARS: bargauge.Panel,
     TABLE: table.Panel,
 }
-#: Show how it is now, not how it was.
+#: The kinds of panels that show the current value, not its history.
 _NOW = (STAT, BARS, TABLE)
 
 
@@ -62,8 +62,8 @@ def built(spec: Dashboard) -> str:
     return JSONEncoder(sort_keys=True, indent=2).encode(builder.build()) + "\n"
 
 
-#: A virtual run may be over within seconds, and its faults between two readings: then what is
-#: marked is that one was counted.
+#: A virtual run may take seconds only, and its faults may fall between two scrapes. The second part
+#: marks such faults by their counter.
 _FAULTS = (
     "test_coordinator_fault_active == 1 or on() "
     '(increase(test_coordinator_faults_total{event="injected"}[$__rate_interval]) > 0)'

@@ -44,7 +44,7 @@ BREAKER = {"0": ("ACTIVE", "green"), "1": ("REDUCING", "orange"), "2": ("HALTED"
 NONE_IS_GOOD: tuple[tuple[float | None, str], ...] = ((None, "green"), (1, "red"))
 LIMIT: tuple[tuple[float | None, str], ...] = ((None, "green"), (0.9, "orange"), (1, "red"))
 
-#: On more than one dashboard.
+#: Queries that more than one dashboard has.
 ACTIVE_FAULTS = (Query("test_coordinator_fault_active", "{{fault}} ({{kind}})"),)
 KEPT_VERDICTS = (Query("test_coordinator_verdicts", "{{outcome}}"),)
 FIRED_ALERTS = (Query("sum by (rule, severity) (risk_monitor_alerts_fired_total)"),)

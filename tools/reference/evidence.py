@@ -20,7 +20,7 @@ from trading.messages.chaos import RunSetup
 from trading.runtime.journal import decode
 from trading.scenario import result
 
-#: Where each class stands in verdict.json.
+#: The path of each class in verdict.json.
 CLASSES: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (result.Verdict, ""),
     (result.PhaseStart, "phases[]"),
@@ -39,7 +39,7 @@ CLASSES: tuple[tuple[type[msgspec.Struct], str], ...] = (
 )
 _NAMES = {struct: where for struct, where in CLASSES}
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-#: Shown instead of what changes with every release.
+#: Fields whose values change with every release; the page shows a placeholder.
 _MASKED = {"root", "head", "plan_digest", "version"}
 
 _HEAD = f"""# Evidence of a run

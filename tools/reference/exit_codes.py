@@ -23,7 +23,7 @@ _MEANING = {
     "Aborted": "The run was aborted.",
     "Error": "The run ended in Error, or the command itself failed; the traceback is printed.",
 }
-#: Code -> its meaning, where the outcome of a run does not give it.
+#: The meaning of the codes that are not outcomes of a run.
 _OTHERS = {
     WrongInput.exit_code: "Wrong input: an option, a scenario or a setting is wrong, a file cannot"
     " be read, or a service or store does not answer.",

@@ -25,8 +25,8 @@ CHAOS = "CHAOS_TOKEN"
 KEY = "API key"
 TRADING_KEY = "API key that trades"
 
-#: Routes that ask for a token in their own code, not by a dependency.
-_INSIDE = {"/journal": READ, "/journal/head": READ, "/login/links": ACT}
+#: Routes that check a token in their own code, not by a dependency of FastAPI.
+CHECKED_IN_CODE = {"/journal": READ, "/journal/head": READ, "/login/links": ACT}
 #: The routes of every service.
 COMMON = ("/health", "/ready", "/metrics", "/journal", "/journal/head")
 
@@ -86,7 +86,7 @@ Every operation with a path under `/api/v3/` is also a method of the WebSocket A
 The market streams are at `/ws`, `/ws/NAME` and `/stream`.
 """
 
-#: For the words of the framework.
+#: Replacements for FastAPI's default descriptions.
 _WORDS = {
     "Successful Response": "Success.",
     "Validation Error": "A parameter or the body is wrong.",
@@ -136,8 +136,8 @@ def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str
     """Return the label of those who may call an operation. Raises NotImplementedError for an
     unknown dependency.
     """
-    if path in _INSIDE:
-        return _INSIDE[path]
+    if path in CHECKED_IN_CODE:
+        return CHECKED_IN_CODE[path]
     if any(p["name"] == "X-MBX-APIKEY" for p in described.get("parameters", ())):
         return TRADING_KEY if "trade" in described["tags"] else KEY
     route = next(

@@ -18,7 +18,7 @@ fields of `spec` are the [scenario fields](scenario.md).
 
 """
 
-#: Path in the status -> its meaning, where the definition does not say.
+#: The meaning of each field of the status, by its path.
 STATUS: dict[str, str] = {
     "observedGeneration": "Generation of the resource that this status is about.",
     "phase": "Phase of the run.",
@@ -65,7 +65,7 @@ PHASE_MEANING: dict[str, str] = {
     "Error": "The run cannot be judged.",
 }
 
-#: Reasons of the condition Complete that the operator gives itself.
+#: Reasons of the condition Complete that are the operator's own, with their meanings.
 WAITING: dict[str, str] = {
     "Running": "The run goes on.",
     "Waiting": "The coordinator has another run, or refuses this one for now.",
@@ -74,7 +74,7 @@ WAITING: dict[str, str] = {
     " partitions back.",
 }
 
-#: Reasons of events.
+#: Reasons of events, with their meanings.
 EVENTS: dict[str, str] = {
     **{phase: f"The run has entered the phase {phase}." for phase in PHASES},
     "FaultApplied": "A service has begun to play a fault.",
@@ -89,7 +89,7 @@ EVENTS: dict[str, str] = {
     "Verdict": "The outcome and its reasons. Normal for Pass, Warning for everything else.",
 }
 
-#: Type of a condition -> what it says where it is True.
+#: The types of conditions, with the meaning of the status True.
 CONDITIONS: dict[str, str] = {
     "SteadyState": "Nothing was wrong for long enough before the faults.",
     "FaultVerified": "Every fault was seen in the data plane.",

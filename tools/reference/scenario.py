@@ -62,8 +62,8 @@ _TYPES: tuple[tuple[Any, str], ...] = (
     (str, "text"),
 )
 
-#: Where a fault acts: who plays it.
-_PLAYED = {
+#: The service that plays each kind of fault.
+PLAYED_BY = {
     "marketShock": "market-data",
     "depeg": "market-data; with `scope: venue` the exchange",
     "exchangeOutage": "exchange",
@@ -109,9 +109,9 @@ units are explained in [scenario fields](scenario.md).
 def texts() -> dict[Path, str]:
     """Return the text of each page, by its path within the project."""
     kinds = "".join(
-        f"| [`{title}`](#{title.lower()}) | {plain(_first(model_class))} | {_PLAYED[title]} |\n"
+        f"| [`{title}`](#{title.lower()}) | {plain(_first(model_class))} | {PLAYED_BY[title]} |\n"
         for model_class, title in _FAULTS
-        if title in _PLAYED
+        if title in PLAYED_BY
     )
     return {
         FOLDER / "scenario.md": _HEAD + _sections(_SPEC),
@@ -262,7 +262,7 @@ def _is_quantity(schema: dict[str, Any]) -> bool:
     return "examples" in schema
 
 
-#: What a scenario has around the part that is looked at.
+#: A scenario into which an example is inserted.
 _BASE = """
 apiVersion: chaos.trading/v1alpha1
 kind: ChaosScenario
@@ -271,7 +271,7 @@ spec:
   faults: [{name: slip, at: 1m, duration: 15m, depeg: {asset: USDT, to: 0.95}}]
   expect: [{alert: peg-deviation, of: slip, within: 2m}]
 """
-#: Models of a list's items, and of what is within one kind of fault.
+#: Models inside a kind of fault: the kind, the field, and whether the field is a list.
 _WITHIN = {
     "ShockPoint": ("marketShock", "path", True),
     "PegPoint": ("depeg", "path", True),
