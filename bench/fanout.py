@@ -80,12 +80,12 @@ def _figures(title: str, delivery: Delivery, *, coalesced: bool = False) -> list
     a slow subscriber may miss older ones: then the share that arrived is no figure.
     """
     p99 = percentile(delivery.spread, 99) * 1e3
-    everybody = Figure(
+    arrived_figure = Figure(
         f"{title}: arrived", delivery.arrived * 100, "%", "100", delivery.arrived == 1
     )
     return [
         Figure(f"{title}: messages", delivery.rate, "/s"),
-        *([] if coalesced else [everybody]),
+        *([] if coalesced else [arrived_figure]),
         Figure(f"{title}: first to last, p50", percentile(delivery.spread, 50) * 1e3, "ms"),
         Figure(f"{title}: first to last, p99", p99, "ms", f"<= {AIM:.0f}", p99 <= AIM),
         Figure(f"{title}: processor", delivery.busy * 100, "%"),

@@ -153,8 +153,8 @@ def test_services_get_settings_that_there_are(name: str) -> None:
         own = {variable for variable in names if not variable.startswith("OTEL_")}
         assert {variable.removesuffix("_FILE") for variable in own} <= existing
         links = {other.upper().replace("-", "_") + "_URL" for other in facts.calls}
-        everybody = {other.upper().replace("-", "_") + "_URL" for other in SERVICES}
-        assert own & everybody == links
+        all_urls = {other.upper().replace("-", "_") + "_URL" for other in SERVICES}
+        assert own & all_urls == links
 
 
 def test_addresses_lead_to_services_of_the_chart() -> None:

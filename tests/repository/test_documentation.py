@@ -1,15 +1,15 @@
 """What the README and the pages under docs/ show is what happens.
 
-Every fenced block is in one of these groups, by its language; a block in none is a failure.
+The language of a fenced block determines its check; a block with another language is a failure.
 
-- ``sh``, ``python``: run, page by page, in the order of the page.
-- ``text`` after such a block: what that block prints.
-- ``console``: needs Docker, a cluster or a terminal of its own. Looked up word by word: commands,
-  options, scenarios, services, files, settings. The tests in tests/e2e run such commands for real.
-- ``yaml``: a scenario is run, a part of one checked; values are looked up in the chart, the steps
-  of a workflow as console blocks are; a NetworkPolicy is held against the operator's.
-- Sphinx's directives: by building the site.
-- ``json``: parsed. ``ini``: its names are looked up among the settings.
+- `sh`, `python`: the blocks of a page are run in their order.
+- `text` after such a block: the block prints this.
+- `console`: needs Docker, a cluster or a terminal of its own. Its commands, options, scenarios,
+  services, files and settings are looked up. The tests in tests/e2e run such commands for real.
+- `yaml`: a scenario is run, and a part of one loaded; values are looked up in the chart; the steps
+  of a workflow are checked as console blocks; a NetworkPolicy is compared with the operator's.
+- Sphinx's directives: the site is built.
+- `json`: parsed. `ini`: its names are looked up among the settings.
 """
 
 import json
