@@ -58,13 +58,13 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return three for two cores: many tests wait for what another process says at its own pace."""
+    """Return three workers for two cores, because many tests wait for other processes."""
     cores = os.cpu_count() or 1
     return cores + (cores + 1) // 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling | None:
-    """Return how tests are shared out, where nothing else is asked for by ``--dist``."""
+    """Return our scheduler, unless `--dist` selects another one."""
     if config.getoption("dist") != "load":
         return None
     config.option.loadscopereorder = False
