@@ -1,1 +1,1 @@
-"""Benchmarks: ``make bench`` or ``python -m bench``."""
+"""Benchmarks of the ecosystem; `make bench` and `python -m bench` run them."""

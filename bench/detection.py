@@ -1,10 +1,10 @@
-"""From the order that breaks a limit to the alert on the risk monitor's stream, in wall time, over
-the real services.
+"""Measure detection: wall time from the order that breaks a limit to the alert on the risk
+monitor's stream, over the real services.
 
-An alert stays until its condition has been clear for a minute, and there is one at a time for each
-rule and account. So that 200 of them take no 200 minutes, each injection has a session of its own:
-that of a scenario run which is aborted before it breaks anything. From then on time goes on at
-SIM_SPEED, as it does between runs.
+An alert stays active until its condition has been clear for a minute, and each rule and account has
+one active alert at most. So that 200 alerts do not take 200 minutes, each injection has a session
+of its own: that of a scenario run which is aborted before its first fault. After the abort, time
+advances at SIM_SPEED, as it does between runs.
 """
 
 import asyncio
@@ -23,19 +23,23 @@ from trading.topology import EXCHANGE, RISK_MONITOR, TEST_COORDINATOR
 
 INJECTIONS = 200
 AIM = 100.0
-#: Wall seconds that an alert, or a session's begin or end, may take before we give up.
-PATIENCE = 20.0
-#: Equal orders within a second: one more than the limit.
-_EQUAL = 6
-#: Wall seconds from one session to the next, at the least: the venue takes 100 orders in 10 s.
-_APART = 0.8
-#: Fast until the first prices are known; it would break something after five minutes at the least.
+#: Wall seconds to wait for an alert, or for the start or the end of a session.
+TIMEOUT = 20.0
+#: Identical orders within a second: one more than the limit.
+_IDENTICAL_ORDERS = 6
+#: Minimum wall seconds between two sessions: the exchange accepts 100 orders in 10 s.
+_SESSION_INTERVAL = 0.8
+#: Simulated time is fast until the first prices arrive. The first fault is at least five minutes
+#: later, so the run is aborted before it.
 _SCENARIO = {"scenario": "market-crash", "overrides": {"clock.mode": "wall", "clock.speed": "20"}}
 
 
-class Found(NamedTuple):
-    """Wall seconds, one for each injection: until the alert for one order that is too large, and
-    for one order too many of the same; and until the first of these orders was answered.
+class Latencies(NamedTuple):
+    """Wall seconds, one entry for each injection.
+
+    `fat_finger` is the time until the alert for one order that is too large, `duplicate` the time
+    until the alert for one identical order too many, and `answer` the time until the response to
+    the first order.
     """
 
     fat_finger: list[float]
@@ -44,73 +48,83 @@ class Found(NamedTuple):
 
 
 def run(injections: int = INJECTIONS) -> list[Figure]:
+    """Measure this many injections; return the percentiles of their latencies."""
     with Running() as up:
-        found = asyncio.run(measure(up, injections))
+        latencies = asyncio.run(measure(up, injections))
     figures = []
-    for name, seconds in (("one too large", found.fat_finger), ("repeated", found.duplicate)):
+    for name, seconds in (
+        ("one too large", latencies.fat_finger),
+        ("repeated", latencies.duplicate),
+    ):
         p99 = percentile(seconds, 99) * 1e3
         title = f"order to alert, {name}"
         figures += [
             Figure(f"{title}: p50", percentile(seconds, 50) * 1e3, "ms"),
             Figure(f"{title}: p99", p99, "ms", f"<= {AIM:.0f}", p99 <= AIM),
         ]
-    answered = percentile(found.answer, 50) * 1e3
+    answered = percentile(latencies.answer, 50) * 1e3
     return [*figures, Figure("order to its own answer: p50", answered, "ms")]
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Nearest rank."""
+    """Return the percentile of the values by nearest rank."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 class _Watcher:
-    """``seen``: when the stream first told of an alert, by session and alert id."""
+    """Follows the risk monitor's event stream. `first_seen` has the time of the first event with an
+    alert, by session and alert id, in seconds of the performance counter.
+    """
 
     def __init__(self) -> None:
-        self.seen: dict[tuple[int, str], float] = {}
+        self.first_seen: dict[tuple[int, str], float] = {}
         self._news = asyncio.Event()
 
     async def follow(self, port: int) -> None:
+        """Read the event stream of the risk monitor at this port until cancelled."""
         client = await Client.open(port)
         try:
             async for arrived, data in client.events("/events"):
-                self._hear(json.loads(data), arrived)
+                self._record(json.loads(data), arrived)
         finally:
             client.close()
 
-    def _hear(self, told: dict[str, Any], arrived: float) -> None:
-        for alert in told["alerts"]:
-            key = (told["session"], alert["alert_id"])
-            if key not in self.seen and told["speed"] != 1:
-                raise RuntimeError(f"{key} came while time did not go on as on the wall")
-            self.seen.setdefault(key, arrived)
+    def _record(self, event: dict[str, Any], arrived: float) -> None:
+        for alert in event["alerts"]:
+            key = (event["session"], alert["alert_id"])
+            if key not in self.first_seen and event["speed"] != 1:
+                raise RuntimeError(f"{key} came while simulated time was not at speed 1")
+            self.first_seen.setdefault(key, arrived)
         self._news.set()
 
     async def wait(self, session: int, alert_id: str) -> float:
-        while (session, alert_id) not in self.seen:
+        """Wait for an alert; return the time at which it was first seen."""
+        while (session, alert_id) not in self.first_seen:
             self._news.clear()
             await self._news.wait()
-        return self.seen[session, alert_id]
+        return self.first_seen[session, alert_id]
 
 
-async def measure(up: Running, injections: int) -> Found:
-    """Ask for ``injections`` sessions one after the other, each with both kinds of order."""
+async def measure(up: Running, injections: int) -> Latencies:
+    """Open `injections` sessions one after the other, and send both kinds of order in each. Raises
+    TimeoutError if an alert does not come in time.
+    """
     watcher = _Watcher()
     following = asyncio.create_task(watcher.follow(up.ports[RISK_MONITOR]))
     exchange = await Client.open(up.ports[EXCHANGE])
     monitor = await Client.open(up.ports[RISK_MONITOR])
     coordinator = await Client.open(up.ports[TEST_COORDINATOR])
     phases = random.Random(7)
-    found = Found([], [], [])
+    latencies = Latencies([], [], [])
     try:
         for _ in range(injections):
-            pause = asyncio.create_task(asyncio.sleep(_APART))
-            begun = await coordinator.ask(post("/runs", _SCENARIO, up.token))
-            async with asyncio.timeout(PATIENCE):
-                price = await _price_known(monitor, exchange)
-                await coordinator.ask(post(f"/runs/{begun['id']}/abort", {}, up.token))
-                await _ended(coordinator, begun["id"])
-            await _inject(up, exchange, watcher, begun["session"], price, phases, found)
+            pause = asyncio.create_task(asyncio.sleep(_SESSION_INTERVAL))
+            begun = await coordinator.send(post("/runs", _SCENARIO, up.token))
+            async with asyncio.timeout(TIMEOUT):
+                price = await _wait_for_price(monitor, exchange)
+                await coordinator.send(post(f"/runs/{begun['id']}/abort", {}, up.token))
+                await _wait_for_end(coordinator, begun["id"])
+            await _inject(up, exchange, watcher, begun["session"], price, phases, latencies)
             await pause
     finally:
         for client in (exchange, monitor, coordinator):
@@ -119,7 +133,7 @@ async def measure(up: Running, injections: int) -> Found:
             following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-    return found
+    return latencies
 
 
 async def _inject(
@@ -129,10 +143,12 @@ async def _inject(
     session: int,
     price: float,
     phases: random.Random,
-    found: Found,
+    latencies: Latencies,
 ) -> None:
     def resting(quantity: str) -> bytes:
-        """Below the market, and within the price collar."""
+        """Return a buy order below the market and within the price collar, so that it does not
+        trade.
+        """
         return order(
             up.key,
             up.secret,
@@ -144,38 +160,41 @@ async def _inject(
             price=f"{price * 0.995:.0f}",
         )
 
-    # The monitor works in beats of a second: at one phase of it all injections would be alike.
+    # The risk monitor evaluates some rules once a second. Random phases of that second make the
+    # injections independent of it.
     await asyncio.sleep(phases.uniform(0.1, 1.1))
-    for number in range(_EQUAL):
+    for number in range(_IDENTICAL_ORDERS):
         began = time.perf_counter()
-        await exchange.ask(resting("0.001"))
+        await exchange.send(resting("0.001"))
         if number == 0:
-            found.answer.append(time.perf_counter() - began)
-    async with asyncio.timeout(PATIENCE):
-        found.duplicate.append(await watcher.wait(session, "duplicate-orders/firm-api/1") - began)
+            latencies.answer.append(time.perf_counter() - began)
+    async with asyncio.timeout(TIMEOUT):
+        latencies.duplicate.append(
+            await watcher.wait(session, "duplicate-orders/firm-api/1") - began
+        )
 
     too_large = resting("1")
     began = time.perf_counter()
-    await exchange.ask(too_large)
-    async with asyncio.timeout(PATIENCE):
-        found.fat_finger.append(await watcher.wait(session, "fat-finger/firm-api/1") - began)
+    await exchange.send(too_large)
+    async with asyncio.timeout(TIMEOUT):
+        latencies.fat_finger.append(await watcher.wait(session, "fat-finger/firm-api/1") - began)
 
 
-async def _price_known(monitor: Client, exchange: Client) -> float:
-    """Bitcoin's, once the venue quotes it and the monitor has a price of everything: before that
-    it does not know an order's value.
+async def _wait_for_price(monitor: Client, exchange: Client) -> float:
+    """Wait until the exchange quotes bitcoin and the risk monitor has a price of every asset;
+    return the best bid. Before that the risk monitor cannot value an order.
     """
     while True:
-        health: dict[str, Any] = await monitor.ask(get("/api/health"))
-        top = await exchange.ask(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
+        health: dict[str, Any] = await monitor.send(get("/api/health"))
+        top = await exchange.send(get("/api/v3/ticker/bookTicker?symbol=BTCUSDT"))
         bid = float(top["bidPrice"])
         if bid and all(feed["age"] != "never" for feed in health["feeds"]):
             return bid
         await asyncio.sleep(0.01)
 
 
-async def _ended(coordinator: Client, run_id: str) -> None:
+async def _wait_for_end(coordinator: Client, run_id: str) -> None:
     while True:
-        if (await coordinator.ask(get(f"/runs/{run_id}")))["verdict"] is not None:
+        if (await coordinator.send(get(f"/runs/{run_id}")))["verdict"] is not None:
             return
         await asyncio.sleep(0.01)

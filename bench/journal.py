@@ -1,4 +1,4 @@
-"""Chained journal events per second: append, and verify."""
+"""Measure how many chained journal entries are appended, and verified, per second."""
 
 from bench.measure import Figure, best_of
 from trading.messages.market import PriceTick
@@ -9,6 +9,7 @@ AIM = 300_000
 
 
 def run() -> list[Figure]:
+    """Return the figures of an in-memory journal."""
     ticks = [PriceTick("BTC", 6_500_000_000_000 + i, i, i * 1000) for i in range(1000)]
     journals: list[MemoryJournal] = []
 

@@ -1,4 +1,6 @@
-"""Matching: a seeded stream of operations through our book, and through a SortedDict book."""
+"""Measure matching: a seeded stream of operations through our order book, and through one on a
+SortedDict.
+"""
 
 import hashlib
 import random
@@ -12,14 +14,16 @@ from trading.exchange.book import Book, Order
 OPERATIONS = 200_000
 AIM = 1.2
 
-#: (kind, order id or the id to cancel, buy, qty, price): kind 0 limit, 1 cancel, 2 market
+#: Kind (0 limit, 1 cancel, 2 market), order id (of the order to cancel), buy, quantity, price.
 Operation = tuple[int, int, bool, int, int]
 
 
 def operations(count: int, seed: int = 7) -> list[Operation]:
-    """Half new limit orders around a wandering mid, two fifths cancels, the rest takes."""
+    """Return a seeded stream: half of it new limit orders around a random walk of the mid price,
+    two fifths cancels, and the rest market orders.
+    """
     rng = random.Random(seed)
-    made: list[Operation] = []
+    stream: list[Operation] = []
     resting: list[int] = []
     mid = 6_500_000
     for number in range(1, count + 1):
@@ -28,20 +32,22 @@ def operations(count: int, seed: int = 7) -> list[Operation]:
         if draw < 0.40 and len(resting) > 500:
             index = rng.randrange(len(resting))
             resting[index], resting[-1] = resting[-1], resting[index]
-            made.append((1, resting.pop(), False, 0, 0))
+            stream.append((1, resting.pop(), False, 0, 0))
         elif draw < 0.48:
-            made.append((2, number, rng.random() < 0.5, rng.randrange(1, 40), 0))
+            stream.append((2, number, rng.random() < 0.5, rng.randrange(1, 40), 0))
         else:
             buy = rng.random() < 0.5
             distance = min(int(rng.expovariate(0.02)), 400) - 2
             price = mid - distance if buy else mid + distance
-            made.append((0, number, buy, rng.randrange(1, 20), price))
+            stream.append((0, number, buy, rng.randrange(1, 20), price))
             resting.append(number)
-    return made
+    return stream
 
 
 def play(book: Any, stream: list[Operation]) -> tuple[float, str]:
-    """Seconds that it took, and a digest of every fill: both books must trade the same."""
+    """Apply the stream to a book; return the wall seconds it took, and a digest of every fill. Two
+    books must have the same digest.
+    """
     digest = hashlib.sha256()
     accounts = [f"account-{i}" for i in range(50)]
     log: list[tuple[int, int, int, int]] = []
@@ -64,7 +70,9 @@ def play(book: Any, stream: list[Operation]) -> tuple[float, str]:
 
 
 def run(count: int = OPERATIONS, rounds: int = 3) -> dict[str, float]:
-    """Operations per second of both books (best of ``rounds``, taken in turns), and their ratio."""
+    """Return operations per second of both books (the best of `rounds`, measured alternately), and
+    their ratio. Raises AssertionError if the two books trade differently.
+    """
     stream = operations(count)
     ours, theirs = [], []
     for _ in range(rounds):
@@ -82,10 +90,11 @@ def run(count: int = OPERATIONS, rounds: int = 3) -> dict[str, float]:
 
 
 def figures() -> list[Figure]:
-    found = run()
-    ratio = found["ratio"]
+    """Run the benchmark; return its figures."""
+    results = run()
+    ratio = results["ratio"]
     return [
-        Figure("matching: operations, our book", found["book"], "/s"),
-        Figure("matching: operations, SortedDict book", found["sorted_dict"], "/s"),
+        Figure("matching: operations, our book", results["book"], "/s"),
+        Figure("matching: operations, SortedDict book", results["sorted_dict"], "/s"),
         Figure("matching: ours / SortedDict", ratio, "x", f">= {AIM}", ratio >= AIM),
     ]

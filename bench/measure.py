@@ -1,4 +1,4 @@
-"""What a benchmark gives, and how time is taken."""
+"""The result of a benchmark, and how time is measured."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """``aim``: what we want, as text; ``met`` None where there is no aim."""
+    """One measured figure. `aim` is the target as text; `met` is None if there is no target."""
 
     name: str
     value: float
@@ -15,14 +15,16 @@ class Figure(NamedTuple):
     met: bool | None = None
 
     @property
-    def shown(self) -> str:
-        """With its unit, as people read it."""
+    def text(self) -> str:
+        """Return the value with its unit, for people."""
         value = f"{self.value:,.0f}" if self.value >= 1000 else f"{self.value:.2f}"
         return f"{value} {self.unit}"
 
 
 def best_of(rounds: int, work: Callable[[], object]) -> float:
-    """Seconds of the fastest round: the one that the machine disturbed least."""
+    """Return the wall seconds of the fastest round: the one that other processes disturbed
+    least.
+    """
     best = float("inf")
     for _ in range(rounds):
         begun = time.perf_counter()

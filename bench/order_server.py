@@ -1,4 +1,4 @@
-"""The exchange over the whole ecosystem, without limits that a benchmark would run into."""
+"""Serve the exchange over the whole ecosystem, without the limits that a benchmark would reach."""
 
 import asyncio
 import socket
@@ -24,10 +24,12 @@ from trading.units import SECOND
 
 
 async def serve(directory: Path, key: str, secret: str) -> None:
+    """Serve on a free port of 127.0.0.1, and print the port; a journal is kept in the directory."""
+
     def session() -> Session:
-        found = idle_session(load_settings({}), int(time.time()) * SECOND)
-        plan = msgspec.structs.replace(found.plan, disabled_rules=tuple(RULES))
-        return msgspec.structs.replace(found, plan=plan)
+        session_setup = idle_session(load_settings({}), int(time.time()) * SECOND)
+        plan = msgspec.structs.replace(session_setup.plan, disabled_rules=tuple(RULES))
+        return msgspec.structs.replace(session_setup, plan=plan)
 
     host = Host(
         build_components,
@@ -44,12 +46,12 @@ async def serve(directory: Path, key: str, secret: str) -> None:
     async def noop() -> dict[str, str]:
         return {}
 
-    made = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     await host.start()
     await asyncio.sleep(1.5)
-    print(made.getsockname()[1], flush=True)
-    await server.serve([made])
+    print(listener.getsockname()[1], flush=True)
+    await server.serve([listener])
     await host.stop()
 
 

@@ -1,7 +1,8 @@
-"""Signed orders over REST, each durable when it is answered, against a route of the same stack that
-does nothing; and what a trade takes from the request to the stream.
+"""Measure signed orders over REST, each durable when it is acknowledged, against a route of the
+same server that does nothing.
 
-The server is a process of its own on 127.0.0.1, with SQLite on the disk; the load comes from here.
+The server is a process of its own on 127.0.0.1, with SQLite on the disk. This process sends the
+load.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ KEY, SECRET = "a" * 64, "b" * 64
 
 
 def run() -> list[Figure]:
+    """Start the server, and return the figures. Raises RuntimeError if the server does not
+    start.
+    """
     with tempfile.TemporaryDirectory() as directory:
         server = subprocess.Popen(
             [sys.executable, "-m", "bench.order_server", directory, KEY, SECRET],
@@ -29,7 +33,7 @@ def run() -> list[Figure]:
         )
         try:
             if server.stdout is None:
-                raise RuntimeError("no output")
+                raise RuntimeError("the server has no output")
             port = int(server.stdout.readline())
             return asyncio.run(_measure(port))
         finally:
@@ -40,13 +44,13 @@ def run() -> list[Figure]:
 async def _measure(port: int) -> list[Figure]:
     await _load(port, [_noop() for _ in range(500)])
     await _load(port, [_order(i, "w") for i in range(500)])
-    nothing, _ = await _load(port, [_noop() for _ in range(ORDERS)])
-    signed, waits = await _load(port, [_order(i, "o") for i in range(ORDERS)])
+    noop_rate, _ = await _load(port, [_noop() for _ in range(ORDERS)])
+    order_rate, waits = await _load(port, [_order(i, "o") for i in range(ORDERS)])
     waits.sort()
-    ratio = signed / nothing
+    ratio = order_rate / noop_rate
     return [
-        Figure("signed durable REST orders", signed, "/s", "", None),
-        Figure("a route that does nothing", nothing, "/s", "", None),
+        Figure("signed durable REST orders", order_rate, "/s", "", None),
+        Figure("a route that does nothing", noop_rate, "/s", "", None),
         Figure("orders / nothing", ratio, "x", ">= 0.7", ratio >= 0.7),
         Figure("order p50", waits[len(waits) // 2] * 1e3, "ms", "", None),
         Figure("order p99", waits[len(waits) * 99 // 100] * 1e3, "ms", "", None),
@@ -54,7 +58,9 @@ async def _measure(port: int) -> list[Figure]:
 
 
 async def _load(port: int, requests: list[bytes]) -> tuple[float, list[float]]:
-    """Requests a second, and how long each took."""
+    """Send the requests over all connections; return requests per second, and each one's wall
+    seconds.
+    """
     waits: list[float] = []
     todo = iter(requests)
 
@@ -77,11 +83,12 @@ async def _load(port: int, requests: list[bytes]) -> tuple[float, list[float]]:
 
 
 def _noop() -> bytes:
+    """Return a request to the route that does nothing."""
     return b"POST /noop HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
 
 
 def _order(number: int, prefix: str) -> bytes:
-    """Far from the market: it rests."""
+    """Return a signed order far from the market, which rests in the book."""
     params = {
         "symbol": "BTCUSDT",
         "side": "BUY",

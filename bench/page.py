@@ -1,4 +1,4 @@
-"""The table of figures in docs/benchmarks.md, from what ``make bench`` has written."""
+"""Write the table of figures in docs/benchmarks.md from the file that `make bench` writes."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ _HEAD = "| figure | measured | aim | |\n|---|---|---|---|\n"
 
 
 def read(results: Path) -> dict[str, list[Figure]]:
-    """The figures by benchmark; none where nothing has been written yet."""
+    """Return the figures by benchmark; an empty dictionary if the file does not exist."""
     if not results.exists():
         return {}
     written = json.loads(results.read_text(encoding="utf-8"))
@@ -18,15 +18,15 @@ def read(results: Path) -> dict[str, list[Figure]]:
 
 
 def table(figures: list[Figure]) -> str:
-    """As Markdown; one line for each figure."""
+    """Return the figures as a Markdown table, one row for each."""
     met = {None: "", True: "met", False: "**missed**"}
-    rows = (f"| {f.name} | {f.shown} | {f.aim} | {met[f.met]} |\n" for f in figures)
+    rows = (f"| {f.name} | {f.text} | {f.aim} | {met[f.met]} |\n" for f in figures)
     return _HEAD + "".join(rows)
 
 
 def replaced(text: str, figures: list[Figure]) -> str:
-    """``text`` with the table between the marks made anew; what stands below it, or between the
-    marks without being a table, stays. ValueError where the marks are missing.
+    """Return `text` with a new table between the markers. Text below the markers, and text between
+    them that is no table, stays. Raises ValueError if a marker is missing.
     """
     before, begun, rest = text.partition(BEGIN)
     between, ended, after = rest.partition(END)

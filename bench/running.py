@@ -1,4 +1,4 @@
-"""A real ``trading up`` on 127.0.0.1, on ports of its own, as a user starts it."""
+"""Start a real `trading up` on free ports of 127.0.0.1, as a user does."""
 
 import json
 import os
@@ -13,31 +13,36 @@ from types import TracebackType
 
 from trading.topology import SERVICES
 
-#: Wall seconds that it may take to start, or to end.
-PATIENCE = 60
+#: Wall seconds to wait for the processes to start, and to end.
+TIMEOUT = 60
 
 
 def free_offset() -> int:
-    """Seven ports that are free now, below those that the system gives to outgoing connections;
-    the tests' offsets are multiples of 100.
+    """Return an offset at which the ports of all seven services are free now. They are below the
+    range that the system uses for outgoing connections, and differ from the tests' ports, whose
+    offsets are multiples of 100. Raises RuntimeError if there is none.
     """
     for offset in range(1050 + os.getpid() % 100 * 100, 24_000, 100):
-        taken = [socket.socket() for _ in SERVICES]
+        sockets = [socket.socket() for _ in SERVICES]
         try:
-            for made, service in zip(taken, SERVICES.values(), strict=True):
-                made.bind(("127.0.0.1", service.port + offset))
+            for bound, service in zip(sockets, SERVICES.values(), strict=True):
+                bound.bind(("127.0.0.1", service.port + offset))
         except OSError:
             continue
         finally:
-            for made in taken:
-                made.close()
+            for bound in sockets:
+                bound.close()
         return offset
-    raise RuntimeError("no seven free ports")
+    raise RuntimeError("no offset with seven free ports")
 
 
 class Running:
-    """``ports``: by service; ``key``, ``secret`` and ``token``: what it made for its clients.
-    ``start_seconds``: from the command to its last word, that it is ready.
+    """A running `trading up`; a context manager that stops it at the end.
+
+    `speed` is simulated seconds per wall second. `ports` has the port of each service; `key`,
+    `secret` and `token` are the credentials that it generated. `start_seconds` is the wall time
+    from the command to its message that it is ready. Raises RuntimeError, with what it logged, if
+    it ends before it is ready.
     """
 
     def __init__(self, *, speed: float = 1) -> None:
@@ -61,11 +66,11 @@ class Running:
             self.stop()
             raise
         self.start_seconds = time.perf_counter() - begun
-        kept = Path(self._directory.name) / "data" / "credentials.json"
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        self.key: str = known["api_key"]
-        self.secret: str = known["api_secret"]
-        self.token: str = known["chaos_token"]
+        path = Path(self._directory.name) / "data" / "credentials.json"
+        credentials = json.loads(path.read_text(encoding="utf-8"))
+        self.key: str = credentials["api_key"]
+        self.secret: str = credentials["api_secret"]
+        self.token: str = credentials["chaos_token"]
 
     def __enter__(self) -> "Running":
         return self
@@ -79,12 +84,14 @@ class Running:
         self.stop()
 
     def stop(self) -> float:
-        """Ctrl-C; the seconds until it had ended. Not to be called twice."""
+        """Send SIGINT, as Ctrl-C does; return the wall seconds until the process has ended. May be
+        called once only.
+        """
         begun = time.perf_counter()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            self.process.communicate(timeout=PATIENCE)
+            self.process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
@@ -94,21 +101,23 @@ class Running:
         return seconds
 
     def cpu_seconds(self) -> float:
-        """Processor time that the process has used so far. Linux only, as :meth:`megabytes`."""
-        # The clock that clock_getcpuclockid(3) names: /proc counts in hundredths of a second.
+        """Return the processor seconds that the process has used so far. Linux only, as is
+        `megabytes`.
+        """
+        # The clock id of clock_getcpuclockid(3). /proc counts in hundredths of a second only.
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def megabytes(self) -> float:
-        """Memory that the process holds now (resident)."""
+        """Return the resident memory of the process in MB."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def _await_ready(self) -> None:
         if self.process.stdout is None:
-            raise RuntimeError("no output")
+            raise RuntimeError("trading up has no output")
         for line in self.process.stdout:
             if line.startswith("ready"):
                 return
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         self._errors.seek(0)
         raise RuntimeError(f"trading up ended: {self._errors.read()}")

@@ -1,6 +1,8 @@
-"""The whole ecosystem: messages per second, and the 36-hour depeg's wall time and memory.
+"""Measure the whole ecosystem on the embedded runtime: messages per second, and wall time and
+memory of the 36-hour depeg.
 
-Each run has a process of its own, so that memory is its own and caches are cold.
+Each run has a process of its own, so that memory is measured for this run alone and caches are
+cold.
 """
 
 import json
@@ -17,9 +19,10 @@ DEPEG_MEGABYTES = 200.0
 
 
 def run() -> list[Figure]:
-    crash = _apart("market-crash", control=False)
-    depeg = _apart("stablecoin-depeg", control=False)
-    checked = _apart("stablecoin-depeg", control=True)
+    """Run both scenarios; return the figures."""
+    crash = _run_in_process("market-crash", control=False)
+    depeg = _run_in_process("stablecoin-depeg", control=False)
+    checked = _run_in_process("stablecoin-depeg", control=True)
     rate = crash["messages"] / crash["seconds"]
     depeg_rate = depeg["messages"] / depeg["seconds"]
     seconds, megabytes = depeg["seconds"], depeg["megabytes"]
@@ -33,11 +36,11 @@ def run() -> list[Figure]:
     ]
 
 
-def _apart(scenario: str, *, control: bool) -> dict[str, float]:
+def _run_in_process(scenario: str, *, control: bool) -> dict[str, float]:
     command = [sys.executable, "-m", "bench.simulation", scenario, str(int(control))]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(process.stdout)
+    return figures
 
 
 def _main(scenario: str, control: bool) -> None:

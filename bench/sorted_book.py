@@ -1,6 +1,7 @@
-"""The book that people build first: levels in ``sortedcontainers.SortedDict``, queues in deques.
+"""A simple order book for comparison: price levels in `sortedcontainers.SortedDict`, queues in
+deques.
 
-The same semantics as :class:`trading.exchange.book.Book`, as the yardstick for its speed.
+It has the semantics of `trading.exchange.book.Book`, and is the reference for that book's speed.
 """
 
 from collections import deque
@@ -11,7 +12,9 @@ from trading.exchange.book import Fill, MatchResult, Order
 
 
 class SortedBook:
-    """Bids are keyed by negative price, so that both sides' best level comes first."""
+    """An order book of one instrument. Bids are keyed by negative price, so that the best level of
+    either side comes first.
+    """
 
     def __init__(self) -> None:
         self.bids: SortedDict = SortedDict()
@@ -19,6 +22,7 @@ class SortedBook:
         self.orders: dict[int, Order] = {}
 
     def rest(self, order: Order) -> None:
+        """Add an order to the end of the queue at its price."""
         self.orders[order.order_id] = order
         side, key = (self.bids, -order.limit) if order.buy else (self.asks, order.limit)
         level = side.get(key)
@@ -27,6 +31,7 @@ class SortedBook:
         level.append(order)
 
     def remove(self, order: Order) -> None:
+        """Remove a resting order."""
         del self.orders[order.order_id]
         side, key = (self.bids, -order.limit) if order.buy else (self.asks, order.limit)
         level = side[key]
@@ -35,6 +40,10 @@ class SortedBook:
             del side[key]
 
     def match(self, taker: Order, budget: int = -1, lot: int = 1) -> MatchResult:
+        """Match an incoming order against the opposite side in price-time priority; return the
+        fills, and the resting orders of the same account, which expire. `budget` and `lot` are not
+        supported.
+        """
         side = self.asks if taker.buy else self.bids
         fills: list[Fill] = []
         expired: list[Order] = []

@@ -1,5 +1,5 @@
-"""What a person waits for: ``trading --help``, and ``trading up`` from the command to ready and
-from Ctrl-C to the prompt; and what it takes while nothing happens.
+"""Measure what a user waits for: `trading --help`, and `trading up` from the command to ready and
+from Ctrl-C to the prompt. Also measure processor and memory of an idle ecosystem.
 """
 
 import subprocess
@@ -13,11 +13,14 @@ AIM = 0.3
 START_AIM = 3.0
 STOP_AIM = 2.0
 ROUNDS = 3
-#: Wall seconds that idleness is watched for.
+#: Wall seconds for which an idle ecosystem is measured.
 IDLE = 10.0
 
 
 def run(rounds: int = ROUNDS, idle: float = IDLE) -> list[Figure]:
+    """Start and stop `trading up` this many times; return the figures. The first one stays idle for
+    `idle` wall seconds before it is stopped.
+    """
     command = [sys.executable, "-m", "trading.cli", "--help"]
     helped = best_of(5, lambda: subprocess.run(command, check=True, capture_output=True))
     starts, stops = [], []
@@ -41,7 +44,7 @@ def run(rounds: int = ROUNDS, idle: float = IDLE) -> list[Figure]:
 
 
 def _idle(up: Running, seconds: float) -> tuple[float, float]:
-    """Processor seconds in a second, and megabytes held at the end."""
+    """Return processor seconds per wall second, and resident memory in MB at the end."""
     before = up.cpu_seconds()
     time.sleep(seconds)
     return (up.cpu_seconds() - before) / seconds, up.megabytes()

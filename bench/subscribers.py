@@ -1,7 +1,7 @@
-"""Many subscribers of one stream in one process: what each gets, and when.
+"""Many subscribers of one stream in one process, which record when each message arrives.
 
-They cost little, so that the server is what is measured: no library, one time stamp for each piece
-that arrives, and the same message is known again by its bytes.
+Their overhead is small, so that the server is what is measured: they use no library, take one time
+stamp for each chunk that arrives, and identify a message by its bytes.
 """
 
 import asyncio
@@ -12,14 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-#: Connections that are opened at a time: a server's queue of new ones is bounded.
-_TOGETHER = 50
+#: Connections that are opened at a time, because a server's accept queue is bounded.
+_BATCH = 50
 _TEXT, _PING, _PONG = 1, 9, 10
 
 
 class Arrivals:
-    """``moments``: when the subscribers got a message, in order, on the performance counter; by
-    the message.
+    """Records when messages arrive. `moments` has for each message the times of its arrivals in
+    order, in seconds of the performance counter; `lost` counts the subscribers that the server
+    dropped.
     """
 
     def __init__(self) -> None:
@@ -27,15 +28,16 @@ class Arrivals:
         self.lost = 0
 
     def add(self, message: bytes, moment: float) -> None:
+        """Record an arrival."""
         self.moments.setdefault(message, []).append(moment)
 
     def between(self, begin: float, end: float) -> list[list[float]]:
-        """Of the messages that were first seen then."""
+        """Return the arrival times of each message that first arrived in this interval."""
         return [moments for moments in self.moments.values() if begin <= moments[0] < end]
 
 
 class _Subscriber(asyncio.Protocol):
-    """``buffer`` holds what is not a whole message yet."""
+    """One connection. `buffer` has the bytes that are not a complete message yet."""
 
     def __init__(self, request: bytes, arrivals: Arrivals) -> None:
         self._request = request
@@ -46,22 +48,25 @@ class _Subscriber(asyncio.Protocol):
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are asyncio's in all but their class.
+        """Send the request."""
+        # uvloop's transports have asyncio's interface, but not its class.
         self.transport = cast(asyncio.Transport, transport)
         self.transport.write(self._request)
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Fail the handshake if it was not complete, or count a dropped subscriber."""
         if not self.answered.done():
             self.answered.set_exception(error or ConnectionError(f"refused: {self.buffer!r}"))
         elif not self._closing:
             self._arrivals.lost += 1
 
     def data_received(self, data: bytes) -> None:
+        """Complete the handshake, and read the messages that have arrived."""
         moment = time.perf_counter()
         self.buffer += data
         if not self.answered.done():
-            head, found, rest = self.buffer.partition(b"\r\n\r\n")
-            if not found:
+            head, separator, rest = self.buffer.partition(b"\r\n\r\n")
+            if not separator:
                 return
             if not head.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")):
                 self.answered.set_exception(ConnectionError(repr(head)))
@@ -71,21 +76,25 @@ class _Subscriber(asyncio.Protocol):
         self.read(moment)
 
     def read(self, moment: float) -> None:
+        """Read the complete messages in the buffer, all of which arrived at `moment`."""
         raise NotImplementedError
 
-    def got(self, message: bytes, moment: float) -> None:
+    def add_message(self, message: bytes, moment: float) -> None:
+        """Record a message."""
         self._arrivals.add(message, moment)
 
     def close(self) -> None:
+        """Close the connection; it does not count as lost."""
         self._closing = True
         if self.transport is not None:
             self.transport.abort()
 
 
 class _WebSocket(_Subscriber):
-    """Reads whole, unmasked frames; answers pings, so that it is not dropped."""
+    """Reads complete, unmasked frames; answers pings, so that the server does not drop it."""
 
     def read(self, moment: float) -> None:
+        """Read the complete frames in the buffer."""
         buffer, at = self.buffer, 0
         while len(buffer) - at >= 2:
             kind, length, body = buffer[at] & 0x0F, buffer[at + 1], at + 2
@@ -100,7 +109,7 @@ class _WebSocket(_Subscriber):
             payload = buffer[body : body + length]
             at = body + length
             if kind == _TEXT:
-                self.got(payload, moment)
+                self.add_message(payload, moment)
             elif kind == _PING and self.transport is not None:
                 masked = bytes((0x80 | _PONG, 0x80 | length, 0, 0, 0, 0)) + payload
                 self.transport.write(masked)
@@ -108,8 +117,8 @@ class _WebSocket(_Subscriber):
 
 
 class _ServerSent(_Subscriber):
-    """Reads server-sent events in chunks, as HTTP/1.1 sends them; a message is an event's data.
-    Signs of life do not count: each subscriber gets its own.
+    """Reads server-sent events in HTTP/1.1 chunks; a message is the data of an event. Heartbeats do
+    not count, because each subscriber gets its own.
     """
 
     def __init__(self, request: bytes, arrivals: Arrivals) -> None:
@@ -117,24 +126,25 @@ class _ServerSent(_Subscriber):
         self._text = b""
 
     def read(self, moment: float) -> None:
+        """Read the complete chunks in the buffer."""
         while True:
-            size, found, rest = self.buffer.partition(b"\r\n")
-            if not found or len(rest) < (length := int(size, 16)) + 2:
+            size, separator, rest = self.buffer.partition(b"\r\n")
+            if not separator or len(rest) < (length := int(size, 16)) + 2:
                 break
             self._text += rest[:length]
             self.buffer = rest[length + 2 :]
         *events, self._text = self._text.split(b"\n\n")
         for event in events:
-            kind, found, data = event.partition(b"data: ")
-            if found and not kind.startswith(b":"):
-                self.got(data, moment)
+            kind, separator, data = event.partition(b"data: ")
+            if separator and not kind.startswith(b":"):
+                self.add_message(data, moment)
 
 
-Make = Callable[[Arrivals], _Subscriber]
+SubscriberFactory = Callable[[Arrivals], _Subscriber]
 
 
-def web_socket(path: str) -> Make:
-    """Subscribers of a WebSocket at that path."""
+def web_socket(path: str) -> SubscriberFactory:
+    """Return a factory of subscribers of a WebSocket at this path."""
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
         f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
@@ -143,31 +153,33 @@ def web_socket(path: str) -> Make:
     return lambda arrivals: _WebSocket(request, arrivals)
 
 
-def server_sent(path: str) -> Make:
-    """Subscribers of server-sent events at that path."""
+def server_sent(path: str) -> SubscriberFactory:
+    """Return a factory of subscribers of server-sent events at this path."""
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
     return lambda arrivals: _ServerSent(request, arrivals)
 
 
-async def follow(port: int, make: Make, count: int, arrivals: Arrivals) -> list[_Subscriber]:
-    """Connect ``count`` subscribers to 127.0.0.1; each must be closed. ConnectionError when one
-    is refused.
+async def follow(
+    port: int, factory: SubscriberFactory, count: int, arrivals: Arrivals
+) -> list[_Subscriber]:
+    """Connect `count` subscribers to 127.0.0.1 and return them; the caller must close each of them.
+    Raises ConnectionError if one is refused.
     """
     loop = asyncio.get_running_loop()
-    made: list[_Subscriber] = []
-    left = deque([_TOGETHER] * (count // _TOGETHER) + [count % _TOGETHER])
+    subscribers: list[_Subscriber] = []
+    left = deque([_BATCH] * (count // _BATCH) + [count % _BATCH])
     try:
         while left:
             opened = await asyncio.gather(
                 *(
-                    loop.create_connection(lambda: make(arrivals), "127.0.0.1", port)
+                    loop.create_connection(lambda: factory(arrivals), "127.0.0.1", port)
                     for _ in range(left.popleft())
                 )
             )
-            made += [subscriber for _, subscriber in opened]
+            subscribers += [subscriber for _, subscriber in opened]
             await asyncio.gather(*(subscriber.answered for _, subscriber in opened))
     except BaseException:
-        for subscriber in made:
+        for subscriber in subscribers:
             subscriber.close()
         raise
-    return made
+    return subscribers

@@ -1,11 +1,11 @@
-"""The browser that pages are looked at in."""
+"""The browser in which the tests open pages."""
 
 import os
 import shutil
 
 import pytest
 
-#: Debian's Chromium, quiet: it asks nobody for anything.
+#: Options for Chromium; with them it makes no network requests of its own.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -18,10 +18,12 @@ ARGUMENTS = [
 
 
 def chromium() -> str:
-    """Its path; without one the test is skipped, or fails where REQUIRE_BROWSER is set."""
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
+    """Return the browser's path. If there is none, skip the test, or fail it if REQUIRE_BROWSER is
+    set.
+    """
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
         if os.environ.get("REQUIRE_BROWSER"):
             pytest.fail("REQUIRE_BROWSER is set, and there is no chromium")
-        pytest.skip("no chromium on this machine: the page was not looked at in a browser")
-    return found
+        pytest.skip("no chromium on this machine: the page was not opened in a browser")
+    return path

@@ -1,4 +1,4 @@
-"""What every test has, and how tests are shared out among workers."""
+"""Fixtures of every test, and how pytest-xdist distributes the tests over its workers."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-#: What takes longest, by the beginnings of paths; it begins first, so that no worker is left alone
-#: with it in the end.
-_FIRST = (
+#: Prefixes of the paths of the tests that take longest. They start first, so that no worker has to
+#: finish one of them alone at the end.
+_SLOWEST = (
     "serve/test_virtual_time",
     "serve/test_real_network",
     "serve/test_engines",
@@ -31,10 +31,10 @@ _FIRST = (
     "cli",
     "chart",
 )
-#: Folders whose modules share what takes long to make: one worker has all of each.
-_TOGETHER = ("evidence", "observability", "chart")
-#: Modules whose tests take long and share nothing: any worker takes any of them.
-_APART = (
+#: Folders whose modules share slow fixtures: one worker runs all of a folder.
+_SHARED_FOLDERS = ("evidence", "observability", "chart")
+#: Modules whose tests are slow and share nothing: any worker may run any of them.
+_SPLIT_MODULES = (
     "serve/test_engines",
     "serve/test_real_network",
     "serve/test_kills",
@@ -46,49 +46,49 @@ _APART = (
 )
 
 
-class _Sharing(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives each worker whole modules or folders, so that what these share is made once."""
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each worker whole modules or folders, so that their shared fixtures are set up once."""
 
     def _split_scope(self, nodeid: str) -> str:
-        where = _where(nodeid)
-        folder = where.partition("/")[0]
-        if where in _APART:
+        module = _module_of(nodeid)
+        folder = module.partition("/")[0]
+        if module in _SPLIT_MODULES:
             return nodeid
-        return folder if folder in _TOGETHER else where
+        return folder if folder in _SHARED_FOLDERS else module
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return three for two cores: many tests wait for what another process says at its own pace."""
+    """Return three workers for two cores, because many tests wait for other processes."""
     cores = os.cpu_count() or 1
     return cores + (cores + 1) // 2
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Sharing | None:
-    """Return how tests are shared out, where nothing else is asked for by ``--dist``."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling | None:
+    """Return our scheduler, unless `--dist` selects another one."""
     if config.getoption("dist") != "load":
         return None
     config.option.loadscopereorder = False
-    return _Sharing(config, log)
+    return _Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the longest to the front."""
-    items.sort(key=lambda item: _rank(_where(item.nodeid)))
+    """Sort the tests that take longest to the front."""
+    items.sort(key=lambda item: _rank(_module_of(item.nodeid)))
 
 
-def _where(nodeid: str) -> str:
+def _module_of(nodeid: str) -> str:
     return nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
 
 
 @cache
-def _rank(where: str) -> int:
-    return next((n for n, begin in enumerate(_FIRST) if where.startswith(begin)), len(_FIRST))
+def _rank(module: str) -> int:
+    return next((n for n, begin in enumerate(_SLOWEST) if module.startswith(begin)), len(_SLOWEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _certificates_read_once() -> Iterator[None]:
-    """Let all of httpx's clients here share what they verify certificates with: each one would read
-    the same authorities again, which takes thirty times longer than a local request.
+    """Let all httpx clients of the tests share one SSL context: without it each would read the same
+    certificate authorities again, which takes thirty times longer than a local request.
     """
     with pytest.MonkeyPatch.context() as patch:
         name = "httpx._transports.default.create_ssl_context"

@@ -1,7 +1,9 @@
-"""The ``trading`` command in processes that are forked from one that has imported it already: each
-then needs no second of imports. All else is as ``python -m trading.cli`` has it: arguments, the
-environment, the directory, files for what is printed, signals and exit codes. What is read before
-``main`` begins is the first process's: ``PYTHONPATH`` and the limit of descriptors.
+"""Run the `trading` command in processes forked from one that has imported it already, which saves
+a second of imports each time.
+
+Everything else is as with `python -m trading.cli`: arguments, environment, working directory, files
+for the output, signals and exit codes. What Python reads before `main` begins is that of the first
+process: `PYTHONPATH` and the limit of file descriptors.
 """
 
 import atexit
@@ -18,42 +20,48 @@ _PRELOADED = ["trading.cli.__main__", "trading.server.serve", "trading.server.up
 
 
 class Forked:
-    """Starts ``trading`` with ``arguments``; has what is needed of a ``subprocess.Popen``."""
+    """A forked process that runs `trading` with `arguments`. It has the part of the interface of
+    `subprocess.Popen` that the tests need.
+    """
 
     def __init__(
         self, arguments: list[str], env: Mapping[str, str], cwd: Path, stdout: Path, stderr: Path
     ) -> None:
         for path in (stdout, stderr):
             path.touch()
-        given = (arguments, dict(env), str(cwd), str(stdout), str(stderr))
-        self._process = _context().Process(target=_command, args=given)
+        process_arguments = (arguments, dict(env), str(cwd), str(stdout), str(stderr))
+        self._process = _context().Process(target=_command, args=process_arguments)
         self._process.start()
-        # Whatever a test forgets must not be waited for in the end.
+        # A process that a test does not stop must not block the end of the test run.
         atexit.register(self._process.kill)
         assert self._process.pid is not None
         self.pid: int = self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, or minus the signal that ended it; None while it runs."""
+        """Return the exit code, or minus the signal that ended it; None while it runs."""
         return self._process.exitcode
 
     def poll(self) -> int | None:
+        """Return `returncode`."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return its exit code; raises subprocess.TimeoutExpired."""
+        """Wait for the end of the process; return its exit code. Raises
+        subprocess.TimeoutExpired.
+        """
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired("trading", timeout or 0)
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Send it; nothing where the process has ended."""
+        """Send a signal; do nothing if the process has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
+        """Send SIGKILL."""
         self._process.kill()
 
 
@@ -66,8 +74,8 @@ def start(
     *,
     forked: bool = True,
 ) -> "Forked | subprocess.Popen[bytes]":
-    """Start ``trading`` with ``arguments``, whose output is added to the files; ``forked`` or, as a
-    user does, from nothing.
+    """Start `trading` with `arguments`, and append its output to the files. If not `forked`, start
+    a new interpreter, as a user does.
     """
     if forked:
         return Forked(arguments, env, cwd, stdout, stderr)
@@ -83,9 +91,11 @@ def command(
     timeout: float = 300,
     forked: bool = True,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run ``trading`` until it ends. ``env`` is added to this process's."""
-    with tempfile.TemporaryDirectory(prefix="trading-") as kept:
-        stdout, stderr = Path(kept, "stdout"), Path(kept, "stderr")
+    """Run `trading` to its end. `env` is added to the environment of this process. Raises
+    subprocess.TimeoutExpired.
+    """
+    with tempfile.TemporaryDirectory(prefix="trading-") as directory:
+        stdout, stderr = Path(directory, "stdout"), Path(directory, "stderr")
         environment = {**os.environ, **(env or {})}
         words = list(arguments)
         process = start(words, environment, cwd or Path.cwd(), stdout, stderr, forked=forked)
@@ -99,7 +109,9 @@ def command(
 
 
 def _context() -> ForkServerContext:
-    """The server starts with the first process and ends with this one."""
+    """Return the context of the fork server, which starts with the first process and ends with this
+    one.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context
@@ -112,7 +124,7 @@ def _command(
     stdout: str,
     stderr: str,
 ) -> None:
-    """Be ``python -m trading.cli`` in the new process."""
+    """Act as `python -m trading.cli` in the new process."""
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)

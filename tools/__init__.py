@@ -1,1 +1,3 @@
-"""Developers' tools: what ``make generate`` runs."""
+"""Tools for developers: the generators behind `make generate`, and what builds images and a
+cluster.
+"""

@@ -1,6 +1,8 @@
-"""Prometheus's alerts: one for each rule of the risk monitor, and those of the deployment.
+"""Generate the alert rules of Prometheus: one for each rule of the risk monitor, and those of the
+deployment.
 
-``charts/trading/files/prometheus/rules.yml``, and the unit tests of every alert for promtool.
+The rules are in charts/trading/files/prometheus/rules.yml; promtool's unit tests of every alert are
+generated, too.
 """
 
 from pathlib import Path
@@ -19,8 +21,11 @@ _DOCS = "docs/reference/rules.md"
 
 
 class Alert(NamedTuple):
-    """``hold``: seconds that ``expr`` must be true; ``firing`` and ``quiet``: a series and its
-    value with and without the trouble.
+    """An alert rule and the series that its unit test uses.
+
+    `hold` is the seconds for which `expr` must be true before the alert fires. `series` has the
+    value `firing` while the condition holds and `quiet` otherwise. `rule` is the rule of the risk
+    monitor, if there is one.
     """
 
     name: str
@@ -36,7 +41,9 @@ class Alert(NamedTuple):
 
 
 def risk_alerts() -> list[Alert]:
-    """The risk monitor has waited already: it fires, Prometheus passes it on."""
+    """Return an alert for each rule of the risk monitor. They do not hold: the risk monitor has
+    applied the rule's delay already, and Prometheus only forwards its alerts.
+    """
     return [
         Alert(
             name="Risk" + "".join(word.capitalize() for word in rule.name.split("-")),
@@ -104,7 +111,7 @@ OPERATIONS = [
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file, by its path within the project."""
     risk = risk_alerts()
     groups = [
         {"name": "risk", "rules": [_rule(alert) for alert in risk]},
@@ -130,8 +137,9 @@ def _rule(alert: Alert) -> dict[str, Any]:
 
 
 def _test(alert: Alert) -> dict[str, Any]:
-    """Quiet for a minute, then trouble: silent up to the last step before its time, then firing,
-    then, after the trouble, silent again.
+    """Return a unit test: one minute without the condition, then with it. The alert must not fire
+    up to the last step before `hold` has passed, must fire then, and must be resolved after the
+    condition.
     """
     steps = alert.hold // 5 + 4
     values = f"{alert.quiet:g}x11 {alert.firing:g}x{steps - 1} {alert.quiet:g}x5"
@@ -139,22 +147,22 @@ def _test(alert: Alert) -> dict[str, Any]:
     ends = begins + steps * 5
 
     def at(seconds: int, fires: bool) -> dict[str, Any]:
-        # Labels differ by series: whether it fires is asked of ALERTS.
+        # The labels of alerts differ by series, so the test counts those of ALERTS.
         expr = f'count(ALERTS{{alertname="{alert.name}",alertstate="firing"}}) or vector(0)'
         samples = [{"value": int(fires), "labels": "{}"}]
         return {"expr": expr, "eval_time": f"{seconds}s", "exp_samples": samples}
 
-    asked = [at(begins - 5, False)]
+    expectations = [at(begins - 5, False)]
     if alert.hold:
-        asked.append(at(begins + alert.hold - 5, False))
-    asked += [at(begins + alert.hold, True), at(ends - 5, True), at(ends, False)]
+        expectations.append(at(begins + alert.hold - 5, False))
+    expectations += [at(begins + alert.hold, True), at(ends - 5, True), at(ends, False)]
     return {
         "name": alert.name,
         "interval": "5s",
         "input_series": [{"series": alert.series, "values": values}],
-        "promql_expr_test": asked,
+        "promql_expr_test": expectations,
     }
 
 
-def _dump(found: Any) -> str:
-    return yaml.safe_dump(found, sort_keys=False, width=100, allow_unicode=True)
+def _dump(document: Any) -> str:
+    return yaml.safe_dump(document, sort_keys=False, width=100, allow_unicode=True)

@@ -1,5 +1,7 @@
-"""The table of packages in ARCHITECTURE.md: its order is that of the import contracts, and its
-last column is what the code imports.
+"""Generate the table of packages in ARCHITECTURE.md.
+
+Its order is that of the import contracts in pyproject.toml, and its last column is what the code
+really imports.
 """
 
 import ast
@@ -15,7 +17,7 @@ BEGIN, END = "<!-- packages: begin -->\n", "<!-- packages: end -->\n"
 COMPONENTS = "the seven components"
 OPERATOR = "trading_operator"
 
-#: What each package is. One without an entry, or an entry without one, is an error.
+#: The description of each package. A package without an entry, and the reverse, is an error.
 PACKAGES: dict[str, str] = {
     OPERATOR: "the Kubernetes operator, in `operator/`: a pure `step`, and what it reads and does",
     "cli": "the `trading` command",
@@ -45,35 +47,42 @@ PACKAGES: dict[str, str] = {
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file, by its path within the project. Raises ValueError if
+    PACKAGES and the contracts have different packages.
+    """
     text = (ROOT / PATH).read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     return {PATH: before + BEGIN + _table() + END + rest.split(END)[1]}
 
 
 def layers() -> list[list[str]]:
-    """The packages of ``trading``, the highest first, as the contract of lint-imports has them."""
+    """Return the layers of `trading`, the highest first, from the contract of lint-imports. A layer
+    is a list of packages.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
-    (found,) = [c for c in contracts if c.get("containers") == ["trading"]]
-    return [re.findall(r"\w+", layer) for layer in found["layers"]]
+    (contract,) = [c for c in contracts if c.get("containers") == ["trading"]]
+    return [re.findall(r"\w+", layer) for layer in contract["layers"]]
 
 
 def imports(folder: Path, package: str) -> set[str]:
-    """The packages of ``trading`` that a package imports, itself not among them."""
+    """Return the packages of `trading` that a package or module in `folder` imports, without
+    itself.
+    """
     path = folder / package
     files = [*path.rglob("*.py")] if path.is_dir() else [path.with_suffix(".py")]
-    found = {
+    imported = {
         name.split(".")[1]
         for file in files
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         for name in _named(node)
         if name.startswith("trading.")
     }
-    return found - {package}
+    return imported - {package}
 
 
 def _named(node: ast.AST) -> Iterator[str]:
+    """Yield the modules that an import statement names."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module == "trading":
@@ -93,23 +102,24 @@ def _table() -> str:
             rows.append((COMPONENTS, {i for name in layer for i in imports(services, name)}))
         else:
             rows += [(name, imports(services, name)) for name in layer]
-    if (known := {name for name, _ in rows}) != set(PACKAGES):
-        raise ValueError(f"PACKAGES in tools/architecture.py: {known ^ set(PACKAGES)}")
+    if (in_contracts := {name for name, _ in rows}) != set(PACKAGES):
+        raise ValueError(f"PACKAGES in tools/architecture.py: {in_contracts ^ set(PACKAGES)}")
     text = "| package | what it is | imports |\n|---|---|---|\n"
-    for name, found in rows:
-        text += f"| {_shown(name)} | {PACKAGES[name]} | {_listed(found, rank, components)} |\n"
+    for name, imported in rows:
+        listed_imports = _listed(imported, rank, components)
+        text += f"| {_package_cell(name)} | {PACKAGES[name]} | {listed_imports} |\n"
     return text
 
 
-def _shown(name: str) -> str:
+def _package_cell(name: str) -> str:
     if name == COMPONENTS:
         return name
     return f"`{name}`" if name == OPERATOR else f"`trading.{name}`"
 
 
-def _listed(found: set[str], rank: list[str], components: list[str]) -> str:
-    names = [name for name in rank if name in found and name not in components]
-    parts = found & set(components)
+def _listed(imported: set[str], rank: list[str], components: list[str]) -> str:
+    names = [name for name in rank if name in imported and name not in components]
+    parts = imported & set(components)
     if len(parts) >= len(components) - 1:
         names.append("the components")
     else:

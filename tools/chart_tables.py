@@ -1,4 +1,4 @@
-"""What the chart has of the code: ``charts/trading/files/topology.yaml``."""
+"""Generate charts/trading/files/topology.yaml, the chart's copy of the table of services."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ _HEAD = "# Written by `make generate` from services/trading/topology.py.\n"
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file, by its path within the project."""
     table = {
         "services": {
             name: {
@@ -38,10 +38,12 @@ def texts() -> dict[Path, str]:
 
 
 def _port(name: str, port: int, who: tuple[str, ...]) -> dict[str, Any]:
-    """``published``: for people; ``tested``: asked by ``helm test``."""
-    found: dict[str, Any] = {"port": port, "callers": sorted(who)}
+    """Return the entry of a port. `published` marks ports that are open outside the cluster,
+    `tested` those that `helm test` checks.
+    """
+    entry: dict[str, Any] = {"port": port, "callers": sorted(who)}
     if name in PUBLISHED:
-        found["published"] = True
+        entry["published"] = True
     if name in SERVICES:
-        found["tested"] = True
-    return found
+        entry["tested"] = True
+    return entry

@@ -1,4 +1,4 @@
-"""The Compose files of the three environments, from the rendered chart."""
+"""Generate the Compose files of the three environments from the rendered chart."""
 
 from pathlib import Path
 
@@ -11,12 +11,14 @@ ENVIRONMENTS = ("dev", "test", "prod")
 
 
 def texts(root: Path) -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
-    found: dict[Path, str] = {}
+    """Return the text of each generated file, by its path within the project. Raises
+    CalledProcessError if helm fails.
+    """
+    files: dict[Path, str] = {}
     for environment in ENVIRONMENTS:
-        # The chart's own values are those of development.
+        # The default values of the chart are those of the environment dev.
         values = [] if environment == "dev" else [root / CHART / f"values-{environment}.yaml"]
         rendered = render(helm(), root / CHART, values)
-        made = compose_texts(rendered, root, root / CHART, environment)
-        found |= {Path(path): text for path, text in made.items()}
-    return found
+        environment_files = compose_texts(rendered, root, root / CHART, environment)
+        files |= {Path(path): text for path, text in environment_files.items()}
+    return files

@@ -1,9 +1,9 @@
-"""The ChaosScenario's definition for Kubernetes, from the model.
+"""Generate the `spec` of ChaosScenario's CustomResourceDefinition from the scenario model.
 
-Only its ``spec``; the chart's template gives it name and labels. A definition needs a structural
-schema (no references, no lists of types, nothing closed, since unknown fields are cut off), so this
-one allows a little more than the model, which has the last word. Defaults stay with the model too:
-a stored resource shows what was asked for.
+The chart's template adds name and labels. A definition needs a structural schema: no references, no
+lists of types, and nothing closed, since the API server prunes unknown fields. Therefore the schema
+accepts a little more than the model, which validates the resource again. Defaults stay in the
+model, too, so that a stored resource has only what its author wrote.
 """
 
 from pathlib import Path
@@ -21,26 +21,26 @@ _HEAD = "# Written by `make generate` from the scenario model.\n"
 
 Schema = dict[str, Any]
 
-#: Of the keywords that the model uses, those that mean the same in a definition.
-_KEPT = {
+#: The keywords of the model's schema that have the same meaning in a structural schema.
+_KEYWORDS = {
     *("description", "enum", "format", "maxItems", "maxLength", "maxProperties", "maximum"),
     *("minItems", "minLength", "minProperties", "minimum", "pattern", "required", "type"),
 }
-#: Those that are for other readers; names of keys are the rules' business.
+#: The keywords to drop. `propertyNames` is replaced by validation rules (tools/crd_names.py).
 _DROPPED = {"default", "examples", "propertyNames", "title"}
 _INT64 = 2**63
-#: Those of ``spec`` that may change when it has started.
+#: The fields of `spec` that may change after the start.
 _CHANGEABLE = ("abort",)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file, by its path within the project."""
     text = yaml.safe_dump(definition(), sort_keys=False, default_flow_style=None, width=100)
     return {PATH: _HEAD + text}
 
 
 def definition() -> Schema:
-    """``spec`` of the CustomResourceDefinition."""
+    """Return the `spec` of the CustomResourceDefinition."""
     group, version = API_VERSION.split("/")
     return {
         "group": group,
@@ -97,7 +97,9 @@ def _resource() -> Schema:
 
 
 def _unchanged(spec: Schema) -> str:
-    """In CEL, field by field: a part cannot be left out of a comparison."""
+    """Return a CEL rule that compares the spec field by field, because CEL cannot leave a field out
+    of the comparison of two objects.
+    """
     same = [
         f"(has(self.spec.{name}) == has(oldSelf.spec.{name})"
         f" && (!has(self.spec.{name}) || self.spec.{name} == oldSelf.spec.{name}))"
@@ -110,43 +112,45 @@ def _unchanged(spec: Schema) -> str:
     return f"{waiting} || ({' && '.join(same)})"
 
 
-def structural(schema: Schema, known: dict[str, Schema]) -> Schema:
-    """``schema`` without what a definition cannot have; ``known``: what its references name. Raises
-    NotImplementedError for a keyword that nobody has thought about.
+def structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Return `schema` as a structural schema. `definitions` has what its references name. Raises
+    NotImplementedError for a keyword that this function does not handle.
     """
     if "$ref" in schema:
-        inner = structural(known[schema["$ref"].rsplit("/", 1)[1]], known)
+        inner = structural(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
         return inner | {key: value for key, value in schema.items() if key == "description"}
     if "anyOf" in schema:
-        # Kubernetes takes an explicit null for a field that is not there.
-        (only,) = [one for one in schema["anyOf"] if one != {"type": "null"}]
+        # Kubernetes treats an explicit null as a missing field.
+        (only,) = [option for option in schema["anyOf"] if option != {"type": "null"}]
         rest = {key: value for key, value in schema.items() if key != "anyOf"}
-        return structural(only, known) | structural(rest, known)
-    found: Schema = {}
+        return structural(only, definitions) | structural(rest, definitions)
+    result: Schema = {}
     for key, value in schema.items():
         if key == "type" and isinstance(value, list):
-            # A price, as text or number: only "integer or text" has a keyword of its own.
-            found["x-kubernetes-preserve-unknown-fields"] = True
-        elif key in _KEPT:
-            found[key] = value
+            # A price is text or a number. Kubernetes has a keyword for "integer or text" only.
+            result["x-kubernetes-preserve-unknown-fields"] = True
+        elif key in _KEYWORDS:
+            result[key] = value
         elif key == "properties":
-            found[key] = {name: structural(inner, known) for name, inner in value.items()}
+            result[key] = {name: structural(inner, definitions) for name, inner in value.items()}
         elif key == "items":
-            found[key] = structural(value, known)
+            result[key] = structural(value, definitions)
         elif key == "additionalProperties":
             if isinstance(value, dict):
-                found[key] = structural(value, known)
+                result[key] = structural(value, definitions)
         elif key == "exclusiveMinimum":
-            found |= {"minimum": value, "exclusiveMinimum": True}
+            result |= {"minimum": value, "exclusiveMinimum": True}
         elif key == "exclusiveMaximum" and value == _INT64:
-            found["format"] = "int64"
+            result["format"] = "int64"
         elif key not in _DROPPED:
             raise NotImplementedError(f"{key}: {value!r}")
-    return found
+    return result
 
 
 def _status() -> Schema:
-    """Bounded: the timeline itself is in the audit's journal."""
+    """Return the schema of the status. Its size is bounded; the whole timeline is in the journal of
+    the audit correlator.
+    """
     time = {"type": "string", "format": "date-time"}
     text = {"type": "string", "maxLength": 1024}
     condition = {

@@ -1,8 +1,8 @@
-"""Names that the definition of ChaosScenario can refuse where the resource is applied.
+"""Add to the definition of ChaosScenario the names that it can check when a resource is applied.
 
-The model knows only that they are names; what exists is in the universe, the topology and the table
-of risk rules. Where a pattern may stand for several, everything that looks like one is let through,
-and names of assets in ``initialPrices`` are, too: the test coordinator refuses those.
+The scenario model checks only the form of names; which names exist is in the universe, the topology
+and the table of risk rules. A text with wildcards is accepted, and so is any asset in
+`initialPrices`: the test coordinator refuses those that do not exist.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 
 
 def add_names(spec: Schema) -> None:
-    """Write them into the structural schema of ``spec``."""
+    """Add the names to the structural schema of `spec`, in place."""
     universe = default_universe()
     rules = sorted(RULES)
     faults = spec["properties"]["faults"]["items"]["properties"]
@@ -49,7 +49,7 @@ def add_names(spec: Schema) -> None:
 
 
 def metadata() -> Schema:
-    """Of a resource's metadata, what its run is named by."""
+    """Return the schema of the metadata: the resource's name is the name of its run."""
     return {
         "type": "object",
         "properties": {"name": {"type": "string", "maxLength": 63, "pattern": NAME_PATTERN}},
@@ -57,12 +57,13 @@ def metadata() -> Schema:
 
 
 def _add_pairs(pair: Schema) -> None:
+    """Allow only pairs of services that have a connection to cut."""
     cut = [name for name in SERVICES if name not in (TEST_COORDINATOR, AUDIT_CORRELATOR)]
     talking = [
-        f"{one} {other}"
-        for one in cut
+        f"{name} {other}"
+        for name in cut
         for other in cut
-        if may_connect(one, other) or may_connect(other, one)
+        if may_connect(name, other) or may_connect(other, name)
     ]
     pair |= {"minItems": 2, "maxItems": 2}
     pair["items"] = {"type": "string", "maxLength": 63, "enum": cut}
@@ -75,17 +76,17 @@ def _add_pairs(pair: Schema) -> None:
 
 
 def _items(part: Schema, field: str) -> Schema:
-    found: Schema = part["properties"][field]["items"]
-    return found
+    items: Schema = part["properties"][field]["items"]
+    return items
 
 
-def _or_pattern(known: Iterable[str]) -> str:
-    """One of these, or anything with a sign that makes it a pattern for several."""
-    return rf"^({'|'.join(known)}|.*[*?\[].*)$"
+def _or_pattern(allowed: Iterable[str]) -> str:
+    """Return a pattern for one of these names, or for any text with a wildcard."""
+    return rf"^({'|'.join(allowed)}|.*[*?\[].*)$"
 
 
-def _listed(known: Iterable[str]) -> str:
-    return f"[{', '.join(repr(name) for name in known)}]"
+def _listed(allowed: Iterable[str]) -> str:
+    return f"[{', '.join(repr(name) for name in allowed)}]"
 
 
 def _rule(rule: str, message: str) -> Schema:

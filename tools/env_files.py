@@ -1,4 +1,6 @@
-"""env/dev.env, test.env and prod.env: the variables of each Compose file, with its defaults."""
+"""Generate env/dev.env, test.env and prod.env: the variables of each Compose file with their
+defaults.
+"""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +22,9 @@ _OTHERS = {
 
 
 def texts(compose_files: Mapping[Path, str]) -> dict[Path, str]:
-    """``compose_files``: path in the project -> its text."""
+    """Return the text of each generated file, by its path within the project. `compose_files` has
+    the texts of the Compose files by their paths.
+    """
     return {
         environment.variables: _text(environment, compose_files[environment.compose_file])
         for environment in ENVIRONMENTS.values()
@@ -28,15 +32,15 @@ def texts(compose_files: Mapping[Path, str]) -> dict[Path, str]:
 
 
 def _text(environment: Environment, compose_file: str) -> str:
-    found = [_HEAD.format(file=environment.compose_file)]
-    known: dict[str, re.Match[str]] = {}
+    parts = [_HEAD.format(file=environment.compose_file)]
+    variables: dict[str, re.Match[str]] = {}
     for match in _VARIABLE.finditer(compose_file):
-        # What only something that is set has (:+) has no value of its own.
-        if match[1] not in known or match[4] is not None:
-            known[match[1]] = match
-    for name, match in sorted(known.items()):
+        # A use of the form ${NAME:+...} has no default, and takes precedence.
+        if match[1] not in variables or match[4] is not None:
+            variables[match[1]] = match
+    for name, match in sorted(variables.items()):
         field = Settings.model_fields.get(name.lower())
         meaning = field.description if field is not None else _OTHERS.get(name) or match[3]
-        found.append(f"\n# {meaning}\n")
-        found.append(f"{name}={match[2]}\n" if match[2] is not None else f"#{name}=\n")
-    return "".join(found)
+        parts.append(f"\n# {meaning}\n")
+        parts.append(f"{name}={match[2]}\n" if match[2] is not None else f"#{name}=\n")
+    return "".join(parts)

@@ -1,9 +1,9 @@
-"""Ask a real ecosystem after a real run, and keep its answers as the examples of the API pages.
+"""Record responses of a real ecosystem after a real run, as the examples of the API pages.
 
     python -m tools.examples
 
-Times and ids differ from run to run, so that this is no part of ``make generate``. The exchange,
-the custodian and the risk monitor have their examples beside their code.
+Times and ids differ from run to run, so this is not part of `make generate`. The examples of the
+exchange, the custodian and the risk monitor are in their code.
 """
 
 import json
@@ -23,90 +23,102 @@ from trading.topology import (
     TRADING_ENGINE,
 )
 
-#: Items of a list that an example shows; longer lists say nothing more about their shape.
+#: Number of items to which lists in examples are cut.
 _ITEMS = 2
 
 
 def main() -> None:
+    """Run an ecosystem and write its responses, a file for each service."""
     with tempfile.TemporaryDirectory() as directory:
         up = Up(Path(directory) / "data")
         try:
-            found = _ask(up)
+            examples = _collect(up)
         finally:
             up.stop()
-    for service, answers in found.items():
+    for service, answers in examples.items():
         path = EXAMPLES / f"{service}.json"
         path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{path}: {len(answers)} examples")
 
 
-def _ask(up: Up) -> dict[str, dict[str, Any]]:
-    """Every service's answers, by operation."""
-    found: dict[str, dict[str, Any]] = {}
+def _collect(up: Up) -> dict[str, dict[str, Any]]:
+    """Return the responses of every service, by service and operation."""
+    examples: dict[str, dict[str, Any]] = {}
     with up.coordinator() as coordinator:
         begun = coordinator.post("/runs", json={"scenario": "market-crash", "overrides": {}})
         run = f"/runs/{begun.json()['id']}"
         wait_for("the verdict", lambda: coordinator.get(run).json().get("outcome"), 200)
-        shown = found[TEST_COORDINATOR] = {
+        coordinator_examples = examples[TEST_COORDINATOR] = {
             "post /runs": _trimmed(begun.json()),
             "get /runs/{run_id}/events": _events(up.url[TEST_COORDINATOR] + run + "/events"),
         }
         for path in ("/scenarios", "/runs"):
-            shown[f"get {path}"] = _trimmed(coordinator.get(path).json())
-        shown["get /runs/{run_id}"] = _trimmed(coordinator.get(run).json())
+            coordinator_examples[f"get {path}"] = _trimmed(coordinator.get(path).json())
+        coordinator_examples["get /runs/{run_id}"] = _trimmed(coordinator.get(run).json())
         text = Path("scenarios/market-crash.yaml").read_text(encoding="utf-8")
-        given = {"text": text.replace("name: market-crash", "name: my-crash")}
-        shown["post /scenarios"] = _trimmed(coordinator.post("/scenarios", json=given).json())
-        _rest(up, found)
-        again = coordinator.post("/runs", json={"scenario": "market-crash", "overrides": {}}).json()
-        aborted = coordinator.post(f"/runs/{again['id']}/abort", json={"reason": "enough seen"})
-        shown["post /runs/{run_id}/abort"] = _trimmed(aborted.json())
-    return found
+        submission = {"text": text.replace("name: market-crash", "name: my-crash")}
+        coordinator_examples["post /scenarios"] = _trimmed(
+            coordinator.post("/scenarios", json=submission).json()
+        )
+        _collect_others(up, examples)
+        second_run = coordinator.post(
+            "/runs", json={"scenario": "market-crash", "overrides": {}}
+        ).json()
+        aborted = coordinator.post(
+            f"/runs/{second_run['id']}/abort", json={"reason": "enough seen"}
+        )
+        coordinator_examples["post /runs/{run_id}/abort"] = _trimmed(aborted.json())
+    return examples
 
 
-def _rest(up: Up, found: dict[str, dict[str, Any]]) -> None:
+def _collect_others(up: Up, examples: dict[str, dict[str, Any]]) -> None:
+    """Add the responses of the market data service, the trading engine and the audit correlator."""
     feed, engine, audit = (up.url[s] for s in (MARKET_DATA, TRADING_ENGINE, AUDIT_CORRELATOR))
     price = "/api/v3/simple/price"
-    found[MARKET_DATA] = {
+    examples[MARKET_DATA] = {
         f"get {price}": _get(f"{feed}{price}?ids=bitcoin,ethereum"),
         "get /api/v1/assets": _get(f"{feed}/api/v1/assets"),
         "get /api/v1/ticks": _get(f"{feed}/api/v1/ticks?asset=BTC"),
         "get /api/v1/stream": _events(f"{feed}/api/v1/stream"),
     }
-    found[TRADING_ENGINE] = {"get /api/v1/strategies": _get(f"{engine}/api/v1/strategies")}
-    shown = found[AUDIT_CORRELATOR] = {
+    examples[TRADING_ENGINE] = {"get /api/v1/strategies": _get(f"{engine}/api/v1/strategies")}
+    audit_examples = examples[AUDIT_CORRELATOR] = {
         f"get /api/v1/{name}": _get(f"{audit}/api/v1/{name}")
         for name in ("chains", "findings", "correlations", "report", "timeline")
     }
-    entry = _good(httpx.get(f"{audit}/api/v1/timeline"))["phases"][0]
+    entry = _json_of(httpx.get(f"{audit}/api/v1/timeline"))["phases"][0]
     where = f"{entry['source']}/{entry['seq']}"
-    shown["get /api/v1/evidence/{source}/{seq}"] = _get(f"{audit}/api/v1/evidence/{where}")
-    shown["get /api/v1/ledger"] = httpx.get(f"{audit}/api/v1/ledger").text.splitlines()[0] + "\n"
-    shown["get /events"] = _events(f"{audit}/events")
+    audit_examples["get /api/v1/evidence/{source}/{seq}"] = _get(f"{audit}/api/v1/evidence/{where}")
+    audit_examples["get /api/v1/ledger"] = (
+        httpx.get(f"{audit}/api/v1/ledger").text.splitlines()[0] + "\n"
+    )
+    audit_examples["get /events"] = _events(f"{audit}/events")
 
 
 def _get(url: str) -> Any:
-    return _trimmed(_good(httpx.get(url, timeout=30)))
+    return _trimmed(_json_of(httpx.get(url, timeout=30)))
 
 
-def _good(answer: httpx.Response) -> Any:
+def _json_of(answer: httpx.Response) -> Any:
+    """Return the response's JSON; exit if the request failed."""
     if not answer.is_success:
         sys.exit(f"{answer.request.method} {answer.request.url}: {answer.text}")
     return answer.json()
 
 
 def _events(url: str) -> str:
-    """The first event of a stream, shortened."""
+    """Return the first event of a stream, with long lines shortened."""
     lines: list[str] = []
     with httpx.stream("GET", url, timeout=30) as answer:
         for line in answer.iter_lines():
-            if not line and any(kept.startswith("data:") for kept in lines):
+            if not line and any(earlier.startswith("data:") for earlier in lines):
                 break
             lines.append(line if len(line) < 200 else f"{line[:200]}...")
     return "\n".join(lines).lstrip() + "\n\n"
 
 
 def _trimmed(answer: Any) -> Any:
+    """Return the response with lists shortened to a few items."""
     if isinstance(answer, dict):
         return {name: _trimmed(value) for name, value in list(answer.items())}
     if isinstance(answer, list):

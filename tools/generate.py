@@ -1,4 +1,4 @@
-"""Write the generated files again, or say with ``--check`` which of them are stale."""
+"""Write the generated files, or list with `--check` those that are out of date."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def documents() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each generated file but the Compose and env files, by its path within the
+    project.
+    """
     crash = run_plan(load_scenario("market-crash").plan)
     return {
         Path("docs/market-crash.svg"): render_svg(crash.verdict, crash.record),
@@ -35,21 +37,23 @@ def documents() -> dict[Path, str]:
 
 
 def main() -> int:
-    """0 where everything is as it shall be; 1 where ``--check`` finds a stale file."""
+    """Write or check all generated files. Return 1 if `--check` finds one that is out of date, and
+    0 otherwise.
+    """
     check = "--check" in sys.argv
-    stale = _put(documents(), check)
-    # Rendered from the chart with the files of the first step in it.
+    stale = _write_or_check(documents(), check)
+    # These are rendered from the chart, which has files of the first step in it.
     composed = compose_files.texts(ROOT)
-    stale += _put({**composed, **env_files.texts(composed)}, check)
+    stale += _write_or_check({**composed, **env_files.texts(composed)}, check)
     for path in stale:
         print(f"{path}: {'stale, run make generate' if check else 'written'}")
     return 1 if stale and check else 0
 
 
-def _put(found: dict[Path, str], check: bool) -> list[Path]:
-    """Which were stale; they are written unless only a check is wanted."""
+def _write_or_check(files: dict[Path, str], check: bool) -> list[Path]:
+    """Return the paths of the files that were out of date; write them unless `check` is set."""
     stale = []
-    for path, text in found.items():
+    for path, text in files.items():
         file = ROOT / path
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue

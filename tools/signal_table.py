@@ -1,4 +1,4 @@
-"""docs/reference/signals.md, from the table of signals."""
+"""Generate docs/reference/signals.md from the table of signals."""
 
 from pathlib import Path
 
@@ -30,6 +30,7 @@ if the caller sends `traceparent`.
 
 
 def texts() -> dict[Path, str]:
+    """Return the text of each page, by its path within the project."""
     rows = []
     for signal in SIGNALS.values():
         of = "all" if len(signal.services) == len(SERVICES) else ", ".join(signal.services)

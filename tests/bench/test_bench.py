@@ -1,4 +1,4 @@
-"""The benchmarks run, in tiny sizes, and measure what they say; how fast is not judged here."""
+"""The benchmarks run in small sizes and measure what they claim. Their speed is not tested here."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from bench import detection, fanout, page, startup
 from bench.client import Client, get
 from bench.measure import Figure
 from bench.running import Running
-from bench.subscribers import Arrivals, Make, follow, server_sent, web_socket
+from bench.subscribers import Arrivals, SubscriberFactory, follow, server_sent, web_socket
 from trading.topology import EXCHANGE, SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,15 +26,16 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="another process's cl
 
 
 def by_name(figures: list[Figure]) -> dict[str, float]:
+    """Return the values of the figures by name."""
     assert all(f.unit and (f.met is None) == (not f.aim) for f in figures)
     return {f.name: f.value for f in figures}
 
 
 def test_detection_measures_every_injection() -> None:
     with Running() as up:
-        found = asyncio.run(detection.measure(up, 3))
-    assert [len(seconds) for seconds in found] == [3, 3, 3]
-    assert all(0 < s < detection.PATIENCE for seconds in found for s in seconds)
+        latencies = asyncio.run(detection.measure(up, 3))
+    assert [len(seconds) for seconds in latencies] == [3, 3, 3]
+    assert all(0 < s < detection.TIMEOUT for seconds in latencies for s in seconds)
 
 
 @linux
@@ -42,7 +43,7 @@ def test_fan_out_reaches_every_subscriber() -> None:
     figures = by_name(fanout.run(subscribers=3, seconds=1))
     assert figures["3 on depth and trades: arrived"] == 100
     assert figures["3 on book ticker: arrived"] == 100
-    # Ten times a second at the most, in this market; each subscriber counts.
+    # At most ten messages per second in this market, to each subscriber.
     assert 3 < figures["3 on book ticker: messages"] <= 3 * 15
     assert figures["3 on dashboard events: messages"] > 0
     assert all(math.isfinite(value) for value in figures.values())
@@ -60,19 +61,19 @@ def test_start_stop_and_idleness_are_measured() -> None:
 def test_processor_time_is_that_of_the_process() -> None:
     with Running() as up:
         before = up.cpu_seconds()
-        asyncio.run(_ask_often(up.ports[EXCHANGE], 200))
-        asked = up.cpu_seconds()
-        assert asked - before > 0.02
+        asyncio.run(_send_often(up.ports[EXCHANGE], 200))
+        after = up.cpu_seconds()
+        assert after - before > 0.02
         ours = time.process_time() + 1
         while time.process_time() < ours:
             sum(range(1000))
-        assert up.cpu_seconds() - asked < 0.7
+        assert up.cpu_seconds() - after < 0.7
 
 
-async def _ask_often(port: int, times: int) -> None:
+async def _send_often(port: int, times: int) -> None:
     client = await Client.open(port)
     for _ in range(times):
-        await client.ask(get("/api/v3/time"))
+        await client.send(get("/api/v3/time"))
     client.close()
 
 
@@ -81,9 +82,9 @@ def test_what_was_started_has_ended() -> None:
     offset = up.ports[EXCHANGE] - SERVICES[EXCHANGE].port
     up.stop()
     assert up.process.returncode == 0
-    with socket.socket() as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(("127.0.0.1", SERVICES[EXCHANGE].port + offset))
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", SERVICES[EXCHANGE].port + offset))
 
 
 def test_a_start_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,13 +95,13 @@ def test_a_start_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_refused_subscriber_is_no_subscriber() -> None:
     with Running() as up:
-        for make in (web_socket("/nothing"), server_sent("/nothing")):
+        for factory in (web_socket("/nothing"), server_sent("/nothing")):
             with pytest.raises(ConnectionError, match=r"HTTP/1\.1 40[34]"):
-                asyncio.run(_none(up.ports[EXCHANGE], make))
+                asyncio.run(_subscribe(up.ports[EXCHANGE], factory))
 
 
-async def _none(port: int, make: Make) -> None:
-    await follow(port, make, 2, Arrivals())
+async def _subscribe(port: int, factory: SubscriberFactory) -> None:
+    await follow(port, factory, 2, Arrivals())
 
 
 def test_a_dropped_subscriber_is_counted() -> None:
@@ -119,11 +120,13 @@ def test_a_dropped_subscriber_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "percent", "wanted"),
+    ("values", "percent", "expected"),
     [([3.0, 1.0, 2.0], 50, 2.0), ([5.0], 99, 5.0), ([float(n) for n in range(1, 201)], 99, 198.0)],
 )
-def test_percentiles_are_by_nearest_rank(values: list[float], percent: int, wanted: float) -> None:
-    assert detection.percentile(values, percent) == wanted
+def test_percentiles_are_by_nearest_rank(
+    values: list[float], percent: int, expected: float
+) -> None:
+    assert detection.percentile(values, percent) == expected
 
 
 def test_the_page_s_table_is_made_anew_and_its_prose_stays() -> None:
@@ -143,6 +146,7 @@ def test_the_page_s_table_is_made_anew_and_its_prose_stays() -> None:
 
 
 def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m bench` in a directory."""
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments],
         cwd=directory,
@@ -153,11 +157,11 @@ def bench(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_figures_of_an_earlier_run_stay_and_reach_the_page(tmp_path: Path) -> None:
-    kept = {"matching": [Figure("kept", 7, "x")._asdict()]}
+    earlier = {"matching": [Figure("kept", 7, "x")._asdict()]}
     results = tmp_path / "bench-results.json"
-    results.write_text(json.dumps(kept), encoding="utf-8")
-    done = bench(tmp_path, "journal")
-    assert done.returncode == 0, done.stderr
+    results.write_text(json.dumps(earlier), encoding="utf-8")
+    process = bench(tmp_path, "journal")
+    assert process.returncode == 0, process.stderr
     assert list(json.loads(results.read_text(encoding="utf-8"))) == ["matching", "journal"]
 
     file = tmp_path / "docs" / "benchmarks.md"

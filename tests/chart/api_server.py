@@ -1,6 +1,6 @@
-"""As much of a Kubernetes API server as ``helm template --dry-run=server`` asks: what there is.
+"""A stub of the Kubernetes API server, with as much as `helm template --dry-run=server` requests.
 
-A real one needs a cluster; it has its turn in the tests on kind.
+The tests on kind use a real one.
 """
 
 import json
@@ -28,20 +28,22 @@ _PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
 
 @contextmanager
 def cluster(secrets: Secrets) -> Iterator[str]:
-    """Its URL. ``secrets``: those of the namespace by name; looked at with every question."""
+    """Run the stub; yield its URL. `secrets` are those of the namespace by name, and are read at
+    every request.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = _answer(self.path.split("?")[0], secrets)
-            body = json.dumps(found or {"kind": "Status", "reason": "NotFound", "code": 404})
-            self.send_response(404 if found is None else 200)
+            answer = _answer(self.path.split("?")[0], secrets)
+            body = json.dumps(answer or {"kind": "Status", "reason": "NotFound", "code": 404})
+            self.send_response(404 if answer is None else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body.encode())
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nobody reads it."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -54,18 +56,18 @@ def cluster(secrets: Secrets) -> Iterator[str]:
 
 
 def installed(secrets: Secrets, release: str = "trading") -> Secrets:
-    """As Helm leaves them in the cluster: marked as the release's."""
+    """Return the Secrets as Helm installs them: annotated as part of the release."""
     marks = {
         "meta.helm.sh/release-name": release,
         "meta.helm.sh/release-namespace": NAMESPACE,
     }
     return {
-        name: one
+        name: secret
         | {
-            "metadata": one["metadata"]
-            | {"annotations": one["metadata"].get("annotations", {}) | marks}
+            "metadata": secret["metadata"]
+            | {"annotations": secret["metadata"].get("annotations", {}) | marks}
         }
-        for name, one in secrets.items()
+        for name, secret in secrets.items()
     }
 
 
@@ -85,8 +87,8 @@ def _answer(path: str, secrets: Secrets) -> Manifest | None:
 
 def _group(version: str) -> Manifest:
     name, number = version.split("/")
-    known = {"groupVersion": version, "version": number}
-    return {"name": name, "versions": [known], "preferredVersion": known}
+    version_entry = {"groupVersion": version, "version": number}
+    return {"name": name, "versions": [version_entry], "preferredVersion": version_entry}
 
 
 def _resource(kind: str) -> Manifest:

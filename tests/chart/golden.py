@@ -1,9 +1,10 @@
-"""What each environment renders to, committed: a change of the chart shows what it does.
+"""The rendered manifests of each environment, committed, so that a change of the chart shows its
+effect.
 
     python -m tests.chart.golden    writes them again
 
-Not in them: what is made up in each render (secrets, and checksums of them), and the texts of
-configurations, which stand in the chart as they are.
+They leave out what is generated anew in each render (secrets, and checksums of them), and the texts
+of configuration files, which are in the chart unchanged.
 """
 
 import re
@@ -19,31 +20,33 @@ _HEAD = "# Written by `python -m tests.chart.golden`.\n"
 
 
 def golden(environment: str) -> str:
-    """Sorted by kind and name."""
-    found = [_plain(one) for one in manifests(environment)]
-    found.sort(key=lambda one: (one["kind"], one["metadata"]["name"]))
-    return _HEAD + yaml.safe_dump_all(found, sort_keys=False, default_flow_style=None, width=100)
+    """Return the manifests of an environment as YAML, sorted by kind and name."""
+    plain = [_plain(manifest) for manifest in manifests(environment)]
+    plain.sort(key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]))
+    return _HEAD + yaml.safe_dump_all(plain, sort_keys=False, default_flow_style=None, width=100)
 
 
 def _plain(manifest: dict[str, Any]) -> dict[str, Any]:
-    made = dict(manifest)
-    if made["kind"] in ("Secret", "ConfigMap"):
-        made["data"] = dict.fromkeys(sorted(made["data"]), "...")
-    if made["kind"] == "Job":
-        name = re.sub("-[0-9a-f]{8}$", "-HASH", made["metadata"]["name"])
-        made["metadata"] = made["metadata"] | {"name": name}
-    if made["kind"] in ("Deployment", "StatefulSet", "Job"):
-        template = made["spec"]["template"]
+    """Return a manifest without what differs between two renders."""
+    plain = dict(manifest)
+    if plain["kind"] in ("Secret", "ConfigMap"):
+        plain["data"] = dict.fromkeys(sorted(plain["data"]), "...")
+    if plain["kind"] == "Job":
+        name = re.sub("-[0-9a-f]{8}$", "-HASH", plain["metadata"]["name"])
+        plain["metadata"] = plain["metadata"] | {"name": name}
+    if plain["kind"] in ("Deployment", "StatefulSet", "Job"):
+        template = plain["spec"]["template"]
         annotations = {
             key: "..." if key.startswith("checksum/") else value
             for key, value in template["metadata"].get("annotations", {}).items()
         }
         metadata = template["metadata"] | {"annotations": annotations}
-        made["spec"] = made["spec"] | {"template": template | {"metadata": metadata}}
-    return made
+        plain["spec"] = plain["spec"] | {"template": template | {"metadata": metadata}}
+    return plain
 
 
 def main() -> None:
+    """Write the files of all environments."""
     for environment in ENVIRONMENTS:
         (DIRECTORY / f"{environment}.yaml").write_text(golden(environment), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Who can connect to whom under NetworkPolicies, as Kubernetes defines them."""
+"""Decide who can connect to whom under NetworkPolicies, as Kubernetes defines them."""
 
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
@@ -8,7 +8,7 @@ Manifest = dict[str, Any]
 
 
 class Endpoint(NamedTuple):
-    """A pod, or where ``namespace`` is empty, an address outside of the cluster."""
+    """A pod, or an address outside of the cluster if `namespace` is empty."""
 
     name: str
     labels: Mapping[str, str]
@@ -24,8 +24,8 @@ def connects(
     port: int,
     protocol: str = "TCP",
 ) -> bool:
-    """Both sides must allow it; a side that no policy selects allows everything. ``namespace``:
-    that of the policies.
+    """Return whether both sides allow a connection. A side that no policy selects allows
+    everything. `namespace` is that of the policies.
     """
     return allows(policies, namespace, "Egress", source, target, port, protocol) and allows(
         policies, namespace, "Ingress", target, source, port, protocol
@@ -41,7 +41,9 @@ def allows(
     port: int,
     protocol: str = "TCP",
 ) -> bool:
-    """One side alone: Egress is from ``here`` to ``there``, Ingress the other way."""
+    """Return whether the side of `here` alone allows a connection: Egress is from `here` to
+    `there`, Ingress from `there` to `here`.
+    """
     selecting = [
         policy["spec"]
         for policy in policies
@@ -60,15 +62,15 @@ def allows(
 
 
 def _types(spec: Manifest) -> list[str]:
-    given: list[str] = spec.get("policyTypes") or [
+    types: list[str] = spec.get("policyTypes") or [
         "Ingress",
         *(["Egress"] if "egress" in spec else []),
     ]
-    return given
+    return types
 
 
 def _peers(peers: list[Manifest] | None, namespace: str, there: Endpoint) -> bool:
-    """No peers at all: everybody."""
+    """Return whether a rule's peers include `there`; a rule without peers applies to all."""
     return not peers or any(_peer(peer, namespace, there) for peer in peers)
 
 
@@ -77,13 +79,13 @@ def _peer(peer: Manifest, namespace: str, there: Endpoint) -> bool:
     if block is not None:
         address = ip_address(there.address)
         return address in ip_network(block["cidr"]) and not any(
-            address in ip_network(one) for one in block.get("except", [])
+            address in ip_network(excluded) for excluded in block.get("except", [])
         )
     if not there.namespace:
         return False
     if "namespaceSelector" in peer:
-        known = {"kubernetes.io/metadata.name": there.namespace}
-        if not _selects(peer["namespaceSelector"], known):
+        namespace_labels = {"kubernetes.io/metadata.name": there.namespace}
+        if not _selects(peer["namespaceSelector"], namespace_labels):
             return False
     elif there.namespace != namespace:
         return False
@@ -95,7 +97,9 @@ def _selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
     if unknown:
         raise NotImplementedError(f"selector with {sorted(unknown)}")
     named = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
-    return named and all(_holds(one, labels) for one in selector.get("matchExpressions", []))
+    return named and all(
+        _holds(expression, labels) for expression in selector.get("matchExpressions", [])
+    )
 
 
 def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
@@ -104,7 +108,8 @@ def _holds(expression: Manifest, labels: Mapping[str, str]) -> bool:
 
 
 def _ports(ports: list[Manifest] | None, port: int, protocol: str) -> bool:
-    """No ports at all: every port."""
+    """Return whether a rule's ports include this one; a rule without ports applies to all."""
     return not ports or any(
-        one.get("protocol", "TCP") == protocol and one.get("port", port) == port for one in ports
+        entry.get("protocol", "TCP") == protocol and entry.get("port", port) == port
+        for entry in ports
     )

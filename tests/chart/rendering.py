@@ -1,4 +1,4 @@
-"""The chart as helm renders it, and questions that several tests ask of it."""
+"""Render the chart with helm, and read what several tests need from its manifests."""
 
 import subprocess
 from functools import cache
@@ -12,7 +12,7 @@ from tools.helm import helm
 Manifest = dict[str, Any]
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "trading"
-#: By environment, and by what else the chart is tried with: its values files.
+#: The values files of each environment.
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "dev": (),
     "test": ("values-test.yaml",),
@@ -24,14 +24,14 @@ OTHERS: dict[str, tuple[str, ...]] = {
 }
 ALL = ENVIRONMENTS | OTHERS
 COMPONENT = "app.kubernetes.io/component"
-#: The operator's pods that run now and then, and all that ask the API server.
+#: The operator's pods that are Jobs, and all pods that call the API server.
 TASKS = ("reaper", "uninstall")
 API_CLIENTS = ("operator", *TASKS)
 NAMESPACE = "chaos"
 
 
 class Pod(NamedTuple):
-    """A pod as its workload, or it alone, describes it."""
+    """A pod as the template of its workload describes it, or its own manifest."""
 
     component: str
     kind: str
@@ -41,52 +41,62 @@ class Pod(NamedTuple):
 
     @property
     def container(self) -> Manifest:
+        """Return the only container."""
         (only,) = self.spec["containers"]
         assert isinstance(only, dict)
         return only
 
 
 def run(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> tuple[int, str, str]:
-    """helm's exit code, output and error output; ``args[0]``: its command."""
+    """Run the helm command `args[0]` on the chart; return its exit code, output and error
+    output.
+    """
     files = [part for name in values for part in ("--values", str(chart / name))]
     words = [*args[:1], *(["trading"] if args[0] != "lint" else []), str(chart), *files, *args[1:]]
-    done = subprocess.run([helm(), *words], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+    result = subprocess.run([helm(), *words], capture_output=True, text=True, check=False)
+    return result.returncode, result.stdout, result.stderr
 
 
 def rendered(*args: str, values: tuple[str, ...] = (), chart: Path = CHART) -> list[Manifest]:
-    """Every manifest, fresh: made secrets are others each time."""
+    """Render the chart; return all manifests. Generated secrets differ each time."""
     code, text, errors = run(
         "template", "--namespace", NAMESPACE, *args, values=values, chart=chart
     )
     assert code == 0, errors
-    return [found for found in yaml.safe_load_all(text) if found]
+    return [document for document in yaml.safe_load_all(text) if document]
 
 
 @cache
 def manifests(name: str) -> list[Manifest]:
-    """Of one of ALL, rendered once; not to be changed."""
+    """Return the manifests of one of ALL, rendered once. They must not be changed."""
     return rendered(values=ALL[name])
 
 
-def of_kind(found: list[Manifest], kind: str) -> dict[str, Manifest]:
-    """By name."""
-    return {one["metadata"]["name"]: one for one in found if one["kind"] == kind}
+def of_kind(rendered_manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
+    """Return the manifests of a kind by name."""
+    return {
+        manifest["metadata"]["name"]: manifest
+        for manifest in rendered_manifests
+        if manifest["kind"] == kind
+    }
 
 
-def pods(found: list[Manifest]) -> list[Pod]:
-    made = []
-    for one in found:
-        if one["kind"] == "Pod":
-            template = one
-        elif one["kind"] in ("Deployment", "StatefulSet", "Job"):
-            template = one["spec"]["template"]
-        elif one["kind"] == "CronJob":
-            template = one["spec"]["jobTemplate"]["spec"]["template"]
+def pods(rendered_manifests: list[Manifest]) -> list[Pod]:
+    """Return the pods of all workloads."""
+    all_pods = []
+    for manifest in rendered_manifests:
+        if manifest["kind"] == "Pod":
+            template = manifest
+        elif manifest["kind"] in ("Deployment", "StatefulSet", "Job"):
+            template = manifest["spec"]["template"]
+        elif manifest["kind"] == "CronJob":
+            template = manifest["spec"]["jobTemplate"]["spec"]["template"]
         else:
             continue
         labels = template["metadata"]["labels"]
         annotations = template["metadata"].get("annotations", {})
-        made.append(Pod(labels[COMPONENT], one["kind"], labels, annotations, template["spec"]))
-    assert made
-    return made
+        all_pods.append(
+            Pod(labels[COMPONENT], manifest["kind"], labels, annotations, template["spec"])
+        )
+    assert all_pods
+    return all_pods

@@ -1,4 +1,6 @@
-"""The definition of ChaosScenario: structural, current, and as wide as the scenarios need."""
+"""The definition of ChaosScenario is structural and current, and accepts what the scenarios
+need.
+"""
 
 import copy
 from pathlib import Path
@@ -16,8 +18,8 @@ from trading.scenario.load import load
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 NAME = "chaosscenarios.chaos.trading"
-#: Of JSONSchemaProps, what a structural schema may use (kubernetes.io, "Specifying a structural
-#: schema"), as far as ours does.
+#: The fields of JSONSchemaProps that our schema uses and that a structural schema may have
+#: (kubernetes.io, "Specifying a structural schema").
 _ALLOWED = {
     *("additionalProperties", "description", "enum", "exclusiveMinimum", "format", "items"),
     *("maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minimum"),
@@ -28,39 +30,42 @@ _ALLOWED = {
 
 
 def schema() -> dict[str, Any]:
+    """Return the schema of the resource."""
     (version,) = definition()["versions"]
-    found = version["schema"]["openAPIV3Schema"]
-    assert isinstance(found, dict)
-    return found
+    openapi = version["schema"]["openAPIV3Schema"]
+    assert isinstance(openapi, dict)
+    return openapi
 
 
 def document(path: Path) -> dict[str, Any]:
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert isinstance(found, dict)
-    return found
+    """Return a scenario file as a dictionary."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
 
 
 def check(value: dict[str, Any]) -> None:
-    # OpenAPI 3.0 is of the time of draft 4: exclusiveMinimum is a switch.
+    """Validate a resource against the schema. Raises jsonschema.ValidationError."""
+    # OpenAPI 3.0 is based on draft 4, in which exclusiveMinimum is a boolean.
     jsonschema.Draft4Validator(schema()).validate(value)
 
 
 def unknown(part: dict[str, Any], value: Any, path: str = "") -> list[str]:
-    """Fields that Kubernetes would cut off."""
+    """Return the fields that Kubernetes would prune."""
     if part.get("x-kubernetes-preserve-unknown-fields") or path == ".metadata":
         return []
-    found = []
+    fields = []
     if isinstance(value, dict):
         for key, inner in value.items():
             below = part.get("properties", {}).get(key) or part.get("additionalProperties")
             if below is None:
-                found.append(f"{path}.{key}")
+                fields.append(f"{path}.{key}")
             else:
-                found += unknown(below, inner, f"{path}.{key}")
+                fields += unknown(below, inner, f"{path}.{key}")
     elif isinstance(value, list):
         for inner in value:
-            found += unknown(part["items"], inner, f"{path}[]")
-    return found
+            fields += unknown(part["items"], inner, f"{path}[]")
+    return fields
 
 
 def test_it_is_structural() -> None:
@@ -91,7 +96,7 @@ def test_committed_is_generated_and_rendered() -> None:
 
 
 def test_no_scenario_is_in_the_release() -> None:
-    """With the release it would be deleted, and started by every upgrade."""
+    """A scenario in the release would be deleted with it, and started by every upgrade."""
     assert of_kind(manifests("dev"), "ChaosScenario") == {}
 
 
@@ -156,17 +161,17 @@ def test_either_clock_fits(clock: dict[str, Any]) -> None:
 
 
 def test_the_clock_is_explained() -> None:
-    """As ``kubectl explain chaos.spec.clock`` has it: what each mode is, and each one's speed."""
+    """`kubectl explain chaos.spec.clock` explains both modes, and the speed of each."""
     clock = schema()["properties"]["spec"]["properties"]["clock"]
     assert "ecosystem" in clock["description"]
     assert set(clock["properties"]) == {"mode", "speed", "start"}
     for name in ("mode", "speed"):
-        said = clock["properties"][name]["description"]
-        assert "virtual:" in said and "wall:" in said
+        description = clock["properties"][name]["description"]
+        assert "virtual:" in description and "wall:" in description
 
 
 def test_what_the_definition_cannot_say_the_model_still_does(tmp_path: Path) -> None:
-    """Two kinds in one fault."""
+    """A fault with two kinds passes the schema, and the model refuses it."""
     whole = document(ROOT / "scenarios" / "market-crash.yaml")
     whole["spec"]["faults"][0]["exchangeOutage"] = {"mode": "partition"}
     check(whole)
@@ -189,7 +194,9 @@ def test_a_keyword_that_nobody_thought_about_is_an_error() -> None:
 
 def test_columns_lead_to_fields() -> None:
     (version,) = definition()["versions"]
-    columns = {one["name"].upper(): one["jsonPath"] for one in version["additionalPrinterColumns"]}
+    columns = {
+        column["name"].upper(): column["jsonPath"] for column in version["additionalPrinterColumns"]
+    }
     assert list(columns) == ["PHASE", "VERDICT", "DETECT", "RECOVER", "AGE"]
     for path in columns.values():
         top, name = path.strip(".").split(".")

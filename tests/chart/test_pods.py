@@ -1,4 +1,6 @@
-"""Every pod under the Pod Security Standard "restricted", and what we ask beyond it."""
+"""Every pod meets the Pod Security Standard "restricted", and further requirements of the
+project.
+"""
 
 import copy
 import re
@@ -29,42 +31,45 @@ _VOLUMES = {
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
     *("persistentVolumeClaim", "projected", "secret"),
 }
-#: Bytes that a laptop can spare.
+#: Bytes of memory that a laptop has free.
 _SPARE = 1.6 * 1024**3
 
 
 def violations(spec: dict[str, Any]) -> list[str]:
-    """Of "restricted": kubernetes.io/docs/concepts/security/pod-security-standards."""
-    found = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
+    """Return what violates "restricted":
+    kubernetes.io/docs/concepts/security/pod-security-standards.
+    """
+    problems = [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
     for volume in spec.get("volumes", []):
-        found += [f"volume {kind}" for kind in set(volume) - {"name"} - _VOLUMES]
+        problems += [f"volume {kind}" for kind in set(volume) - {"name"} - _VOLUMES]
     whole = spec.get("securityContext", {})
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
         own = container.get("securityContext", {})
         both = whole | own
         if both.get("runAsNonRoot") is not True:
-            found.append("runAsNonRoot")
+            problems.append("runAsNonRoot")
         if both.get("runAsUser") == 0:
-            found.append("runAsUser")
+            problems.append("runAsUser")
         if both.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
-            found.append("seccompProfile")
+            problems.append("seccompProfile")
         if own.get("allowPrivilegeEscalation") is not False:
-            found.append("allowPrivilegeEscalation")
+            problems.append("allowPrivilegeEscalation")
         if own.get("privileged"):
-            found.append("privileged")
+            problems.append("privileged")
         capabilities = own.get("capabilities", {})
         if "ALL" not in capabilities.get("drop", []):
-            found.append("capabilities.drop")
+            problems.append("capabilities.drop")
         if set(capabilities.get("add", [])) - {"NET_BIND_SERVICE"}:
-            found.append("capabilities.add")
+            problems.append("capabilities.add")
         if any("hostPort" in port for port in container.get("ports", [])):
-            found.append("hostPort")
-    return found
+            problems.append("hostPort")
+    return problems
 
 
 def of(name: str, component: str) -> Pod:
-    (found,) = [pod for pod in pods(manifests(name)) if pod.component == component]
-    return found
+    """Return the pod of a component."""
+    (match,) = [pod for pod in pods(manifests(name)) if pod.component == component]
+    return match
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -77,7 +82,7 @@ def test_every_pod_is_restricted(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "violation"),
     [
         (("securityContext", "runAsNonRoot"), False, "runAsNonRoot"),
         (("securityContext", "seccompProfile"), {}, "seccompProfile"),
@@ -87,22 +92,26 @@ def test_every_pod_is_restricted(name: str) -> None:
         (("containers", 0, "securityContext"), {}, "allowPrivilegeEscalation"),
     ],
 )
-def test_a_looser_pod_is_found(path: tuple[str | int, ...], value: Any, said: str) -> None:
+def test_a_looser_pod_is_found(path: tuple[str | int, ...], value: Any, violation: str) -> None:
     spec: Any = copy.deepcopy(of("dev", "exchange").spec)
     part = spec
     for step in path[:-1]:
         part = part[step]
     part[path[-1]] = value
-    assert said in violations(spec)
+    assert violation in violations(spec)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_each_component_has_an_account_of_its_own(name: str) -> None:
-    found = manifests(name)
-    accounts = of_kind(found, "ServiceAccount")
-    used = [pod.spec["serviceAccountName"] for pod in pods(found) if pod.component != "test"]
+    rendered_manifests = manifests(name)
+    accounts = of_kind(rendered_manifests, "ServiceAccount")
+    used = [
+        pod.spec["serviceAccountName"]
+        for pod in pods(rendered_manifests)
+        if pod.component != "test"
+    ]
     assert sorted(used) == sorted(accounts)
-    assert all(one["automountServiceAccountToken"] is False for one in accounts.values())
+    assert all(account["automountServiceAccountToken"] is False for account in accounts.values())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -118,18 +127,18 @@ def test_each_pod_says_what_it_needs_and_how_it_is(name: str) -> None:
 
 
 def test_everything_fits_a_laptop() -> None:
-    asked = [
+    requested = [
         pod.container["resources"]["requests"]["memory"]
         for pod in pods(manifests("dev"))
         if pod.component not in TASKS
     ]
     units = {"Mi": 1024**2, "Gi": 1024**3}
-    assert sum(int(text[:-2]) * units[text[-2:]] for text in asked) < _SPARE
+    assert sum(int(text[:-2]) * units[text[-2:]] for text in requested) < _SPARE
 
 
 def test_only_data_directories_and_scratch_are_writable() -> None:
     for pod in pods(manifests("dev")):
-        scratch = {one["name"] for one in pod.spec.get("volumes", []) if "emptyDir" in one}
+        scratch = {volume["name"] for volume in pod.spec.get("volumes", []) if "emptyDir" in volume}
         for mount in pod.container.get("volumeMounts", []):
             claimed = mount["mountPath"] in ("/var/lib/postgresql/data", "/prometheus")
             assert mount.get("readOnly") or mount["name"] in scratch or claimed, mount
@@ -137,36 +146,39 @@ def test_only_data_directories_and_scratch_are_writable() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_services_get_settings_that_there_are(name: str) -> None:
-    known = {field.upper() for model in (Settings, LinkSettings) for field in model.model_fields}
+    existing = {field.upper() for model in (Settings, LinkSettings) for field in model.model_fields}
     for service, facts in SERVICES.items():
-        names = [one["name"] for one in of(name, service).container["env"]]
+        names = [variable["name"] for variable in of(name, service).container["env"]]
         assert len(set(names)) == len(names)
-        own = {one for one in names if not one.startswith("OTEL_")}
-        assert {one.removesuffix("_FILE") for one in own} <= known
+        own = {variable for variable in names if not variable.startswith("OTEL_")}
+        assert {variable.removesuffix("_FILE") for variable in own} <= existing
         links = {other.upper().replace("-", "_") + "_URL" for other in facts.calls}
-        everybody = {other.upper().replace("-", "_") + "_URL" for other in SERVICES}
-        assert own & everybody == links
+        all_urls = {other.upper().replace("-", "_") + "_URL" for other in SERVICES}
+        assert own & all_urls == links
 
 
 def test_addresses_lead_to_services_of_the_chart() -> None:
     for name in ("dev", "everything"):
-        found = manifests(name)
+        rendered_manifests = manifests(name)
         ports = {
-            service: {port["port"] for port in one["spec"]["ports"]}
-            for service, one in of_kind(found, "Service").items()
+            service: {port["port"] for port in item["spec"]["ports"]}
+            for service, item in of_kind(rendered_manifests, "Service").items()
         }
-        for pod in pods(found):
-            for one in pod.container.get("env", []):
-                match = re.fullmatch(r"http://([a-z-]+):(\d+)", one["value"])
+        for pod in pods(rendered_manifests):
+            for item in pod.container.get("env", []):
+                match = re.fullmatch(r"http://([a-z-]+):(\d+)", item["value"])
                 if match:
-                    assert int(match[2]) in ports[match[1]], one
+                    assert int(match[2]) in ports[match[1]], item
 
 
 def test_chaos_is_where_it_is_switched_on() -> None:
-    for name, said in (("dev", "true"), ("prod", "false")):
+    for name, enabled in (("dev", "true"), ("prod", "false")):
         for service in SERVICES:
-            env = {one["name"]: one["value"] for one in of(name, service).container["env"]}
-            assert env["ENABLE_CHAOS_SCENARIOS"] == said
+            env = {
+                variable["name"]: variable["value"]
+                for variable in of(name, service).container["env"]
+            }
+            assert env["ENABLE_CHAOS_SCENARIOS"] == enabled
             coordinator = service == "test-coordinator"
             assert ("CHAOS_TOKEN_FILE" in env) == (name == "dev" and coordinator)
             assert ("CHAOS_TOKEN_SHA256_FILE" in env) == (name == "dev" and not coordinator)
@@ -192,16 +204,16 @@ def test_a_pod_starts_anew_when_its_configuration_changes_and_only_then(tmp_path
     assert {name for name in after if after[name] != before[name]} == {"prometheus"}
 
 
-def _sums(found: list[dict[str, Any]]) -> dict[str, str]:
+def _sums(rendered_manifests: list[dict[str, Any]]) -> dict[str, str]:
     return {
         pod.component: pod.annotations["checksum/config"]
-        for pod in pods(found)
+        for pod in pods(rendered_manifests)
         if pod.component not in ("test", *TASKS)
     }
 
 
 def test_another_database_job_has_another_name() -> None:
-    """A Job cannot be changed in place."""
+    """Kubernetes does not allow a change of a Job's template."""
     fixed = ("--set", "secrets.create=false")
 
     def named(*more: str) -> str:
@@ -215,20 +227,20 @@ def test_another_database_job_has_another_name() -> None:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_journals_from_between_runs_fit_into_the_volume(environment: str) -> None:
-    """With half as much again for what PostgreSQL needs around them, and its own logs."""
-    found = manifests(environment)
-    kept = sum(
-        int(variable["value"]) * 1_000_000 * one["spec"]["replicas"]
-        for one in found
-        if one["kind"] == "Deployment"
-        for variable in one["spec"]["template"]["spec"]["containers"][0].get("env", ())
+    """There is room for PostgreSQL's overhead (half as much again) and its own logs (500 MB)."""
+    rendered_manifests = manifests(environment)
+    journal_bytes = sum(
+        int(variable["value"]) * 1_000_000 * manifest["spec"]["replicas"]
+        for manifest in rendered_manifests
+        if manifest["kind"] == "Deployment"
+        for variable in manifest["spec"]["template"]["spec"]["containers"][0].get("env", ())
         if variable["name"] == "JOURNAL_RETENTION"
     )
     (postgres,) = (
-        one
-        for one in found
-        if one["kind"] == "StatefulSet" and one["metadata"]["name"].endswith("postgres")
+        manifest
+        for manifest in rendered_manifests
+        if manifest["kind"] == "StatefulSet" and manifest["metadata"]["name"].endswith("postgres")
     )
     (claim,) = postgres["spec"]["volumeClaimTemplates"]
     size = claim["spec"]["resources"]["requests"]["storage"]
-    assert 0 < kept * 1.5 + 500_000_000 < int(size.removesuffix("Gi")) * 2**30
+    assert 0 < journal_bytes * 1.5 + 500_000_000 < int(size.removesuffix("Gi")) * 2**30

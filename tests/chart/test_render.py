@@ -1,4 +1,6 @@
-"""Every environment renders to what Kubernetes accepts, and to what is committed."""
+"""Every environment renders to manifests that Kubernetes accepts, and to those that are
+committed.
+"""
 
 import re
 
@@ -11,9 +13,9 @@ from tests.chart.rendering import ALL, CHART, COMPONENT, ENVIRONMENTS, manifests
 from tools.chart_tables import texts
 from trading.topology import GRAFANA, JAEGER, PROMETHEUS, PUBLISHED, SERVICES, TRADING_ENGINE
 
-#: The oldest that Chart.yaml names, and that of the cluster in the tests.
+#: The oldest version that Chart.yaml allows, and that of the cluster in the tests.
 VERSIONS = ("1.29", "1.35")
-#: Of a Prometheus operator; Kubernetes does not know them.
+#: Kinds of the Prometheus operator, which are not part of Kubernetes.
 FOREIGN = ("ServiceMonitor", "PrometheusRule")
 
 
@@ -53,29 +55,29 @@ def test_the_table_is_the_topology() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_everything_has_the_recommended_labels(name: str) -> None:
-    wanted = {"name", "instance", "version", "component", "part-of", "managed-by"}
+    recommended = {"name", "instance", "version", "component", "part-of", "managed-by"}
     for manifest in manifests(name):
         labels = manifest["metadata"]["labels"]
-        assert {key.split("/")[1] for key in labels if "kubernetes.io" in key} == wanted
+        assert {key.split("/")[1] for key in labels if "kubernetes.io" in key} == recommended
         assert labels["helm.sh/chart"].startswith("trading-")
 
 
 def test_names_are_unique_and_have_the_release_before_them() -> None:
     for name, prefix in (("dev", "trading"), ("everything", "range")):
-        found = [(m["kind"], m["metadata"]["name"]) for m in manifests(name)]
-        assert len(set(found)) == len(found)
-        for kind, full in found:
+        names = [(m["kind"], m["metadata"]["name"]) for m in manifests(name)]
+        assert len(set(names)) == len(names)
+        for kind, full in names:
             assert kind == "CustomResourceDefinition" or re.match(f"{prefix}(-|$)", full), full
 
 
 def test_a_service_leads_to_its_component_alone() -> None:
-    found = manifests("dev")
+    rendered_manifests = manifests("dev")
     deployed = {
-        one["metadata"]["labels"][COMPONENT]: one["spec"]["template"]
-        for one in found
-        if one["kind"] in ("Deployment", "StatefulSet")
+        manifest["metadata"]["labels"][COMPONENT]: manifest["spec"]["template"]
+        for manifest in rendered_manifests
+        if manifest["kind"] in ("Deployment", "StatefulSet")
     }
-    for service in of_kind(found, "Service").values():
+    for service in of_kind(rendered_manifests, "Service").values():
         component = service["metadata"]["labels"][COMPONENT]
         selected = [
             name
@@ -107,12 +109,12 @@ def test_published_ports_are_the_fixed_ones() -> None:
 
 def test_no_service_has_a_pod_too_many_even_in_an_update() -> None:
     for name in SERVICES:
-        found = of_kind(manifests("prod"), "Deployment")[f"trading-{name}"]["spec"]
+        spec = of_kind(manifests("prod"), "Deployment")[f"trading-{name}"]["spec"]
         if name == TRADING_ENGINE:
-            assert found["replicas"] == 2
-            assert found["strategy"]["rollingUpdate"]["maxSurge"] == 0
+            assert spec["replicas"] == 2
+            assert spec["strategy"]["rollingUpdate"]["maxSurge"] == 0
         else:
-            assert (found["replicas"], found["strategy"]) == (1, {"type": "Recreate"})
+            assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
 def test_engines_are_found_one_by_one() -> None:
@@ -122,8 +124,8 @@ def test_engines_are_found_one_by_one() -> None:
 
 
 def test_budgets_select_what_they_protect() -> None:
-    found = manifests("prod")
-    budgets = of_kind(found, "PodDisruptionBudget")
+    rendered_manifests = manifests("prod")
+    budgets = of_kind(rendered_manifests, "PodDisruptionBudget")
     assert set(budgets) == {f"trading-{name}" for name in (*SERVICES, "postgres")}
     for budget in budgets.values():
         component = budget["metadata"]["labels"][COMPONENT]
@@ -131,16 +133,17 @@ def test_budgets_select_what_they_protect() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted"),
+    ("name", "expected"),
     [
         ("dev", ["http://127.0.0.1:8084", "http://127.0.0.1:3000", "trading scenario run"]),
         ("prod", ["https://risk.trading.example.com", "Chaos is off"]),
         ("bare", ["port-forward service/trading-risk-monitor 8084"]),
     ],
+    ids=["dev-wanted0", "prod-wanted1", "bare-wanted2"],
 )
-def test_notes_say_where_to_look(name: str, wanted: list[str]) -> None:
+def test_notes_say_where_to_look(name: str, expected: list[str]) -> None:
     code, output, errors = run("install", "--dry-run=client", values=ALL[name])
     assert code == 0, errors
     notes = output.split("NOTES:")[1]
-    for text in wanted:
+    for text in expected:
         assert text in notes

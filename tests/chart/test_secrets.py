@@ -1,4 +1,4 @@
-"""Secrets: each component's own, made once, and shown nowhere."""
+"""Each component has Secrets of its own, which are generated once and appear nowhere else."""
 
 import base64
 import hashlib
@@ -18,30 +18,31 @@ Texts = dict[str, dict[str, str]]
 
 
 def texts(name: str) -> Texts:
-    """Component -> file -> what is in it."""
+    """Return the decoded files of each Secret, by component and file name."""
     return texts_of(manifests(name))
 
 
-def texts_of(found: list[Manifest]) -> Texts:
+def texts_of(rendered_manifests: list[Manifest]) -> Texts:
+    """Return the decoded files of each Secret in these manifests, by component and file name."""
     return {
-        one["metadata"]["labels"][COMPONENT]: {
-            file: base64.b64decode(data).decode() for file, data in one["data"].items()
+        secret["metadata"]["labels"][COMPONENT]: {
+            file: base64.b64decode(data).decode() for file, data in secret["data"].items()
         }
-        for one in of_kind(found, "Secret").values()
+        for secret in of_kind(rendered_manifests, "Secret").values()
     }
 
 
 def test_they_are_the_files_that_the_command_makes() -> None:
-    assert {name: frozenset(found) for name, found in texts("dev").items()} == files(chaos=True)
+    assert {name: frozenset(secrets) for name, secrets in texts("dev").items()} == files(chaos=True)
 
 
 def test_by_tls_they_have_the_addresses_that_the_command_makes(tmp_path: Path) -> None:
     make(tmp_path, tls=True)
-    found = texts_of(rendered("--set", "tls.required=true", "--set", "tls.existingSecret=mine"))
+    secrets = texts_of(rendered("--set", "tls.required=true", "--set", "tls.existingSecret=mine"))
     for name in SERVICES:
-        for file in {"database-url", "redis-url"} & found[name].keys():
+        for file in {"database-url", "redis-url"} & secrets[name].keys():
             mine, chart = (
-                urlsplit(t) for t in ((tmp_path / name / file).read_text(), found[name][file])
+                urlsplit(t) for t in ((tmp_path / name / file).read_text(), secrets[name][file])
             )
             assert (mine.scheme, mine.query, mine.hostname) == (
                 chart.scheme,
@@ -51,11 +52,11 @@ def test_by_tls_they_have_the_addresses_that_the_command_makes(tmp_path: Path) -
 
 
 def test_a_service_knows_the_digests_of_those_who_may_call_it() -> None:
-    found = texts("dev")
-    tokens = {name: found[name]["link-token"] for name in SERVICES}
+    secrets = texts("dev")
+    tokens = {name: secrets[name]["link-token"] for name in SERVICES}
     assert len(set(tokens.values())) == len(SERVICES)
     for name in SERVICES:
-        assert json.loads(found[name]["link-peers"]) == {
+        assert json.loads(secrets[name]["link-peers"]) == {
             other: hashlib.sha256(token.encode()).hexdigest()
             for other, token in tokens.items()
             if may_connect(other, name)
@@ -64,78 +65,81 @@ def test_a_service_knows_the_digests_of_those_who_may_call_it() -> None:
 
 def test_passwords_agree_with_the_addresses_they_are_in() -> None:
     for prefix in ("trading", "range"):
-        found = texts_of(rendered("--set", f"fullnameOverride={prefix}"))
+        secrets = texts_of(rendered("--set", f"fullnameOverride={prefix}"))
         for service in SERVICES:
-            url = urlsplit(found[service]["database-url"])
+            url = urlsplit(secrets[service]["database-url"])
             assert (url.username, url.password) == (
                 service.replace("-", "_"),
-                found["database"][service],
+                secrets["database"][service],
             )
             assert (url.hostname, url.port, url.path) == (f"{prefix}-postgres", 5432, "/trading")
-        admin = urlsplit(found["database"]["admin-url"])
-        assert (admin.username, admin.password) == ("postgres", found["postgres"]["password"])
-        password = found["redis"]["password"]
-        assert found["redis"]["redis.conf"] == f"requirepass {password}\n"
+        admin = urlsplit(secrets["database"]["admin-url"])
+        assert (admin.username, admin.password) == ("postgres", secrets["postgres"]["password"])
+        password = secrets["redis"]["password"]
+        assert secrets["redis"]["redis.conf"] == f"requirepass {password}\n"
         for service in ("market-data", "trading-engine"):
-            assert found[service]["redis-url"] == f"redis://:{password}@{prefix}-redis:6379/0"
+            assert secrets[service]["redis-url"] == f"redis://:{password}@{prefix}-redis:6379/0"
 
 
 def test_with_tls_the_addresses_ask_for_it() -> None:
-    made = rendered("--set", "tls.required=true", "--set", "tls.existingSecret=ours")
-    for name, found in texts_of(made).items():
+    rendered_manifests = rendered("--set", "tls.required=true", "--set", "tls.existingSecret=ours")
+    for name, component_files in texts_of(rendered_manifests).items():
         for file in ("database-url", "admin-url"):
-            assert "sslmode=verify-full" in found.get(file, "sslmode=verify-full"), name
-        assert found.get("redis-url", "rediss://").startswith("rediss://"), name
+            assert "sslmode=verify-full" in component_files.get(file, "sslmode=verify-full"), name
+        assert component_files.get("redis-url", "rediss://").startswith("rediss://"), name
 
 
 def test_with_tls_the_stores_refuse_to_do_without() -> None:
-    found = {pod.component: pod for pod in pods(manifests("prod"))}
-    redis = found["redis"].container["args"]
+    by_component = {pod.component: pod for pod in pods(manifests("prod"))}
+    redis = by_component["redis"].container["args"]
     assert redis[redis.index("--port") + 1] == "0"
-    assert "hba_file=/etc/postgresql/pg_hba.conf" in found["postgres"].container["args"]
+    assert "hba_file=/etc/postgresql/pg_hba.conf" in by_component["postgres"].container["args"]
     rules = of_kind(manifests("prod"), "ConfigMap")["trading-postgres"]["data"]["pg_hba.conf"]
     ways = {line.split()[0] for line in rules.splitlines() if line and line[0] != "#"}
     assert ways == {"local", "hostssl"}
 
 
 def test_only_who_shows_a_token_has_it() -> None:
-    found = texts("dev")
+    secrets = texts("dev")
     for token, holders in (
         ("chaos-token", {"test-coordinator", "operator"}),
         ("read-token", {"risk-monitor"}),
     ):
-        assert {name for name in found if token in found[name]} == holders
-        (text,) = {found[name][token] for name in holders}
+        assert {name for name in secrets if token in secrets[name]} == holders
+        (text,) = {secrets[name][token] for name in holders}
         digest = hashlib.sha256(text.encode()).hexdigest()
-        assert {found[name][f"{token}-sha256"] for name in SERVICES} == {digest}
+        assert {secrets[name][f"{token}-sha256"] for name in SERVICES} == {digest}
 
 
 def test_no_two_are_alike_but_the_chaos_token() -> None:
-    found = texts("dev")
-    chaos = {found["test-coordinator"]["chaos-token"], found["operator"]["chaos-token"]}
+    secrets = texts("dev")
+    chaos = {secrets["test-coordinator"]["chaos-token"], secrets["operator"]["chaos-token"]}
     assert len(chaos) == 1
-    tokens = [found[name]["link-token"] for name in SERVICES]
-    passwords = [found["database"][name] for name in SERVICES]
-    others = [found["postgres"]["password"], found["redis"]["password"], *chaos]
-    own = [found["risk-monitor"]["risk-token"], found["risk-monitor"]["read-token"]]
-    made = [*tokens, *passwords, *others, *own, found["exchange"]["api-secret"]]
-    assert len(set(made)) == len(made)
-    assert min(len(one) for one in made) >= 32
+    tokens = [secrets[name]["link-token"] for name in SERVICES]
+    passwords = [secrets["database"][name] for name in SERVICES]
+    others = [secrets["postgres"]["password"], secrets["redis"]["password"], *chaos]
+    own = [secrets["risk-monitor"]["risk-token"], secrets["risk-monitor"]["read-token"]]
+    secret_texts = [*tokens, *passwords, *others, *own, secrets["exchange"]["api-secret"]]
+    assert len(set(secret_texts)) == len(secret_texts)
+    assert min(len(secret_text) for secret_text in secret_texts) >= 32
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_secret_stands_anywhere_else(name: str) -> None:
-    shown = yaml.safe_dump_all(one for one in manifests(name) if one["kind"] != "Secret")
-    for component, found in texts(name).items():
-        for file, text in found.items():
+    other_manifests = yaml.safe_dump_all(m for m in manifests(name) if m["kind"] != "Secret")
+    for component, component_files in texts(name).items():
+        for file, text in component_files.items():
             for form in (text, base64.b64encode(text.encode()).decode()):
-                assert form not in shown, f"{component}/{file}"
+                assert form not in other_manifests, f"{component}/{file}"
     for pod in pods(manifests(name)):
-        for one in pod.container.get("env", []):
-            assert set(one) == {"name", "value"}
+        for variable in pod.container.get("env", []):
+            assert set(variable) == {"name", "value"}
             words = ("TOKEN", "SECRET", "PASSWORD", "API_KEY", "SIGNING_KEY")
-            secret = any(word in one["name"] for word in words)
-            assert not secret or one["name"].endswith("_FILE") or "AUTH" in one["name"], one
+            variable_name = variable["name"]
+            secret = any(word in variable_name for word in words)
+            assert not secret or variable_name.endswith("_FILE") or "AUTH" in variable_name, (
+                variable
+            )
 
 
 @pytest.mark.parametrize("name", ["dev", "test", "prod"])
@@ -143,7 +147,7 @@ def test_each_is_mounted_by_its_component_alone(name: str) -> None:
     for pod in pods(manifests(name)):
         for secret, volume in _mounted(pod.spec).items():
             if secret == "trading-tls":  # noqa: S105 - the name of a Secret
-                keys = {one["key"] for one in volume["secret"].get("items", [])}
+                keys = {item["key"] for item in volume["secret"].get("items", [])}
                 assert keys == {"ca.crt"} or pod.component in ("postgres", "redis")
             else:
                 assert secret == f"trading-{pod.component}"
@@ -152,32 +156,36 @@ def test_each_is_mounted_by_its_component_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_file_that_is_named_is_there(name: str) -> None:
-    wanted = files(chaos=name != "prod")
+    expected = files(chaos=name != "prod")
     for pod in pods(manifests(name)):
-        for one in pod.container.get("env", []):
-            if str(one["value"]).startswith("/run/secrets/trading/"):
-                assert one["value"].rsplit("/", 1)[1] in wanted[pod.component], one
+        for variable in pod.container.get("env", []):
+            if str(variable["value"]).startswith("/run/secrets/trading/"):
+                assert variable["value"].rsplit("/", 1)[1] in expected[pod.component], variable
 
 
 def test_existing_ones_are_mounted_instead() -> None:
-    found = {pod.component: _mounted(pod.spec) for pod in pods(manifests("everything"))}
-    assert set(found["exchange"]) == {"our-exchange"}
-    assert set(found["database"]) == {"our-database"}
-    assert set(found["market-data"]) == {"range-market-data", "our-price-keys"}
-    assert set(found["test-coordinator"]) == {"range-test-coordinator", "our-verdict-key"}
-    assert set(found["custodian"]) == {"range-custodian"}
+    mounted = {pod.component: _mounted(pod.spec) for pod in pods(manifests("everything"))}
+    assert set(mounted["exchange"]) == {"our-exchange"}
+    assert set(mounted["database"]) == {"our-database"}
+    assert set(mounted["market-data"]) == {"range-market-data", "our-price-keys"}
+    assert set(mounted["test-coordinator"]) == {"range-test-coordinator", "our-verdict-key"}
+    assert set(mounted["custodian"]) == {"range-custodian"}
     assert set(texts("everything")) == set(texts("dev")) - {"exchange", "database"}
 
 
 def _signing(*args: str, name: str = "dev") -> dict[str, tuple[dict[str, Any], str]]:
-    """Who mounts a Secret "ours", or is told of a key: the Secret, and where the key shall be."""
-    found = {}
+    """Return the pods that mount the Secret "ours" or have a setting for a signing key: by
+    component the volume, and the path of the key.
+    """
+    mounted_by = {}
     for pod in pods(rendered(*args, values=ALL[name])):
-        variables = {one["name"]: one["value"] for one in pod.container.get("env", [])}
+        variables = {
+            variable["name"]: variable["value"] for variable in pod.container.get("env", [])
+        }
         mounted = _mounted(pod.spec).get("ours", {})
         if mounted or any("SIGNING_KEY" in variable for variable in variables):
-            found[pod.component] = mounted, variables.get("SIGNING_KEY_FILE", "")
-    return found
+            mounted_by[pod.component] = mounted, variables.get("SIGNING_KEY_FILE", "")
+    return mounted_by
 
 
 def test_the_key_for_verdicts_reaches_the_coordinator_alone() -> None:
@@ -205,13 +213,13 @@ def test_no_key_for_verdicts_is_asked_for_that_is_not_there_or_has_nothing_to_si
 
 
 def test_they_are_kept_and_production_makes_none() -> None:
-    for one in of_kind(manifests("dev"), "Secret").values():
-        assert one["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    for secret in of_kind(manifests("dev"), "Secret").values():
+        assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
     assert of_kind(manifests("prod"), "Secret") == {}
 
 
 def test_pods_start_anew_with_other_secrets() -> None:
-    """Made up anew in each render here, where there is no cluster that has some."""
+    """Each render without a cluster generates new secrets."""
     first, second = (
         {
             pod.component: pod.annotations.get("checksum/secret")

@@ -1,4 +1,6 @@
-"""An upgrade keeps the secrets that the cluster has: with others nobody would get at the data."""
+"""An upgrade keeps the secrets of the cluster, because with new passwords the data would be
+inaccessible.
+"""
 
 from collections.abc import Iterator
 
@@ -9,25 +11,28 @@ from tests.chart.rendering import Manifest, of_kind, rendered
 
 
 class Cluster:
-    """``secrets``: what it has, to be changed by a test."""
+    """A stub of a cluster at `url`. A test may change its `secrets`."""
 
     def __init__(self, url: str, secrets: Secrets) -> None:
         self.url = url
         self.secrets = secrets
 
     def render(self, *args: str) -> list[Manifest]:
+        """Render the chart as an upgrade of the release in the cluster."""
         online = ("--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", self.url)
         return rendered(*online, *args)
 
     def install(self, *args: str) -> list[Manifest]:
-        found = self.render(*args)
-        self.secrets.update(installed(of_kind(found, "Secret")))
-        return found
+        """Render the chart, and store its Secrets in the cluster."""
+        rendered_manifests = self.render(*args)
+        self.secrets.update(installed(of_kind(rendered_manifests, "Secret")))
+        return rendered_manifests
 
 
 @pytest.fixture
 def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    # The developer's own cluster is none of our business.
+    """Yield a cluster without Secrets."""
+    # Do not read the developer's own configuration.
     monkeypatch.setenv("KUBECONFIG", "/dev/null")
     secrets: Secrets = {}
     with cluster(secrets) as url:
@@ -35,12 +40,13 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 
 def changed(before: list[Manifest], after: list[Manifest]) -> set[str]:
+    """Return the names of the Secrets whose data differ."""
     old, new = of_kind(before, "Secret"), of_kind(after, "Secret")
     return {name for name in new if new[name]["data"] != old.get(name, {}).get("data")}
 
 
 def test_a_second_time_everything_is_the_same(empty: Cluster) -> None:
-    """Checksums and the Job's name too: no pod starts anew."""
+    """Checksums and the Job's name do not change either, so no pod restarts."""
     first = empty.install()
     assert empty.render() == first
 
@@ -59,23 +65,25 @@ def test_what_is_missing_is_made_and_told_to_those_who_need_it(empty: Cluster) -
 def test_switching_chaos_off_takes_its_token_away_and_nothing_else(empty: Cluster) -> None:
     first = of_kind(empty.install(), "Secret")
     left = of_kind(empty.render("--set", "chaos.enabled=false"), "Secret")
-    # The operator had nothing else.
+    # The Secret of the operator had no other file.
     assert first.keys() - left.keys() == {"trading-operator"}
-    for name, one in left.items():
+    for name, secret in left.items():
         before = first[name]["data"]
-        kept = {key: data for key, data in before.items() if not key.startswith("chaos-token")}
-        assert one["data"] == kept
+        other_data = {
+            key: data for key, data in before.items() if not key.startswith("chaos-token")
+        }
+        assert secret["data"] == other_data
 
 
 def test_an_existing_secret_is_read_where_it_is(empty: Cluster) -> None:
     first = empty.install()
     for component in ("exchange", "postgres"):
         empty.secrets[f"our-{component}"] = empty.secrets.pop(f"trading-{component}")
-    given = (
+    arguments = (
         "--set=services.exchange.existingSecret=our-exchange",
         "--set=postgres.existingSecret=our-postgres",
     )
-    second = empty.render(*given)
+    second = empty.render(*arguments)
     assert changed(first, second) == set()
     assert set(of_kind(first, "Secret")) - set(of_kind(second, "Secret")) == {
         "trading-exchange",

@@ -1,4 +1,4 @@
-"""A value that cannot work is refused, with a message that says which and why."""
+"""A value that cannot work is refused, with a message that names it and the reason."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ PROD = ENVIRONMENTS["prod"]
 
 
 @pytest.mark.parametrize(
-    ("values", "given", "said"),
+    ("values", "setting", "message"),
     [
         ((), "grafna.enabled=true", "additional properties 'grafna' not allowed"),
         ((), "services.exchange.replica=1", "additional properties 'replica' not allowed"),
@@ -48,18 +48,18 @@ PROD = ENVIRONMENTS["prod"]
         (PROD, "compliance.enabled=false", "compliance.enabled: must be true"),
     ],
 )
-def test_impossible_values_are_refused(values: tuple[str, ...], given: str, said: str) -> None:
-    code, _, errors = run("template", "--set", given, values=values)
+def test_impossible_values_are_refused(values: tuple[str, ...], setting: str, message: str) -> None:
+    code, _, errors = run("template", "--set", setting, values=values)
     assert code != 0
-    assert said in errors
+    assert message in errors
 
 
 def test_the_services_own_environment_goes_before_the_charts() -> None:
-    """Each setting once: of two, Kubernetes would take the last without a word."""
-    found = rendered("--set", "services.exchange.env.LOG_LEVEL=debug")
-    exchange = of_kind(found, "Deployment")["trading-exchange"]
+    """Each setting appears once: of two, Kubernetes would use the last one silently."""
+    rendered_manifests = rendered("--set", "services.exchange.env.LOG_LEVEL=debug")
+    exchange = of_kind(rendered_manifests, "Deployment")["trading-exchange"]
     env = exchange["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert [one["value"] for one in env if one["name"] == "LOG_LEVEL"] == ["debug"]
+    assert [variable["value"] for variable in env if variable["name"] == "LOG_LEVEL"] == ["debug"]
 
 
 def test_every_value_is_described_and_none_is_unknown() -> None:
@@ -74,7 +74,7 @@ def test_every_value_is_described_and_none_is_unknown() -> None:
             return
         assert part["additionalProperties"] is False, f"{path}: is open"
         assert set(value) - set(part["properties"]) == set(), path
-        # Only what Helm itself brings has no default.
+        # Only the value that Helm itself adds has no default.
         assert set(part["properties"]) - set(value) <= {"global"}, path
         for key, inner in part["properties"].items():
             if key in value:
@@ -84,7 +84,7 @@ def test_every_value_is_described_and_none_is_unknown() -> None:
 
 
 def test_the_schema_is_in_the_package(tmp_path: Path) -> None:
-    """helmignore must not take away what a chart from a registry needs."""
+    """.helmignore must not exclude a file that a packaged chart needs."""
     copy = tmp_path / "trading"
     shutil.copytree(CHART, copy)
     (copy / "values.schema.json").unlink()
@@ -94,19 +94,19 @@ def test_the_schema_is_in_the_package(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_values_files_say_nothing_that_is_the_default_anyway(name: str) -> None:
-    """A file that repeats the defaults hides what it changes. Resources come as a whole."""
+    """A file that repeats defaults hides what it changes. Resources are set as a whole."""
     defaults = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 
-    def repeated(path: str, base: Any, given: Any) -> list[str]:
-        if isinstance(given, dict) and isinstance(base, dict):
+    def repeated(path: str, base: Any, overrides: Any) -> list[str]:
+        if isinstance(overrides, dict) and isinstance(base, dict):
             return [
-                found
-                for key, value in given.items()
+                repetition
+                for key, value in overrides.items()
                 if key != "resources"
-                for found in repeated(f"{path}.{key}", base.get(key), value)
+                for repetition in repeated(f"{path}.{key}", base.get(key), value)
             ]
-        return [path] if base == given else []
+        return [path] if base == overrides else []
 
     for file in ALL[name]:
-        given = yaml.safe_load((CHART / file).read_text(encoding="utf-8"))
-        assert repeated("", defaults, given) == []
+        overrides = yaml.safe_load((CHART / file).read_text(encoding="utf-8"))
+        assert repeated("", defaults, overrides) == []

@@ -127,7 +127,7 @@ def test_a_disrupted_feed_is_told_as_it_is(mode: str) -> None:
             )
             if mode == "out-of-order":
                 seqs = reader.seqs("BTC")
-                last = hub.ticks.after("BTC", seqs[0] - 1, 1000, hub.told)
+                last = hub.ticks.after("BTC", seqs[0] - 1, 1000, hub.published_seq)
                 assert [t.seq for t in last] == sorted(t.seq for t in last)
 
     asyncio.run(run())
@@ -159,9 +159,9 @@ def test_it_says_how_much_is_not_kept_any_more(monkeypatch: pytest.MonkeyPatch) 
     async def run() -> None:
         async with running(MemoryStore()) as (_, hub):
             reader = Reader(hub.join(""))
-            await reader.until(lambda: hub.told > 60)
+            await reader.until(lambda: hub.published_seq > 60)
             resumed = Reader(hub.join("1-10"))
-            published = hub.told
+            published = hub.published_seq
             await resumed.until(lambda: resumed.ticks)
             assert resumed.other[1] == ("gap", {"missed": published - 30 - 10})
             assert positions(resumed)[0] == published - 30 + 1
@@ -174,7 +174,7 @@ def test_an_odd_event_id_is_nothing_to_go_on_from(odd: str) -> None:
     async def run() -> None:
         async with running(MemoryStore()) as (_, hub):
             reader = Reader(hub.join(odd))
-            published = hub.told
+            published = hub.published_seq
             await reader.until(lambda: reader.ticks)
             assert positions(reader)[0] == published + 1
 
@@ -238,7 +238,7 @@ def test_each_tick_is_encoded_once_for_five_hundred(monkeypatch: pytest.MonkeyPa
             readers = [Reader(hub.join("")) for _ in range(500)]
             for reader in readers:
                 await reader.until(lambda r=reader: len(r.ticks) > 3 * ASSETS)  # type: ignore[misc]
-            assert calls == hub.told
+            assert calls == hub.published_seq
             first = positions(readers[0])[: 3 * ASSETS]
             assert all(positions(r)[: 3 * ASSETS] == first for r in readers)
 

@@ -1,4 +1,4 @@
-"""One run of the whole ecosystem, read by a real Prometheus from its start to its verdict."""
+"""One run of the whole ecosystem, scraped by a real Prometheus from its start to its verdict."""
 
 import os
 import shutil
@@ -16,8 +16,9 @@ from trading.topology import SERVICES
 
 
 class Watched(NamedTuple):
-    """``started``: the ecosystem; ``began`` and ``ended``: the run; wall time, Unix seconds.
-    ``texts``: /metrics by service; ``traces`` by id.
+    """The observed run. `started` is the start of the ecosystem, `began` and `ended` are those of
+    the run, in Unix seconds of wall time. `texts` has /metrics by service, `traces` the spans by
+    trace id.
     """
 
     prometheus: Prometheus
@@ -30,6 +31,7 @@ class Watched(NamedTuple):
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """Run market-crash with Prometheus and an OTLP receiver; yield what they recorded."""
     if shutil.which("prometheus") is None:
         why = "prometheus (Debian: prometheus) is not on this machine: no query was asked"
         if os.environ.get("CI"):
@@ -46,7 +48,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         def every_target_was_read() -> bool:
             return len(prometheus.series("up == 1", started, time.time())) == len(urls)
 
-        # It looks for its targets first: a virtual run would be over before they are read.
+        # Prometheus discovers its targets first; a virtual run could end before their first scrape.
         wait_for("a reading of every service", every_target_was_read)
         began = time.time()
         with up.coordinator() as coordinator:
@@ -58,11 +60,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 return str(coordinator.get(f"/runs/{run}").json()["outcome"])
 
             assert wait_for("the verdict", verdict, 200) == "Pass"
-        shown = "test_coordinator_detection_latency_seconds"
-        wait_for("its figures", lambda: prometheus.series(shown, began, time.time()))
+        metric = "test_coordinator_detection_latency_seconds"
+        wait_for("its figures", lambda: prometheus.series(metric, began, time.time()))
         texts = {name: httpx.get(url + "/metrics").text for name, url in urls.items()}
         ended = time.time()
-        # Its end sends what it has of traces.
+        # The services export their remaining spans when they stop.
         up.stop()
         yield Watched(prometheus, started, began, ended, texts, receiver.traces())
     finally:

@@ -1,4 +1,4 @@
-"""A real Prometheus that reads the services of a test."""
+"""A real Prometheus that scrapes the services of a test."""
 
 import json
 import socket
@@ -13,34 +13,34 @@ import yaml
 
 from tests.api.running import wait_for
 
-#: Seconds between two readings, and what takes the place of Grafana's ``$__rate_interval``.
+#: Seconds between two scrapes, and the value for Grafana's `$__rate_interval`.
 EVERY, RATE_INTERVAL = 1, "15s"
 
 
 def drawn(
     url: str, expr: str, start: float, end: float, rate_interval: str = RATE_INTERVAL
 ) -> list[Any]:
-    """What a panel would draw from the Prometheus at ``url``: all series of the query with any
-    figure.
+    """Return what a panel would draw from the Prometheus at `url`: all series of the query that
+    have at least one finite value.
     """
-    asked = {
+    params = {
         "query": expr.replace("$__rate_interval", rate_interval),
         "start": str(start),
         "end": str(end),
         "step": str(EVERY),
     }
-    answer = httpx.get(url + "/api/v1/query_range", params=asked, timeout=30)
-    found = json.loads(answer.text)
-    assert found["status"] == "success", f"{expr}: {found}"
+    answer = httpx.get(url + "/api/v1/query_range", params=params, timeout=30)
+    answer_json = json.loads(answer.text)
+    assert answer_json["status"] == "success", f"{expr}: {answer_json}"
     return [
         series
-        for series in found["data"]["result"]
+        for series in answer_json["data"]["result"]
         if any(value not in ("NaN", "+Inf", "-Inf") for _, value in series["values"])
     ]
 
 
 class Prometheus:
-    """``targets``: base URL by job."""
+    """A Prometheus process. `targets` has the base URL of each job."""
 
     def __init__(self, folder: Path, targets: Mapping[str, str]) -> None:
         folder.mkdir(parents=True)
@@ -69,11 +69,13 @@ class Prometheus:
         wait_for("Prometheus", self._ready)
 
     def stop(self) -> None:
+        """Stop the process."""
         self._process.terminate()
         self._process.wait(20)
         self._log.close()
 
     def series(self, expr: str, start: float, end: float) -> list[Any]:
+        """Return what a panel would draw of a query; the times are Unix seconds."""
         return drawn(self.url, expr, start, end)
 
     def _ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""The receiving end of OTLP over HTTP, for tests: keeps the spans that arrive."""
+"""A receiver of OTLP over HTTP for tests; it keeps the spans that arrive."""
 
 import gzip
 import threading
@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Received(NamedTuple):
-    """Ids in hex; ``start`` and ``end``: Unix nanoseconds."""
+    """A span. Ids are in hexadecimal; `start` and `end` are Unix nanoseconds."""
 
     service: str
     trace: str
@@ -23,7 +23,7 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """``url``: what OTEL_EXPORTER_OTLP_ENDPOINT is set to."""
+    """An HTTP server for traces; OTEL_EXPORTER_OTLP_ENDPOINT must be set to `url`."""
 
     def __init__(self) -> None:
         self.spans: list[Received] = []
@@ -47,18 +47,20 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
     def traces(self) -> dict[str, list[Received]]:
-        found: dict[str, list[Received]] = {}
+        """Return the received spans by trace id."""
+        by_trace: dict[str, list[Received]] = {}
         for span in list(self.spans):
-            found.setdefault(span.trace, []).append(span)
-        return found
+            by_trace.setdefault(span.trace, []).append(span)
+        return by_trace
 
 
 def _decoded(request: Any) -> list[Received]:
-    found = []
+    spans = []
     for resource in request.resource_spans:
         about = {a.key: a.value.string_value for a in resource.resource.attributes}
         for scope in resource.scope_spans:
@@ -66,7 +68,7 @@ def _decoded(request: Any) -> list[Received]:
                 attributes = {
                     a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes
                 }
-                found.append(
+                spans.append(
                     Received(
                         about["service.name"],
                         span.trace_id.hex(),
@@ -79,4 +81,4 @@ def _decoded(request: Any) -> list[Received]:
                         span.status.message,
                     )
                 )
-    return found
+    return spans

@@ -1,4 +1,4 @@
-"""Grafana's dashboards: made well, and every panel of them has data after a real run."""
+"""Grafana's dashboards follow the linter's rules, and every panel has data after a real run."""
 
 import json
 import re
@@ -14,13 +14,14 @@ from tools.dashboards.build import built
 from tools.dashboards.spec import LINES, Dashboard, Panel, Query
 from trading.telemetry.signals import COUNTER, SIGNALS
 
-FOUND: dict[str, Any] = {Path(path).stem: json.loads(text) for path, text in texts().items()}
+GENERATED: dict[str, Any] = {Path(path).stem: json.loads(text) for path, text in texts().items()}
 _METRIC = re.compile(
     r"\b(?:trading|exchange|custodian|market_data|risk_monitor|test_coordinator|audit)_\w+"
 )
 
 
 def panels(dashboard: Any) -> Iterator[Any]:
+    """Yield the panels of a dashboard that are not rows."""
     for panel in dashboard["panels"]:
         if panel["type"] != "row":
             yield panel
@@ -28,59 +29,59 @@ def panels(dashboard: Any) -> Iterator[Any]:
 
 QUERIES = [
     pytest.param(target["expr"], id=f"{uid}: {panel['title']} {target['refId']}")
-    for uid, dashboard in FOUND.items()
+    for uid, dashboard in GENERATED.items()
     for panel in panels(dashboard)
     for target in panel["targets"]
 ]
 
 
 def complaints(dashboard: Any) -> list[str]:
-    """After the rules of Grafana's dashboard-linter."""
-    found = []
+    """Return the violations of the rules of Grafana's dashboard-linter."""
+    problems = []
     variables = [v["type"] for v in dashboard["templating"]["list"]]
     if variables != ["datasource"]:
-        found.append("no data source variable")
+        problems.append("no data source variable")
     numbers = [panel["id"] for panel in dashboard["panels"]]
     if len(set(numbers)) != len(numbers):
-        found.append("ids twice")
+        problems.append("ids twice")
     for panel in panels(dashboard):
         title = panel["title"]
         if not title or not panel.get("description"):
-            found.append(f"{title}: needs a title and a description")
+            problems.append(f"{title}: needs a title and a description")
         if not panel["fieldConfig"]["defaults"].get("unit"):
-            found.append(f"{title}: no unit")
+            problems.append(f"{title}: no unit")
         for target in panel["targets"]:
             expr = target["expr"]
             if panel["datasource"]["uid"] != "${datasource}" != target["datasource"]["uid"]:
-                found.append(f"{title}: a data source of its own")
+                problems.append(f"{title}: a data source of its own")
             ranges = re.findall(r"\[([^\]]*)\]", expr)
             if any(r != "$__rate_interval" for r in ranges):
-                found.append(f"{title}: needs $__rate_interval")
+                problems.append(f"{title}: needs $__rate_interval")
             for name in _METRIC.findall(expr):
                 base = re.sub(r"_(total|bucket|sum|count)$", "", name)
                 signal = SIGNALS.get(base)
                 if signal is None:
-                    found.append(f"{title}: {name} is no signal")
+                    problems.append(f"{title}: {name} is no signal")
                 elif panel["type"] != "timeseries" or signal.kind != COUNTER:
                     continue
                 elif f"rate({name}" not in expr:
-                    found.append(f"{title}: rate() on a counter")
+                    problems.append(f"{title}: rate() on a counter")
         box = panel["gridPos"]
         if box["x"] + box["w"] > 24:
-            found.append(f"{title}: wider than the page")
-    return found
+            problems.append(f"{title}: wider than the page")
+    return problems
 
 
-@pytest.mark.parametrize("uid", FOUND)
+@pytest.mark.parametrize("uid", GENERATED)
 def test_nothing_to_complain(uid: str) -> None:
-    assert complaints(FOUND[uid]) == []
+    assert complaints(GENERATED[uid]) == []
 
 
 def test_a_bad_panel_would_be_noticed() -> None:
     bad = Panel(LINES, "Bad", "", "", (Query("rate(exchange_trades_total[5m]) + custodian_x"),))
     raw = Panel(LINES, "Raw", "Of a counter.", "none", (Query("exchange_trades_total"),))
-    found = complaints(json.loads(built(Dashboard("bad", "Bad", "", {"Row": (bad, raw)}))))
-    assert found == [
+    problems = complaints(json.loads(built(Dashboard("bad", "Bad", "", {"Row": (bad, raw)}))))
+    assert problems == [
         "Bad: needs a title and a description",
         "Bad: no unit",
         "Bad: needs $__rate_interval",
@@ -104,11 +105,11 @@ def test_a_panel_has_data(watched: Watched, expr: str) -> None:
 
 
 def test_faults_are_marked_on_every_time_axis(watched: Watched) -> None:
-    for dashboard in FOUND.values():
+    for dashboard in GENERATED.values():
         (marks,) = dashboard["annotations"]["list"]
         assert watched.prometheus.series(marks["expr"], watched.began, watched.ended)
 
 
 def test_a_query_without_data_would_be_noticed(watched: Watched) -> None:
-    asked = watched.prometheus.series("exchange_invented", watched.began, watched.ended)
-    assert asked == []
+    series = watched.prometheus.series("exchange_invented", watched.began, watched.ended)
+    assert series == []

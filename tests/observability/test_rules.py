@@ -1,4 +1,4 @@
-"""Prometheus's own tools over what it is given."""
+"""Prometheus's promtool accepts the generated alert rules, and their unit tests pass."""
 
 import os
 import shutil
@@ -16,30 +16,37 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
+    """Return the path of promtool; skip the test without it, or fail it in CI."""
+    path = shutil.which("promtool")
+    if path is None:
         why = "promtool (Debian: prometheus) is not on this machine: the rules were not run"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
-    return found
+    return path
 
 
 def test_every_risk_rule_has_an_alert_of_its_severity() -> None:
     groups = yaml.safe_load(texts()[PATH])["groups"]
-    found = {r["labels"].get("rule"): r["labels"]["severity"] for g in groups for r in g["rules"]}
-    found.pop(None)
-    assert found == {rule.name: rule.severity for rule in RULES.values()}
+    severities = {
+        r["labels"].get("rule"): r["labels"]["severity"] for g in groups for r in g["rules"]
+    }
+    severities.pop(None)
+    assert severities == {rule.name: rule.severity for rule in RULES.values()}
 
 
 def test_prometheus_takes_the_rules(promtool: str) -> None:
-    done = subprocess.run([promtool, "check", "rules", ROOT / PATH], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(
+        [promtool, "check", "rules", ROOT / PATH], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_alert_fires_in_time_and_not_before(promtool: str) -> None:
-    done = subprocess.run([promtool, "test", "rules", ROOT / TESTS], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = subprocess.run(
+        [promtool, "test", "rules", ROOT / TESTS], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_an_alert_that_waits_too_long_would_be_noticed(promtool: str, tmp_path: Path) -> None:
@@ -47,7 +54,7 @@ def test_an_alert_that_waits_too_long_would_be_noticed(promtool: str, tmp_path: 
     (tmp_path / "rules.yml").write_text(slow)
     tests = (ROOT / TESTS).read_text().replace("../../" + str(PATH), str(tmp_path / "rules.yml"))
     (tmp_path / "tests.yml").write_text(tests)
-    done = subprocess.run(
+    result = subprocess.run(
         [promtool, "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True
     )
-    assert done.returncode != 0 and "ServiceDown" in done.stdout + done.stderr
+    assert result.returncode != 0 and "ServiceDown" in result.stdout + result.stderr

@@ -1,4 +1,4 @@
-"""An order's life as one trace, though every service tells its part alone."""
+"""An order's life is one trace, although every service exports its own spans only."""
 
 import time
 from pathlib import Path
@@ -43,17 +43,17 @@ def test_a_trace_goes_from_the_order_to_the_alert(watched: Watched) -> None:
 
 
 def test_every_parent_is_there(watched: Watched) -> None:
-    """But of what was under way when the traces were read."""
-    kept = [t for t in watched.traces.values() if any(s.name == ORDER for s in t)]
-    assert len(kept) > 100
-    for trace in kept:
+    """Spans that were still open when the traces were read are excepted."""
+    order_traces = [t for t in watched.traces.values() if any(s.name == ORDER for s in t)]
+    assert len(order_traces) > 100
+    for trace in order_traces:
         ids = {span.id for span in trace}
         assert len(ids) == len(trace), "two spans of one id"
         assert {span.parent for span in trace} - {""} <= ids
 
 
 def test_spans_are_on_the_wall_s_clock(watched: Watched) -> None:
-    """At 60 times its speed, too: people look for them by the time of day."""
+    """Also at 60 times the speed, because people search for traces by wall time."""
     for trace in watched.traces.values():
         for span in trace:
             assert span.start <= span.end
@@ -84,13 +84,13 @@ def test_a_request_goes_on_with_its_caller_s_trace(tmp_path: Path) -> None:
         headers = {"traceparent": f"00-{trace}-{parent}-01"}
         for path in ("/api/v3/time", "/health"):
             httpx.get(up.url["exchange"] + path, headers=headers)
-        found: Received = wait_for("the span", lambda: receiver.traces().get(trace))[0]
+        span: Received = wait_for("the span", lambda: receiver.traces().get(trace))[0]
     finally:
         up.stop()
         receiver.stop()
-    assert (found.name, found.parent, found.service) == ("GET /api/v3/time", parent, "exchange")
-    assert found.attributes["http.response.status_code"] == 200
-    assert abs(time.time() - found.end / 1e9) < 60
+    assert (span.name, span.parent, span.service) == ("GET /api/v3/time", parent, "exchange")
+    assert span.attributes["http.response.status_code"] == 200
+    assert abs(time.time() - span.end / 1e9) < 60
     assert len(receiver.traces()[trace]) == 1, "health is no request"
 
 
@@ -100,8 +100,8 @@ def test_a_collector_that_is_not_there_keeps_nobody_waiting(tmp_path: Path) -> N
         assert httpx.get(up.url["exchange"] + "/api/v3/time").status_code == 200
         assert up.exchange.signed("GET", "account").status_code == 200
     finally:
-        code, said = up.stop()
-    assert (code, said.splitlines()[-1]) == (0, "stopped; everything is kept")
+        code, output = up.stop()
+    assert (code, output.splitlines()[-1]) == (0, "stopped; everything is kept")
     assert "Traceback" not in (tmp_path / "data.log").read_text()
 
 
@@ -119,7 +119,7 @@ def test_only_the_share_that_is_asked_for_is_sent(tmp_path: Path) -> None:
 
 def test_services_name_a_trace_alike_without_a_word() -> None:
     universe = default_universe()
-    names = {made("session", universe).order(7) for made in TRACE_BUILDERS.values()}
+    names = {builder("session", universe).order(7) for builder in TRACE_BUILDERS.values()}
     assert len(names) == 1
     assert CustodianTraces("another", universe).order(7) not in names
     trace = trace_of("session", "order", 7)

@@ -1,4 +1,4 @@
-"""The fenced blocks and the links of the pages that people read."""
+"""Read the fenced blocks and the links of the documentation."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,8 @@ _FENCE = re.compile(r"^( *)(`{3,}|~{3,})([^\n`]*)\n(.*?)^\1\2 *$", re.MULTILINE 
 
 
 class Block(NamedTuple):
+    """A fenced block; `line` is that of its first fence."""
+
     page: Path
     line: int
     language: str
@@ -19,33 +21,34 @@ class Block(NamedTuple):
 
     @property
     def name(self) -> str:
+        """Return the page and the line."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Every fenced block, in order; the language is empty where none is given."""
+    """Return every fenced block of a page, in order; the language is empty if there is none."""
     text = page.read_text(encoding="utf-8")
-    found = []
+    blocks = []
     for match in _FENCE.finditer(text):
         indent, _, info, body = match.groups()
         body = "".join(line.removeprefix(indent) for line in body.splitlines(keepends=True))
         line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, info.strip(), body))
-    return found
+        blocks.append(Block(page, line, info.strip(), body))
+    return blocks
 
 
 def prose_of(page: Path) -> str:
-    """The page without its blocks."""
+    """Return the page without its blocks."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
 def links_of(page: Path) -> list[str]:
-    """Where the page's links and pictures lead to."""
+    """Return the targets of the page's links and images."""
     return re.findall(r"\]\(([^)\s]+)\)", prose_of(page))
 
 
 def anchors_of(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ +(.*)$", prose_of(page), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", h.replace("`", "").lower()) for h in headings)
     return {heading.replace(" ", "-") for heading in plain}

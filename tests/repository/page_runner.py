@@ -1,7 +1,7 @@
-"""Runs a page: its shell and Python blocks, in their order, in a directory of its own.
+"""Run the shell and Python blocks of a page in their order, in a directory of its own.
 
-What a page shows as an answer, in a ``text`` block right after one that ran, must be in what that
-one has printed: line by line, where ``...`` stands for anything.
+A `text` block right after a block that ran shows its output: the output must have these lines, in
+this order, where `...` stands for any text.
 """
 
 import os
@@ -16,10 +16,10 @@ import yaml
 from tests.api.running import PORTS, Up, wait_for
 from tests.repository.markdown import ROOT, Block
 
-#: What these targets do is done here without make, which would install and then do the same.
-_MAKE = {"make run": f"cd {ROOT} && trading run scenarios/market-crash.yaml"}
+#: The commands of these targets, which run here without make and its installation.
+_MAKE_TARGETS = {"make run": f"cd {ROOT} && trading run scenarios/market-crash.yaml"}
 
-#: Commands that ask a running ecosystem, with the service that they ask.
+#: The `trading` command, with the URL of the service for commands that call a running ecosystem.
 _WRAPPER = """#!/bin/sh
 case "$1 $2" in
 "scenario run"|"scenario runs"|"scenario abort"|"scenario watch")
@@ -31,6 +31,10 @@ esac
 
 
 class PageRunner:
+    """Runs pages in `directory`. Commands that call a service call the ecosystem `up`, if there is
+    one.
+    """
+
     def __init__(self, directory: Path, up: Up | None) -> None:
         self._directory = directory / "page"
         self._directory.mkdir(exist_ok=True)
@@ -47,13 +51,19 @@ class PageRunner:
         self._environment = {**os.environ, "PATH": path, "COLUMNS": "200"}
 
     def run(self, blocks: list[Block]) -> None:
-        """Each block that can be; AssertionError names the one that does not do what it shows."""
+        """Run each block that can be run. Raises AssertionError with the name of a block that
+        fails, or whose output differs from what the page shows.
+        """
         printed = None
         for block in blocks:
             if block.language == "sh":
-                printed = self._run(block, ["sh", "-eu", "-c", self._here(_script(block.body))])
+                printed = self._run(
+                    block, ["sh", "-eu", "-c", self._with_actual_ports(_script(block.body))]
+                )
             elif block.language == "python" and "import ccxt" not in block.body:
-                printed = self._run(block, [sys.executable, "-c", self._here(block.body)])
+                printed = self._run(
+                    block, [sys.executable, "-c", self._with_actual_ports(block.body)]
+                )
             elif block.language == "text" and printed is not None:
                 missing = not_shown(block.body, printed)
                 assert not missing, f"{block.name}: not printed: {missing}\n{printed}"
@@ -61,10 +71,10 @@ class PageRunner:
             else:
                 printed = None
                 if block.language == "yaml":
-                    self._keep(block)
+                    self._write_scenario(block)
 
     def _run(self, block: Block, command: list[str]) -> str:
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             cwd=self._directory,
             env=self._environment,
@@ -74,22 +84,27 @@ class PageRunner:
             text=True,
             timeout=240,
         )
-        assert done.returncode == 0, f"{block.name}: exit code {done.returncode}\n{done.stdout}"
-        return self._shown(done.stdout)
+        assert result.returncode == 0, (
+            f"{block.name}: exit code {result.returncode}\n{result.stdout}"
+        )
+        return self._with_default_ports(result.stdout)
 
-    def _here(self, text: str) -> str:
-        """The ports of the ecosystem that was started for the page."""
+    def _with_actual_ports(self, text: str) -> str:
+        """Replace the default ports by those of the ecosystem that was started for the page."""
         if self._up is None:
             return text
         return re.sub(r"\b(808[0-6])\b", lambda m: str(int(m[1]) + self._offset), text)
 
-    def _shown(self, text: str) -> str:
+    def _with_default_ports(self, text: str) -> str:
+        """Replace the ports of the ecosystem by the default ones, which the page shows."""
         for port in PORTS if self._up is not None else ():
             text = text.replace(str(port + self._offset), str(port))
         return text
 
-    def _keep(self, block: Block) -> None:
-        """A scenario under its name, as the page tells its reader to, unless it is there."""
+    def _write_scenario(self, block: Block) -> None:
+        """Write a scenario under its name, as the page asks its reader to, unless the file
+        exists.
+        """
         document: Any = yaml.safe_load(block.body)
         if isinstance(document, dict) and document.get("kind") == "ChaosScenario":
             file = self._directory / f"{document['metadata']['name']}.yaml"
@@ -101,8 +116,8 @@ def _script(body: str) -> str:
     lines = []
     for line in body.splitlines():
         command = line.partition("#")[0].strip()
-        if command in _MAKE:
-            lines.append(_MAKE[command])
+        if command in _MAKE_TARGETS:
+            lines.append(_MAKE_TARGETS[command])
         elif command.startswith("make "):
             lines.append(f"make -C {ROOT} -n {command.removeprefix('make ')}")
         else:
@@ -111,24 +126,24 @@ def _script(body: str) -> str:
 
 
 def not_shown(expected: str, printed: str) -> list[str]:
-    """The expected lines that were not printed, in their order."""
+    """Return the expected lines that were not printed, in their order."""
     lines = [line.rstrip() for line in printed.splitlines()]
     at = 0
     missing = []
     for line in expected.rstrip("\n").splitlines():
         pattern = re.compile(".*".join(re.escape(part) for part in line.rstrip().split("...")))
-        found = next((i for i in range(at, len(lines)) if pattern.fullmatch(lines[i])), None)
+        index = next((i for i in range(at, len(lines)) if pattern.fullmatch(lines[i])), None)
         if line.strip() in ("", "..."):
             continue
-        if found is None:
+        if index is None:
             missing.append(line)
         else:
-            at = found + 1
+            at = index + 1
     return missing
 
 
-def traded(up: Up) -> None:
-    """Waits until there is a market to look at."""
+def wait_for_quotes(up: Up) -> None:
+    """Wait until the order book has both sides."""
     wait_for("a two-sided book", lambda: _quoted(up))
 
 

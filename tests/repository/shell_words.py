@@ -1,7 +1,7 @@
-"""Is a command that a page shows one that exists? Nothing is run.
+"""Check that a command in the documentation exists, without running it.
 
-Every word that can be looked up is: the options and arguments of ``trading``, names of scenarios,
-services and files, targets of ``make``, values of the chart, settings, ports and paths of URLs.
+Every word that can be looked up is: the options and arguments of `trading`, names of scenarios,
+services and files, targets of `make`, values of the chart, settings, ports and paths of URLs.
 """
 
 import re
@@ -23,7 +23,7 @@ from trading.hosting.settings import Settings
 from trading.links.peers import LinkSettings
 from trading.topology import INFRASTRUCTURE, MAX_INSTANCES, SERVICES
 
-#: Programs of the system; their arguments are theirs.
+#: Programs of the system, whose arguments are not checked.
 _PLAIN = {
     "basename", "cat", "cd", "chown", "cp", "curl", "diff", "echo", "git", "grep", "head",
     "install", "ls", "mkdir", "openssl", "pip", "python3", "rm", "sed", "sha256sum", "tail",
@@ -45,26 +45,29 @@ _OTHER_VARIABLES = {
 
 
 class Unknown(AssertionError):
-    """A word of a command that nothing answers to."""
+    """A word of a command does not exist."""
 
 
 def settings() -> set[str]:
-    """Every setting, each of them also as a file."""
+    """Return the names of all settings, each also with `_FILE`."""
     names = {n.upper() for model in (Settings, LinkSettings) for n in model.model_fields}
     return names | {f"{name}_FILE" for name in names}
 
 
 def known_variable(name: str) -> bool:
+    """Return whether an environment variable has a meaning for some command."""
     return name in settings() or name in _OTHER_VARIABLES
 
 
 def commands_in(script: str) -> list[list[str]]:
-    """The simple commands of a script, as words; of ``$(...)`` those inside, too."""
+    """Return the simple commands of a script, each as a list of words, including those inside
+    `$(...)`.
+    """
     script = script.replace("\\\n", " ")
-    found = []
+    commands = []
     while (start := script.find("$(")) >= 0:
         end = _closing(script, start + 2)
-        found += commands_in(script[start + 2 : end])
+        commands += commands_in(script[start + 2 : end])
         script = f"{script[:start]}SUBSTITUTED{script[end + 1 :]}"
     script = re.sub(r"(^|\s)#[^\n\"']*$", " ", script, flags=re.MULTILINE)
     lexer = shlex.shlex(script.replace("\n", " ;\n"), posix=True, punctuation_chars="();<>|&")
@@ -73,15 +76,15 @@ def commands_in(script: str) -> list[list[str]]:
     words: list[str] = []
     for word in lexer:
         if set(word) <= set(";|&()"):
-            found.append(words)
+            commands.append(words)
             words = []
         else:
             words.append(word)
-    return [words for words in [*found, words] if words]
+    return [words for words in [*commands, words] if words]
 
 
 def _closing(script: str, at: int) -> int:
-    """Where the parenthesis ends that is open at ``at``."""
+    """Return the position of the parenthesis that closes the one open at `at`."""
     depth = 1
     while depth and at < len(script):
         depth += {"(": 1, ")": -1}.get(script[at], 0)
@@ -90,18 +93,20 @@ def _closing(script: str, at: int) -> int:
 
 
 def typed_in(console: str) -> str:
-    """What is typed in a console block: after ``$``, and the lines that it continues on."""
-    found = []
+    """Return what the user types in a console block: the text after `$`, and continuation lines."""
+    lines = []
     going_on = False
     for line in console.splitlines():
         if line.startswith("$ ") or going_on:
-            found.append(line.removeprefix("$ "))
+            lines.append(line.removeprefix("$ "))
             going_on = line.endswith("\\")
-    return "\n".join(found)
+    return "\n".join(lines)
 
 
 def check(script: str, files: Iterable[str] = ()) -> int:
-    """How many commands there are; Unknown names what is wrong. ``files``: that the page makes."""
+    """Check all commands of a script; return how many there are. `files` are those that the page
+    creates. Raises Unknown.
+    """
     commands = commands_in(script)
     for words in commands:
         try:
@@ -112,7 +117,7 @@ def check(script: str, files: Iterable[str] = ()) -> int:
 
 
 def _without_redirections(words: list[str]) -> list[str]:
-    found = []
+    kept_words = []
     skip = False
     for word in words:
         if not skip and set(word) <= set("<>"):
@@ -120,14 +125,14 @@ def _without_redirections(words: list[str]) -> list[str]:
         elif skip:
             skip = False
         else:
-            found.append(word)
-    return found
+            kept_words.append(word)
+    return kept_words
 
 
 def _check(words: list[str], files: set[str]) -> None:
     while words and re.match(r"\w+=", words[0]):
         name = words.pop(0).split("=")[0]
-        # In small letters they are the script's own.
+        # A lower-case name is a variable of the script itself.
         if name.isupper() and not known_variable(name):
             raise Unknown(f"no setting {name}")
     if words and words[0] in _KEYWORDS:
@@ -143,7 +148,7 @@ def _check(words: list[str], files: set[str]) -> None:
     if program == "trading":
         trading(arguments, files)
     elif program == "make":
-        _make(arguments)
+        _check_make_targets(arguments)
     elif program == "kubectl":
         _kubectl(arguments, files)
     elif program == "helm":
@@ -159,17 +164,17 @@ def _check(words: list[str], files: set[str]) -> None:
 
 
 def trading(arguments: list[str], files: set[str]) -> None:
-    """Look the arguments up in the command itself."""
+    """Check arguments of `trading` with the command's own parser. Raises Unknown."""
     command, path, rest = subcommand(arguments)
     context = click.Context(command, info_name=" ".join(path))
     try:
-        given, left, _ = command.make_parser(context).parse_args(list(rest))
+        parsed, left, _ = command.make_parser(context).parse_args(list(rest))
         for parameter in command.params:
-            value = given.get(parameter.name or "")
+            value = parsed.get(parameter.name or "")
             if isinstance(parameter.type, click.Choice | click.IntRange | click.FloatRange):
-                for one in value if isinstance(value, tuple | list) else [value]:
-                    if isinstance(one, str) and "$" not in one:
-                        parameter.type_cast_value(context, [one] if parameter.multiple else one)
+                for item in value if isinstance(value, tuple | list) else [value]:
+                    if isinstance(item, str) and "$" not in item:
+                        parameter.type_cast_value(context, [item] if parameter.multiple else item)
             if parameter.required and not value:
                 raise Unknown(f"{parameter.name} is missing")
     except click.UsageError as error:
@@ -177,14 +182,16 @@ def trading(arguments: list[str], files: set[str]) -> None:
     if left:
         raise Unknown(f"too many arguments: {left}")
     if path in (["run"], ["scenario", "run"], ["scenario", "show"]):
-        _scenario(given["name" if path[-1] == "show" else "scenario"], files)
+        _scenario(parsed["name" if path[-1] == "show" else "scenario"], files)
     for name in ("without", "components"):
-        for component in given[name] if isinstance(given.get(name), list | tuple) else ():
+        for component in parsed[name] if isinstance(parsed.get(name), list | tuple) else ():
             _component(component)
 
 
 def subcommand(arguments: list[str]) -> tuple[click.Command, list[str], list[str]]:
-    """The command of ``trading`` that the first words name, those words, and the others."""
+    """Return the subcommand of `trading` that the first words name, those words, and the remaining
+    ones. Raises Unknown.
+    """
     command: click.Command = cli
     path: list[str] = []
     rest = list(arguments)
@@ -214,7 +221,7 @@ def _component(name: str) -> None:
         raise Unknown(f"no component {name}")
 
 
-def _make(arguments: list[str]) -> None:
+def _check_make_targets(arguments: list[str]) -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z0-9-]+):.*## ", text, re.MULTILINE))
     variables = set(re.findall(r"^([A-Z]+) \?=", text, re.MULTILINE)) | {"PYTHON"}
@@ -225,7 +232,9 @@ def _make(arguments: list[str]) -> None:
 
 
 def _verb(arguments: list[str], verbs: set[str], valued: set[str]) -> str:
-    """The first argument that is no option, and no option's value."""
+    """Return the first argument that is neither an option nor an option's value. Raises Unknown if
+    it is none of `verbs`.
+    """
     skip = False
     for argument in arguments:
         if skip:
@@ -259,20 +268,20 @@ def _namespaces() -> set[str]:
 
 @cache
 def values() -> dict[str, Any]:
-    """The chart's values, with what belongs to production."""
+    """Return the chart's default values."""
     text = (ROOT / "charts/trading/values.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+    chart_values: dict[str, Any] = yaml.safe_load(text)
+    return chart_values
 
 
-def check_values(given: dict[str, Any], known: dict[str, Any] | None = None, at: str = "") -> None:
-    """Is each key one of the chart's?"""
-    known = values() if known is None else known
-    for key, value in given.items():
-        if key not in known:
+def check_values(part: dict[str, Any], allowed: dict[str, Any] | None = None, at: str = "") -> None:
+    """Check that the chart has each of these values. Raises Unknown."""
+    allowed = values() if allowed is None else allowed
+    for key, value in part.items():
+        if key not in allowed:
             raise Unknown(f"the chart has no value {at}{key}")
-        if isinstance(value, dict) and isinstance(known[key], dict) and known[key]:
-            check_values(value, known[key], f"{at}{key}.")
+        if isinstance(value, dict) and isinstance(allowed[key], dict) and allowed[key]:
+            check_values(value, allowed[key], f"{at}{key}.")
 
 
 def _helm(arguments: list[str]) -> None:
@@ -314,25 +323,27 @@ def _docker(arguments: list[str]) -> None:
         if verb == "exec":
             break
     for path in re.findall(r"/run/secrets/trading/(\S+)", " ".join(after)):
-        made = (ROOT / "services/trading/deploy").rglob("secrets*.py")
-        if not any(path in p.read_text(encoding="utf-8") for p in made) and path not in text:
+        sources = (ROOT / "services/trading/deploy").rglob("secrets*.py")
+        if not any(path in p.read_text(encoding="utf-8") for p in sources) and path not in text:
             raise Unknown(f"no secret {path}")
 
 
 def _url(url: str) -> None:
     port = re.match(r"http://[^/:]+:(\d+)", url)
-    known = {s.port for s in SERVICES.values()} | {
+    ports = {s.port for s in SERVICES.values()} | {
         p for store in INFRASTRUCTURE.values() for p in store.ports
     }
-    if port is None or int(port[1]) not in known:
+    if port is None or int(port[1]) not in ports:
         raise Unknown(f"nothing listens at {url}")
 
 
 def file_names(page: Path, bodies: Iterable[str]) -> set[str]:
-    """Files that a page tells to write: named in its text, or made by ``scenario new``."""
+    """Return the files that a page asks its reader to write: those in its text, and those that
+    `scenario new` makes.
+    """
     text = page.read_text(encoding="utf-8")
     bodies = list(bodies)
-    made = {f"{n}.yaml" for b in bodies for n in re.findall(r"scenario new ([a-z0-9-]+)", b)}
-    made |= {f"{n}.yaml" for b in bodies for n in re.findall(r"^  name: (\S+)$", b, re.MULTILINE)}
-    made |= {n for b in bodies for n in re.findall(r" > (\S+\.yaml)", b)} | {"$file"}
-    return made | set(re.findall(r"`([a-z0-9-]+\.yaml)`", text))
+    names = {f"{n}.yaml" for b in bodies for n in re.findall(r"scenario new ([a-z0-9-]+)", b)}
+    names |= {f"{n}.yaml" for b in bodies for n in re.findall(r"^  name: (\S+)$", b, re.MULTILINE)}
+    names |= {n for b in bodies for n in re.findall(r" > (\S+\.yaml)", b)} | {"$file"}
+    return names | set(re.findall(r"`([a-z0-9-]+\.yaml)`", text))

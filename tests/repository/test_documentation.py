@@ -1,15 +1,15 @@
 """What the README and the pages under docs/ show is what happens.
 
-Every fenced block is in one of these groups, by its language; a block in none is a failure.
+The language of a fenced block determines its check; a block with another language is a failure.
 
-- ``sh``, ``python``: run, page by page, in the order of the page.
-- ``text`` after such a block: what that block prints.
-- ``console``: needs Docker, a cluster or a terminal of its own. Looked up word by word: commands,
-  options, scenarios, services, files, settings. The tests in tests/e2e run such commands for real.
-- ``yaml``: a scenario is run, a part of one checked; values are looked up in the chart, the steps
-  of a workflow as console blocks are; a NetworkPolicy is held against the operator's.
-- Sphinx's directives: by building the site.
-- ``json``: parsed. ``ini``: its names are looked up among the settings.
+- `sh`, `python`: the blocks of a page are run in their order.
+- `text` after such a block: the block prints this.
+- `console`: needs Docker, a cluster or a terminal of its own. Its commands, options, scenarios,
+  services, files and settings are looked up. The tests in tests/e2e run such commands for real.
+- `yaml`: a scenario is run, and a part of one loaded; values are looked up in the chart; the steps
+  of a workflow are checked as console blocks; a NetworkPolicy is compared with the operator's.
+- Sphinx's directives: the site is built.
+- `json`: parsed. `ini`: its names are looked up among the settings.
 """
 
 import json
@@ -35,7 +35,7 @@ from tests.repository.markdown import (
     links_of,
     prose_of,
 )
-from tests.repository.page_runner import PageRunner, not_shown, traded
+from tests.repository.page_runner import PageRunner, not_shown, wait_for_quotes
 from tests.trading_operator.making import RELEASE, sample_scenario
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
@@ -44,20 +44,21 @@ from trading.scenario.template import new_scenario
 from trading_operator.policies import Cut, manifest
 
 DOCS = ROOT / "docs"
-#: Their blocks ask a running ecosystem; it is started for them.
+#: Pages whose blocks call a running ecosystem; the test starts one.
 RUNNING = {DOCS / "guides/running.md", DOCS / "guides/own-bot.md", DOCS / "guides/own-monitor.md"}
-#: Their blocks look at what an ecosystem has left behind.
+#: Pages whose blocks read the files of a stopped ecosystem.
 STOPPED = {DOCS / "guides/journals.md"}
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
 def of(*languages: str) -> list[Any]:
+    """Return the blocks in one of these languages, as parameters of a test."""
     return [pytest.param(b, id=b.name) for b in BLOCKS if b.language in languages]
 
 
 def how_checked(block: Block, before: Block | None) -> str:
-    """By which test; empty where by none."""
+    """Return how a block is checked; an empty text if it is not."""
     if block.language == "python" and "import ccxt" in block.body:
         return "tests/api/test_clients.py"
     if block.language in ("sh", "python"):
@@ -76,14 +77,14 @@ def how_checked(block: Block, before: Block | None) -> str:
 
 
 def test_every_block_is_checked() -> None:
-    """None is left out: its language says how."""
+    """The language of each block determines its check; no block is without one."""
     listed = []
     for before, block in zip([None, *BLOCKS], BLOCKS, strict=False):
         beside = before if before is not None and before.page == block.page else None
         listed.append((block.name, block.language, how_checked(block, beside)))
     print(*(f"{name}  {language}  {how}" for name, language, how in listed), sep="\n")
     assert [(name, language) for name, language, how in listed if not how] == []
-    # A picture is no command, and nothing that a command has printed.
+    # A diagram must not have commands in it.
     pictures = [name for name, _, how in listed if how == "a picture"]
     typed = re.compile(r"^(\$ |trading |make |kubectl |docker |curl )", re.MULTILINE)
     assert [b.name for b in BLOCKS if b.name in pictures and typed.search(b.body)] == []
@@ -104,7 +105,7 @@ def test_blocks_run_as_shown(page: Path, tmp_path: Path) -> None:
         up = Up(tmp_path / "page" / ".trading")
     try:
         if up is not None:
-            traded(up)
+            wait_for_quotes(up)
         if page in STOPPED and up is not None:
             up.stop()
         PageRunner(tmp_path, up).run(blocks_of(page))
@@ -146,7 +147,7 @@ def test_yaml_is_valid(block: Block, tmp_path: Path) -> None:
 
 
 def completed(part: dict[str, Any]) -> dict[str, Any]:
-    """A whole scenario with this part in it."""
+    """Return a whole scenario that has this part."""
     whole: dict[str, Any] = yaml.safe_load(new_scenario("whole"))
     spec = whole["spec"] | part
     if "expect" not in part:
@@ -155,23 +156,23 @@ def completed(part: dict[str, Any]) -> dict[str, Any]:
     return {**whole, "spec": spec}
 
 
-#: Of a policy, what differs from one run to the next.
+#: Fields of a policy that differ between runs.
 VARYING = {"name", "chaos.trading/recover-by"}
 
 
-def not_within(shown: Any, real: Any, at: str = "") -> list[str]:
-    """Where ``shown`` has what ``real`` has not."""
-    if isinstance(shown, dict) and isinstance(real, dict):
+def not_within(expected: Any, real: Any, at: str = "") -> list[str]:
+    """Return the paths at which `expected` has a value that `real` does not have."""
+    if isinstance(expected, dict) and isinstance(real, dict):
         return [
             wrong
-            for key, value in shown.items()
+            for key, value in expected.items()
             if key not in VARYING or key not in real
             for wrong in not_within(value, real.get(key), f"{at}.{key}")
         ]
-    if isinstance(shown, list) and isinstance(real, list) and len(shown) <= len(real):
-        pairs = zip(shown, real, strict=False)
-        return [w for one, other in pairs for w in not_within(one, other, f"{at}[]")]
-    return [] if shown == real else [f"{at}: {shown}"]
+    if isinstance(expected, list) and isinstance(real, list) and len(expected) <= len(real):
+        pairs = zip(expected, real, strict=False)
+        return [w for inner, other in pairs for w in not_within(inner, other, f"{at}[]")]
+    return [] if expected == real else [f"{at}: {expected}"]
 
 
 @pytest.mark.parametrize("block", of("json", "ini"))
@@ -198,7 +199,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in PAGES])
 def test_names_in_the_text_exist(page: Path) -> None:
-    """Settings by their spelling; commands and make targets by their first word."""
+    """Settings are recognised by their capitals, commands and make targets by their first word."""
     quoted = re.findall(r"`([^`]+)`", prose_of(page))
     unknown = [
         text
@@ -221,7 +222,7 @@ def test_names_in_the_text_exist(page: Path) -> None:
 
 
 def test_the_messages_of_troubleshooting_are_the_program_s() -> None:
-    """Of each message that the page quotes, words are in the code; pydantic has its own."""
+    """Two adjacent words of each quoted message are in the code; those of pydantic are excepted."""
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     code = " ".join(
         re.sub(r'["\']\s+f?["\']|f"', " ", p.read_text(encoding="utf-8"))
@@ -241,12 +242,12 @@ def test_the_messages_of_troubleshooting_are_the_program_s() -> None:
     assert unknown == []
 
 
-#: In capitals, and no settings: what a program shows, or what is another program's.
+#: Names in capitals that are not settings of this project.
 OTHER_NAMES = {"CHAIN_BROKEN", "LEASE_EXPIRED", "REQUIRE_BROWSER"}
 
 
 def test_the_reader_s_mistakes_are_reported_as_shown(tmp_path: Path) -> None:
-    """What is looked up is found: a wrong word in each place is named."""
+    """A wrong word is reported in each place that is checked."""
     for wrong in (
         "trading rum market-crash",
         "trading run market-crsh",
@@ -286,9 +287,9 @@ def _sphinx(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_site_is_built_without_warnings(tmp_path: Path) -> None:
-    """As ``make docs`` does, every page in it."""
-    done = _sphinx(DOCS, tmp_path / "site")
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Build the site as `make docs` does; every page must be in it."""
+    result = _sphinx(DOCS, tmp_path / "site")
+    assert result.returncode == 0, result.stdout + result.stderr
     built = {
         p.relative_to(tmp_path / "site").with_suffix("")
         for p in (tmp_path / "site").rglob("*.html")

@@ -1,4 +1,4 @@
-"""What the explanations say of a run is what happens in it."""
+"""What the explanations say about a run is what happens in it."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,12 @@ PAGES = ROOT / "docs" / "explanations"
 
 
 def text(name: str) -> str:
+    """Return the text of an explanation."""
     return (PAGES / f"{name}.md").read_text(encoding="utf-8")
 
 
 def clock(verdict: Verdict, at: int) -> str:
-    """Minutes and seconds since the start, as the pages write them."""
+    """Return the time since the start in minutes and seconds, as the pages write it."""
     tenths = round((at - verdict.started_at) * 10 / SECOND)
     minutes, rest = divmod(tenths, 600)
     return f"{minutes}:{rest // 10:02}" + (f".{rest % 10}" if rest % 10 else "")
@@ -31,7 +32,7 @@ def test_the_life_of_a_fault_has_the_times_and_figures_of_the_run() -> None:
     steady = next(c for c in verdict.conditions if c.type == "SteadyState").last_transition_time
     times = [steady, fault.requested_at, fault.injected_at, fault.ended_at, fault.recovered_at]
     times += [e.detected_at for e in detected] + [verdict.audit.correlations[0].first_alert]
-    wanted = [
+    expected = [
         fault.evidence,
         f"took {verdict.recovery.took / SECOND:g} s",
         f"{verdict.audit.events:,} entries",
@@ -40,7 +41,7 @@ def test_the_life_of_a_fault_has_the_times_and_figures_of_the_run() -> None:
         *(f"{e.latency // SECOND % 60 + e.latency % SECOND / SECOND:g} s" for e in detected),
     ]
     unwrapped = " ".join(text("fault").split())
-    assert [one for one in wanted if one not in unwrapped] == []
+    assert [phrase for phrase in expected if phrase not in unwrapped] == []
 
 
 @pytest.mark.parametrize("name", ["clocks", "audit"])
@@ -55,7 +56,7 @@ def test_the_number_of_entries_is_that_of_the_run() -> None:
 
 
 def test_every_link_of_the_written_pages_leads_somewhere() -> None:
-    """Of the site's pages, and of the Markdown files beside the code."""
+    """Check the pages of the site, and the Markdown files in the root directory."""
     pages = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
     broken = [
         f"{page.relative_to(ROOT)}: {target}"
@@ -86,7 +87,9 @@ def test_every_module_that_a_page_names_exists() -> None:
 
 
 def _is_a_name_in(dotted: str) -> bool:
-    """Is it a module's function or class, such as ``trading.scenario.verdict.judge``?"""
+    """Return whether this is a function or class of a module, such as
+    `trading.scenario.verdict.judge`.
+    """
     module, _, name = dotted.rpartition(".")
     file = ROOT / "services" / Path(*module.split("."))
     source = file.with_suffix(".py")

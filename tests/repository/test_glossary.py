@@ -1,4 +1,4 @@
-"""The glossary names what exists, and everything that others build upon."""
+"""The glossary names only what exists, and has every class that other code builds upon."""
 
 import importlib
 import inspect
@@ -24,7 +24,7 @@ COMPONENTS = (
     "test_coordinator",
     "audit_correlator",
 )
-#: Public classes without an entry, and why.
+#: Public classes that need no entry, with the reason.
 INTERNAL = {
     "trading.runtime.delivery.Route": "how the kernel remembers a route; the entry is 'route'",
     "trading.scenario.faults.Model": "what all models of a scenario have in common",
@@ -32,12 +32,15 @@ INTERNAL = {
 
 
 class Entry(NamedTuple):
+    """A row of the glossary. `names` are the modules and classes in its last column."""
+
     term: str
     meaning: str
     names: list[str]
 
 
 def entries() -> list[Entry]:
+    """Return the rows of the glossary."""
     rows = re.findall(r"^\| (.+?) \| (.+) \| (`.+`) \|$", FILE.read_text("utf-8"), re.MULTILINE)
     return [Entry(term, meaning, re.findall(r"`([^`]+)`", where)) for term, meaning, where in rows]
 
@@ -46,31 +49,35 @@ ENTRIES = entries()
 
 
 def modules(package: ModuleType) -> list[ModuleType]:
-    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
-    return [importlib.import_module(one.name) for one in found]
+    """Return the modules of a package."""
+    infos = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return [importlib.import_module(info.name) for info in infos]
 
 
 def classes(module: ModuleType) -> set[str]:
-    """The public classes that are defined in a module."""
+    """Return the public classes that a module defines."""
     return {
         f"{module.__name__}.{name}"
-        for name, one in vars(module).items()
-        if inspect.isclass(one) and one.__module__ == module.__name__ and not name.startswith("_")
+        for name, value in vars(module).items()
+        if inspect.isclass(value)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
     }
 
 
-def wanted() -> set[str]:
-    found: set[str] = set()
+def classes_to_explain() -> set[str]:
+    """Return the public classes that need an entry."""
+    names: set[str] = set()
     for module in (*modules(trading.messages), *modules(trading.runtime), model, faults):
-        found |= classes(module)
+        names |= classes(module)
     for name in COMPONENTS:
         package = importlib.import_module(f"trading.{name}")
-        found |= {
-            f"trading.{name}.{one}"
-            for one in package.__all__
-            if inspect.isclass(getattr(package, one))
+        names |= {
+            f"trading.{name}.{class_name}"
+            for class_name in package.__all__
+            if inspect.isclass(getattr(package, class_name))
         }
-    return found
+    return names
 
 
 @pytest.mark.parametrize("name", sorted({name for entry in ENTRIES for name in entry.names}))
@@ -80,20 +87,20 @@ def test_what_an_entry_names_exists(name: str) -> None:
         return
     except ModuleNotFoundError:
         pass
-    module, _, made = name.rpartition(".")
+    module, _, attribute = name.rpartition(".")
     try:
         holder = importlib.import_module(module)
     except ModuleNotFoundError:
         pytest.fail(f"docs/glossary.md names {name}, but there is no module {module}")
-    assert hasattr(holder, made), (
-        f"docs/glossary.md names {name}, but {module} has no class {made}:"
+    assert hasattr(holder, attribute), (
+        f"docs/glossary.md names {name}, but {module} has no class {attribute}:"
         " if it was renamed, change its name in docs/glossary.md, too"
     )
 
 
 def test_every_public_class_has_an_entry() -> None:
     named = {name for entry in ENTRIES for name in entry.names}
-    missing = sorted(wanted() - named - set(INTERNAL))
+    missing = sorted(classes_to_explain() - named - set(INTERNAL))
     assert missing == [], (
         "these public classes have no line in docs/glossary.md; add one for each, or name it in"
         f" INTERNAL with the reason: {', '.join(missing)}"
@@ -101,7 +108,7 @@ def test_every_public_class_has_an_entry() -> None:
 
 
 def test_the_internal_ones_exist_and_have_no_entry() -> None:
-    gone = sorted(set(INTERNAL) - wanted())
+    gone = sorted(set(INTERNAL) - classes_to_explain())
     assert gone == [], f"INTERNAL in this file names what does not exist: {', '.join(gone)}"
     named = {name for entry in ENTRIES for name in entry.names}
     both = sorted(named & set(INTERNAL))

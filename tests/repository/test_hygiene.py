@@ -1,9 +1,11 @@
 """What holds for every file of the project."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,13 +96,13 @@ _MEASURED = {
 def test_no_other_test_sleeps_or_measures_time() -> None:
     """Apart from those of `make e2e`, which measure a real deployment."""
     clocks = re.compile(r"\btime\.(sleep|monotonic|perf_counter)(_ns)?\(")
-    found = {
+    measuring = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
         if not path.is_relative_to(ROOT / "tests" / "e2e")
         and clocks.search(path.read_text(encoding="utf-8"))
     }
-    assert found == set(_MEASURED)
+    assert measuring == set(_MEASURED)
 
 
 def test_contributing_says_what_is_held_here() -> None:
@@ -149,3 +151,53 @@ def test_the_architecture_names_every_package() -> None:
     packages = {p.parent.name for p in (ROOT / "services/trading").glob("*/__init__.py")}
     components = {"custodian", "exchange", "risk_monitor", "test_coordinator", "trading_engine"}
     assert [p for p in packages - components if p not in text] == []
+
+
+#: Names that say nothing of what they hold. A name says it in the field's terms: ``policies``,
+#: ``response``, ``existing``, ``received_seq``.
+_VAGUE = {
+    *("found", "known", "made", "kept", "wanted", "told", "said", "heard", "given", "asked", "got"),
+    *("thing", "things", "stuff"),
+}
+#: Fields that are serialised, in messages, snapshots, HTTP bodies or test ids.
+_SERIALISED = {
+    "services/trading/api/risk_monitor/models.py: known",
+    "services/trading/hosting/streams.py: _kept",
+    "services/trading/links/platform.py: asked",
+    "services/trading/messages/audit.py: kept",
+    "tests/api/test_exchange_rest.py: wanted",
+    "tests/links/test_losses.py: heard",
+}
+
+
+def assigned_names(tree: ast.AST) -> Iterator[str]:
+    """Yield every name that a module gives to a variable, parameter, attribute or definition."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+
+
+def test_names_say_what_they_hold() -> None:
+    vague = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sources()
+        for name in assigned_names(ast.parse(path.read_text(encoding="utf-8")))
+        if name.strip("_") in _VAGUE
+    }
+    assert vague == _SERIALISED
+
+
+def test_a_vague_name_is_noticed() -> None:
+    code = "def f(asked):\n    found = 1\n    for told in range(2):\n        self.kept = told\n"
+    assert {n for n in assigned_names(ast.parse(code)) if n in _VAGUE} == {
+        "asked",
+        "found",
+        "kept",
+        "told",
+    }

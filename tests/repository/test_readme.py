@@ -14,10 +14,10 @@ def test_the_readme_is_one_screen_and_begins_with_two_targets() -> None:
 
 
 def test_generated_documents_are_fresh() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "tools.generate", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr

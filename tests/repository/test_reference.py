@@ -1,4 +1,4 @@
-"""The reference pages have everything, and their examples are good."""
+"""The reference pages are complete, and their examples are valid."""
 
 import asyncio
 import inspect
@@ -31,14 +31,17 @@ CSV = {
 }
 
 
-def models(made: type[Model] = Model) -> list[type[Model]]:
-    return [one for sub in made.__subclasses__() for one in (sub, *models(sub))]
+def models(base: type[Model] = Model) -> list[type[Model]]:
+    """Return all subclasses of a scenario model."""
+    return [model for sub in base.__subclasses__() for model in (sub, *models(sub))]
 
 
 def test_every_model_and_every_field_of_a_scenario_is_there() -> None:
-    known = {made.__name__ for made, _ in scenario.SECTIONS.values()}
-    wanted = {made.__name__ for made in models() if made.__module__.startswith("trading.scenario")}
-    assert wanted == known
+    documented = {model.__name__ for model, _ in scenario.SECTIONS.values()}
+    existing = {
+        model.__name__ for model in models() if model.__module__.startswith("trading.scenario")
+    }
+    assert existing == documented
     fields = {f"{m.__name__}.{f}" for m, _ in scenario.SECTIONS.values() for f in scenario.names(m)}
     assert fields == set(EXAMPLES)
 
@@ -46,12 +49,12 @@ def test_every_model_and_every_field_of_a_scenario_is_there() -> None:
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if path != "ChaosScenario.spec"])
 def test_examples_are_taken_by_the_real_loader(path: str, tmp_path: Path) -> None:
     name, field = path.split(".")
-    given = EXAMPLES[path]
-    assert field in yaml.safe_load(given), f"the example of {path} does not use it"
+    example = EXAMPLES[path]
+    assert field in yaml.safe_load(example), f"the example of {path} does not use it"
     for csv, text in CSV.items():
         (tmp_path / csv).write_text(text, encoding="utf-8")
     file = tmp_path / "scenario.yaml"
-    document = scenario.document(name, given)
+    document = scenario.document(name, example)
     for override in document["spec"].get("overrides", ()):
         document["spec"]["recovery"] = {"within": override.partition("=")[2]}
     file.write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -60,24 +63,24 @@ def test_examples_are_taken_by_the_real_loader(path: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", MODES)
 def test_every_mode_of_a_fault_is_explained(name: str) -> None:
-    made, _ = scenario.SECTIONS[name]
-    assert list(get_args(get_type_hints(made)["mode"])) == list(MODES[name])
+    fault_model, _ = scenario.SECTIONS[name]
+    assert list(get_args(get_type_hints(fault_model)["mode"])) == list(MODES[name])
 
 
 def test_every_fault_with_modes_has_them_explained() -> None:
     with_modes = {
-        made.__name__
-        for made, title in scenario.SECTIONS.values()
-        if "." not in title and get_origin(get_type_hints(made).get("mode")) is Literal
+        fault_model.__name__
+        for fault_model, title in scenario.SECTIONS.values()
+        if "." not in title and get_origin(get_type_hints(fault_model).get("mode")) is Literal
     }
     assert with_modes == set(MODES)
 
 
-@pytest.mark.parametrize("kind", scenario._PLAYED)
+@pytest.mark.parametrize("kind", scenario.PLAYED_BY)
 def test_the_page_names_who_plays_a_fault(kind: str) -> None:
-    said = scenario._PLAYED[kind]
+    player = scenario.PLAYED_BY[kind]
     target = scenario.target(kind)
-    assert said.startswith("all services" if target == NETWORK else target)
+    assert player.startswith("all services" if target == NETWORK else target)
 
 
 @pytest.mark.parametrize("case", verdict.CASES, ids=lambda case: case.what)
@@ -86,8 +89,8 @@ def test_verdict_rules_are_what_judge_says(case: verdict.Case) -> None:
 
 
 def test_every_reason_that_judge_can_give_has_a_case() -> None:
-    """Each f-string and each text that becomes a reason of the verdict is in one of them."""
-    said = "\n".join(
+    """Every text that can become a reason of the verdict is in the result of one case."""
+    reasons = "\n".join(
         reason for case in verdict.CASES for reason in verdict.verdict_of(case).reasons
     )
     source = inspect.getsource(rules) + inspect.getsource(platform)
@@ -113,16 +116,16 @@ def test_every_reason_that_judge_can_give_has_a_case() -> None:
         "the platform did not connect again",
     ):
         assert words in source, f"judge no longer says: {words}"
-        assert words in said, f"no case has the reason: {words}"
+        assert words in reasons, f"no case has the reason: {words}"
 
 
 def test_every_operation_says_who_may_call_it() -> None:
-    """Where a token is named, a request without one is refused; elsewhere no token is asked for."""
-    wrong = asyncio.run(_asked())
+    """A request without a token is refused exactly if the page names a token."""
+    wrong = asyncio.run(_wrong_labels())
     assert wrong == []
 
 
-async def _asked() -> list[str]:
+async def _wrong_labels() -> list[str]:
     wrong = []
     for service in SERVICES:
         app = http.apps()[service]
@@ -142,11 +145,11 @@ async def _is_refused(client: httpx.AsyncClient, operation: http.Operation) -> b
         path = path.replace(f"{{{name}}}", "x")
     content = operation.described.get("requestBody", {}).get("content", {})
     media = next(iter(content), "application/json")
-    asked = client.request(
+    response = client.request(
         operation.method, path.replace("{seq}", "1"), headers={"content-type": media}, content="{}"
     )
     try:
-        return (await asyncio.wait_for(asked, 2)).status_code == 401
+        return (await asyncio.wait_for(response, 2)).status_code == 401
     except TimeoutError:
         return False
 
@@ -160,27 +163,29 @@ def test_routes_that_ask_for_a_token_in_their_own_code_are_known() -> None:
         and route.include_in_schema
         and any(word in inspect.getsource(route.endpoint) for word in ("may_read(", "may_act("))
     }
-    assert asking == set(http._INSIDE)
+    assert asking == set(http.CHECKED_IN_CODE)
     assert access.READS.dependency is not access.ACTS.dependency
 
 
 def test_every_field_of_the_verdict_is_explained() -> None:
-    known = {
-        f"{made.__name__}.{name}" for made, _ in evidence.CLASSES for name in made.__struct_fields__
+    existing = {
+        f"{struct.__name__}.{name}"
+        for struct, _ in evidence.CLASSES
+        for name in struct.__struct_fields__
     }
-    assert known == set(FIELDS)
+    assert existing == set(FIELDS)
 
 
 def test_every_class_in_the_verdict_has_a_section() -> None:
     todo: list[Any] = [evidence.CLASSES[0][0]]
-    found: set[Any] = set()
+    structs: set[Any] = set()
     while todo:
-        one = todo.pop()
-        if isinstance(one, type) and issubclass(one, msgspec.Struct) and one not in found:
-            found.add(one)
-            todo += get_type_hints(one).values()
-        todo += get_args(one)
-    assert found == {made for made, _ in evidence.CLASSES}
+        hint = todo.pop()
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in structs:
+            structs.add(hint)
+            todo += get_type_hints(hint).values()
+        todo += get_args(hint)
+    assert structs == {struct for struct, _ in evidence.CLASSES}
 
 
 def test_the_resource_page_has_every_field_phase_condition_and_event() -> None:
@@ -190,4 +195,4 @@ def test_the_resource_page_has_every_field_phase_condition_and_event() -> None:
     assert list(resource.PHASE_MEANING) == list(PHASES)
     conditions = [c.type for c in verdict.verdict_of(verdict.CASES[0]).conditions]
     assert conditions == list(resource.CONDITIONS)
-    assert [reason for reason, _ in resource.told()] == list(resource.EVENTS)
+    assert [reason for reason, _ in resource.events()] == list(resource.EVENTS)

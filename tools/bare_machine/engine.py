@@ -82,7 +82,7 @@ def start() -> dict[str, str]:
 
 
 def stop() -> bool:
-    """Stop the engine that :func:`start` started; return False if it does not run."""
+    """Stop the engine that `start` started; return False if it does not run."""
     try:
         pid = int((home() / "docker.pid").read_text())
         if b"dockerd" not in Path(f"/proc/{pid}/cmdline").read_bytes():
@@ -97,7 +97,7 @@ def stop() -> bool:
 
 
 def _unpack() -> None:
-    """Unpack the release's packages into ``root``, with an apt configuration of their own."""
+    """Unpack the release's packages into `root`, with an apt configuration of their own."""
     missing = [package for command, package in TOOLS.items() if shutil.which(command) is None]
     if missing:
         _run("apt-get", "update", "-qq")

@@ -1,4 +1,6 @@
-"""Grafana's four dashboards: what is on them is a table each, how it looks is in ``build``."""
+"""Generate Grafana's four dashboards: each is a table of panels in a module of its own, and `build`
+makes Grafana's JSON from it.
+"""
 
 from pathlib import Path
 
@@ -10,5 +12,5 @@ DASHBOARDS = (executive.DASHBOARD, risk.DASHBOARD, audit.DASHBOARD, system.DASHB
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> the dashboard's JSON."""
+    """Return the JSON of each dashboard, by its path within the project."""
     return {FOLDER / f"{dashboard.uid}.json": built(dashboard) for dashboard in DASHBOARDS}

@@ -1,4 +1,4 @@
-"""For who has to believe the verdict: injections, detection, correlation, coverage."""
+"""The dashboard for auditors: injections, detection, correlation, coverage."""
 
 from tools.dashboards.spec import (
     ACTIVE_FAULTS,

@@ -1,4 +1,4 @@
-"""From the tables to Grafana's JSON."""
+"""Make Grafana's JSON from the tables of panels, with Grafana's Foundation SDK."""
 
 from itertools import count
 from typing import Any
@@ -34,16 +34,16 @@ _MAKERS: dict[str, Any] = {
     BARS: bargauge.Panel,
     TABLE: table.Panel,
 }
-#: Show how it is now, not how it was.
+#: The kinds of panels that show the current value, not its history.
 _NOW = (STAT, BARS, TABLE)
 
 
-def built(wanted: Dashboard) -> str:
-    """JSON with a line break at its end."""
-    made = (
-        dashboard.Dashboard(wanted.title)
-        .uid(wanted.uid)
-        .description(wanted.text)
+def built(spec: Dashboard) -> str:
+    """Return the JSON of a dashboard, with a line break at its end."""
+    builder = (
+        dashboard.Dashboard(spec.title)
+        .uid(spec.uid)
+        .description(spec.text)
         .tags(["trading"])
         .readonly()
         .refresh("5s")
@@ -55,15 +55,15 @@ def built(wanted: Dashboard) -> str:
         .annotation(_faults())
     )
     numbers = count(1)
-    for title, panels in wanted.rows.items():
-        made.with_row(dashboard.Row(title).id(next(numbers)))
+    for title, panels in spec.rows.items():
+        builder.with_row(dashboard.Row(title).id(next(numbers)))
         for panel in panels:
-            made.with_panel(_panel(panel).id(next(numbers)))
-    return JSONEncoder(sort_keys=True, indent=2).encode(made.build()) + "\n"
+            builder.with_panel(_panel(panel).id(next(numbers)))
+    return JSONEncoder(sort_keys=True, indent=2).encode(builder.build()) + "\n"
 
 
-#: A virtual run may be over within seconds, and its faults between two readings: then what is
-#: marked is that one was counted.
+#: A virtual run may take seconds only, and its faults may fall between two scrapes. The second part
+#: marks such faults by their counter.
 _FAULTS = (
     "test_coordinator_fault_active == 1 or on() "
     '(increase(test_coordinator_faults_total{event="injected"}[$__rate_interval]) > 0)'
@@ -71,7 +71,7 @@ _FAULTS = (
 
 
 def _faults() -> Any:
-    """On every time axis: when a fault was on."""
+    """Return the annotation that marks on every time axis when a fault was active."""
     return (
         dashboard.AnnotationQuery()
         .name("Faults")
@@ -82,31 +82,31 @@ def _faults() -> Any:
     )
 
 
-def _panel(wanted: Panel) -> Any:
+def _panel(spec: Panel) -> Any:
     panel = (
-        _MAKERS[wanted.kind]()
-        .title(wanted.title)
-        .description(wanted.text)
-        .unit(wanted.unit)
+        _MAKERS[spec.kind]()
+        .title(spec.title)
+        .description(spec.text)
+        .unit(spec.unit)
         .datasource(SOURCE)
-        .span(wanted.width)
-        .height(wanted.height)
+        .span(spec.width)
+        .height(spec.height)
     )
-    for letter, query in zip("ABCDEFGH", wanted.queries, strict=False):
-        asked = prometheus.Dataquery().expr(query.expr).ref_id(letter).datasource(SOURCE)
-        asked.legend_format(query.legend or "__auto")
-        panel.with_target(asked.instant() if wanted.kind in _NOW else asked.range())
-    if wanted.steps:
-        steps = [Threshold(value, colour) for value, colour in wanted.steps]
+    for letter, query in zip("ABCDEFGH", spec.queries, strict=False):
+        target = prometheus.Dataquery().expr(query.expr).ref_id(letter).datasource(SOURCE)
+        target.legend_format(query.legend or "__auto")
+        panel.with_target(target.instant() if spec.kind in _NOW else target.range())
+    if spec.steps:
+        steps = [Threshold(value, colour) for value, colour in spec.steps]
         thresholds = dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
         panel.thresholds(thresholds)
-    if wanted.names:
-        named = {v: ValueMappingResult(text=t, color=c) for v, (t, c) in wanted.names.items()}
+    if spec.names:
+        named = {v: ValueMappingResult(text=t, color=c) for v, (t, c) in spec.names.items()}
         panel.mappings([ValueMap(named)])
-    if wanted.kind in (STAT, BARS):
+    if spec.kind in (STAT, BARS):
         panel.reduce_options(common_options.ReduceDataOptions().calcs(["lastNotNull"]))
-    if wanted.kind == LINES:
+    if spec.kind == LINES:
         panel.fill_opacity(8).show_points(common.VisibilityMode.NEVER)
-    if wanted.kind == BARS:
+    if spec.kind == BARS:
         panel.orientation(common.VizOrientation.HORIZONTAL)
     return panel

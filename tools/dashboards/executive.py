@@ -1,4 +1,6 @@
-"""For who answers for it all: the money, whether everything runs, what is being tried, alerts."""
+"""The dashboard for executives: P&L and risk, health of the components, the current scenario,
+alerts.
+"""
 
 from tools.dashboards.spec import (
     ACTIVE_FAULTS,

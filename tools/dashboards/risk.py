@@ -1,4 +1,6 @@
-"""For the risk desk: limits and what is used of them, alerts, compliance, the circuit breaker."""
+"""The dashboard of the risk desk: limits and their utilisation, alerts, compliance, circuit
+breaker.
+"""
 
 from tools.dashboards.spec import (
     BARS,

@@ -1,4 +1,4 @@
-"""What a dashboard is made of."""
+"""The types of which the tables of panels consist, and values that several dashboards share."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,16 @@ STAT, LINES, STATES, BARS, TABLE = "stat", "lines", "states", "bars", "table"
 
 
 class Query(NamedTuple):
-    """``expr``: PromQL; ``legend``: Grafana's name of a series."""
+    """A PromQL query, and the legend that Grafana shows for its series."""
 
     expr: str
     legend: str = ""
 
 
 class Panel(NamedTuple):
-    """``width``: of 24. ``steps``: colour from a value on, the first without one. ``names``: what a
-    value is called, with its colour.
+    """A panel. `width` is in columns, 24 to a row. Each of `steps` has a colour and the value from
+    which it holds; the first has no value. `names` has the text and colour that Grafana shows for a
+    value.
     """
 
     kind: str
@@ -29,6 +30,8 @@ class Panel(NamedTuple):
 
 
 class Dashboard(NamedTuple):
+    """A dashboard: its id and texts, and panels by the title of their row."""
+
     uid: str
     title: str
     text: str
@@ -41,7 +44,7 @@ BREAKER = {"0": ("ACTIVE", "green"), "1": ("REDUCING", "orange"), "2": ("HALTED"
 NONE_IS_GOOD: tuple[tuple[float | None, str], ...] = ((None, "green"), (1, "red"))
 LIMIT: tuple[tuple[float | None, str], ...] = ((None, "green"), (0.9, "orange"), (1, "red"))
 
-#: On more than one dashboard.
+#: Queries that more than one dashboard has.
 ACTIVE_FAULTS = (Query("test_coordinator_fault_active", "{{fault}} ({{kind}})"),)
 KEPT_VERDICTS = (Query("test_coordinator_verdicts", "{{outcome}}"),)
 FIRED_ALERTS = (Query("sum by (rule, severity) (risk_monitor_alerts_fired_total)"),)

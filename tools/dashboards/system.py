@@ -1,4 +1,4 @@
-"""For who operates it: health, response times, resources, errors and recovery."""
+"""The dashboard for operators: health, response times, resources, errors and recovery."""
 
 from tools.dashboards.spec import LINES, STAT, STATES, UP_DOWN, Dashboard, Panel, Query
 

@@ -1,4 +1,4 @@
-"""The pages of docs/reference/, each made from the code that it describes."""
+"""Generate the pages of docs/reference/, each from the code that it describes."""
 
 from pathlib import Path
 
@@ -15,6 +15,6 @@ from tools.reference import (
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     pages = (tables, scenario, verdict, command_line, exit_codes, http, resource, evidence)
     return {path: text for page in pages for path, text in page.texts().items()}

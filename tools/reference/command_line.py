@@ -1,4 +1,4 @@
-"""docs/reference/command-line.md, from the help of the ``trading`` command."""
+"""Generate docs/reference/command-line.md from the help of the `trading` command."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,20 +18,20 @@ This page is generated from the commands themselves: each block is what `--help`
 def commands(
     command: click.Command = cli, name: str = "trading", parent: click.Context | None = None
 ) -> Iterator[tuple[click.Context, click.Command]]:
-    """Every command, a group before its own."""
+    """Yield every command that is not hidden with its context, a group before its subcommands."""
     context = click.Context(
         command, info_name=name, parent=parent, terminal_width=88, **command.context_settings
     )
     yield context, command
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
-            found = command.get_command(context, inner)
-            if found is not None and not found.hidden:
-                yield from commands(found, inner, context)
+            subcommand = command.get_command(context, inner)
+            if subcommand is not None and not subcommand.hidden:
+                yield from commands(subcommand, inner, context)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     every = list(commands())
     rows = (
         (f"[{code(c.command_path)}](#{anchor(c.command_path)})", plain(m.get_short_help_str(100)))
@@ -46,5 +46,5 @@ def texts() -> dict[Path, str]:
 
 
 def anchor(title: str) -> str:
-    """The name that a heading is linked by."""
+    """Return the anchor of a heading."""
     return title.lower().replace(" ", "-")

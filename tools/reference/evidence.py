@@ -1,4 +1,6 @@
-"""docs/reference/evidence.md, from the classes of a verdict and from a run of market-crash."""
+"""Generate docs/reference/evidence.md from the classes of a verdict and from a run of
+market-crash.
+"""
 
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +20,7 @@ from trading.messages.chaos import RunSetup
 from trading.runtime.journal import decode
 from trading.scenario import result
 
-#: Where each class stands in verdict.json.
+#: The path of each class in verdict.json.
 CLASSES: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (result.Verdict, ""),
     (result.PhaseStart, "phases[]"),
@@ -35,9 +37,9 @@ CLASSES: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (RunSetup, "setup"),
     (result.ClockRecord, "clock"),
 )
-_NAMES = {made: where for made, where in CLASSES}
+_NAMES = {struct: where for struct, where in CLASSES}
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-#: Shown instead of what changes with every release.
+#: Fields whose values change with every release; the page shows a placeholder.
 _MASKED = {"root", "head", "plan_digest", "version"}
 
 _HEAD = f"""# Evidence of a run
@@ -80,44 +82,49 @@ million. The column "example" is from a run of `market-crash`.
 
 @cache
 def crash() -> RunResult:
-    """The run that the examples are from."""
+    """Run market-crash once; return the result, which the examples are from."""
     return run_plan(load_scenario("market-crash").plan)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     return {
         FOLDER / "evidence.md": _HEAD
         + block("\n".join(_lines()), "text")
         + _VERDICT
-        + "".join(_section(made, where) for made, where in CLASSES)
+        + "".join(_section(struct, where) for struct, where in CLASSES)
     }
 
 
 def _lines() -> Iterator[str]:
-    """The beginning of a journal, shortened."""
+    """Yield the beginning of a journal, shortened."""
     yield "journals/test-coordinator.ndjson"
     for entry in list(crash().journals["test-coordinator"].after(0))[:3]:
         seq, at, kind, _ = decode(entry.body)
         yield f'{{"hash":"...","entry":[{seq},{at},"{kind}",...]}}'
 
 
-def _section(made: type[msgspec.Struct], where: str) -> str:
+def _section(struct: type[msgspec.Struct], where: str) -> str:
     title = code(where) if where else "The verdict"
-    hints = get_type_hints(made)
-    example = _example(made)
+    hints = get_type_hints(struct)
+    example = _example(struct)
     rows = (
-        (code(name), type_of(hint), _shown(name, example), plain(FIELDS[f"{made.__name__}.{name}"]))
+        (
+            code(name),
+            type_of(hint),
+            _example_cell(name, example),
+            plain(FIELDS[f"{struct.__name__}.{name}"]),
+        )
         for name, hint in hints.items()
     )
     return f"\n### {title}\n\n" + table(("field", "type", "example", "meaning"), rows)
 
 
-def _example(made: type[msgspec.Struct]) -> Any:
-    """The first of this class in the verdict, if it has one."""
+def _example(struct: type[msgspec.Struct]) -> Any:
+    """Return the first instance of this class in the verdict, or None."""
     todo: list[Any] = [crash().verdict]
     for value in todo:
-        if isinstance(value, made):
+        if isinstance(value, struct):
             return value
         if isinstance(value, msgspec.Struct):
             todo += [getattr(value, name) for name in value.__struct_fields__]
@@ -128,7 +135,7 @@ def _example(made: type[msgspec.Struct]) -> Any:
     return None
 
 
-def _shown(name: str, example: Any) -> str:
+def _example_cell(name: str, example: Any) -> str:
     if name in _MASKED:
         return code("0.1.0" if name == "version" else "64 hex digits") if example else ""
     value = getattr(example, name, None)
@@ -138,10 +145,10 @@ def _shown(name: str, example: Any) -> str:
 
 
 def type_of(hint: Any) -> str:
-    """Say in words what JSON has there."""
+    """Describe in words the JSON type of a field. Raises KeyError for an unknown type."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return f"{type_of(next(one for one in inner if one is not NoneType))} or null"
+        return f"{type_of(next(member for member in inner if member is not NoneType))} or null"
     if origin in (tuple, list):
         if len(inner) == 2 and inner[1] is not ...:
             return "pair of texts"

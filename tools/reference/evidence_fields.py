@@ -1,5 +1,7 @@
-"""What each field of a verdict means. A field without an entry, and an entry without a field, are
-errors of tests/repository/test_reference.py.
+"""The meaning of each field of a verdict.
+
+tests/repository/test_reference.py fails on a field without an entry, and on an entry without a
+field.
 """
 
 FIELDS: dict[str, str] = {

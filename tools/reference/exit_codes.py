@@ -1,4 +1,4 @@
-"""docs/reference/exit-codes.md, from the command line and what its help says."""
+"""Generate docs/reference/exit-codes.md from the command line and its help texts."""
 
 import inspect
 import re
@@ -23,7 +23,7 @@ _MEANING = {
     "Aborted": "The run was aborted.",
     "Error": "The run ended in Error, or the command itself failed; the traceback is printed.",
 }
-#: Code -> its meaning, where the outcome of a run does not give it.
+#: The meaning of the codes that are not outcomes of a run.
 _OTHERS = {
     WrongInput.exit_code: "Wrong input: an option, a scenario or a setting is wrong, a file cannot"
     " be read, or a service or store does not answer.",
@@ -35,7 +35,7 @@ _SENTENCE = re.compile(r"Exit codes?:? (.*)", re.DOTALL)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     meant = {number: (name, _MEANING[name]) for name, number in EXIT_CODES.items()}
     meant |= {number: ("", text) for number, text in _OTHERS.items()}
     rows = ((code(n), name, plain(text)) for n, (name, text) in sorted(meant.items()))
@@ -56,16 +56,16 @@ def texts() -> dict[Path, str]:
 
 
 def _program(module: ModuleType) -> tuple[str, str]:
-    """Its name, and what its description says."""
+    """Return the name of a program, and the sentence on exit codes from its docstring."""
     text = " ".join((module.__doc__ or "").split())
     return code(f"python -m {module.__name__}"), plain(_SENTENCE.search(text)[1].rstrip("."))  # type: ignore[index]
 
 
 def stated() -> Iterator[tuple[str, str]]:
-    """Path of a command, and what its help says of exit codes."""
+    """Yield the path of each command whose help describes exit codes, and that description."""
     for context, command in commands():
         if isinstance(command, click.Group):
             continue
-        found = _SENTENCE.search(inspect.cleandoc(command.help or "").replace("\b", ""))
-        if found is not None:
-            yield context.command_path, found[1].split("\n\n")[0].rstrip(".")
+        match = _SENTENCE.search(inspect.cleandoc(command.help or "").replace("\b", ""))
+        if match is not None:
+            yield context.command_path, match[1].split("\n\n")[0].rstrip(".")

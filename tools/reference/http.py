@@ -1,4 +1,4 @@
-"""docs/reference/http.md and a page for each service, from the services' OpenAPI documents."""
+"""Generate docs/reference/http.md and a page for each service from their OpenAPI documents."""
 
 import tempfile
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ CHAOS = "CHAOS_TOKEN"
 KEY = "API key"
 TRADING_KEY = "API key that trades"
 
-#: Routes that ask for a token in their own code, not by a dependency.
-_INSIDE = {"/journal": READ, "/journal/head": READ, "/login/links": ACT}
+#: Routes that check a token in their own code, not by a dependency of FastAPI.
+CHECKED_IN_CODE = {"/journal": READ, "/journal/head": READ, "/login/links": ACT}
 #: The routes of every service.
 COMMON = ("/health", "/ready", "/metrics", "/journal", "/journal/head")
 
@@ -86,7 +86,7 @@ Every operation with a path under `/api/v3/` is also a method of the WebSocket A
 The market streams are at `/ws`, `/ws/NAME` and `/stream`.
 """
 
-#: For the words of the framework.
+#: Replacements for FastAPI's default descriptions.
 _WORDS = {
     "Successful Response": "Success.",
     "Validation Error": "A parameter or the body is wrong.",
@@ -94,7 +94,9 @@ _WORDS = {
 
 
 class Operation(NamedTuple):
-    """One method of one path. ``described``: what OpenAPI says of it."""
+    """One method of one path. `who` is the label of those who may call it, `described` the
+    operation in the OpenAPI document.
+    """
 
     method: str
     path: str
@@ -104,8 +106,8 @@ class Operation(NamedTuple):
 
 @cache
 def apps() -> dict[str, FastAPI]:
-    """The services' apps, as ``trading up`` makes them on an address that others can reach. Nothing
-    is started.
+    """Return the app of each service, as `trading up` makes it when other machines can connect. No
+    service is started.
     """
     with tempfile.TemporaryDirectory() as directory:
         secret = "x" * 32
@@ -116,12 +118,12 @@ def apps() -> dict[str, FastAPI]:
             bind_host="0.0.0.0",  # noqa: S104
             enable_chaos_scenarios=True,
         )
-        known = Credentials(*(f"{secret}{n}" for n in range(len(Credentials._fields))))
-        return Ecosystem(settings, known).apps
+        credentials = Credentials(*(f"{secret}{n}" for n in range(len(Credentials._fields))))
+        return Ecosystem(settings, credentials).apps
 
 
 def operations(service: str) -> Iterator[Operation]:
-    """All that a service's OpenAPI document has, as it has them."""
+    """Yield the operations of a service in the order of its OpenAPI document."""
     app = apps()[service]
     for path, item in app.openapi()["paths"].items():
         for method, described in item.items():
@@ -131,8 +133,11 @@ def operations(service: str) -> Iterator[Operation]:
 
 
 def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str, Any]) -> str:
-    if path in _INSIDE:
-        return _INSIDE[path]
+    """Return the label of those who may call an operation. Raises NotImplementedError for an
+    unknown dependency.
+    """
+    if path in CHECKED_IN_CODE:
+        return CHECKED_IN_CODE[path]
     if any(p["name"] == "X-MBX-APIKEY" for p in described.get("parameters", ())):
         return TRADING_KEY if "trade" in described["tags"] else KEY
     route = next(
@@ -140,35 +145,35 @@ def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str
         for r in app.routes
         if isinstance(r, APIRoute) and r.path_format == path and method.upper() in (r.methods or ())
     )
-    asked = {d.dependency for d in route.dependencies}
-    if READS.dependency in asked:
+    dependencies = {d.dependency for d in route.dependencies}
+    if READS.dependency in dependencies:
         return READ
-    if ACTS.dependency in asked:
+    if ACTS.dependency in dependencies:
         return ACT
-    if asked and service == TEST_COORDINATOR:
+    if dependencies and service == TEST_COORDINATOR:
         return CHAOS
-    if asked:
+    if dependencies:
         raise NotImplementedError(f"{service} {path}: who may call it?")
     return ANYBODY
 
 
 def page(service: str) -> Path:
-    """Where a service's page is."""
+    """Return the path of a service's page."""
     return FOLDER / f"http-{service}.md"
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     rows = "".join(
         f"| {name} | {s.port} | {', '.join(callers(name))} | [{name}]({page(name).name}) |\n"
         for name, s in SERVICES.items()
     )
     common = (o for o in operations(TEST_COORDINATOR) if o.path in COMMON)
-    found = {
+    pages = {
         FOLDER / "http.md": _HEAD
         + rows
         + _WHO
-        + "\n".join(_shown(o, "###") for o in common)
+        + "\n".join(_operation_section(o, "###") for o in common)
         + _BETWEEN
     }
     for service in SERVICES:
@@ -183,11 +188,11 @@ def texts() -> dict[Path, str]:
             ("operation", "summary", "who may call"),
             ((code(f"{o.method} {o.path}"), plain(o.described["summary"]), o.who) for o in own),
         )
-        found[page(service)] = text + "\n" + "\n".join(_shown(o) for o in own)
-    return found
+        pages[page(service)] = text + "\n" + "\n".join(_operation_section(o) for o in own)
+    return pages
 
 
-def _shown(operation: Operation, level: str = "##") -> str:
+def _operation_section(operation: Operation, level: str = "##") -> str:
     described = operation.described
     text = f"{level} {code(f'{operation.method} {operation.path}')}\n\n"
     summary = plain(described["summary"])
@@ -208,30 +213,30 @@ def _shown(operation: Operation, level: str = "##") -> str:
     return text + "\n" + table(("answer", "when", "content"), answers)
 
 
-def _parameter(found: dict[str, Any]) -> tuple[str, ...]:
-    schema = found.get("schema", {})
-    meaning = [found.get("description") or schema.get("description") or ""]
-    if "example" in found and not meaning[0]:
-        meaning = [f"Example: {code(found['example'])}"]
+def _parameter(parameter: dict[str, Any]) -> tuple[str, ...]:
+    schema = parameter.get("schema", {})
+    meaning = [parameter.get("description") or schema.get("description") or ""]
+    if "example" in parameter and not meaning[0]:
+        meaning = [f"Example: {code(parameter['example'])}"]
     return (
-        code(found["name"]),
-        found["in"],
+        code(parameter["name"]),
+        parameter["in"],
         _type(schema),
-        "yes" if found.get("required") else _default(schema),
+        "yes" if parameter.get("required") else _default(schema),
         plain(" ".join(meaning)),
     )
 
 
 def _body(described: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     content = described.get("requestBody", {}).get("content", {})
-    for media, found in content.items():
-        schema = found["schema"]
+    for media, media_type in content.items():
+        schema = media_type["schema"]
         if "$ref" not in schema:
             yield "(the body)", f"body, {code(media)}", _type(schema), "yes", ""
             continue
-        made = _model(schema["$ref"])
-        for name, field in made["properties"].items():
-            required = "yes" if name in made.get("required", ()) else _default(field)
+        body_model = _model(schema["$ref"])
+        for name, field in body_model["properties"].items():
+            required = "yes" if name in body_model.get("required", ()) else _default(field)
             meaning = plain(field.get("description", ""))
             yield code(name), f"body, {code(media)}", _type(field), required, meaning
 
@@ -239,10 +244,10 @@ def _body(described: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 def _model(reference: str) -> dict[str, Any]:
     name = reference.rsplit("/", 1)[1]
     for app in apps().values():
-        found = app.openapi().get("components", {}).get("schemas", {})
-        if name in found:
-            made: dict[str, Any] = found[name]
-            return made
+        schemas = app.openapi().get("components", {}).get("schemas", {})
+        if name in schemas:
+            schema: dict[str, Any] = schemas[name]
+            return schema
     raise KeyError(reference)
 
 
@@ -256,33 +261,35 @@ _POWERS = {2**31: "2^31", 2**62: "2^62"}
 
 def _type(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
-        inner = (_type(one) for one in schema["anyOf"] if one != {"type": "null"})
+        inner = (_type(option) for option in schema["anyOf"] if option != {"type": "null"})
         return " or ".join(inner)
     if "$ref" in schema:
         return f"object {schema['$ref'].rsplit('/', 1)[1]}"
     if "enum" in schema:
-        return "one of " + ", ".join(code(one) if one else "empty" for one in schema["enum"])
+        return "one of " + ", ".join(
+            code(option) if option else "empty" for option in schema["enum"]
+        )
     if "const" in schema:
         return code(schema["const"])
-    found = str(schema.get("type", "any"))
-    if found == "array":
+    type_name = str(schema.get("type", "any"))
+    if type_name == "array":
         return f"list of {_type(schema.get('items', {}))}"
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None or high is not None:
         most = "" if high is None else _POWERS.get(high, f"{high:g}")
         span = f"{low:g} to {most}" if most else f"{low:g} or more"
-        return f"{found}, {span}"
+        return f"{type_name}, {span}"
     if "maxLength" in schema:
-        return f"{found}, at most {schema['maxLength']} characters"
-    return found
+        return f"{type_name}, at most {schema['maxLength']} characters"
+    return type_name
 
 
 def _media(answer: dict[str, Any]) -> str:
-    shown = []
-    for media, found in answer.get("content", {}).items():
-        schema = found.get("schema", {})
+    parts = []
+    for media, media_type in answer.get("content", {}).items():
+        schema = media_type.get("schema", {})
         items = schema.get("items", {}) if schema.get("type") == "array" else {}
         many, name = bool(items.get("$ref")), (items or schema).get("$ref", "")
         what = f" {'list of ' if many else ''}{name.rsplit('/', 1)[1]}" if name else ""
-        shown.append(f"{code(media)}{what}")
-    return ", ".join(shown)
+        parts.append(f"{code(media)}{what}")
+    return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Markdown that shows any text as it is."""
+"""Functions that make Markdown from any text without changing what it says."""
 
 import re
 from collections.abc import Iterable, Sequence

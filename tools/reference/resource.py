@@ -1,4 +1,4 @@
-"""docs/reference/chaosscenario-resource.md, from the definition and the operator's code."""
+"""Generate docs/reference/chaosscenario-resource.md from the definition and the operator's code."""
 
 import ast
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ fields of `spec` are the [scenario fields](scenario.md).
 
 """
 
-#: Path in the status -> its meaning, where the definition does not say.
+#: The meaning of each field of the status, by its path.
 STATUS: dict[str, str] = {
     "observedGeneration": "Generation of the resource that this status is about.",
     "phase": "Phase of the run.",
@@ -65,7 +65,7 @@ PHASE_MEANING: dict[str, str] = {
     "Error": "The run cannot be judged.",
 }
 
-#: Reasons of the condition Complete that the operator gives itself.
+#: Reasons of the condition Complete that are the operator's own, with their meanings.
 WAITING: dict[str, str] = {
     "Running": "The run goes on.",
     "Waiting": "The coordinator has another run, or refuses this one for now.",
@@ -74,7 +74,7 @@ WAITING: dict[str, str] = {
     " partitions back.",
 }
 
-#: Reasons of events.
+#: Reasons of events, with their meanings.
 EVENTS: dict[str, str] = {
     **{phase: f"The run has entered the phase {phase}." for phase in PHASES},
     "FaultApplied": "A service has begun to play a fault.",
@@ -89,7 +89,7 @@ EVENTS: dict[str, str] = {
     "Verdict": "The outcome and its reasons. Normal for Pass, Warning for everything else.",
 }
 
-#: Type of a condition -> what it says where it is True.
+#: The types of conditions, with the meaning of the status True.
 CONDITIONS: dict[str, str] = {
     "SteadyState": "Nothing was wrong for long enough before the faults.",
     "FaultVerified": "Every fault was seen in the data plane.",
@@ -101,7 +101,7 @@ CONDITIONS: dict[str, str] = {
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     (version,) = definition()["versions"]
     whole = version["schema"]["openAPIV3Schema"]
     names = definition()["names"]
@@ -142,10 +142,10 @@ def texts() -> dict[Path, str]:
     text += "\nUntil there is a verdict, `Complete` is False, with one of these reasons:\n\n"
     text += table(("reason", "meaning"), ((code(k), v) for k, v in WAITING.items()))
     text += "\n## Events\n\n"
-    warnings = {reason for reason, warning in told() if warning}
+    warnings = {reason for reason, warning in events() if warning}
     text += table(
         ("reason", "type", "meaning"),
-        ((code(r), _kind(r, warnings), plain(EVENTS[r])) for r in dict(told())),
+        ((code(r), _kind(r, warnings), plain(EVENTS[r])) for r in dict(events())),
     )
     text += f"""
 ## NetworkPolicies of a partition
@@ -166,7 +166,7 @@ A policy is valid for {policies.LEASE:.0f} s and is renewed when it is
 
 
 def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Path, type and schema of every field of the status that has a value of its own."""
+    """Yield path, type and schema of every field of the status that is not an object itself."""
     for name, inner in schema["properties"].items():
         where = f"{path}{name}"
         items = inner.get("items", {})
@@ -181,13 +181,13 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, d
 
 
 def meaning(path: str, schema: dict[str, Any]) -> str:
-    """What a field of the status says."""
-    values = ", ".join(code(one) for one in schema.get("enum", ()))
+    """Return the meaning of a field of the status."""
+    values = ", ".join(code(value) for value in schema.get("enum", ()))
     return STATUS[path] + (f" One of {values}." if values else "")
 
 
 def _validations(schema: dict[str, Any]) -> Iterator[str]:
-    """Messages of all rules of the definition."""
+    """Yield the messages of all validation rules in the definition."""
     for rule in schema.get("x-kubernetes-validations", ()):
         yield rule["message"]
     for inner in (*schema.get("properties", {}).values(), schema.get("items")):
@@ -196,14 +196,14 @@ def _validations(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _reasons(kind: str, status: str) -> str:
-    """All that ``judge`` gives in the cases of the verdict's page."""
-    found = {
-        one.reason
+    """Return all reasons that `judge` gives a condition in the cases of the page on verdicts."""
+    reasons = {
+        condition.reason
         for case in CASES
-        for one in verdict_of(case).conditions
-        if (one.type, one.status) == (kind, status)
+        for condition in verdict_of(case).conditions
+        if (condition.type, condition.status) == (kind, status)
     }
-    return ", ".join(code(reason) for reason in sorted(found))
+    return ", ".join(code(reason) for reason in sorted(reasons))
 
 
 def _kind(reason: str, warnings: set[str]) -> str:
@@ -212,28 +212,30 @@ def _kind(reason: str, warnings: set[str]) -> str:
     return "Warning" if reason in warnings else "Normal"
 
 
-def told() -> list[tuple[str, bool]]:
-    """Reason, and whether it is a warning, of every event that the operator's step can tell."""
+def events() -> list[tuple[str, bool]]:
+    """Return the events that the operator's step can emit: the reason, and whether it is a warning.
+    They are read from the source code of the step.
+    """
     tree = ast.parse(Path(step.__file__).read_text(encoding="utf-8"))
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
     waits = [_constant(call.args[1]) for call in calls if call.func.id == "_wait"]  # type: ignore[attr-defined]
-    found: list[tuple[str, bool]] = []
+    reasons: list[tuple[str, bool]] = []
     for call in calls:
         if call.func.id != "EmitEvent":  # type: ignore[attr-defined]
             continue
         warning = any(k.arg == "warning" for k in call.keywords)
-        found += [(reason, warning) for reason in _expanded(ast.unparse(call.args[0]), waits)]
-    return sorted(set(found), key=lambda one: [*EVENTS].index(one[0]))
+        reasons += [(reason, warning) for reason in _expanded(ast.unparse(call.args[0]), waits)]
+    return sorted(set(reasons), key=lambda reason: [*EVENTS].index(reason[0]))
 
 
 def _expanded(written: str, waits: list[str]) -> list[str]:
-    """The reasons that an expression in the code stands for."""
-    known = {
+    """Return the reasons that an expression in the source code stands for."""
+    expansions = {
         "observed.phase": list(PHASES),
         "f'Fault{fault.step.capitalize()}'": [f"Fault{s.capitalize()}" for s in step._FIELDS],
         "reason": waits,
     }
-    return known[written] if written in known else [ast.literal_eval(written)]
+    return expansions[written] if written in expansions else [ast.literal_eval(written)]
 
 
 def _constant(node: ast.expr) -> str:

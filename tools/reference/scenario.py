@@ -1,4 +1,4 @@
-"""docs/reference/scenario.md and faults.md, from the model of a scenario."""
+"""Generate docs/reference/scenario.md and faults.md from the model of a scenario."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +45,7 @@ _FAULTS: tuple[tuple[type[BaseModel], str], ...] = (
 )
 #: Models that have a section, by name.
 SECTIONS: dict[str, tuple[type[BaseModel], str]] = {
-    one.__name__: (one, title) for one, title in (*_SPEC, *_FAULTS)
+    model_class.__name__: (model_class, title) for model_class, title in (*_SPEC, *_FAULTS)
 }
 
 _TYPES: tuple[tuple[Any, str], ...] = (
@@ -62,8 +62,8 @@ _TYPES: tuple[tuple[Any, str], ...] = (
     (str, "text"),
 )
 
-#: Where a fault acts: who plays it.
-_PLAYED = {
+#: The service that plays each kind of fault.
+PLAYED_BY = {
     "marketShock": "market-data",
     "depeg": "market-data; with `scope: venue` the exchange",
     "exchangeOutage": "exchange",
@@ -107,11 +107,11 @@ units are explained in [scenario fields](scenario.md).
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     kinds = "".join(
-        f"| [`{title}`](#{title.lower()}) | {plain(_first(made))} | {_PLAYED[title]} |\n"
-        for made, title in _FAULTS
-        if title in _PLAYED
+        f"| [`{title}`](#{title.lower()}) | {plain(_first(model_class))} | {PLAYED_BY[title]} |\n"
+        for model_class, title in _FAULTS
+        if title in PLAYED_BY
     )
     return {
         FOLDER / "scenario.md": _HEAD + _sections(_SPEC),
@@ -120,45 +120,50 @@ def texts() -> dict[Path, str]:
 
 
 def _sections(models: tuple[tuple[type[BaseModel], str], ...]) -> str:
-    return "".join(_section(made, title) for made, title in models)
+    return "".join(_section(model_class, title) for model_class, title in models)
 
 
-def _section(made: type[BaseModel], title: str) -> str:
+def _section(model_class: type[BaseModel], title: str) -> str:
     heading = title if " " in title else code(title)
     text = f"\n## {heading}\n\n"
-    if made.__doc__ and made.__doc__ != Model.__doc__:
-        text += f"{plain(made.__doc__)}\n\n"
+    if model_class.__doc__ and model_class.__doc__ != Model.__doc__:
+        text += f"{plain(model_class.__doc__)}\n\n"
     text += table(
         ("field", "type and bounds", "default", "meaning", "example"),
-        (_field(made, name) for name in names(made)),
+        (_field(model_class, name) for name in names(model_class)),
     )
-    if modes := MODES.get(made.__name__):
+    if modes := MODES.get(model_class.__name__):
         text += "\n"
         text += table(("mode", "what happens"), ((code(m), plain(t)) for m, t in modes.items()))
-    refused = REFUSED.get(made.__name__, ())
+    refused = REFUSED.get(model_class.__name__, ())
     if refused:
         text += "\nThe loader also refuses, for example:\n\n"
-        rows = ((code(given), plain(refusal(made.__name__, given))) for given in refused)
+        rows = (
+            (code(refused_text), plain(refusal(model_class.__name__, refused_text)))
+            for refused_text in refused
+        )
         text += table(("written", "message"), rows)
     return text
 
 
-def names(made: type[BaseModel]) -> Iterator[str]:
-    """Fields, as they stand in the file."""
-    for name, field in made.model_fields.items():
+def names(model_class: type[BaseModel]) -> Iterator[str]:
+    """Yield the names of a model's fields as they are written in a scenario file."""
+    for name, field in model_class.model_fields.items():
         yield field.alias or name
 
 
-def _field(made: type[BaseModel], shown: str) -> tuple[str, ...]:
-    name, field = next((n, f) for n, f in made.model_fields.items() if shown in (n, f.alias))
-    hint = get_type_hints(made, include_extras=True)[name]
+def _field(model_class: type[BaseModel], file_name: str) -> tuple[str, ...]:
+    name, field = next(
+        (n, f) for n, f in model_class.model_fields.items() if file_name in (n, f.alias)
+    )
+    hint = get_type_hints(model_class, include_extras=True)[name]
     meaning = field.description or _first(_model_of(hint))
     return (
-        code(shown),
-        ", ".join((type_of(hint), *_bounds(_schema(made)["properties"][shown]))),
+        code(file_name),
+        ", ".join((type_of(hint), *_bounds(_schema(model_class)["properties"][file_name]))),
         "required" if field.is_required() else _default(field.default),
         plain(meaning),
-        code(EXAMPLES[f"{made.__name__}.{shown}"]),
+        code(EXAMPLES[f"{model_class.__name__}.{file_name}"]),
     )
 
 
@@ -172,18 +177,20 @@ def _default(value: Any) -> str:
 
 
 def type_of(hint: Any) -> str:
-    """Say in words what may stand there."""
-    for known, text in _TYPES:
-        if hint == known:
+    """Describe in words the values that a field accepts. Raises NotImplementedError for an unknown
+    type.
+    """
+    for type_hint, text in _TYPES:
+        if hint == type_hint:
             return text
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        (only,) = [one for one in inner if one is not NoneType]
+        (only,) = [member for member in inner if member is not NoneType]
         return type_of(only)
     if origin is Literal and len(inner) == 1:
         return code(inner[0])
     if origin is Literal:
-        return "one of " + ", ".join(code(one) for one in inner)
+        return "one of " + ", ".join(code(member) for member in inner)
     if origin is list:
         return f"list of {type_of(inner[0])}"
     if origin is dict:
@@ -196,30 +203,34 @@ def type_of(hint: Any) -> str:
 
 
 def _model_of(hint: Any) -> Any:
-    for one in (hint, *get_args(hint)):
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
+    for candidate in (hint, *get_args(hint)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
     if get_origin(hint) is Literal:
         return hint
     raise NotImplementedError(f"{hint}: no description")
 
 
-def _first(made: Any) -> str:
-    """The first line of a model's description, or where its own description is."""
-    if get_origin(made) is Literal:
+def _first(model_class: Any) -> str:
+    """Return the first line of a model's description, or a reference to its section."""
+    if get_origin(model_class) is Literal:
         return "Always this value."
-    documented = made.__doc__ if made.__doc__ != Model.__doc__ else ""
-    return documented.split("\n")[0] if documented else f"See `{SECTIONS[made.__name__][1]}`."
+    documented = model_class.__doc__ if model_class.__doc__ != Model.__doc__ else ""
+    return (
+        documented.split("\n")[0] if documented else f"See `{SECTIONS[model_class.__name__][1]}`."
+    )
 
 
-def _schema(made: type[BaseModel]) -> dict[str, Any]:
+def _schema(model_class: type[BaseModel]) -> dict[str, Any]:
     whole = json_schema()
-    found: dict[str, Any] = whole["$defs"].get(made.__name__, whole)
-    return found
+    schema: dict[str, Any] = whole["$defs"].get(model_class.__name__, whole)
+    return schema
 
 
 def _bounds(schema: dict[str, Any]) -> Iterator[str]:
-    """In words, from JSON Schema. Patterns of quantities are under Units."""
+    """Yield the bounds of a JSON Schema in words. The patterns of quantities are described under
+    Units.
+    """
     for inner in schema.get("anyOf", ()):
         yield from _bounds(inner)
     words = {
@@ -234,20 +245,24 @@ def _bounds(schema: dict[str, Any]) -> Iterator[str]:
         "maxLength": "at most {} characters",
     }
     for key, text in words.items():
-        if key in schema and schema[key] != 2**63 and not (key == "maxLength" and _known(schema)):
+        if (
+            key in schema
+            and schema[key] != 2**63
+            and not (key == "maxLength" and _is_quantity(schema))
+        ):
             yield text.format(schema[key]).replace("1 entries", "1 entry")
         elif schema.get(key) == 2**63:
             yield "below 2^63"
-    if "pattern" in schema and not _known(schema):
+    if "pattern" in schema and not _is_quantity(schema):
         yield "lower-case letters, digits and `-`, at most 63 characters"
 
 
-def _known(schema: dict[str, Any]) -> bool:
-    """Is it a quantity, whose form the page has explained?"""
+def _is_quantity(schema: dict[str, Any]) -> bool:
+    """Return whether the schema is that of a quantity, whose form the page has explained."""
     return "examples" in schema
 
 
-#: What a scenario has around the part that is looked at.
+#: A scenario into which an example is inserted.
 _BASE = """
 apiVersion: chaos.trading/v1alpha1
 kind: ChaosScenario
@@ -256,7 +271,7 @@ spec:
   faults: [{name: slip, at: 1m, duration: 15m, depeg: {asset: USDT, to: 0.95}}]
   expect: [{alert: peg-deviation, of: slip, within: 2m}]
 """
-#: Models of a list's items, and of what is within one kind of fault.
+#: Models inside a kind of fault: the kind, the field, and whether the field is a list.
 _WITHIN = {
     "ShockPoint": ("marketShock", "path", True),
     "PegPoint": ("depeg", "path", True),
@@ -264,10 +279,10 @@ _WITHIN = {
 }
 
 
-def document(name: str, given: str) -> dict[str, Any]:
-    """A whole scenario with ``given`` where the model ``name`` stands."""
+def document(name: str, part: str) -> dict[str, Any]:
+    """Return a whole scenario in which `part` is the model `name`."""
     whole: dict[str, Any] = yaml.safe_load(_BASE)
-    value, title = yaml.safe_load(given), SECTIONS[name][1]
+    value, title = yaml.safe_load(part), SECTIONS[name][1]
     spec = whole["spec"]
     fault = spec["faults"][0]
     if name == "ChaosScenario":
@@ -278,8 +293,8 @@ def document(name: str, given: str) -> dict[str, Any]:
         spec |= value
     elif name == "Fault":
         kinds = set(model.FAULT_KINDS)
-        kept = {k: v for k, v in fault.items() if not (k in kinds and kinds & set(value))}
-        spec["faults"] = [value if "duration" in value and len(value) > 1 else kept | value]
+        other_fields = {k: v for k, v in fault.items() if not (k in kinds and kinds & set(value))}
+        spec["faults"] = [value if "duration" in value and len(value) > 1 else other_fields | value]
     elif name == "Expectation":
         spec["expect"] = [value]
     elif name == "Replay":
@@ -297,17 +312,17 @@ def document(name: str, given: str) -> dict[str, Any]:
     return whole
 
 
-def refusal(name: str, given: str) -> str:
-    """What the loader says of it."""
+def refusal(name: str, part: str) -> str:
+    """Return the loader's message about this part. Raises ValueError if the loader accepts it."""
     try:
-        load_submitted(yaml.safe_dump(document(name, given)))
+        load_submitted(yaml.safe_dump(document(name, part)))
     except ScenarioError as error:
         return "; ".join(problem.message for problem in error.problems)
-    raise ValueError(f"{name}: {given} is not refused")
+    raise ValueError(f"{name}: {part} is not refused")
 
 
-def target(made: str) -> str:
-    """The service that plays a kind of fault, by the plan."""
-    example = load_submitted(yaml.safe_dump(document("Fault", EXAMPLES[f"Fault.{made}"])))
+def target(kind: str) -> str:
+    """Return the service that plays a kind of fault, according to the compiled plan."""
+    example = load_submitted(yaml.safe_dump(document("Fault", EXAMPLES[f"Fault.{kind}"])))
     fault: PlannedFault = example.plan.faults[0]
     return fault.target

@@ -1,11 +1,11 @@
 """An example of every field of a scenario, and of what the loader refuses.
 
-Each is YAML that stands where the field stands; tests/repository/test_reference.py loads all of
+Each example is YAML that can replace the field; tests/repository/test_reference.py loads all of
 them with the real loader.
 """
 
-#: Model and field -> an example. Of a kind of fault, the whole fault; of an expectation, the whole
-#: line.
+#: An example by model and field. For a kind of fault it is the whole fault, for an expectation the
+#: whole entry.
 EXAMPLES: dict[str, str] = {
     "ChaosScenario.apiVersion": "apiVersion: chaos.trading/v1alpha1",
     "ChaosScenario.kind": "kind: ChaosScenario",
@@ -100,7 +100,7 @@ EXAMPLES: dict[str, str] = {
     "Expectation.subject": "{alert: peg-deviation, of: slip, within: 2m, subject: USDT}",
 }
 
-#: Model -> what stands there and is refused. The page shows what the loader says.
+#: By model, values that the loader refuses. The page shows its messages.
 REFUSED: dict[str, tuple[str, ...]] = {
     "Clock": ("{mode: wall, speed: 0.5}", "{start: yesterday}"),
     "Market": ("{tick: 50ms}", "{initialPrices: {DOGE: 1}}", "{source: replay}"),
@@ -138,7 +138,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     ),
 }
 
-#: Kind of fault and mode -> what happens.
+#: What happens in each mode, by kind of fault.
 MODES: dict[str, dict[str, str]] = {
     "ExchangeOutage": {
         "partition": "Nothing gets in or out; requests get no answer.",

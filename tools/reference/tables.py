@@ -1,4 +1,4 @@
-"""The pages that are tables of the code: risk rules, settings, signals."""
+"""Generate the pages that are tables of the code: risk rules, settings, signals."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ setting does not start, and the message names the setting.
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project."""
     return {
         RULES: _RULES + rules_table_markdown().strip() + "\n",
         SETTINGS: settings_markdown(),
@@ -42,15 +42,15 @@ def texts() -> dict[Path, str]:
 
 
 def settings_markdown() -> str:
-    """Every setting, with its default and what it means."""
-    found = [_SETTINGS]
+    """Return every setting with its default and its meaning."""
+    parts = [_SETTINGS]
     for title, model in (
         ("`trading up` and `trading serve`", Settings),
         ("`trading serve` alone", LinkSettings),
     ):
-        found.append(f"## {title}\n\n| setting | default | meaning |\n|---|---|---|")
+        parts.append(f"## {title}\n\n| setting | default | meaning |\n|---|---|---|")
         for name, field in model.model_fields.items():
             default = "" if field.default in (None, "") else f"`{field.default}`"
-            found.append(f"| `{name.upper()}` | {default} | {field.description} |")
-        found.append("")
-    return "\n".join(found)
+            parts.append(f"| `{name.upper()}` | {default} | {field.description} |")
+        parts.append("")
+    return "\n".join(parts)

@@ -1,4 +1,6 @@
-"""docs/reference/verdict.md: what makes an outcome. Every line is a call of the real ``judge``."""
+"""Generate docs/reference/verdict.md, the conditions of each outcome. Every line is the result of a
+call of the real `judge`.
+"""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -40,7 +42,9 @@ _CUT = replace(
 
 
 class Case(NamedTuple):
-    """``change``: what is different from a run in which everything was as it should be."""
+    """A line of the page. `change` makes the difference to a run in which everything was as it
+    should be; `also_without` has the signals that also fire in the control run.
+    """
 
     group: str
     what: str
@@ -54,12 +58,12 @@ def _alert(rule: str, at: int, subject: str = "portfolio") -> SeenAlert:
 
 
 def _report(**changes: Any) -> AuditReport:
-    made = AuditReport("test-coordinator", "r", True, 10, "ab", 1_000_000, (), (), 0, 1)
-    return replace(made, **changes)
+    report = AuditReport("test-coordinator", "r", True, 10, "ab", 1_000_000, (), (), 0, 1)
+    return replace(report, **changes)
 
 
 def good() -> Observation:
-    """A run in which everything was as it should be."""
+    """Return the observation of a run in which everything was as it should be."""
     return Observation(
         started_at=1,
         ended_at=_START + 50 * MINUTE,
@@ -87,50 +91,52 @@ def good() -> Observation:
 
 
 def _partitioned(late: int, *, recovered: bool, noise: bool = False) -> Callable[..., None]:
-    """The platform's network made the fault, and connected again ``late`` after its end."""
+    """Return a change to a run in which the platform's network made the partition, and removed it
+    `late` microseconds after the fault's end.
+    """
 
-    def change(seen: Observation) -> None:
+    def change(observation: Observation) -> None:
         ended = _START + MINUTE
-        (fault,) = seen.faults
+        (fault,) = observation.faults
         fault.name, fault.kind, fault.ended_at = "cut", "networkPartition", ended
         fault.cut_until = ended + late
-        seen.platform_cuts = True
-        seen.alerts = [_alert("venue-down", _START + 10 * SECOND, "exchange")]
+        observation.platform_cuts = True
+        observation.alerts = [_alert("venue-down", _START + 10 * SECOND, "exchange")]
         if noise:
-            seen.alerts.append(_alert("stale-feed", ended + 20 * SECOND, "BTC"))
-        seen.faults_ended_at = ended
-        seen.recovered_at = ended + late + SECOND if recovered else 0
-        seen.unrecovered = "" if recovered else "risk-monitor cannot reach exchange"
+            observation.alerts.append(_alert("stale-feed", ended + 20 * SECOND, "BTC"))
+        observation.faults_ended_at = ended
+        observation.recovered_at = ended + late + SECOND if recovered else 0
+        observation.unrecovered = "" if recovered else "risk-monitor cannot reach exchange"
 
     return change
 
 
 def _set(**values: Any) -> Callable[[Observation], None]:
-    def change(seen: Observation) -> None:
+    def change(observation: Observation) -> None:
         for name, value in values.items():
-            setattr(seen, name, value)
+            setattr(observation, name, value)
 
     return change
 
 
 def _fault(**values: Any) -> Callable[[Observation], None]:
-    def change(seen: Observation) -> None:
+    def change(observation: Observation) -> None:
         for name, value in values.items():
-            setattr(seen.faults[0], name, value)
+            setattr(observation.faults[0], name, value)
 
     return change
 
 
 def _finding(kind: str, where: str, detail: str, *, complete: bool = True) -> Any:
-    found = Discrepancy(kind, where, 0, 1, detail)
-    return _set(audit=_report(complete=complete, discrepancies=(found,)))
+    discrepancy = Discrepancy(kind, where, 0, 1, detail)
+    return _set(audit=_report(complete=complete, discrepancies=(discrepancy,)))
 
 
 _LATE = replace(PLAN, expectations=(_DRAWDOWN,))
 _PASS, _FAIL, _INCONCLUSIVE, _OTHER = "Pass", "Fail", "Inconclusive", "Aborted and Error"
 
 CASES: tuple[Case, ...] = (
-    Case(_PASS, "every condition below holds", lambda seen: None),
+    Case(_PASS, "every condition below holds", lambda observation: None),
     Case(
         _PASS,
         "the platform ended a partition late, but everything recovered in time",
@@ -151,13 +157,13 @@ CASES: tuple[Case, ...] = (
     Case(
         _FAIL,
         "the alert also fires in the control run, which has no faults",
-        lambda seen: None,
+        lambda observation: None,
         also_without={("drawdown", "portfolio")},
     ),
     Case(
         _FAIL,
         "the breaker also trips in the control run",
-        lambda seen: None,
+        lambda observation: None,
         also_without={("breaker", "HALTED")},
     ),
     Case(
@@ -170,12 +176,12 @@ CASES: tuple[Case, ...] = (
     Case(
         _FAIL,
         "an alert fired that `noAlert` forbids",
-        lambda seen: seen.alerts.append(_alert("settlement-overdue", _START, "USDT")),
+        lambda observation: observation.alerts.append(_alert("settlement-overdue", _START, "USDT")),
     ),
     Case(
         _FAIL,
         "an expectation is a `promql` query",
-        lambda seen: None,
+        lambda observation: None,
         replace(PLAN, expectations=(Expectation("promql", "up == 0", "crash", MINUTE),)),
     ),
     Case(
@@ -258,7 +264,7 @@ CASES: tuple[Case, ...] = (
     Case(
         _OTHER,
         "the plan has no expectation",
-        lambda seen: None,
+        lambda observation: None,
         replace(PLAN, expectations=()),
     ),
 )
@@ -301,13 +307,15 @@ _TAIL = """
 
 def verdict_of(case: Case) -> Verdict:
     """Judge a case."""
-    seen = good()
-    case.change(seen)
-    return judge(case.plan, seen, also_without=case.also_without)
+    observation = good()
+    case.change(observation)
+    return judge(case.plan, observation, also_without=case.also_without)
 
 
 def texts() -> dict[Path, str]:
-    """Path in the project -> what shall be in it."""
+    """Return the text of each page, by its path within the project. Raises ValueError if a case has
+    another outcome than that of its group.
+    """
     text = _HEAD
     for group, meaning in _GROUPS.items():
         text += f"\n## {group}\n\n{meaning}\n\n"

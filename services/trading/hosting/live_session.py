@@ -66,7 +66,7 @@ class LiveSession:
 
     ``pending`` holds entries that are decided but not durable yet, ``outbox`` the messages for
     listeners that become visible with them, and ``outbound`` the messages for other processes.
-    ``heard`` maps each peer to the sequence number up to which its journal has arrived here, and
+    ``received_seq`` maps each peer to the sequence number up to which its journal has arrived here, and
     ``receipt_times`` to the simulated time at which that is recorded. With ``snapshot_requested``
     the writer adds a snapshot to its next write.
 
@@ -104,7 +104,7 @@ class LiveSession:
         if self.in_lockstep:
             hosted = {component.name for component in components}
             self.streams = {name: Stream() for name in SERVICES if name not in hosted}
-        self.heard: dict[str, int] = {}
+        self.received_seq: dict[str, int] = {}
         self.receipt_times: dict[str, int] = {}
         self.writing = False
         self.snapshot_requested = False
@@ -145,7 +145,7 @@ class LiveSession:
         if state is not None:
             self.kernel.restore(state["kernel"])
             self.projections = state["projections"]
-            self.heard = state["heard"]
+            self.received_seq = state["received_seq"]
             self.streams = state["streams"]
             self.in_lockstep = state["in_lockstep"]
             self.left_lockstep = state["left_lockstep"]
@@ -214,8 +214,8 @@ class LiveSession:
 
     def mark(self, peer: str, seq: int, at: int) -> None:
         """Record at the simulated time ``at`` that a peer's journal was received up to ``seq``."""
-        if seq > self.heard.get(peer, 0):
-            self.heard[peer] = seq
+        if seq > self.received_seq.get(peer, 0):
+            self.received_seq[peer] = seq
             self.receipt_times[peer] = at
             self.kernel.send(self.kernel.hosted[0].name, Delivered(peer, seq), at)
 
@@ -226,7 +226,7 @@ class LiveSession:
         state = {
             "kernel": self.kernel.frozen(),
             "projections": self.projections,
-            "heard": self.heard,
+            "received_seq": self.received_seq,
             "streams": self.streams,
             "in_lockstep": self.in_lockstep,
             "left_lockstep": self.left_lockstep,
@@ -349,7 +349,9 @@ class LiveSession:
             else:
                 restored.append(message)
                 if isinstance(message, Delivered):
-                    self.heard[message.peer] = max(self.heard.get(message.peer, 0), message.seq)
+                    self.received_seq[message.peer] = max(
+                        self.received_seq.get(message.peer, 0), message.seq
+                    )
         return restored
 
     def _feed_auditor(self, heads: Mapping[str, int]) -> None:

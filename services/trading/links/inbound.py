@@ -65,7 +65,9 @@ class InboundLink:
         arrived: dict[str, list[InboundMessage]] = {}
         for frame in frames:
             self._check(frame)
-            if frame.seq and frame.seq <= self._host.live.heard.get(self._journal(frame.source), 0):
+            if frame.seq and frame.seq <= self._host.live.received_seq.get(
+                self._journal(frame.source), 0
+            ):
                 continue
             message: Message | None = frame.message
             if isinstance(message, ProbeAsked):
@@ -88,7 +90,9 @@ class InboundLink:
         """
         live = self._host.live
         initial = FROM_NOW if live.left_lockstep else 0
-        return {s: live.heard.get(self._journal(s), initial) for s in (self.peer, Network.name)}
+        return {
+            s: live.received_seq.get(self._journal(s), initial) for s in (self.peer, Network.name)
+        }
 
     def _journal(self, source: str) -> str:
         return self._name if source == self.peer else f"{self._name}/{source}"

@@ -69,7 +69,7 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
         currencies = {c.strip().lower() for c in vs_currencies.split(",")}
         for name in ids.split(","):
             asset = ASSETS_BY_ID.get(name.strip().lower())
-            tick = hub.ticks.last(asset, hub.told, good=True) if asset else None
+            tick = hub.ticks.last(asset, hub.published_seq, good=True) if asset else None
             if tick is None or tick.price is None:
                 continue
             entry = prices[name.strip().lower()] = {}
@@ -86,7 +86,7 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
         """
         rows = []
         for asset in host.session.plan.universe.assets:
-            last = hub.ticks.last(asset.name, hub.told)
+            last = hub.ticks.last(asset.name, hub.published_seq)
             rows.append(
                 {
                     "asset": asset.name,
@@ -109,7 +109,7 @@ def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
     ) -> list[dict[str, Any]]:
         if asset not in {a.name for a in host.session.plan.universe.assets}:
             raise HTTPException(404, f"no asset {asset}; GET /api/v1/assets lists them")
-        return [tick_json(tick) for tick in hub.ticks.after(asset, after, limit, hub.told)]
+        return [tick_json(tick) for tick in hub.ticks.after(asset, after, limit, hub.published_seq)]
 
     @app.get(
         "/api/v1/stream",

@@ -56,7 +56,8 @@ class Subscriber:
 
 
 class TickHub:
-    """Keeps the subscribers and the newest ticks as they were sent. `told` is the position of the
+    """Keeps the subscribers and the newest ticks as they were sent. `published_seq` is the position
+    of the
     newest tick that has been published, and is therefore durable.
     """
 
@@ -64,7 +65,7 @@ class TickHub:
         self._host = host
         self._subscribers: dict[Subscriber, None] = {}
         self._sent: deque[bytes] = deque(maxlen=KEPT_OF_ALL)
-        self.told = 0
+        self.published_seq = 0
         host.listen(self._on_published)
         host.on_session(self._on_session)
 
@@ -106,17 +107,17 @@ class TickHub:
         then.
         """
         ticks = self.ticks
-        self.told = ticks.version
+        self.published_seq = ticks.version
         self._sent.clear()
-        self._sent.extend(self._encoded(ticks.log, self.told - len(ticks.log) + 1))
+        self._sent.extend(self._encoded(ticks.log, self.published_seq - len(ticks.log) + 1))
         self._enqueue_for_all(self._session_event())
 
     def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         ticks = [message for message, _ in published if isinstance(message, PriceTick)]
         if not ticks:
             return
-        events = self._encoded(ticks, self.told + 1)
-        self.told += len(ticks)
+        events = self._encoded(ticks, self.published_seq + 1)
+        self.published_seq += len(ticks)
         self._sent.extend(events)
         self._enqueue_for_all(b"".join(events))
 
@@ -147,10 +148,14 @@ class TickHub:
         session, _, position = last_event_id.partition("-")
         if not (_is_number(session) and _is_number(position)):
             return b""
-        after = min(int(position), self.told) if int(session) == self._host.live.number else 0
+        after = (
+            min(int(position), self.published_seq) if int(session) == self._host.live.number else 0
+        )
         available = len(self._sent)
-        lost = max(self.told - available - after, 0)
-        missed = b"".join(islice(self._sent, max(available - (self.told - after), 0), None))
+        lost = max(self.published_seq - available - after, 0)
+        missed = b"".join(
+            islice(self._sent, max(available - (self.published_seq - after), 0), None)
+        )
         return b'event: gap\ndata: {"missed":%d}\n\n' % lost + missed if lost else missed
 
     def _encoded(self, ticks: Iterable[PriceTick], first: int) -> list[bytes]:
