@@ -56,9 +56,10 @@ class Subscriber:
 
 
 class TickHub:
-    """Keeps the subscribers and the newest ticks as they were sent. `published_seq` is the position
-    of the
-    newest tick that has been published, and is therefore durable.
+    """Keeps the subscribers and the newest ticks as they were sent.
+
+    `published_seq` is the position of the newest tick that has been published, and is therefore
+    durable.
     """
 
     def __init__(self, host: Host) -> None:
