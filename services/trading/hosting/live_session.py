@@ -67,8 +67,8 @@ class LiveSession:
     ``pending`` holds entries that are decided but not durable yet, ``outbox`` the messages for
     listeners that become visible with them, and ``outbound`` the messages for other processes.
     ``received_seq`` maps each peer to the sequence number up to which its journal has arrived
-    here, and ``receipt_times`` to the simulated time at which that is recorded. With ``snapshot_requested``
-    the writer adds a snapshot to its next write.
+    here, and ``receipt_times`` to the simulated time at which that is recorded. With
+    ``snapshot_requested`` the writer adds a snapshot to its next write.
 
     ``number`` is the session's number in the store. ``auditor`` names the hosted component that
     reads journals; empty if there is none. ``alone`` says that the other components run in other
