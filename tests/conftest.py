@@ -7,7 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+# A property holds or does not, however slow the machine is.
+settings.register_profile("without-deadline", deadline=None)
+settings.load_profile("without-deadline")
 
 #: Prefixes of the paths of the tests that take longest. They start first, so that no worker has to
 #: finish one of them alone at the end.
