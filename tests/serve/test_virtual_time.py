@@ -170,7 +170,7 @@ def backend(url: str) -> int:
 
 
 def test_time_waits_no_longer_than_its_patience(tmp_path: Path) -> None:
-    services = Apart(tmp_path / "data", RUN_PATIENCE="3")
+    services = Apart(tmp_path / "data", RUN_PATIENCE="8")
     try:
         services.start()
         run_id = services.run(SCENARIO)
@@ -178,14 +178,14 @@ def test_time_waits_no_longer_than_its_patience(tmp_path: Path) -> None:
         services.kill("custodian")
         verdict = services.verdict(run_id)
         assert verdict["outcome"] == "Inconclusive"
-        assert "time waited 3 s for custodian" in verdict["reasons"][0]
+        assert "time waited 8 s for custodian" in verdict["reasons"][0]
     finally:
         services.stop()
 
 
 def test_a_fault_ends_though_the_coordinator_does_not_come_back(tmp_path: Path) -> None:
     """Time stands still, then continues by the wall clock until the fault's lease expires."""
-    services = Apart(tmp_path / "data", RUN_PATIENCE="3", SIM_SPEED="60")
+    services = Apart(tmp_path / "data", RUN_PATIENCE="8", SIM_SPEED="60")
     try:
         services.start()
         run_id = services.run(SCENARIO)
