@@ -251,7 +251,7 @@ class Host:
         return len(self.live.pending) + self._writer.in_flight > BACKLOG
 
     def command(self, to: str, message: Message) -> Ticket:
-        """Send a client's command. Raises Refused while too many entries are unwritten."""
+        """Send a client's command. Raises BacklogFull while too many entries are unwritten."""
         if self.full:
             raise BacklogFull(self._writer.unavailable or "the journal is behind")
         return self.send(to, message)

@@ -101,7 +101,7 @@ class HeaderTimeoutProtocol(HttpToolsProtocol):
 class CountedWebSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket protocol for uvicorn that keeps counting the connection until it is closed.
 
-    Use it as ``uvicorn.Config(ws=CountedSocket)``.
+    Use it as ``uvicorn.Config(ws=CountedWebSocketProtocol)``.
     """
 
     connection_limits: Connections = PROCESS_CONNECTIONS

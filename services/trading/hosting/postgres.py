@@ -58,7 +58,7 @@ class PostgresStore:
 
     ``url`` is a connection string of libpq. The role must own the schema, or be allowed to
     create it. One process at a time can use the schema. Raises StoreUnavailable at once if the
-    database cannot be reached, and StoreTaken while another process uses the schema.
+    database cannot be reached, and StoreInUse while another process uses the schema.
     """
 
     def __init__(self, url: str, schema: str = "trading") -> None:

@@ -41,7 +41,7 @@ class SessionControl(Protocol):
     failed: Callable[[str], None]
 
     async def open(self, session: Session) -> None:
-        """Open ``session`` on all components. Raises CannotOpen, Halted."""
+        """Open ``session`` on all components. Raises CannotOpen, TradingHalted."""
         ...
 
     async def set_speed(self, speed: float) -> None:
@@ -84,7 +84,7 @@ class LocalSessionControl:
         self.failed: Callable[[str], None] = lambda why: None
 
     async def open(self, session: Session) -> None:
-        """Open ``session`` on the host. Raises Halted while a halt is in force."""
+        """Open ``session`` on the host. Raises TradingHalted while a halt is in force."""
         if why := self._halted_by():
             raise TradingHalted(why)
         await self._host.open(session)

@@ -52,7 +52,7 @@ class SqliteStore:
     """Keeps journals in the file ``path``, and implements :class:`.store.JournalStore`.
 
     The file is created if it does not exist, readable by its owner only. One process at a time
-    can use it. Raises StoreTaken while another process does, and StoreUnavailable where the file
+    can use it. Raises StoreInUse while another process does, and StoreUnavailable where the file
     cannot be opened or is not an SQLite database.
     """
 

@@ -180,7 +180,7 @@ class RemoteSessionControl:
 
     async def open(self, session: Session) -> None:
         """Put all services into the session. In a virtual run all instances that run now take part.
-        Raises CannotOpen if a service does not respond, and Halted if one must not leave its
+        Raises CannotOpen if a service does not respond, and TradingHalted if one must not leave its
         session; then no service opens the session, since a run needs all of them.
         """
         wall = time.time_ns() + int(LEAD * 1e9)

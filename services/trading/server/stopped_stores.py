@@ -20,7 +20,7 @@ class NoJournals(ValueError):
 def stores_in_directory(data: Path) -> Iterator[dict[str, JournalStore]]:
     """Open the stores of all SQLite files in ``data``, by the name of the file.
 
-    Raises NoJournals, StoreUnavailable, and StoreTaken while a process uses one of them.
+    Raises NoJournals, StoreUnavailable, and StoreInUse while a process uses one of them.
     """
     files = sorted(data.glob("*.sqlite"))
     if not files:
@@ -33,7 +33,7 @@ def stores_in_directory(data: Path) -> Iterator[dict[str, JournalStore]]:
 def stores_in_database(url: str) -> Iterator[dict[str, JournalStore]]:
     """Open the stores of all schemas with journals that the role of ``url`` may read, by schema.
 
-    Raises NoJournals, StoreUnavailable, and StoreTaken while a process uses one of them.
+    Raises NoJournals, StoreUnavailable, and StoreInUse while a process uses one of them.
     """
     try:
         with psycopg.connect(url, connect_timeout=10, client_encoding="utf8") as db:

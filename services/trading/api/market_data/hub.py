@@ -83,7 +83,7 @@ class TickHub:
 
     def join(self, last_event_id: str) -> Subscriber:
         """Add a subscriber. It gets the ticks from now on, and before them those that were
-        published after the event `last_event_id`. Raises TooMany.
+        published after the event `last_event_id`. Raises TooManySubscribers.
         """
         if len(self._subscribers) >= MAX_SUBSCRIBERS:
             raise TooManySubscribers
