@@ -19,7 +19,7 @@ from trading.messages.chaos import (
     RenewFault,
 )
 from trading.messages.market import Pong, PriceTick
-from trading.runtime.fault_handlers import fault_handlers
+from trading.runtime.faults import fault_handlers
 from trading.scenario.observation import Observation
 from trading.scenario.plan import PlannedFault
 from trading.test_coordinator.fault_run import FaultRun, Prober

@@ -21,8 +21,7 @@ from trading.messages.audit import (
 )
 from trading.messages.market import Ping
 from trading.runtime.component import answer_ping
-from trading.runtime.fault_handlers import fault_handlers
-from trading.runtime.faults import FaultBoard, no_effect
+from trading.runtime.faults import FaultBoard, fault_handlers, no_effect
 from trading.topology import AUDIT_CORRELATOR
 from trading.units import SECOND
 from trading.universe import Universe

@@ -12,7 +12,7 @@ from trading.custodian.netting import Netting
 from trading.custodian.settlement import MODES, PARTIAL, Settlement
 from trading.custodian.transfers import Transfers
 from trading.messages import Message, Start, Wake
-from trading.messages.chaos import InjectFault, RecoverFault, RenewFault, SettlementFailure
+from trading.messages.chaos import SettlementFailure
 from trading.messages.custody import (
     CustodyBalance,
     CustodyQuery,
@@ -25,7 +25,7 @@ from trading.messages.custody import (
 from trading.messages.market import Ping
 from trading.messages.orders import Trade
 from trading.runtime.component import answer_ping
-from trading.runtime.faults import FaultBoard, no_effect
+from trading.runtime.faults import FaultBoard, fault_handlers, no_effect
 from trading.scenario.settlement import SettlementTerms
 from trading.topology import CUSTODIAN
 from trading.units import PPM
@@ -68,9 +68,7 @@ class Custodian:
             Ping: self._on_ping,
             Deposit: self._transfers.on,
             Withdraw: self._transfers.on,
-            InjectFault: self._faults.on,
-            RenewFault: self._faults.on,
-            RecoverFault: self._faults.on,
+            **fault_handlers(self._faults.on),
             Start: self._on_start,
         }
 

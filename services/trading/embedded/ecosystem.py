@@ -32,7 +32,7 @@ def components(plan: RunPlan) -> list[Component]:
         MarketData(universe, seed, tick=tick, replay=plan.replay or None),
         Exchange(universe, seed, tick=tick),
         Custodian(universe, terms=plan.settlement),
-        TradingEngine(universe, seed, tick=tick),
+        TradingEngine(universe, tick=tick),
         monitor,
         TestCoordinator(plan, _setup(plan, monitor)),
         AuditCorrelator(universe),

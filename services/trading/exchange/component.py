@@ -17,9 +17,6 @@ from trading.messages import Message, Start, Wake
 from trading.messages.chaos import (
     Depeg,
     ExchangeOutage,
-    InjectFault,
-    RecoverFault,
-    RenewFault,
 )
 from trading.messages.market import BookTop, Ping, PriceTick, SymbolStatusChanged
 from trading.messages.orders import (
@@ -32,7 +29,7 @@ from trading.messages.orders import (
     SetKillSwitch,
 )
 from trading.runtime.component import answer_ping
-from trading.runtime.faults import LEASE_TOPIC, FaultBoard
+from trading.runtime.faults import LEASE_TOPIC, FaultBoard, fault_handlers
 from trading.runtime.rng import random_stream
 from trading.topology import EXCHANGE
 from trading.units import SCALE, SECOND
@@ -79,9 +76,7 @@ class Exchange:
             SetKillSwitch: self._on_kill,
             HaltMarket: self._on_halt,
             AccountQuery: self._on_query,
-            InjectFault: self._on_fault,
-            RenewFault: self._on_fault,
-            RecoverFault: self._on_fault,
+            **fault_handlers(self._on_fault),
         }
 
     @property

@@ -17,14 +17,11 @@ from trading.messages import Message, Start, Wake
 from trading.messages.chaos import (
     Depeg,
     FeedDisruption,
-    InjectFault,
     MarketShock,
-    RecoverFault,
-    RenewFault,
 )
 from trading.messages.market import AnchorObserved, Ping
 from trading.runtime.component import answer_ping
-from trading.runtime.faults import FaultBoard
+from trading.runtime.faults import FaultBoard, fault_handlers
 from trading.runtime.rng import random_stream
 from trading.topology import MARKET_DATA
 from trading.universe import Universe
@@ -72,15 +69,12 @@ class MarketData:
         self._faults = FaultBoard(
             self.name, (MarketShock, Depeg, FeedDisruption), self._begin_fault, self._end_fault
         )
-        faults = self._faults.on
         self._handlers: dict[type[Message], Callable[[Any, int], Sequence[Message]]] = {
             Start: self._on_start,
             Wake: self._on_wake,
             AnchorObserved: self._on_anchor,
             Ping: self._on_ping,
-            InjectFault: faults,
-            RenewFault: faults,
-            RecoverFault: faults,
+            **fault_handlers(self._faults.on),
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:

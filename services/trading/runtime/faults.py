@@ -5,7 +5,7 @@ lease while the fault shall last; a fault whose lease expires ends by a timer of
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,6 +25,15 @@ LEASE_TOPIC = "fault-lease/"
 
 #: Called with (fault id, fault, simulated time in microseconds); returns messages to send.
 Hook = Callable[[str, Any, int], Sequence[Message]]
+
+_Handler = TypeVar("_Handler")
+
+
+def fault_handlers(handler: _Handler) -> dict[type[Message], _Handler]:
+    """Return the entries of a handler table that give every message of a fault lease to
+    ``handler``: that of a :class:`FaultBoard`, or a method that calls it.
+    """
+    return {InjectFault: handler, RenewFault: handler, RecoverFault: handler}
 
 
 def no_effect(fault_id: str, fault: Any, now: int) -> Sequence[Message]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trading.messages import Message, Start, Wake
-from trading.messages.chaos import InjectFault, RecoverFault, RenewFault, StrategyMalfunction
+from trading.messages.chaos import StrategyMalfunction
 from trading.messages.market import BookTop, Ping
 from trading.messages.orders import (
     BUY,
@@ -18,7 +18,7 @@ from trading.messages.orders import (
 )
 from trading.messages.strategy import StrategiesAssigned, StrategyStateChanged
 from trading.runtime.component import answer_ping
-from trading.runtime.faults import LEASE_TOPIC, FaultBoard
+from trading.runtime.faults import LEASE_TOPIC, FaultBoard, fault_handlers
 from trading.topology import TRADING_ENGINE
 from trading.trading_engine.assignment import Assignment
 from trading.trading_engine.desk import Desk
@@ -57,14 +57,14 @@ class TradingEngine:
     for those that are assigned to it. It follows the market and the positions of the others, so
     that it can take them over, but sends nothing for them.
 
-    ``seed`` is not used: strategies are deterministic. ``tick`` is the interval of the regular
+    Strategies are deterministic: there is no seed. ``tick`` is the interval of the regular
     timer in simulated microseconds. Without a book update for five seconds or three ticks,
     whichever is longer, the engine takes the exchange to be disconnected.
     """
 
     name = TRADING_ENGINE
 
-    def __init__(self, universe: Universe, seed: int = 0, *, tick: int = SECOND) -> None:
+    def __init__(self, universe: Universe, *, tick: int = SECOND) -> None:
         self._tick = tick
         self._strategies: dict[str, Strategy] = {}
         automated = [a for a in universe.accounts if a.strategy != MANUAL]
@@ -95,9 +95,7 @@ class TradingEngine:
             RequestFailed: self._on_failure,
             StrategiesAssigned: self._on_assigned,
             Ping: self._on_ping,
-            InjectFault: self._on_fault,
-            RenewFault: self._on_fault,
-            RecoverFault: self._on_fault,
+            **fault_handlers(self._on_fault),
         }
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
