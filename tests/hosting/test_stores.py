@@ -120,7 +120,7 @@ def test_a_lost_connection_is_made_again(database: Any) -> None:
     store = PostgresStore(database.get_uri(), "lost")
     number = store.open_session(b"{}")
     killer = PostgresStore(database.get_uri(), "killer")
-    killer._rows(
+    killer.rows(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE application_name = 'trading' AND pid <> pg_backend_pid()"
     )

@@ -5,11 +5,10 @@ again by the next call. A write that was interrupted has either been committed o
 repeats it in both cases, and entries that are there already are left out.
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Lock, RLock
+from threading import RLock
 from typing import Any
 
 import psycopg
@@ -17,14 +16,8 @@ from psycopg import sql
 
 from trading.hosting.segments import SCHEMA as SEGMENTS
 from trading.hosting.segments import Execute, SegmentTable
-from trading.hosting.store import (
-    EntryToWrite,
-    Head,
-    Segment,
-    Snapshot,
-    StoreInUse,
-    StoreUnavailable,
-)
+from trading.hosting.sql_store import SqlStore
+from trading.hosting.store import EntryToWrite, Snapshot, StoreInUse, StoreUnavailable
 from trading.messages.audit import JournalEntry
 
 #: Wall seconds that opening a connection may take.
@@ -53,7 +46,7 @@ CREATE TABLE IF NOT EXISTS document (
 """
 
 
-class PostgresStore:
+class PostgresStore(SqlStore):
     """Keeps journals in ``schema`` of a database, and implements :class:`.store.JournalStore`.
 
     ``url`` is a connection string of libpq. The role must own the schema, or be allowed to
@@ -62,12 +55,11 @@ class PostgresStore:
     """
 
     def __init__(self, url: str, schema: str = "trading") -> None:
+        super().__init__()
         self._url = url
         self._schema = schema
         self._lock = RLock()
-        self._sealing = Lock()
-        self._closed = False
-        self._segments = SegmentTable(self, time.time)
+        self._segments = self._sealer = SegmentTable(self, time.time)
         self._open_connection: psycopg.Connection[Any] | None = None
         with self._connection() as db:
             schemas = db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
@@ -89,83 +81,27 @@ class PostgresStore:
             row = inserted.fetchone()
         return int(row[0]) if row else 0
 
-    def newest_session(self) -> tuple[int, bytes] | None:
-        rows = self._rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
-        return (rows[0][0], rows[0][1]) if rows else None
-
-    def sessions(self) -> list[tuple[int, bytes]]:
-        return [(n, spec) for n, spec in self._rows("SELECT number, spec FROM session ORDER BY 1")]
-
     def write(
         self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
         """Write the entries that are not there yet, and the snapshot, in one transaction."""
         with self._connection() as db:
             fresh = self._without_written(db, session, entries)
-            with db.cursor() as cursor:
-                with cursor.copy(
+            with (
+                db.cursor() as cursor,
+                cursor.copy(
                     "COPY entry (session, source, seq, body, hash) FROM STDIN BINARY"
-                ) as copy:
-                    copy.set_types(["int4", "text", "int8", "bytea", "bytea"])
-                    for entry in fresh:
-                        copy.write_row((session, *entry))
-                if snapshot is not None:
-                    heads = {n: [h.length, h.hash.hex()] for n, h in snapshot.heads.items()}
-                    cursor.execute(
-                        "INSERT INTO snapshot VALUES (%s, %s, %s) ON CONFLICT (session)"
-                        " DO UPDATE SET heads = excluded.heads, blob = excluded.blob",
-                        (session, json.dumps(heads), snapshot.blob),
-                    )
-
-    def head(self, session: int, source: str) -> Head:
-        """Return the head of a journal, from its unsealed entries if there are any."""
-        rows = self._rows(
-            "SELECT seq, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq DESC LIMIT 1",
-            (session, source),
-        )
-        return Head(*rows[0]) if rows else self._segments.head(session, source)
-
-    def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        return self._segments.read(session, source, after, limit)
-
-    def seal(self, newest: int, at_most: int = 1) -> int:
-        """Seal segments, one caller at a time; a closed store seals nothing."""
-        with self._sealing:
-            return 0 if self._closed else self._segments.seal(newest, at_most)
-
-    def segments(self, session: int, *, held: bool = False) -> list[Segment]:
-        return self._segments.segments(session, held)
-
-    def drop(self, session: int, source: str, until: int) -> int:
-        with self._sealing:
-            return 0 if self._closed else self._segments.drop(session, source, until)
-
-    def snapshot(self, session: int) -> Snapshot | None:
-        rows = self._rows("SELECT heads, blob FROM snapshot WHERE session=%s", (session,))
-        if not rows:
-            return None
-        heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(rows[0][0]).items()}
-        return Snapshot(heads, rows[0][1])
-
-    def put(self, kind: str, name: str, body: bytes) -> None:
-        with self._connection() as db:
-            db.execute(
-                "INSERT INTO document VALUES (%s, %s, %s) ON CONFLICT (kind, name)"
-                " DO UPDATE SET body = excluded.body",
-                (kind, name, body),
-            )
-
-    def document(self, kind: str, name: str) -> bytes | None:
-        rows = self._rows("SELECT body FROM document WHERE kind=%s AND name=%s", (kind, name))
-        return rows[0][0] if rows else None
-
-    def documents(self, kind: str) -> dict[str, bytes]:
-        return dict(self._rows("SELECT name, body FROM document WHERE kind=%s ORDER BY 1", (kind,)))
+                ) as copy,
+            ):
+                copy.set_types(["int4", "text", "int8", "bytea", "bytea"])
+                for entry in fresh:
+                    copy.write_row((session, *entry))
+            if snapshot is not None:
+                self._put_snapshot(_executor(db), session, snapshot)
 
     def close(self) -> None:
         """Close the connection, after sealing has ended."""
-        with self._sealing:
-            self._closed = True
+        self._end_sealing()
         self._disconnect()
 
     def rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
@@ -173,18 +109,19 @@ class PostgresStore:
 
         Raises StoreUnavailable.
         """
-        return self._rows(query.replace("?", "%s"), values)
+        with self._connection() as db:
+            return db.execute(query.replace("?", "%s"), values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[Execute]:
         """Run what is executed in the context as one transaction. Raises StoreUnavailable."""
         with self._connection() as db:
-            yield lambda query, values: db.execute(query.replace("?", "%s"), values)
+            yield _executor(db)
 
     def oldest(self, session: int, source: str, count: int) -> list[JournalEntry]:
         """Return the first ``count`` unsealed entries of a journal. Raises StoreUnavailable."""
-        rows = self._rows(
-            "SELECT body, hash FROM entry WHERE session=%s AND source=%s ORDER BY seq LIMIT %s",
+        rows = self.rows(
+            "SELECT body, hash FROM entry WHERE session=? AND source=? ORDER BY seq LIMIT ?",
             (session, source, count),
         )
         return [JournalEntry(body, digest) for body, digest in rows]
@@ -215,10 +152,6 @@ class PostgresStore:
             ).fetchone()
             heads[source] = row[0] if row else 0
         return [e for e in entries if e.seq > heads[e.source]]
-
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        with self._connection() as db:
-            return db.execute(query, values).fetchall()
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -252,6 +185,11 @@ class PostgresStore:
             connection.close()
             raise StoreInUse(f"schema {self._schema}: another process has it")
         return connection
+
+
+def _executor(db: psycopg.Connection[Any]) -> Execute:
+    """Return what executes statements whose placeholders are question marks."""
+    return lambda query, values: db.execute(query.replace("?", "%s"), values)
 
 
 def first_line(error: psycopg.Error) -> str:

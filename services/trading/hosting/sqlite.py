@@ -4,7 +4,6 @@ What was written is on the disk when :meth:`SqliteStore.write` returns.
 """
 
 import fcntl
-import json
 import os
 import sqlite3
 import time
@@ -17,14 +16,8 @@ from typing import Any
 
 from trading.hosting.segments import SCHEMA as SEGMENTS
 from trading.hosting.segments import Execute, SegmentTable
-from trading.hosting.store import (
-    EntryToWrite,
-    Head,
-    Segment,
-    Snapshot,
-    StoreInUse,
-    StoreUnavailable,
-)
+from trading.hosting.sql_store import SqlStore
+from trading.hosting.store import EntryToWrite, Snapshot, StoreInUse, StoreUnavailable
 from trading.messages.audit import JournalEntry
 
 #: Bodies of more than so many bytes are stored compressed.
@@ -48,7 +41,7 @@ CREATE TABLE IF NOT EXISTS document (
 """
 
 
-class SqliteStore:
+class SqliteStore(SqlStore):
     """Keeps journals in the file ``path``, and implements :class:`.store.JournalStore`.
 
     The file is created if it does not exist, readable by its owner only. One process at a time
@@ -57,6 +50,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +60,6 @@ class SqliteStore:
             raise StoreUnavailable(f"{error.filename}: {error.strerror}") from error
         self._writing = Lock()
         self._reading = Lock()
-        self._sealing = Lock()
-        self._closed = False
         with _errors_translated():
             self._writer = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._writer.execute("PRAGMA journal_mode=WAL")
@@ -87,13 +79,6 @@ class SqliteStore:
             added = self._writer.execute("INSERT INTO session (spec) VALUES (?)", (spec,))
         return int(added.lastrowid or 0)
 
-    def newest_session(self) -> tuple[int, bytes] | None:
-        rows = self.rows("SELECT number, spec FROM session ORDER BY number DESC LIMIT 1")
-        return (rows[0][0], rows[0][1]) if rows else None
-
-    def sessions(self) -> list[tuple[int, bytes]]:
-        return [(n, spec) for n, spec in self.rows("SELECT number, spec FROM session ORDER BY 1")]
-
     def write(
         self, session: int, entries: Sequence[EntryToWrite], snapshot: Snapshot | None = None
     ) -> None:
@@ -104,61 +89,11 @@ class SqliteStore:
                 [(session, e.source, e.seq, _compressed(e.body), e.hash) for e in entries],
             )
             if snapshot is not None:
-                heads = json.dumps({n: [h.length, h.hash.hex()] for n, h in snapshot.heads.items()})
-                db.execute(
-                    "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)",
-                    (session, heads, snapshot.blob),
-                )
-
-    def head(self, session: int, source: str) -> Head:
-        """Return the head of a journal, from its unsealed entries if there are any."""
-        rows = self.rows(
-            "SELECT seq, hash FROM entry WHERE session=? AND source=? ORDER BY seq DESC LIMIT 1",
-            (session, source),
-        )
-        return Head(*rows[0]) if rows else self._segments.head(session, source)
-
-    def read(self, session: int, source: str, after: int, limit: int) -> list[JournalEntry]:
-        return self._segments.read(session, source, after, limit)
-
-    def seal(self, newest: int, at_most: int = 1) -> int:
-        """Seal segments over a connection of its own; a closed store seals nothing."""
-        with self._sealing:
-            return 0 if self._closed else self._sealer.seal(newest, at_most)
-
-    def segments(self, session: int, *, held: bool = False) -> list[Segment]:
-        return self._segments.segments(session, held)
-
-    def drop(self, session: int, source: str, until: int) -> int:
-        with self._sealing:
-            return 0 if self._closed else self._segments.drop(session, source, until)
-
-    def snapshot(self, session: int) -> Snapshot | None:
-        rows = self.rows("SELECT heads, blob FROM snapshot WHERE session=?", (session,))
-        if not rows:
-            return None
-        heads = {n: Head(at, bytes.fromhex(h)) for n, (at, h) in json.loads(rows[0][0]).items()}
-        return Snapshot(heads, rows[0][1])
-
-    def put(self, kind: str, name: str, body: bytes) -> None:
-        with _errors_translated(), self._writing:
-            self._writer.execute(
-                "INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, name, body)
-            )
-
-    def document(self, kind: str, name: str) -> bytes | None:
-        rows = self.rows("SELECT body FROM document WHERE kind=? AND name=?", (kind, name))
-        return rows[0][0] if rows else None
-
-    def documents(self, kind: str) -> dict[str, bytes]:
-        return dict(
-            self.rows("SELECT name, body FROM document WHERE kind=? ORDER BY name", (kind,))
-        )
+                self._put_snapshot(db.execute, session, snapshot)
 
     def close(self) -> None:
         """Close the file, after sealing has ended."""
-        with self._sealing:
-            self._closed = True
+        self._end_sealing()
         self._sealing_reader.close()
         self._reader.close()
         self._writer.close()
