@@ -10,9 +10,10 @@ from trading.messages.risk import (
     BreakerChanged,
     PortfolioReported,
 )
-from trading.report.record import AlertMark, BreakerMark, Point, RunRecord, Series
+from trading.report.record import Point, RunRecord, Series
 from trading.runtime.delivery import Tap
 from trading.runtime.routes import MessageType
+from trading.scenario.observation import SeenAlert, SeenBreaker, seen_alert
 from trading.scenario.plan import RunPlan
 
 #: A curve with more points than this is thinned to half of them.
@@ -77,8 +78,8 @@ class Recorder:
         self._depth = {s: _Curve() for s in plan.universe.symbols}
         self._portfolio = {name: _Curve() for name in ("pnl", "drawdown", "gross", "net")}
         self._firing: dict[str, AlertFired] = {}
-        self._alerts: dict[str, tuple[AlertFired, int]] = {}
-        self._breaker: list[BreakerMark] = []
+        self._alerts: dict[str, SeenAlert] = {}
+        self._breaker: list[SeenBreaker] = []
         self.taps: dict[MessageType, Tap] = {
             PriceTick: self._on_tick,
             BookTop: self._on_book,
@@ -101,7 +102,7 @@ class Recorder:
             drawdown=self._portfolio["drawdown"].series("drawdown", "ppm"),
             gross=self._portfolio["gross"].series("gross", "usd"),
             net=self._portfolio["net"].series("net", "usd"),
-            alerts=tuple(_alert_mark(a, resolved) for a, resolved in self._alerts.values()),
+            alerts=tuple(self._alerts.values()),
             breaker=tuple(self._breaker),
             messages=messages,
         )
@@ -126,7 +127,7 @@ class Recorder:
 
     def _on_fired(self, alert: AlertFired, now: int) -> None:
         self._firing[alert.alert_id] = alert
-        self._alerts[alert.alert_id] = (alert, 0)
+        self._alerts[alert.alert_id] = seen_alert(alert)
         text = f"alert {alert.rule} on {alert.subject}: {alert.observed}, limit {alert.limit}"
         self._report_event(now, text, alert.severity)
 
@@ -134,10 +135,10 @@ class Recorder:
         self._firing.pop(resolved.alert_id, None)
         recorded = self._alerts.get(resolved.alert_id)
         if recorded is not None:
-            self._alerts[resolved.alert_id] = (recorded[0], resolved.event_time)
+            recorded.resolved_at = resolved.event_time
 
     def _on_breaker(self, change: BreakerChanged, now: int) -> None:
-        self._breaker.append(BreakerMark(change.state, change.reason, change.event_time))
+        self._breaker.append(SeenBreaker(change.state, change.reason, change.event_time))
         self._report_event(now, f"circuit breaker {change.state}: {change.reason}", "critical")
 
     def _on_phase(self, change: PhaseChanged, now: int) -> None:
@@ -153,17 +154,3 @@ class Recorder:
     def _report_event(self, now: int, text: str, severity: str) -> None:
         if self._progress is not None:
             self._progress.event(now, text, severity)
-
-
-def _alert_mark(alert: AlertFired, resolved_at: int) -> AlertMark:
-    return AlertMark(
-        alert_id=alert.alert_id,
-        rule=alert.rule,
-        subject=alert.subject,
-        severity=alert.severity,
-        observed=alert.observed,
-        limit=alert.limit,
-        event_time=alert.event_time,
-        detected_at=alert.detected_time,
-        resolved_at=resolved_at,
-    )

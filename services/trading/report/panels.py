@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from trading.report.chart import LANE, Bar, TimeAxis, lanes, lanes_height, line_chart, rebased
 from trading.report.figures import money, percent
-from trading.report.record import AlertMark, RunRecord
+from trading.report.record import RunRecord
+from trading.scenario.observation import SeenAlert
 from trading.units import format_duration
 
 #: Height of a line chart in pixels.
@@ -67,7 +68,7 @@ def details(axis: TimeAxis, record: RunRecord) -> list[Panel]:
 
 def alerts(axis: TimeAxis, record: RunRecord) -> Panel:
     """Return the panel with a lane for the circuit breaker and one for each rule that has fired."""
-    rules: dict[str, list[AlertMark]] = {}
+    rules: dict[str, list[SeenAlert]] = {}
     for alert in record.alerts:
         rules.setdefault(alert.rule, []).append(alert)
     rows: list[tuple[str, Sequence[Bar]]] = [("circuit breaker", _breaker(axis, record))]
@@ -93,7 +94,7 @@ def _lines(
     return Panel(title, svg, height)
 
 
-def _bar(axis: TimeAxis, alert: AlertMark) -> Bar:
+def _bar(axis: TimeAxis, alert: SeenAlert) -> Bar:
     end = alert.resolved_at or axis.end
     since = format_duration(alert.detected_at - axis.start)
     state = "" if alert.resolved_at else ", still firing"

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from trading.scenario.observation import SeenAlert, SeenBreaker
+
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
     """A value at the simulated time ``at``, in microseconds; the series names its unit."""
@@ -16,28 +18,6 @@ class Series(msgspec.Struct, frozen=True):
     label: str
     unit: str
     points: tuple[Point, ...]
-
-
-class AlertMark(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert; ``resolved_at`` is 0 if it still fires at the end. Times are in microseconds."""
-
-    alert_id: str
-    rule: str
-    subject: str
-    severity: str
-    observed: str
-    limit: str
-    event_time: int
-    detected_at: int
-    resolved_at: int = 0
-
-
-class BreakerMark(msgspec.Struct, frozen=True):
-    """A change of the circuit breaker to ``state`` at the simulated time ``at``, microseconds."""
-
-    state: str
-    reason: str
-    at: int
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +37,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     drawdown: Series
     gross: Series
     net: Series
-    alerts: tuple[AlertMark, ...] = ()
-    breaker: tuple[BreakerMark, ...] = ()
+    alerts: tuple[SeenAlert, ...] = ()
+    breaker: tuple[SeenBreaker, ...] = ()
     messages: int = 0

@@ -7,6 +7,7 @@ import msgspec
 
 from trading.messages.audit import AuditReport
 from trading.messages.chaos import RunSetup
+from trading.messages.risk import AlertFired
 
 
 class SeenAlert(msgspec.Struct, gc=False):
@@ -24,6 +25,20 @@ class SeenAlert(msgspec.Struct, gc=False):
     event_time: int
     detected_at: int
     resolved_at: int = 0
+
+
+def seen_alert(alert: AlertFired) -> SeenAlert:
+    """Return an alert as an observer holds it from the moment in which it fires."""
+    return SeenAlert(
+        alert.alert_id,
+        alert.rule,
+        alert.subject,
+        alert.severity,
+        alert.observed,
+        alert.limit,
+        alert.event_time,
+        alert.detected_time,
+    )
 
 
 class SeenBreaker(msgspec.Struct, gc=False):

@@ -7,7 +7,7 @@ verdict is based on the :class:`~trading.scenario.observation.Observation` that 
 from trading.messages.chaos import FaultApplied, FaultEnded
 from trading.messages.market import Pong
 from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
-from trading.scenario.observation import Observation, SeenAlert, SeenBreaker
+from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, seen_alert
 from trading.topology import RISK_MONITOR
 
 
@@ -47,16 +47,7 @@ class ObservationRecorder:
 
     def on_alert(self, message: AlertFired, now: int) -> None:
         """Record an alert."""
-        alert = SeenAlert(
-            message.alert_id,
-            message.rule,
-            message.subject,
-            message.severity,
-            message.observed,
-            message.limit,
-            message.event_time,
-            message.detected_time,
-        )
+        alert = seen_alert(message)
         self._alerts[message.alert_id] = alert
         self.observation.alerts.append(alert)
 
