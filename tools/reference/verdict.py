@@ -132,7 +132,6 @@ def _finding(kind: str, where: str, detail: str, *, complete: bool = True) -> An
     return _set(audit=_report(complete=complete, discrepancies=(discrepancy,)))
 
 
-_LATE = replace(PLAN, expectations=(_DRAWDOWN,))
 _PASS, _FAIL, _INCONCLUSIVE, _OTHER = "Pass", "Fail", "Inconclusive", "Aborted and Error"
 
 CASES: tuple[Case, ...] = (

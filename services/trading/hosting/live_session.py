@@ -71,7 +71,7 @@ class LiveSession:
     ``snapshot_requested`` the writer adds a snapshot to its next write.
 
     ``number`` is the session's number in the store. ``auditor`` names the hosted component that
-    reads journals; empty if there is none. ``alone`` says that the other components run in other
+    reads journals; empty if there is none. With ``distributed`` the others run in other
     processes; in virtual time ``streams`` holds what was sent to each of them. ``snapshot_key``
     authenticates snapshots.
     """
@@ -87,7 +87,7 @@ class LiveSession:
         *,
         snapshot_key: bytes,
         auditor: str = "",
-        alone: bool = False,
+        distributed: bool = False,
         network: Network | None = None,
     ) -> None:
         self.session = session
@@ -97,7 +97,7 @@ class LiveSession:
         self.outbox: list[PublishedMessage] = []
         self.outbound: list[OutboundMessage] = []
         self.streams: dict[str, Stream] = {}
-        self.in_lockstep = alone and session.virtual
+        self.in_lockstep = distributed and session.virtual
         #: Was the session in lockstep before? Messages received then have no sequence number of
         #: the sender's journal.
         self.left_lockstep = False
@@ -114,7 +114,7 @@ class LiveSession:
         self._published = published
         self._snapshot_key = snapshot_key
         self._auditor = auditor
-        self._distributed = alone
+        self._distributed = distributed
         self._network = network
         self._replaying = False
         self.kernel: Kernel

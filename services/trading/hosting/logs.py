@@ -23,22 +23,17 @@ _PASSWORD = re.compile(r"://[^/@\s]*?:([^/@\s]+)@|password=(?:'((?:[^'\\]|\\.)*)
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats log records as JSON, and replaces ``secrets`` wherever they occur in a line."""
+    """Formats log records as JSON, and replaces ``secrets`` wherever they occur in a line.
+
+    Secrets with fewer than MIN_SECRET characters are not replaced.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        self._secrets: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-        self.hide(secrets)
-
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Redact further secrets. Those with fewer than MIN_SECRET characters are ignored."""
-        for secret in secrets:
-            if len(secret) >= MIN_SECRET:
-                self._secrets |= {secret, json.dumps(secret)[1:-1]}
-        longest_first = sorted(self._secrets, key=len, reverse=True)
-        if longest_first:
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        long_enough = {secret for secret in secrets if len(secret) >= MIN_SECRET}
+        forms = long_enough | {json.dumps(secret)[1:-1] for secret in long_enough}
+        longest_first = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+        self._pattern = re.compile(longest_first) if longest_first else None
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line of JSON."""
@@ -70,13 +65,6 @@ def configure(level: str, secrets: Iterable[str] = ()) -> None:
     root.setLevel(level.upper())
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-
-
-def hide(secrets: Iterable[str]) -> None:
-    """Redact secrets that became known after :func:`configure`."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler.formatter, JsonFormatter):
-            handler.formatter.hide(secrets)
 
 
 def secrets_of(settings: BaseModel) -> list[str]:

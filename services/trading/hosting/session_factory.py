@@ -115,7 +115,7 @@ class SessionFactory:
             self.published,
             snapshot_key=self._snapshot_key,
             auditor=self._auditor,
-            alone=self._distributed,
+            distributed=self._distributed,
             network=self._network(session),
         )
 

@@ -161,7 +161,7 @@ class StoreCheck:
             # Every session is replayed from its start.
             snapshot_key=b"",
             auditor=auditor,
-            alone=bool(self._service),
+            distributed=bool(self._service),
             network=Network(),
         )
 
