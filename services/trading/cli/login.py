@@ -9,6 +9,16 @@ from trading.cli.wrong_input import WrongInput
 
 DEFAULT_URL = "http://127.0.0.1:8084"
 
+#: The option by which a client of a running ecosystem finds its credentials.
+data_option = click.option(
+    "--data",
+    envvar="DATA_DIR",
+    type=click.Path(path_type=Path),
+    default=Path(".trading"),
+    metavar="DIR",
+    help="Where trading up keeps its credentials. Default: .trading here.",
+)
+
 
 @click.command()
 @click.option(
@@ -19,14 +29,7 @@ DEFAULT_URL = "http://127.0.0.1:8084"
     metavar="URL",
     help="The risk monitor.",
 )
-@click.option(
-    "--data",
-    envvar="DATA_DIR",
-    type=click.Path(path_type=Path),
-    default=Path(".trading"),
-    metavar="DIR",
-    help="Where trading up keeps its credentials. Default: .trading here.",
-)
+@data_option
 def login(target: str, data: Path) -> None:
     """Print a link to the dashboard of a running ecosystem, with the right to act there.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from trading.cli.login import data_option
 from trading.cli.output import say
 from trading.cli.run import EXIT_CODES
 from trading.cli.wrong_input import WrongInput, parse_sets
@@ -111,14 +112,7 @@ def coordinator_options(command: Any) -> Any:
         metavar="URL",
         help="The test coordinator.",
     )(command)
-    return click.option(
-        "--data",
-        envvar="DATA_DIR",
-        type=click.Path(path_type=Path),
-        default=Path(".trading"),
-        metavar="DIR",
-        help="Where trading up keeps its credentials. Default: .trading here.",
-    )(command)
+    return data_option(command)
 
 
 #: Waiting events in a row, one for each second, after which a notice is printed.
