@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.api.running import Up, wait_for
+from tests.api.running import Up, quoted, wait_for
 from tests.browser import ARGUMENTS, chromium
 
 
@@ -15,7 +15,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running ecosystem with a two-sided order book and a valued portfolio."""
     ecosystem = Up(tmp_path_factory.mktemp("up") / "data")
     try:
-        wait_for("a two-sided book", lambda: _quoted(ecosystem))
+        wait_for("a two-sided book", lambda: _quoted_and_valued(ecosystem))
         yield ecosystem
     finally:
         ecosystem.stop()
@@ -30,7 +30,6 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-def _quoted(up: Up) -> bool:
-    top = httpx.get(up.url["exchange"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT").json()
+def _quoted_and_valued(up: Up) -> bool:
     portfolio = httpx.get(up.url["risk-monitor"] + "/api/portfolio").json()
-    return bool(float(top["bidPrice"]) and portfolio["known"])
+    return quoted(up) and bool(portfolio["known"])

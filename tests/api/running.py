@@ -11,7 +11,7 @@ import socket
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import httpx
 
@@ -156,6 +156,33 @@ class Client:
     def order(self, **params: Any) -> httpx.Response:
         """Place an order."""
         return self.signed("POST", "order", **params)
+
+
+class Running(Protocol):
+    """Services that run, in one process or in several; ``url`` has their addresses by name."""
+
+    url: dict[str, str]
+
+    def coordinator(self) -> httpx.Client:
+        """Return a client of the test coordinator that may begin runs; its caller closes it."""
+        ...
+
+
+def quoted(services: Running) -> bool:
+    """Return whether the book of BTCUSDT has a bid."""
+    top = httpx.get(services.url["exchange"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT").json()
+    return bool(float(top["bidPrice"]))
+
+
+def verdict_of(services: Running, run_id: str, seconds: float = 300) -> dict[str, Any]:
+    """Wait until a run is judged, and return its verdict."""
+    with services.coordinator() as coordinator:
+
+        def stored_verdict() -> Any:
+            return coordinator.get(f"/runs/{run_id}").json()["verdict"]
+
+        verdict: dict[str, Any] = wait_for("the verdict", stored_verdict, seconds)
+    return verdict
 
 
 def wait_for(what: str, condition: Any, seconds: float = 60, every: float = 0.05) -> Any:

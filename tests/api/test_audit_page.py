@@ -14,7 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.api.running import Up, wait_for
+from tests.api.running import Up, verdict_of, wait_for
 from tests.forked import command
 from trading.runtime.journal import decode, from_ndjson, verify
 from trading.topology import AUDIT_CORRELATOR, SERVICES
@@ -35,16 +35,6 @@ def begin(up: Up, speed: int) -> str:
     return done.stdout.split()[1]
 
 
-def verdict(up: Up, run_id: str) -> dict[str, Any]:
-    with up.coordinator() as coordinator:
-
-        def stored_verdict() -> Any:
-            return coordinator.get(f"/runs/{run_id}").json()["verdict"]
-
-        judged: dict[str, Any] = wait_for("the verdict", stored_verdict, 200)
-    return judged
-
-
 def get(up: Up, path: str) -> Any:
     answer = httpx.get(up.url[AUDIT_CORRELATOR] + path, timeout=30)
     assert answer.status_code == 200, answer.text
@@ -54,7 +44,7 @@ def get(up: Up, path: str) -> Any:
 @pytest.fixture(scope="module")
 def crash(up: Up) -> dict[str, Any]:
     """The verdict of a run that is over; its session goes on."""
-    judged = verdict(up, begin(up, 600))
+    judged = verdict_of(up, begin(up, 600), 200)
     assert judged["outcome"] == "Pass"
     wait_for("the end of the run", lambda: "Completed" in phases(up))
     return judged
@@ -101,7 +91,7 @@ def test_a_run_is_followed_live(up: Up, page: Page) -> None:
     expect(page.locator("#state")).to_have_text("READING")
     expect(step.nth(3)).to_contain_text("verified", timeout=60_000)
     expect(page.locator("#state")).to_have_text("✓ VERIFIED", timeout=60_000)
-    verdict(up, run_id)
+    verdict_of(up, run_id, 200)
 
 
 def test_it_shows_what_led_to_what(up: Up, page: Page, crash: dict[str, Any]) -> None:
@@ -300,7 +290,7 @@ def test_after_a_kill_the_ledger_is_what_it_was(tmp_path: Path, browser: Browser
     up = Up(tmp_path / "data")
     page = browser.new_page()
     try:
-        judged = verdict(up, begin(up, 600))
+        judged = verdict_of(up, begin(up, 600), 200)
         wait_for("the end of the run", lambda: "Completed" in phases(up))
         ledger = httpx.get(up.url[AUDIT_CORRELATOR] + "/api/v1/ledger").content
         show(page, up)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.running import Up, free_offset, wait_for
-from tests.api.test_up import quoted
+from tests.api.running import Up, free_offset, quoted, wait_for
 from tests.forked import command
 
 JOURNAL = "journal.sqlite"

@@ -5,12 +5,11 @@ must not undo what the holder of the risk token did.
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.running import Up, wait_for
+from tests.api.running import Up, verdict_of
 from tests.serve.processes import Apart
 from trading.api.risk_monitor.broadcast import VIEW
 from trading.api.risk_monitor.halts import standing_halt
@@ -49,16 +48,6 @@ def begin(ecosystem: Ecosystem, scenario: str = "market-crash", **overrides: str
         return coordinator.post("/runs", json=request)
 
 
-def finished(ecosystem: Ecosystem, run_id: str) -> dict[str, Any]:
-    with ecosystem.coordinator() as coordinator:
-
-        def verdict() -> Any:
-            return coordinator.get(f"/runs/{run_id}").json()["verdict"]
-
-        verdict_body: dict[str, Any] = wait_for("the verdict", verdict, 200)
-    return verdict_body
-
-
 def assert_refused(ecosystem: Ecosystem, reason: str) -> None:
     refused = begin(ecosystem)
     assert refused.status_code == 409
@@ -79,11 +68,11 @@ def through_its_life(ecosystem: Ecosystem) -> None:
     act(ecosystem, "reset")
 
     run_id = begin(ecosystem).json()["id"]
-    assert finished(ecosystem, run_id)["outcome"] == "Pass"
+    assert verdict_of(ecosystem, run_id, 200)["outcome"] == "Pass"
     assert breaker(ecosystem) == "HALTED"
     begun = begin(ecosystem, "exchange-downtime")
     assert begun.status_code == 202, begun.text
-    assert finished(ecosystem, begun.json()["id"])["outcome"] == "Pass"
+    assert verdict_of(ecosystem, begun.json()["id"], 200)["outcome"] == "Pass"
     assert breaker(ecosystem) == "ACTIVE"
 
     act(ecosystem, "trip")
@@ -110,7 +99,7 @@ def test_a_halt_that_an_operator_orders_in_a_run_is_not_the_run_s(tmp_path: Path
         act(up, "trip")
         with up.coordinator() as coordinator:
             coordinator.post(f"/runs/{run_id}/abort", json={"reason": "halted"})
-        finished(up, run_id)
+        verdict_of(up, run_id, 200)
         assert_refused(up, "desk-1: the book makes no sense")
     finally:
         up.stop()

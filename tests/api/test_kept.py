@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.load import RESTING
-from tests.api.running import Up, wait_for
-from tests.api.test_up import quoted
+from tests.api.running import Up, quoted, wait_for
 from tests.forked import command
 from trading.hosting.sqlite import SqliteStore
 from trading.topology import SERVICES

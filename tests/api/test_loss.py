@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 from tests.api.load import RESTING
-from tests.api.running import Up, free_offset, wait_for
+from tests.api.running import Up, free_offset, quoted, wait_for
 from tests.api.test_damaged import JOURNAL, statement
-from tests.api.test_up import quoted
 from tests.forked import command
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import trading
-from tests.api.running import Up, wait_for
+from tests.api.running import Up, verdict_of, wait_for
 from tests.forked import command as trading_command
 from trading.scenario.signing import generate_key_pair, is_valid_signature, public_key
 from trading.topology import SERVICES
@@ -25,23 +25,13 @@ def command(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
     return trading_command("scenario", *arguments, env=environment)
 
 
-def finished(up: Up, run_id: str) -> dict[str, Any]:
-    with up.coordinator() as coordinator:
-
-        def verdict() -> Any:
-            return coordinator.get(f"/runs/{run_id}").json()["verdict"]
-
-        verdict_body: dict[str, Any] = wait_for("the verdict", verdict, 300)
-    return verdict_body
-
-
 def test_a_run_gives_the_embedded_runtime_s_verdict(up: Up) -> None:
     """The same scenario and seed give the same verdict and fault timeline, to the microsecond."""
     done = command(up, "run", "market-crash", "--set", "clock.speed=300")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "met  alert drawdown" in done.stdout
     run_id = done.stdout.split()[1]
-    live = finished(up, run_id)
+    live = verdict_of(up, run_id)
     embedded = trading.run("market-crash", overrides={"clock.speed": "300"})
     expected: dict[str, Any] = json.loads(msgspec.json.encode(embedded))
     clocks = [verdict.pop("clock") for verdict in (live, expected)]
@@ -80,7 +70,7 @@ def test_a_text_is_run_again_by_the_name_of_its_scenario(up: Up) -> None:
     text = Path("scenarios/exchange-downtime.yaml").read_text().replace("name: ex", "name: my-ex")
     with up.coordinator() as coordinator:
         run_id = coordinator.post("/runs", json={"text": text}).json()["id"]
-    verdict = finished(up, run_id)
+    verdict = verdict_of(up, run_id)
     assert verdict["command"].startswith("trading run my-exchange-downtime.yaml --seed ")
 
 
@@ -137,7 +127,7 @@ def test_time_goes_on_after_an_aborted_run(up: Up, mode: str) -> None:
     assert ran.returncode == 0, ran.stderr
     run_id = ran.stdout.split()[1]
     assert command(up, "abort", run_id).returncode == 0
-    finished(up, run_id)
+    verdict_of(up, run_id)
     assert_market_goes_on(up)
 
 
@@ -167,7 +157,7 @@ def test_an_aborted_run_takes_its_fault_back(up: Up) -> None:
     assert done.returncode == 0, done.stderr
     watched = command(up, "watch", run_id)
     assert watched.returncode == 4, watched.stdout
-    verdict = finished(up, run_id)
+    verdict = verdict_of(up, run_id)
     assert verdict["outcome"] == "Aborted"
     assert verdict["reasons"][0] == "aborted: seen enough"
     fault = verdict["faults"][0]
@@ -186,7 +176,7 @@ def test_a_run_goes_on_after_a_restart(tmp_path: Path) -> None:
     up.stop(9)
     up.start()
     try:
-        assert finished(up, run_id)["outcome"] == "Pass"
+        assert verdict_of(up, run_id)["outcome"] == "Pass"
     finally:
         up.stop()
 
@@ -208,12 +198,12 @@ def test_two_requests_at_once_begin_one_run(up: Up) -> None:
     assert sorted(a.status_code for a in answers) == [202, *[409] * 7]
     (begun,) = [a.json()["id"] for a in answers if a.status_code == 202]
     assert all(begun in a.json()["detail"] for a in answers if a.status_code == 409)
-    assert finished(up, begun)["outcome"] == "Pass"
+    assert verdict_of(up, begun)["outcome"] == "Pass"
 
     answers = asyncio.run(together(*[{**slow, "id": "only-one"}] * 8))
     assert {a.status_code for a in answers} == {202}
     assert {a.json()["id"] for a in answers} == {"only-one"}
-    assert finished(up, "only-one")["outcome"] == "Pass"
+    assert verdict_of(up, "only-one")["outcome"] == "Pass"
     listed = httpx.get(up.url["test-coordinator"] + "/runs").json()
     assert [r["id"] for r in listed].count("only-one") == 1
 

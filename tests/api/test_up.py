@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api.load import RESTING, Load
-from tests.api.running import Up, UpFromNothing, wait_for
+from tests.api.running import Up, UpFromNothing, quoted, wait_for
 from tests.forked import command
 
 #: How often the ecosystem is killed under load; ``KILLS=200`` is the long version.
@@ -22,11 +22,6 @@ def book(up: Up, since: int) -> list[dict[str, Any]]:
         "GET", "allOrders", symbol="BTCUSDT", orderId=since, limit=1000
     ).json()
     return orders
-
-
-def quoted(up: Up) -> bool:
-    top = httpx.get(up.url["exchange"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT").json()
-    return bool(float(top["bidPrice"]))
 
 
 def test_ctrl_c_ends_it_with_streams_open_and_nothing_lost(tmp_path: Path) -> None:

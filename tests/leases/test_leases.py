@@ -18,12 +18,6 @@ def server() -> Iterator[RedisServer]:
         yield redis_server
 
 
-@pytest.fixture
-def client(server: RedisServer) -> Iterator["redis.Redis"]:
-    with server.client() as connection:
-        yield connection
-
-
 def owners(client: "redis.Redis") -> dict[str, str]:
     """Return the instance that has the lease of each account, as stored in Redis."""
     leases = {a: client.get(f"{PREFIX}lease:{a}") for a in ACCOUNTS}

@@ -21,13 +21,6 @@ def server() -> Iterator[RedisServer]:
         yield redis_server
 
 
-@pytest.fixture
-def client(server: RedisServer) -> Iterator["redis.Redis"]:
-    with server.client() as connection:
-        connection.flushall()
-        yield connection
-
-
 @asynccontextmanager
 async def running(
     url: str, on_change: Callable[[Mapping[str, int]], None]

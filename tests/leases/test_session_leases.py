@@ -25,13 +25,6 @@ def server() -> Iterator[RedisServer]:
         yield redis_server
 
 
-@pytest.fixture
-def client(server: RedisServer) -> Iterator["redis.Redis"]:
-    with server.client() as connection:
-        connection.flushall()
-        yield connection
-
-
 class Engine:
     """A trading engine. ``held`` is the leases that its journal has. It synchronises with Redis
     ``offset`` simulated milliseconds after every second.

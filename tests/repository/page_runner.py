@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.api.running import PORTS, Up, wait_for
+from tests.api.running import PORTS, Up, quoted, wait_for
 from tests.repository.markdown import ROOT, Block
 
 #: The commands of these targets, which run here without make and its installation.
@@ -144,9 +144,4 @@ def not_shown(expected: str, printed: str) -> list[str]:
 
 def wait_for_quotes(up: Up) -> None:
     """Wait until the order book has both sides."""
-    wait_for("a two-sided book", lambda: _quoted(up))
-
-
-def _quoted(up: Up) -> bool:
-    top = up.exchange.http.get("/api/v3/ticker/bookTicker?symbol=BTCUSDT").json()
-    return bool(float(top["bidPrice"]))
+    wait_for("a two-sided book", lambda: quoted(up))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.load import Load
-from tests.api.running import wait_for
+from tests.api.running import quoted, wait_for
 from tests.api.test_up import KILLS
 from tests.serve.processes import Apart
 
@@ -45,11 +45,6 @@ def test_orders_and_settlements_survive_kills_of_the_venue_and_the_custodian(
 
     ids = wait_for("the custodian to learn every trade", received_trades)
     assert ids == list(range(1, len(ids) + 1))
-
-
-def quoted(services: Apart) -> bool:
-    url = services.url["exchange"] + "/api/v3/ticker/bookTicker?symbol=BTCUSDT"
-    return bool(float(httpx.get(url).json()["bidPrice"]))
 
 
 def test_ctrl_c_keeps_everything(tmp_path: Path) -> None:

@@ -201,6 +201,16 @@ def test_an_error_of_the_operator_s_own_ends_it_and_it_can_be_deleted(
     run(life())
 
 
+async def applied_and_deleted(tmp_path: Path, name: str, uid: str) -> None:
+    """Apply a resource while the coordinator is away, and delete it."""
+    with CoordinatorStub(503) as stub:
+        async with api_server() as server, operator(server, stub, tmp_path):
+            await server.apply(document(name), uid)
+            await until("its finalizer", lambda: finalizers(server, name))
+            await server.delete(name)
+            await until("it to go", lambda: server.scenario(name) is None)
+
+
 def test_one_that_cannot_even_be_told_to_have_ended_can_be_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,15 +220,7 @@ def test_one_that_cannot_even_be_told_to_have_ended_can_be_deleted(
     monkeypatch.setattr(reconcile, "step", wrong)
     monkeypatch.setattr(reconcile, "_POLL_INTERVAL", 0.1)
 
-    async def life() -> None:
-        with CoordinatorStub(503) as stub:
-            async with api_server() as server, operator(server, stub, tmp_path):
-                await server.apply(document("mute"), "2" + UID[1:])
-                await until("its finalizer", lambda: finalizers(server, "mute"))
-                await server.delete("mute")
-                await until("it to go", lambda: server.scenario("mute") is None)
-
-    run(life())
+    run(applied_and_deleted(tmp_path, "mute", "2" + UID[1:]))
 
 
 def test_one_whose_status_the_api_server_refuses_can_be_deleted(
@@ -230,15 +232,7 @@ def test_one_whose_status_the_api_server_refuses_can_be_deleted(
     monkeypatch.setattr(Cluster, "save_status", refused)
     monkeypatch.setattr(handlers, "_RETRY_DELAY", 0.05)
 
-    async def life() -> None:
-        with CoordinatorStub(503) as stub:
-            async with api_server() as server, operator(server, stub, tmp_path):
-                await server.apply(document("unsaved"), "3" + UID[1:])
-                await until("its finalizer", lambda: finalizers(server, "unsaved"))
-                await server.delete("unsaved")
-                await until("it to go", lambda: server.scenario("unsaved") is None)
-
-    run(life())
+    run(applied_and_deleted(tmp_path, "unsaved", "3" + UID[1:]))
 
 
 def test_a_status_fits_its_definition_however_long_its_texts_are() -> None:
