@@ -81,6 +81,10 @@ class Release:
         """Return the output of ``kubectl`` in the namespace of the release."""
         return str(self.kind.kubectl("--namespace", NAMESPACE, *words))
 
+    def log(self, component: str) -> str:
+        """Return the log of the pod of a component."""
+        return self.kubectl("logs", self.pod(component))
+
     def apply(self, path: Path) -> None:
         """Apply the resources of a file."""
         self.kubectl("apply", "--filename", str(path))
@@ -106,6 +110,12 @@ class Release:
         """Wait for a verdict, and return the status."""
         wait_for(f"the verdict of {name}", lambda: self.status(name).get("verdict"), seconds)
         return self.status(name)
+
+    def passes(self, name: str, seconds: float = 400) -> dict[str, Any]:
+        """Wait for a verdict, and assert that it is Pass. Return the status."""
+        status = self.ends(name, seconds)
+        assert status["verdict"] == "Pass", yaml.safe_dump(status)
+        return status
 
     def cuts(self) -> list[str]:
         """Return the names of the operator's policies."""

@@ -41,10 +41,9 @@ def test_a_shipped_scenario_passes_as_it_is(
     began = time.monotonic()
     release.apply(ROOT / "scenarios" / f"{name}.yaml")
     removed.append(name)
-    status = release.ends(name, 1500)
+    status = release.passes(name, 1500)
     wall = time.monotonic() - began
     verdict: Verdict = as_embedded(status, name)
-    assert status["verdict"] == "Pass", status
     simulated = (verdict.ended_at - verdict.started_at) / SECOND
     print(
         f"\n{name}: kubectl apply to verdict {wall:.1f} s, {simulated / wall:.0f} simulated seconds"

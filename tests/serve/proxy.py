@@ -8,8 +8,7 @@ from contextlib import suppress
 class Proxy:
     """Forwards connections to its own ``port`` to the port ``target`` of this machine.
 
-    Data is delayed by ``delay`` seconds in each direction. ``ended`` counts the connections that
-    one of the two sides has closed so far. A context manager.
+    Data is delayed by ``delay`` seconds in each direction. A context manager.
     """
 
     def __init__(self, target: int, delay: float = 0.0) -> None:
@@ -20,7 +19,6 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = True
         self.port = 0
-        self.ended = 0
 
     @property
     def url(self) -> str:
@@ -75,7 +73,6 @@ class Proxy:
             tasks = [asyncio.ensure_future(direction) for direction in directions]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                self.ended += 1
             finally:
                 for task in tasks:
                     task.cancel()

@@ -2,8 +2,9 @@
 
 Simulated time stands still while the platform separates two services, and while it connects them
 again. Time goes on when both the open link and a fresh connection have failed, or both work again.
-So a real partition has the same simulated timeline as a simulated one. The wall times of the real
-events are recorded beside the run.
+It stands still, too, while a partition has a gap. So a real partition has the same simulated
+timeline as a simulated one, on any machine. The wall times of the real events are recorded beside
+the run.
 """
 
 import asyncio
@@ -28,10 +29,6 @@ log = logging.getLogger(__name__)
 _RETRY_DELAY = 0.2
 #: Wall seconds between two checks of a partition that has been established.
 _CHECK_INTERVAL = 2.0
-#: Wall seconds for which connections may succeed in a partition before it counts as broken. A
-#: network plugin rewrites all of its rules when any pod starts or ends, and for a moment some of
-#: them are missing.
-_GRACE = 3.0
 #: Wall seconds for the response to one attempt.
 _RESPONSE_TIMEOUT = 5.0
 
@@ -41,7 +38,8 @@ class PlatformChange(msgspec.Struct, frozen=True):
 
     ``pair`` are the caller and the callee, and ``separated`` says whether a partition of them began
     or ended. ``at`` is the simulated time in microseconds. ``asked`` and ``seen`` are wall times in
-    ISO 8601: when the change was requested, and when connections confirmed it.
+    ISO 8601: when the change was requested, and when connections confirmed it. A second change to
+    the same state is a gap in a partition: ``asked`` is when a connection succeeded in it.
     """
 
     pair: Pair
@@ -77,6 +75,9 @@ class PlatformNetwork:
         self._attempts: dict[int, asyncio.Future[Tried]] = {}
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Held by whoever lets time stand still, so that nobody else lets it go on.
+        self._holding = asyncio.Lock()
+        self._changing = False
         conductor.barrier = self._barrier
         conductor.on_joined = self._send_separation
 
@@ -101,8 +102,9 @@ class PlatformNetwork:
     def _barrier(self) -> bool:
         """Start a change where the active faults require one; return whether time has to wait."""
         target = self._target()
-        if target == self._separated:
-            return False
+        if self._changing or target == self._separated:
+            return self._changing
+        self._changing = True
         self._start(self._change_to(target))
         return True
 
@@ -114,26 +116,31 @@ class PlatformNetwork:
     async def _change_to(self, target: set[Pair]) -> None:
         """Hold time until connections confirm that exactly the pairs of ``target`` are cut."""
         requested_at = _now()
-        await self._conductor.hold()
-        before, self._separated = self._separated, target
-        changed = sorted(target ^ before)
-        for name in {name for pair in changed for name in pair}:
-            for instance in self._conductor.keeper.instances(name):
-                self._send_separation(instance)
-        until = time.monotonic() + self._timeout
-        for pair in changed:
-            if not await self._confirmed(pair, pair in target, until):
-                action = "separate" if pair in target else "connect"
-                names = " and ".join(pair)
-                why = f"the platform did not {action} {names} within {self._timeout:g} s"
-                self._conductor.fail(why)
-                return
-            change = PlatformChange(pair, pair in target, self._host.now, requested_at, _now())
-            log.info("%s", msgspec.json.encode(change).decode())
-            self._record(change)
-        if target and not before:
-            self._start(self._check_partition())
-        self._conductor.release()
+        async with self._holding:
+            await self._conductor.hold()
+            before, self._separated = self._separated, target
+            changed = sorted(target ^ before)
+            for name in {name for pair in changed for name in pair}:
+                for instance in self._conductor.keeper.instances(name):
+                    self._send_separation(instance)
+            until = time.monotonic() + self._timeout
+            for pair in changed:
+                if not await self._confirmed(pair, pair in target, until):
+                    action = "separate" if pair in target else "connect"
+                    names = " and ".join(pair)
+                    why = f"the platform did not {action} {names} within {self._timeout:g} s"
+                    self._conductor.fail(why)
+                    return
+                self._record_change(pair, pair in target, requested_at)
+            if target and not before:
+                self._start(self._watch_partition())
+            self._changing = False
+            self._conductor.release()
+
+    def _record_change(self, pair: Pair, separated: bool, requested_at: str) -> None:
+        change = PlatformChange(pair, separated, self._host.now, requested_at, _now())
+        log.info("%s", msgspec.json.encode(change).decode())
+        self._record(change)
 
     async def _confirmed(self, pair: Pair, separated: bool, until: float) -> bool:
         """Try connections until they show that the pair is separated, or connected. Return False
@@ -147,39 +154,37 @@ class PlatformNetwork:
             await asyncio.sleep(_RETRY_DELAY)
         return False
 
-    async def _check_partition(self) -> None:
-        """Fail the run if separated services can connect: such a partition proves nothing."""
+    async def _watch_partition(self) -> None:
+        """Check while services are separated that they are."""
         while self._separated:
             await asyncio.sleep(_CHECK_INTERVAL)
-            for pair in sorted(self._separated):
-                if await self._is_open(pair):
-                    self._conductor.fail(
-                        f"{pair[0]} could connect to {pair[1]} again while they were separated"
-                    )
-                    return
+            async with self._holding:
+                for pair in sorted(self._separated & self._target()):
+                    results = await self._try(pair)
+                    connected = any(result is not None and result.fresh for result in results)
+                    if connected and not await self._closed_again(pair):
+                        return
 
-    async def _is_open(self, pair: Pair) -> bool:
-        """Return whether every attempt of the two to connect succeeds for the grace period, while
-        they are to be separated.
+    async def _closed_again(self, pair: Pair) -> bool:
+        """Hold time during a gap in a partition, until connections confirm that the pair is
+        separated again. A network plugin may rewrite all of its rules when any pod starts or ends,
+        and for a while some of them are missing. Fail the run and return False if the gap stays:
+        such a partition proves nothing.
         """
-        until = time.monotonic() + _GRACE
-        connected = 0
-        while True:
-            results = await self._try(pair)
-            fresh = any(result is not None and result.fresh for result in results)
-            if not fresh or pair not in self._separated & self._target():
-                break
-            connected += 1
-            if time.monotonic() > until:
-                return True
-            await asyncio.sleep(_RETRY_DELAY)
-        if connected and not fresh:
-            log.warning(
-                "%s connected to %s %d times during a partition, which holds again",
-                *pair,
-                connected,
+        noticed_at = _now()
+        log.warning("%s connected to %s during a partition: time stands still", *pair)
+        await self._conductor.hold()
+        if not await self._confirmed(pair, True, time.monotonic() + self._timeout):
+            caller, callee = pair
+            self._conductor.fail(
+                f"{caller} could connect to {callee} again while they were separated,"
+                f" for {self._timeout:g} s"
             )
-        return False
+            return False
+        self._record_change(pair, True, noticed_at)
+        log.warning("the partition of %s and %s holds again", *pair)
+        self._conductor.release()
+        return True
 
     def _send_separation(self, name: str) -> None:
         """Send an instance the names of the services that it may have no connection with."""
