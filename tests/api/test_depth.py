@@ -13,7 +13,7 @@ from trading.exchange.book import Book, Order
 ORDERS = st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(1, 5)), max_size=40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rounds=st.lists(ORDERS, min_size=1, max_size=6), cancels=st.randoms())
 def test_a_follower_who_applies_every_update_has_the_book(rounds: list, cancels: object) -> None:  # type: ignore[type-arg]
     book, published = Book("BTCUSDT"), DepthBook("BTCUSDT", 100)

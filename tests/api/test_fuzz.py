@@ -33,7 +33,6 @@ def test_no_request_makes_a_500(up: Up, service: str) -> None:
 
         @settings(
             max_examples=25,
-            deadline=None,
             derandomize=True,
             database=None,
             phases=[Phase.explicit, Phase.generate],

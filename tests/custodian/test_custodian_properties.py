@@ -118,7 +118,7 @@ actions = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(actions, max_size=30), st.integers(0, 3))
 def test_nothing_is_lost_whatever_happens(steps: list[tuple[Any, ...]], lag: int) -> None:
     host = Host(lag)

@@ -95,7 +95,7 @@ def required_locks(exchange: Exchange) -> dict[tuple[str, str], int]:
     return amounts
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(MESSAGES, st.integers(0, 40))
 def test_balances_and_locks_conserve_and_replay_reaches_the_same_state(
     messages: list[Any], prefix: int

@@ -132,7 +132,7 @@ def test_an_operator_trips_it_by_hand_and_nothing_lowers_it() -> None:
     assert states(production) == ["HALTED"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["0.98", "0.9955", "1", "1.02"]), st.integers(1, 90)), max_size=12

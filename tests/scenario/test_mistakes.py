@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_read_is_said_to_be_one(tmp_path: Path) -> None:
 LINES = GOOD.splitlines(keepends=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(

@@ -93,7 +93,7 @@ MESSAGES = st.one_of(
 STEPS = st.lists(st.tuples(MESSAGES, st.sampled_from([0, 0, 1, 7, 300])), min_size=15, max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(first=ASSIGNMENTS, steps=STEPS)
 def test_no_order_for_an_account_that_is_not_assigned(
     first: StrategiesAssigned, steps: list[tuple[Message, int]]

@@ -212,7 +212,7 @@ class Life(RuleBasedStateMachine):
         self.world.scenario = replace(scenario, spec={**scenario.spec, **more})
 
 
-Life.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+Life.TestCase.settings = settings(max_examples=200, stateful_step_count=60)
 TestLife = Life.TestCase
 
 
