@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from trading.runtime.tasks import BackgroundTasks
-from trading.scenario.result import Verdict
+from trading.scenario.result import Phase, Verdict
 from trading_operator.resource import Scenario
 
 #: Seconds to wait for a response. The start of a run opens a new session in all services.
@@ -68,7 +68,7 @@ class Coordinator:
             raise Unreachable(_detail(response))
         try:
             run = response.json()
-            return bool(run["verdict"]) or run["phase"] != "Error"
+            return bool(run["verdict"]) or run["phase"] != Phase.ERROR
         except (ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"its answer cannot be read: {_text(error)}") from error
 
@@ -180,7 +180,9 @@ class RunEventStream:
         self._last_event_id = event_id or self._last_event_id
         if kind == "verdict":
             self.verdict = msgspec.convert(data, Verdict)
-        elif kind in ("phase", "fault"):
+        elif kind == "phase":
+            self.events.append({**data, "kind": kind, "text": Phase(data.get("text"))})
+        elif kind == "fault":
             self.events.append({**data, "kind": kind})
         else:
             return

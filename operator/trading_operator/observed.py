@@ -2,7 +2,7 @@
 
 import msgspec
 
-from trading.scenario.result import Verdict
+from trading.scenario.result import Phase, Verdict
 from trading_operator.policies import ActivePolicy
 
 
@@ -19,7 +19,7 @@ class FaultStep(msgspec.Struct, frozen=True):
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One observation.
 
-    ``run_exists``: the coordinator has the run. ``phase``: the run's phase; empty before its first
+    ``run_exists``: the coordinator has the run. ``phase``: the run's phase; None before its first
     event. ``faults``: the newest step, by name of the fault. ``started_at``: simulated microseconds
     of the first event. ``busy``: why the run cannot start yet. ``refused``: why it never will.
     ``problem``: why the coordinator does not answer at the moment. ``last_contact``: Unix time, in
@@ -28,7 +28,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     run_exists: bool = False
-    phase: str = ""
+    phase: Phase | None = None
     faults: dict[str, FaultStep] = {}
     started_at: int = 0
     verdict: Verdict | None = None

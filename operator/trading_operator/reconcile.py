@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from trading.scenario.result import Phase
 from trading_operator import actions as act
 from trading_operator.cluster import Cluster, ClusterError, policies_of
 from trading_operator.coordinator import Busy, Coordinator, Refused, RunEventStream, Unreachable
@@ -139,7 +140,7 @@ class Reconciler:
         own = policies_of(policies, scenario)
         if status.verdict or self._refused:
             return Observed(policies=own, refused=self._refused)
-        pending = status.phase in ("", "Pending")
+        pending = status.phase in (None, Phase.PENDING)
         conflicting: list[str] = []
         if pending and scenario.partitions:
             release, namespace = self._cluster.release, self._cluster.namespace
@@ -153,7 +154,7 @@ class Reconciler:
             self._last_contact = time.time()
         return Observed(
             run_exists=run_exists,
-            phase=next((e["text"] for e in reversed(events) if e["kind"] == "phase"), ""),
+            phase=next((e["text"] for e in reversed(events) if e["kind"] == "phase"), None),
             faults=_fault_steps(events),
             started_at=events[0]["at"] if events else 0,
             verdict=stream.verdict if stream is not None else None,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from trading.scenario.result import ABORTED, ERROR, FAIL, INCONCLUSIVE, Verdict
+from trading.scenario.result import Outcome, Phase, Verdict
 from trading.units import format_duration
 from trading_operator.actions import (
     AbortRun,
@@ -23,7 +23,7 @@ from trading_operator.actions import (
 from trading_operator.observed import Observed
 from trading_operator.policies import LEASE, RENEWED_AFTER, Cut, cuts, name_of
 from trading_operator.resource import Scenario
-from trading_operator.status import COMPLETE, EVALUATING, PENDING, Fault, Status, with_verdict
+from trading_operator.status import COMPLETE, Fault, Status, with_verdict
 from trading_operator.status import with_condition as _with
 
 #: Seconds without contact to the coordinator after which partitions end. By then the leases of its
@@ -41,7 +41,8 @@ _STEPS = ("", *_FIELDS)
 _UNVERIFIED = (
     "the resource was deleted, and the test coordinator gives no answer: no recovery is verified"
 )
-_STOPPABLE = ("Pending", "SteadyState", "Injecting", "Active", "Recovering")
+#: A resource whose run has not begun has no phase, or this one.
+_NOT_BEGUN = (None, Phase.PENDING)
 
 
 class StepResult(NamedTuple):
@@ -64,7 +65,7 @@ def step(scenario: Scenario, status: Status, observed: Observed, now: float) -> 
     if observed.verdict is not None:
         return _judge(scenario, status, observed, now)
     if observed.refused:
-        return _end(scenario, status, observed, now, ERROR, observed.refused)
+        return _end(scenario, status, observed, now, Outcome.ERROR, observed.refused)
     if not observed.run_exists:
         return _start(scenario, status, observed, now)
     return _follow(scenario, status, observed, now)
@@ -74,28 +75,28 @@ def _start(scenario: Scenario, status: Status, observed: Observed, now: float) -
     """Handle a run that does not exist, or of which that is not known."""
     if observed.problem:
         if _given_up(scenario, observed, now):
-            return _end(scenario, status, observed, now, ABORTED, _UNVERIFIED)
-        if status.phase in ("", PENDING):
+            return _end(scenario, status, observed, now, Outcome.ABORTED, _UNVERIFIED)
+        if status.phase in _NOT_BEGUN:
             return _wait(status, "CoordinatorUnreachable", observed.problem, scenario, now)
         return _hold(scenario, status, observed, now)
     if scenario.stop_reason:
-        return _end(scenario, status, observed, now, ABORTED, scenario.stop_reason)
-    if status.phase not in ("", PENDING):
+        return _end(scenario, status, observed, now, Outcome.ABORTED, scenario.stop_reason)
+    if status.phase not in _NOT_BEGUN:
         lost = "the test coordinator does not know the run any more: another session was opened"
-        return _end(scenario, status, observed, now, ERROR, lost)
+        return _end(scenario, status, observed, now, Outcome.ERROR, lost)
     if observed.conflicts:
         return _wait(status, "NetworkPolicyConflict", "; ".join(observed.conflicts), scenario, now)
     if observed.busy:
         waiting = _wait(status, "Waiting", observed.busy, scenario, now)
         return waiting._replace(actions=[*waiting.actions, StartRun()])
-    status = replace(status, phase=PENDING, run=scenario.run_id, message="")
+    status = replace(status, phase=Phase.PENDING, run=scenario.run_id, message="")
     return StepResult(status, [StartRun()], False)
 
 
 def _wait(status: Status, reason: str, why: str, scenario: Scenario, now: float) -> StepResult:
     """Stay in Pending. There is one event for each new reason, not one for each reconciliation."""
     before = status.condition(COMPLETE)
-    status = replace(status, phase=PENDING, message=why)
+    status = replace(status, phase=Phase.PENDING, message=why)
     status = _with(status, COMPLETE, "False", reason, why, scenario.generation, now)
     new = before is None or (before.reason, before.message) != (reason, why)
     return StepResult(status, [EmitEvent(reason, why, warning=True)] if new else [], False)
@@ -105,7 +106,7 @@ def _follow(scenario: Scenario, status: Status, observed: Observed, now: float) 
     """Handle a run that exists and has no verdict yet."""
     if observed.problem:
         return _hold(scenario, status, observed, now)
-    if not observed.phase:
+    if observed.phase is None:
         # The run or this process has just started: wait for the first events of the run.
         return StepResult(status, [], False)
     actions: list[Action] = []
@@ -120,7 +121,7 @@ def _follow(scenario: Scenario, status: Status, observed: Observed, now: float) 
         faults=_faults(status, observed),
     )
     status = _with(status, COMPLETE, "False", "Running", "", scenario.generation, now)
-    if scenario.stop_reason and observed.phase in _STOPPABLE:
+    if scenario.stop_reason and observed.phase.abortable:
         actions.append(AbortRun(scenario.stop_reason))
     return _partition(scenario, status, observed, now, _active_cuts(scenario, observed), actions)
 
@@ -130,7 +131,7 @@ def _hold(scenario: Scenario, status: Status, observed: Observed, now: float) ->
     end.
     """
     if _given_up(scenario, observed, now):
-        return _end(scenario, status, observed, now, ABORTED, _UNVERIFIED)
+        return _end(scenario, status, observed, now, Outcome.ABORTED, _UNVERIFIED)
     silent = now - observed.last_contact > SILENCE
     why = f"test coordinator: {observed.problem}"
     actions: list[Action] = []
@@ -202,14 +203,14 @@ def _judge(scenario: Scenario, status: Status, observed: Observed, now: float) -
     verdict = observed.verdict
     assert verdict is not None  # noqa: S101
     if observed.policies:
-        return _partition(scenario, replace(status, phase=EVALUATING), observed, now, (), [])
-    if status.phase == EVALUATING and status.policies:
+        return _partition(scenario, replace(status, phase=Phase.EVALUATING), observed, now, (), [])
+    if status.phase is Phase.EVALUATING and status.policies:
         verdict = _without_platform_failure(verdict, status.policies)
     actions = _new_step_events(status, observed)
     status = replace(status, run=scenario.run_id, policies=())
     status = with_verdict(status, verdict, scenario.generation, now)
     why = f": {status.message}" if status.message else ""
-    warning = verdict.outcome != "Pass"
+    warning = verdict.outcome is not Outcome.PASS
     actions.append(EmitEvent("Verdict", f"{verdict.outcome}{why}", warning=warning))
     return StepResult(status, actions, True)
 
@@ -219,26 +220,27 @@ def _without_platform_failure(verdict: Verdict, remaining: tuple[str, ...]) -> V
     still existed when the run was judged: the platform, not the system under test, failed to
     recover.
     """
-    if verdict.outcome != FAIL or verdict.recovery.recovered:
+    if verdict.outcome is not Outcome.FAIL or verdict.recovery.recovered:
         return verdict
     why = f"the platform had not taken back {', '.join(remaining)} when the run was judged"
     return replace(
         verdict,
-        outcome=INCONCLUSIVE,
+        outcome=Outcome.INCONCLUSIVE,
         reasons=(why, *verdict.reasons),
         conditions=tuple(
-            replace(c, reason=INCONCLUSIVE) if c.type == COMPLETE else c for c in verdict.conditions
+            replace(c, reason=Outcome.INCONCLUSIVE) if c.type == COMPLETE else c
+            for c in verdict.conditions
         ),
     )
 
 
 def _end(
-    scenario: Scenario, status: Status, observed: Observed, now: float, verdict: str, why: str
+    scenario: Scenario, status: Status, observed: Observed, now: float, verdict: Outcome, why: str
 ) -> StepResult:
     """End the scenario without a verdict of the coordinator, once its policies are deleted."""
     if observed.policies:
         return _partition(scenario, status, observed, now, (), [])
-    phase = "Aborted" if verdict == ABORTED else "Error"
+    phase = Phase.ABORTED if verdict is Outcome.ABORTED else Phase.ERROR
     status = replace(status, phase=phase, verdict=verdict, message=why, policies=())
     status = _with(status, COMPLETE, "True", verdict, why, scenario.generation, now)
     return StepResult(status, [EmitEvent("Verdict", f"{verdict}: {why}", warning=True)], True)

@@ -8,7 +8,7 @@ FIELDS: dict[str, str] = {
     "Verdict.scenario": "Name of the scenario.",
     "Verdict.description": "Its description.",
     "Verdict.seed": "Seed of the run.",
-    "Verdict.outcome": "`Pass`, `Fail`, `Inconclusive`, `Aborted` or `Error`: see verdict rules.",
+    "Verdict.outcome": "What the run proves; see verdict rules.",
     "Verdict.reasons": "Why it is not a Pass; empty for a Pass.",
     "Verdict.started_at": "When the run began.",
     "Verdict.ended_at": "When the run ended.",

@@ -14,7 +14,7 @@ from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
 from trading.scenario.plan import Expectation, PlannedFault, RunPlan
 from trading.scenario.platform import GRACE
-from trading.scenario.result import Verdict
+from trading.scenario.result import Outcome, Verdict
 from trading.scenario.verdict import MONITOR_SILENCE, Signal, judge
 from trading.units import MINUTE, SECOND, format_duration
 
@@ -132,7 +132,8 @@ def _finding(kind: str, where: str, detail: str, *, complete: bool = True) -> An
     return _set(audit=_report(complete=complete, discrepancies=(discrepancy,)))
 
 
-_PASS, _FAIL, _INCONCLUSIVE, _OTHER = "Pass", "Fail", "Inconclusive", "Aborted and Error"
+_PASS, _FAIL, _INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
+_OTHER = f"{Outcome.ABORTED} and {Outcome.ERROR}"
 
 CASES: tuple[Case, ...] = (
     Case(_PASS, "every condition below holds", lambda observation: None),

@@ -4,9 +4,35 @@ The parameters are compiled from the scenario (see :mod:`trading.scenario.plan`)
 simulated microseconds, all ratios in ppm, and all names resolved.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.base import Message
+
+
+class Phase(StrEnum):
+    """Where a run is, in the order in which a run goes through its phases."""
+
+    PENDING = "Pending"
+    STEADY_STATE = "SteadyState"
+    INJECTING = "Injecting"
+    ACTIVE = "Active"
+    RECOVERING = "Recovering"
+    EVALUATING = "Evaluating"
+    COMPLETED = "Completed"
+    ABORTED = "Aborted"
+    ERROR = "Error"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a run in this phase has ended."""
+        return self in (Phase.COMPLETED, Phase.ABORTED, Phase.ERROR)
+
+    @property
+    def abortable(self) -> bool:
+        """Whether a run in this phase can be aborted: it is neither judged nor over."""
+        return not self.terminal and self is not Phase.EVALUATING
 
 
 class Fault(msgspec.Struct, gc=False, tag_field="kind", tag=True):
@@ -251,11 +277,9 @@ class RunDescribed(Message):
 
 
 class PhaseChanged(Message):
-    """Entry of the coordinator's journal: a run enters a phase of
-    :data:`trading.scenario.result.PHASES`.
-    """
+    """Entry of the coordinator's journal: a run enters a phase."""
 
-    phase: str
+    phase: Phase
     event_time: int
 
 

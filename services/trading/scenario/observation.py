@@ -6,7 +6,7 @@ The verdict depends on the plan, on this observation and on the audit report, an
 import msgspec
 
 from trading.messages.audit import AuditReport
-from trading.messages.chaos import RunSetup
+from trading.messages.chaos import Phase, RunSetup
 from trading.messages.risk import AlertFired
 
 
@@ -89,7 +89,7 @@ class Observation(msgspec.Struct, gc=False, kw_only=True):
     setup: RunSetup = msgspec.field(default_factory=RunSetup)
     started_at: int = 0
     ended_at: int = 0
-    phases: list[tuple[str, int]] = []
+    phases: list[tuple[Phase, int]] = []
     steady_at: int = 0
     unsteady: str = ""
     faults: list[SeenFault] = []

@@ -4,34 +4,29 @@ These are plain records. msgspec writes them as JSON into verdict.json, into the
 signed, and into HTTP responses.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.audit import Correlation, Discrepancy
+from trading.messages.chaos import Phase as Phase
 from trading.messages.chaos import RunSetup
 
-PASS = "Pass"  # noqa: S105
-FAIL = "Fail"
-INCONCLUSIVE = "Inconclusive"
-ABORTED = "Aborted"
-ERROR = "Error"
 
-PHASES = (
-    "Pending",
-    "SteadyState",
-    "Injecting",
-    "Active",
-    "Recovering",
-    "Evaluating",
-    "Completed",
-    "Aborted",
-    "Error",
-)
+class Outcome(StrEnum):
+    """What a verdict says about a run."""
+
+    PASS = "Pass"  # noqa: S105
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+    ABORTED = "Aborted"
+    ERROR = "Error"
 
 
 class PhaseStart(msgspec.Struct, frozen=True):
     """A phase of the run and the simulated microsecond at which it began."""
 
-    phase: str
+    phase: Phase
     at: int
 
 
@@ -172,15 +167,15 @@ class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on a run, with everything that it is based on.
 
-    ``outcome`` is Pass, Fail, Inconclusive, Aborted or Error, and ``reasons`` says why it is not
-    Pass. ``alerts`` holds every alert that fired, expected or not. ``command`` is a shell command
-    that repeats the run in one process (embedded). Times are simulated microseconds.
+    ``reasons`` says why ``outcome`` is not Pass. ``alerts`` holds every alert that fired, expected
+    or not. ``command`` is a shell command that repeats the run in one process (embedded). Times are
+    simulated microseconds.
     """
 
     scenario: str
     description: str
     seed: int
-    outcome: str
+    outcome: Outcome
     reasons: tuple[str, ...]
     started_at: int
     ended_at: int

@@ -18,11 +18,6 @@ from trading.scenario.observation import Observation, SeenAlert, SeenFault
 from trading.scenario.plan import Expectation, RunPlan, reproduction
 from trading.scenario.platform import platform_failures
 from trading.scenario.result import (
-    ABORTED,
-    ERROR,
-    FAIL,
-    INCONCLUSIVE,
-    PASS,
     AlertOutcome,
     AuditOutcome,
     ClockRecord,
@@ -31,6 +26,7 @@ from trading.scenario.result import (
     ExpectationOutcome,
     FaultOutcome,
     JournalHead,
+    Outcome,
     PhaseStart,
     RecoveryOutcome,
     Verdict,
@@ -125,11 +121,13 @@ def judge(
     failures += [f"audit: {d.kind} at {d.where}: {d.detail}" for d in audit.discrepancies]
     if observation.aborted:
         inconclusive = [f"aborted: {observation.aborted}"]
-    outcome = INCONCLUSIVE if inconclusive else FAIL if failures else PASS
+    outcome = Outcome.FAIL if failures else Outcome.PASS
+    if inconclusive:
+        outcome = Outcome.INCONCLUSIVE
     if observation.aborted:
-        outcome = ABORTED
+        outcome = Outcome.ABORTED
     if not plan.expectations:
-        outcome, inconclusive = ERROR, ["no expectation: nothing to judge"]
+        outcome, inconclusive = Outcome.ERROR, ["no expectation: nothing to judge"]
     return Verdict(
         scenario=plan.name,
         description=plan.description,
@@ -337,7 +335,7 @@ def _conditions(
     expectations: tuple[ExpectationOutcome, ...],
     recovery: RecoveryOutcome,
     audit: AuditOutcome,
-    outcome: str,
+    outcome: Outcome,
 ) -> tuple[Condition, ...]:
     verified_faults = [f for f in observation.faults if f.injected_at]
     met_count = sum(1 for e in expectations if e.met)

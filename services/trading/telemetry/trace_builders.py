@@ -247,7 +247,7 @@ class CoordinatorTraces(TraceBuilder):
         root = root_of(self._trace)
         if isinstance(message, PhaseChanged):
             self._started_at = self._started_at or message.event_time
-            if message.phase in ("Completed", "Aborted", "Error"):
+            if message.phase.terminal:
                 attributes: dict[str, Any] = {"run.phase": message.phase}
                 yield Span(self._trace, root, 0, RUN, self._started_at, now, attributes)
         elif isinstance(message, FaultInjected):

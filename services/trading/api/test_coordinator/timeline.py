@@ -13,6 +13,7 @@ from trading.messages.chaos import (
     FaultEnded,
     FaultInjected,
     FaultRecovered,
+    Phase,
     PhaseChanged,
 )
 from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
@@ -44,7 +45,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.phase = "Pending"
+        self.phase = Phase.PENDING
         self.pnl = 0
         self.at = 0
         self.firing: dict[str, None] = {}
