@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from trading.messages.chaos import FaultStep
 from trading.runtime.tasks import BackgroundTasks
 from trading.scenario.result import Phase, Verdict
 from trading_operator.resource import Scenario
@@ -183,7 +184,7 @@ class RunEventStream:
         elif kind == "phase":
             self.events.append({**data, "kind": kind, "text": Phase(data.get("text"))})
         elif kind == "fault":
-            self.events.append({**data, "kind": kind})
+            self.events.append({**data, "kind": kind, "step": FaultStep(data.get("step"))})
         else:
             return
         self._changed()

@@ -2,16 +2,17 @@
 
 import msgspec
 
+from trading.messages.chaos import FaultStep
 from trading.scenario.result import Phase, Verdict
 from trading_operator.policies import ActivePolicy
 
 
-class FaultStep(msgspec.Struct, frozen=True):
-    """The newest step of a fault, from the run's events: "applied", "injected", "ended" or
-    "recovered". ``text`` is for people; ``at`` is in simulated microseconds.
+class ObservedFault(msgspec.Struct, frozen=True):
+    """The newest step of a fault, from the run's events. ``text`` is for people; ``at`` is in
+    simulated microseconds.
     """
 
-    step: str = ""
+    step: FaultStep
     text: str = ""
     at: int = 0
 
@@ -29,7 +30,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
     run_exists: bool = False
     phase: Phase | None = None
-    faults: dict[str, FaultStep] = {}
+    faults: dict[str, ObservedFault] = {}
     started_at: int = 0
     verdict: Verdict | None = None
     busy: str = ""

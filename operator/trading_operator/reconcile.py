@@ -15,7 +15,7 @@ from trading_operator import actions as act
 from trading_operator.cluster import Cluster, ClusterError, policies_of
 from trading_operator.coordinator import Busy, Coordinator, Refused, RunEventStream, Unreachable
 from trading_operator.metrics import Metrics
-from trading_operator.observed import FaultStep, Observed
+from trading_operator.observed import Observed, ObservedFault
 from trading_operator.policies import cuts
 from trading_operator.preflight import conflicts
 from trading_operator.resource import Scenario
@@ -226,10 +226,10 @@ class Reconciler:
             log.warning("%s: cannot be aborted yet: %s", scenario.name, error)
 
 
-def _fault_steps(events: list[dict[str, Any]]) -> dict[str, FaultStep]:
+def _fault_steps(events: list[dict[str, Any]]) -> dict[str, ObservedFault]:
     """Return the newest step of each fault."""
     return {
-        e["fault"]: FaultStep(e["step"], e["text"], e["at"])
+        e["fault"]: ObservedFault(e["step"], e["text"], e["at"])
         for e in events
-        if e["kind"] == "fault" and e.get("fault") and e.get("step")
+        if e["kind"] == "fault" and e.get("fault")
     }

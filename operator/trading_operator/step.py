@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from trading.messages.chaos import FaultStep
 from trading.scenario.result import Outcome, Phase, Verdict
 from trading.units import format_duration
 from trading_operator.actions import (
@@ -32,12 +33,13 @@ SILENCE = 30.0
 
 #: The field of the status that has the time of each step of a fault, in the order of the steps.
 _FIELDS = {
-    "applied": "requested_at",
-    "injected": "injected_at",
-    "ended": "ended_at",
-    "recovered": "recovered_at",
+    FaultStep.APPLIED: "requested_at",
+    FaultStep.INJECTED: "injected_at",
+    FaultStep.ENDED: "ended_at",
+    FaultStep.RECOVERED: "recovered_at",
 }
-_STEPS = ("", *_FIELDS)
+#: Steps of a fault that is being played.
+_PLAYED = (FaultStep.APPLIED, FaultStep.INJECTED)
 _UNVERIFIED = (
     "the resource was deleted, and the test coordinator gives no answer: no recovery is verified"
 )
@@ -159,7 +161,7 @@ def _active_cuts(scenario: Scenario, observed: Observed) -> list[Cut]:
         {
             fault: pairs
             for fault, pairs in scenario.partitions.items()
-            if fault in observed.faults and observed.faults[fault].step in ("applied", "injected")
+            if fault in observed.faults and observed.faults[fault].step in _PLAYED
         }
     )
 
@@ -259,12 +261,12 @@ def _new_step_events(status: Status, observed: Observed) -> list[Action]:
     return [
         EmitEvent(f"Fault{fault.step.capitalize()}", fault.text)
         for name, fault in observed.faults.items()
-        if _STEPS.index(fault.step) > before.get(name, 0)
+        if [*FaultStep].index(fault.step) >= before.get(name, 0)
     ]
 
 
 def _step_of(fault: Fault) -> int:
-    """Return the index in _STEPS of the last step that the status has a time for."""
+    """Return how many steps the fault has gone, by the times in the status."""
     reached = (n for n, field in enumerate(_FIELDS.values(), 1) if getattr(fault, field))
     return max(reached, default=0)
 
@@ -273,10 +275,10 @@ def _faults(status: Status, observed: Observed) -> tuple[Fault, ...]:
     """Return the faults of the status, sorted by name, with the times of newly observed steps."""
     faults = {fault.name: fault for fault in status.faults}
     for name, newest in observed.faults.items():
-        if field := _FIELDS.get(newest.step):
-            fault = faults.get(name, Fault(name=name))
-            if not getattr(fault, field):
-                at = format_duration(newest.at - observed.started_at)
-                evidence = {"evidence": newest.text} if newest.step == "injected" else {}
-                faults[name] = replace(fault, **{field: at}, **evidence)
+        field = _FIELDS[newest.step]
+        fault = faults.get(name, Fault(name=name))
+        if not getattr(fault, field):
+            at = format_duration(newest.at - observed.started_at)
+            evidence = {"evidence": newest.text} if newest.step is FaultStep.INJECTED else {}
+            faults[name] = replace(fault, **{field: at}, **evidence)
     return tuple(faults[name] for name in sorted(faults))

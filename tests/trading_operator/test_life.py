@@ -15,16 +15,17 @@ from msgspec.structs import replace
 
 from tests.trading_operator.making import RELEASE, sample_scenario
 from tests.trading_operator.making import verdict as sample_verdict
+from trading.messages.chaos import FaultStep
 from trading.scenario.result import Outcome, Phase, Verdict
 from trading_operator.actions import AbortRun, Action, ApplyPolicy, DeletePolicy, StartRun
-from trading_operator.observed import FaultStep, Observed
+from trading_operator.observed import Observed, ObservedFault
 from trading_operator.policies import ActivePolicy, cuts, manifest, parse_policy
 from trading_operator.reaper import expired
 from trading_operator.resource import Scenario
 from trading_operator.status import Status, read_status, write_status
 from trading_operator.step import SILENCE, step
 
-_FAULT = ("", "applied", "injected", "ended", "recovered")
+_STEPS = [*FaultStep]
 
 
 class World:
@@ -74,7 +75,7 @@ class Operator:
         observed = Observed(
             run_exists=world.started if world.coordinator_up else bool(phase),
             phase=phase,
-            faults={"cut": FaultStep(_FAULT[fault], "text", 1)} if fault else {},
+            faults={"cut": ObservedFault(_STEPS[fault - 1], "text", 1)} if fault else {},
             verdict=verdict,
             problem="" if world.coordinator_up else "refused",
             last_contact=self.last_contact,

@@ -5,9 +5,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from tests.trading_operator.making import sample_scenario, verdict
+from trading.messages.chaos import FaultStep
 from trading.scenario.result import Outcome, Phase
 from trading_operator.actions import AbortRun, ApplyPolicy, DeletePolicy, EmitEvent, StartRun
-from trading_operator.observed import FaultStep, Observed
+from trading_operator.observed import Observed, ObservedFault
 from trading_operator.policies import LEASE, ActivePolicy
 from trading_operator.status import Status, read_status, write_status
 from trading_operator.step import SILENCE, StepResult, step
@@ -17,7 +18,7 @@ NAME = "chaos-0a1b2c3d-risk-monitor"
 LIVE = ActivePolicy(
     name=NAME, caller="risk-monitor", callees=("custodian", "exchange"), until=NOW + LEASE
 )
-APPLIED = {"cut": FaultStep("applied", "cut: network plays it", 160_000_000)}
+APPLIED = {"cut": ObservedFault(FaultStep.APPLIED, "cut: network plays it", 160_000_000)}
 RUNNING = Status(phase=Phase.ACTIVE, run="dark-0a1b2c3d")
 
 
@@ -100,7 +101,7 @@ def test_a_partition_is_renewed_in_time_and_otherwise_left_alone() -> None:
 
 
 def test_a_partition_ends_with_its_fault() -> None:
-    ended = {"cut": FaultStep("ended", "cut: ended, recovered", 220_000_000)}
+    ended = {"cut": ObservedFault(FaultStep.ENDED, "cut: ended, recovered", 220_000_000)}
     result = on(faults=ended, policies=(LIVE,))
     assert kinds(result) == [DeletePolicy] and "Reconnected" in event_reasons(result)
     assert result.status.policies == (NAME,)
@@ -204,7 +205,7 @@ def test_events_tell_each_step_once() -> None:
     first = on(Status(phase=Phase.INJECTING, run="dark-0a1b2c3d"), faults=APPLIED)
     assert event_reasons(first)[:2] == ["Active", "FaultApplied"]
     assert event_reasons(on(first.status, faults=APPLIED, policies=(LIVE,))) == []
-    injected = {"cut": FaultStep("injected", "cut: verified", 161_000_000)}
+    injected = {"cut": ObservedFault(FaultStep.INJECTED, "cut: verified", 161_000_000)}
     second = on(first.status, faults=injected, policies=(LIVE,))
     assert event_reasons(second) == ["FaultInjected"]
     (fault,) = second.status.faults

@@ -35,6 +35,19 @@ class Phase(StrEnum):
         return not self.terminal and self is not Phase.EVALUATING
 
 
+class FaultStep(StrEnum):
+    """What has happened to a fault, in the order in which it happens.
+
+    A service plays it, its effect was seen in the data plane, the service has stopped playing it,
+    and its effect is over.
+    """
+
+    APPLIED = "applied"
+    INJECTED = "injected"
+    ENDED = "ended"
+    RECOVERED = "recovered"
+
+
 class Fault(msgspec.Struct, gc=False, tag_field="kind", tag=True):
     """The parameters of one fault; the class name is its ``kind``."""
 
