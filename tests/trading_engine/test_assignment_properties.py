@@ -9,7 +9,14 @@ from tests.trading_engine.market import ACCOUNTS, ORDERS, START, UNIVERSE
 from trading.messages import Message, Start, Wake
 from trading.messages.chaos import InjectFault, RecoverFault, RenewFault, StrategyMalfunction
 from trading.messages.market import BookTop, Ping
-from trading.messages.orders import ExecutionReport, KillSwitchChanged, PlaceOrder, RequestFailed
+from trading.messages.orders import (
+    ExecutionReport,
+    ExecutionType,
+    KillSwitchChanged,
+    OrderStatus,
+    PlaceOrder,
+    RequestFailed,
+)
 from trading.messages.strategy import StrategiesAssigned
 from trading.runtime.journal import RECEIVED, MemoryJournal
 from trading.runtime.replay import replay
@@ -44,8 +51,8 @@ def reports(draw: st.DrawFn) -> ExecutionReport:
         time_in_force="GTC",
         qty=SCALE,
         price=1_000 * SCALE,
-        execution_type=draw(st.sampled_from(["NEW", "TRADE", "CANCELED"])),
-        status=draw(st.sampled_from(["NEW", "FILLED", "CANCELED"])),
+        execution_type=draw(st.sampled_from(ExecutionType)),
+        status=draw(st.sampled_from(OrderStatus)),
         cum_qty=SCALE,
         cum_quote=0,
         last_qty=draw(st.integers(0, 50)) * SCALE,

@@ -1,11 +1,41 @@
 """Trading on the exchange: commands of clients, execution reports, trades and account queries."""
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.base import Message
 
 BUY = "BUY"
 SELL = "SELL"
+
+
+class ExecutionType(StrEnum):
+    """What happened to an order. TRADE_PREVENTION: self-trade prevention expired it."""
+
+    NEW = "NEW"
+    TRADE = "TRADE"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    TRADE_PREVENTION = "TRADE_PREVENTION"
+
+
+class OrderStatus(StrEnum):
+    """How far an order has come. EXPIRED_IN_MATCH: self-trade prevention expired it."""
+
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+
+
+#: Statuses of orders that can still be filled, and of those that cannot.
+OPEN_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
+CLOSED_STATUSES = frozenset(OrderStatus) - OPEN_STATUSES
 
 
 class PlaceOrder(Message):
@@ -86,8 +116,6 @@ class AccountQuery(Message):
 class ExecutionReport(Message):
     """A change of one order, published on the private stream of its account.
 
-    ``execution_type`` is NEW, TRADE, CANCELED, REPLACED, REJECTED, EXPIRED or TRADE_PREVENTION.
-    ``status`` is NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED, EXPIRED or EXPIRED_IN_MATCH.
     ``last_*`` fields belong to this fill, ``cum_*`` fields to the order so far; ``cum_quote`` is
     notional. ``reason`` is UPPER_SNAKE with values, and empty unless the order was rejected,
     expired, replaced or killed.
@@ -102,8 +130,8 @@ class ExecutionReport(Message):
     time_in_force: str
     qty: int
     price: int
-    execution_type: str
-    status: str
+    execution_type: ExecutionType
+    status: OrderStatus
     cum_qty: int
     cum_quote: int
     last_qty: int

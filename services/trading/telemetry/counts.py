@@ -25,7 +25,7 @@ from trading.messages.custody import (
     SettlementInstructed,
 )
 from trading.messages.market import PriceTick
-from trading.messages.orders import ExecutionReport, PlaceOrder, ReplaceOrder, Trade
+from trading.messages.orders import ExecutionReport, ExecutionType, PlaceOrder, ReplaceOrder, Trade
 from trading.messages.risk import ACTIVE, HALTED, REDUCING, AlertFired, BreakerChanged
 from trading.telemetry.families import counters
 from trading.telemetry.signals import signals_of
@@ -65,7 +65,7 @@ _COUNTS: tuple[tuple[type[Message], Count], ...] = (
 
 #: Label values that are exported as 0 before the first message: a rate needs a first sample.
 _FROM_ZERO: dict[str, tuple[str, ...]] = {
-    "exchange_execution_reports": ("NEW", "TRADE", "CANCELED", "REPLACED", "REJECTED", "EXPIRED"),
+    "exchange_execution_reports": tuple(ExecutionType),
     "custodian_settlements": ("instructed", "settled", "failed", "penalised"),
     "risk_monitor_breaker_changes": (ACTIVE, REDUCING, HALTED),
     "test_coordinator_faults": tuple(FaultStep),

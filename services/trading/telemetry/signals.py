@@ -6,6 +6,7 @@ generated from it.
 
 from typing import NamedTuple
 
+from trading.messages.orders import ExecutionType
 from trading.topology import (
     AUDIT_CORRELATOR,
     CUSTODIAN,
@@ -122,7 +123,7 @@ _TABLE = (
     Signal(
         "exchange_execution_reports",
         COUNTER,
-        "Execution reports by execution type: NEW, TRADE, CANCELED, REPLACED, REJECTED, EXPIRED",
+        f"Execution reports by execution type: {', '.join(ExecutionType)}",
         (EXCHANGE,),
         ("type",),
     ),

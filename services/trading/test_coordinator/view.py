@@ -12,7 +12,7 @@ import msgspec
 
 from trading.messages.custody import Settled, SettlementFailed, SettlementInstructed
 from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
-from trading.messages.orders import ExecutionReport
+from trading.messages.orders import ExecutionReport, ExecutionType
 from trading.messages.risk import ACTIVE, AlertFired, AlertResolved, BreakerChanged
 from trading.topology import TEST_COORDINATOR
 from trading.units import SECOND
@@ -25,6 +25,9 @@ RATE_WINDOW = 10 * SECOND
 
 #: A price is frozen when more consecutive ticks than this repeat it.
 _FROZEN_TICKS = 20
+
+#: What the venue answers to a new order.
+_ANSWERS = frozenset({ExecutionType.NEW, ExecutionType.REJECTED})
 
 
 class ServiceLink(msgspec.Struct, gc=False):
@@ -164,7 +167,7 @@ class DataPlaneView:
     def on_report(self, report: ExecutionReport, now: int) -> None:
         """Count an accepted or rejected order of a firm account; ignore other reports."""
         activity = self.orders.get(report.account)
-        if activity is None or report.execution_type not in ("NEW", "REJECTED"):
+        if activity is None or report.execution_type not in _ANSWERS:
             return
         recent = activity.recent
         recent.append(now)
