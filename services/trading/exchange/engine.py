@@ -12,6 +12,7 @@ from trading.exchange.book import Book, Fill, Order
 from trading.exchange.filters import refusal
 from trading.exchange.reports import build_report, report_rejected
 from trading.messages import Message
+from trading.messages.market import SymbolStatus
 from trading.messages.orders import (
     AccountSnapshot,
     Balance,
@@ -23,10 +24,6 @@ from trading.messages.orders import (
 )
 from trading.units import SCALE, notional
 from trading.universe import MAKER_ACCOUNT, NOISE_ACCOUNT, Instrument, Universe
-
-TRADING = "TRADING"
-HALT = "HALT"
-CANCEL_ONLY = "CANCEL_ONLY"
 
 # By short names for what is done for each fill: to look a member up in its class takes longer.
 _TRADE, _FILLED = ExecutionType.TRADE, OrderStatus.FILLED
@@ -54,7 +51,7 @@ class Engine:
         self.universe = universe
         self.instruments: dict[str, Instrument] = {i.symbol: i for i in universe.instruments}
         self.books = {symbol: Book(symbol) for symbol in universe.symbols}
-        self.status = dict.fromkeys(universe.symbols, TRADING)
+        self.status = dict.fromkeys(universe.symbols, SymbolStatus.TRADING)
         self.reference = dict.fromkeys(universe.symbols, 0)
         self.balances = _opening(universe)
         self.firm = frozenset(universe.firm_accounts)
@@ -214,7 +211,7 @@ class Engine:
             return f"UNKNOWN_ACCOUNT {order.account}"
         if order.account in self.killed:
             return f"ACCOUNT_KILLED {self.killed[order.account]}"
-        if self.status[order.symbol] != TRADING:
+        if self.status[order.symbol] is not SymbolStatus.TRADING:
             return f"MARKET_{self.status[order.symbol]} {order.symbol}"
         if order.client_order_id in self.open[order.account]:
             return f"DUPLICATE_CLIENT_ORDER_ID {order.client_order_id}"

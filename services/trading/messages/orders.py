@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from trading.messages.base import Message
+from trading.messages.market import SymbolStatus
 
 BUY = "BUY"
 SELL = "SELL"
@@ -95,13 +96,10 @@ class SetKillSwitch(Message):
 
 
 class HaltMarket(Message):
-    """Command of the venue's operator: set the status of ``symbols``, or of all if empty.
-
-    ``status`` is as in :class:`~trading.messages.market.SymbolStatusChanged`.
-    """
+    """Command of the venue's operator: set the status of ``symbols``, or of all if empty."""
 
     symbols: tuple[str, ...]
-    status: str
+    status: SymbolStatus
     reason: str
 
 

@@ -11,7 +11,14 @@ from collections import deque
 import msgspec
 
 from trading.messages.custody import Settled, SettlementFailed, SettlementInstructed
-from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
+from trading.messages.market import (
+    BookTop,
+    Ping,
+    Pong,
+    PriceTick,
+    SymbolStatus,
+    SymbolStatusChanged,
+)
 from trading.messages.orders import ExecutionReport, ExecutionType
 from trading.messages.risk import ACTIVE, AlertFired, AlertResolved, BreakerChanged
 from trading.topology import TEST_COORDINATOR
@@ -72,7 +79,7 @@ class BookState(msgspec.Struct, gc=False):
     received_at: int = 0
     depth: int = 0
     depth_now: int = 0
-    status: str = "TRADING"
+    status: SymbolStatus = SymbolStatus.TRADING
 
 
 class OrderActivity(msgspec.Struct, gc=False):
@@ -219,7 +226,7 @@ class DataPlaneView:
     def book_problem(self, symbol: str, now: int) -> str:
         """Describe why an order book is unhealthy; empty if it is healthy."""
         book = self.books[symbol]
-        if book.status != "TRADING":
+        if book.status is not SymbolStatus.TRADING:
             return f"{symbol} is in {book.status}"
         if not self.mid(symbol):
             return f"book of {symbol} is empty or one-sided"

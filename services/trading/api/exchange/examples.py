@@ -10,6 +10,7 @@ from trading.api.exchange.formats import decimal
 from trading.api.exchange.history import Fill, Kline, Known
 from trading.api.exchange.info import exchange_info, order_limits
 from trading.api.exchange.limits import Limits
+from trading.messages.market import SymbolStatus
 from trading.messages.orders import ExecutionReport, ExecutionType, OrderStatus, Trade
 from trading.units import MINUTE, parse_units
 from trading.universe import default_universe
@@ -182,7 +183,11 @@ _ANSWERS: dict[str, Any] = {
     "ping": {},
     "time": {"serverTime": _AT // 1000},
     "exchangeInfo": exchange_info(
-        _UNIVERSE, dict.fromkeys(_UNIVERSE.symbols, "TRADING"), Limits(), ["BTCUSDT"], _AT
+        _UNIVERSE,
+        dict.fromkeys(_UNIVERSE.symbols, SymbolStatus.TRADING),
+        Limits(),
+        ["BTCUSDT"],
+        _AT,
     ),
     "depth": {
         "lastUpdateId": 1027024,
