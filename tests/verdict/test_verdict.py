@@ -7,6 +7,7 @@ import pytest
 
 from trading.messages.audit import AuditReport, Discrepancy
 from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint, ProbeResult
+from trading.messages.risk import BreakerState
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
 from trading.scenario.plan import ClockMode, Expectation, PlannedFault, RunPlan
 from trading.scenario.result import Outcome, Phase
@@ -24,7 +25,7 @@ PLAN = RunPlan(
     faults=(CRASH,),
     expectations=(
         Expectation("alert", "drawdown", "crash", 60 * SECOND),
-        Expectation("breaker", "HALTED", "crash", 2 * MINUTE),
+        Expectation("breaker", BreakerState.HALTED, "crash", 2 * MINUTE),
         Expectation("noAlert", "settlement-overdue"),
     ),
 )
@@ -61,7 +62,7 @@ def good() -> Observation:
             )
         ],
         alerts=[alert("drawdown", T0 + 20 * SECOND)],
-        breaker=[SeenBreaker("HALTED", "drawdown", T0 + 40 * SECOND)],
+        breaker=[SeenBreaker(BreakerState.HALTED, "drawdown", T0 + 40 * SECOND)],
         monitor_silence=2 * SECOND,
         faults_ended_at=T0 + 30 * MINUTE,
         recovered_at=T0 + 31 * MINUTE,
@@ -118,7 +119,7 @@ def test_an_alert_that_also_fires_without_the_fault_is_no_detection() -> None:
     verdict = judge(PLAN, good(), also_without={("drawdown", "portfolio")})
     assert verdict.outcome == Outcome.FAIL
     assert "also fires without the fault" in verdict.expectations[0].reason
-    verdict = judge(PLAN, good(), also_without={("breaker", "HALTED")})
+    verdict = judge(PLAN, good(), also_without={("breaker", BreakerState.HALTED)})
     assert "also trips without the fault" in verdict.expectations[1].reason
 
 

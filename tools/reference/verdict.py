@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tools.reference.markdown import FOLDER, code, plain, table
 from trading.messages.audit import AuditReport, Discrepancy
 from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint
+from trading.messages.risk import BreakerState
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
 from trading.scenario.plan import Expectation, PlannedFault, RunPlan
 from trading.scenario.platform import GRACE
@@ -27,7 +28,7 @@ PLAN = RunPlan(
     ),
     expectations=(
         _DRAWDOWN,
-        Expectation("breaker", "HALTED", "crash", 2 * MINUTE),
+        Expectation("breaker", BreakerState.HALTED, "crash", 2 * MINUTE),
         Expectation("noAlert", "settlement-overdue"),
     ),
 )
@@ -82,7 +83,7 @@ def good() -> Observation:
             )
         ],
         alerts=[_alert("drawdown", _START + 20 * SECOND)],
-        breaker=[SeenBreaker("HALTED", "drawdown", _START + 40 * SECOND)],
+        breaker=[SeenBreaker(BreakerState.HALTED, "drawdown", _START + 40 * SECOND)],
         monitor_silence=2 * SECOND,
         faults_ended_at=_START + 30 * MINUTE,
         recovered_at=_START + 31 * MINUTE,
@@ -164,7 +165,7 @@ CASES: tuple[Case, ...] = (
         _FAIL,
         "the breaker also trips in the control run",
         lambda observation: None,
-        also_without={("breaker", "HALTED")},
+        also_without={("breaker", BreakerState.HALTED)},
     ),
     Case(
         _FAIL,

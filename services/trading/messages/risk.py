@@ -1,12 +1,26 @@
 """Events of the risk monitor, and the commands of its operator."""
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.base import Message
 
-ACTIVE = "ACTIVE"
-REDUCING = "REDUCING"
-HALTED = "HALTED"
+
+class BreakerState(StrEnum):
+    """The states of the circuit breaker, from the lowest to the highest.
+
+    ACTIVE: the firm trades freely. REDUCING: all open orders were cancelled once. HALTED: the kill
+    switch of every account is engaged.
+    """
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+    def __repr__(self) -> str:
+        """Return the quoted value: pydantic shows it to people who have named another one."""
+        return repr(self.value)
 
 
 class AlertFired(Message):
@@ -65,9 +79,9 @@ class SilenceRule(Message):
 
 
 class TripBreaker(Message):
-    """Put the circuit breaker into ``state`` REDUCING or HALTED."""
+    """Put the circuit breaker into ``state``, unless it is in that or a higher state."""
 
-    state: str
+    state: BreakerState
     reason: str
     by: str
 
@@ -82,8 +96,8 @@ class ResetBreaker(Message):
 class BreakerChanged(Message):
     """The circuit breaker has changed its state."""
 
-    state: str
-    previous: str
+    state: BreakerState
+    previous: BreakerState
     reason: str
     event_time: int
 
@@ -119,7 +133,7 @@ class PortfolioReported(Message):
     gross: int
     net: int
     var: int
-    breaker: str
+    breaker: BreakerState
     positions: tuple[Position, ...]
     marks: tuple[Mark, ...]
     last_trade_id: int

@@ -8,6 +8,7 @@ import msgspec
 from trading.messages.audit import AuditReport
 from trading.messages.chaos import Phase, RunSetup
 from trading.messages.risk import AlertFired
+from trading.messages.risk import BreakerState as BreakerState
 
 
 class SeenAlert(msgspec.Struct, gc=False):
@@ -44,7 +45,7 @@ def seen_alert(alert: AlertFired) -> SeenAlert:
 class SeenBreaker(msgspec.Struct, gc=False):
     """A change of the circuit breaker to ``state`` at the simulated microsecond ``at``."""
 
-    state: str
+    state: BreakerState
     reason: str
     at: int
 

@@ -26,7 +26,7 @@ from trading.messages.custody import (
 )
 from trading.messages.market import PriceTick
 from trading.messages.orders import ExecutionReport, ExecutionType, PlaceOrder, ReplaceOrder, Trade
-from trading.messages.risk import ACTIVE, HALTED, REDUCING, AlertFired, BreakerChanged
+from trading.messages.risk import AlertFired, BreakerChanged, BreakerState
 from trading.telemetry.families import counters
 from trading.telemetry.signals import signals_of
 from trading.units import SCALE
@@ -67,7 +67,7 @@ _COUNTS: tuple[tuple[type[Message], Count], ...] = (
 _FROM_ZERO: dict[str, tuple[str, ...]] = {
     "exchange_execution_reports": tuple(ExecutionType),
     "custodian_settlements": ("instructed", "settled", "failed", "penalised"),
-    "risk_monitor_breaker_changes": (ACTIVE, REDUCING, HALTED),
+    "risk_monitor_breaker_changes": tuple(BreakerState),
     "test_coordinator_faults": tuple(FaultStep),
 }
 

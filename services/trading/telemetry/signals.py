@@ -7,6 +7,7 @@ generated from it.
 from typing import NamedTuple
 
 from trading.messages.orders import ExecutionType
+from trading.messages.risk import BreakerState
 from trading.topology import (
     AUDIT_CORRELATOR,
     CUSTODIAN,
@@ -54,6 +55,7 @@ class Signal(NamedTuple):
 _ALL = tuple(SERVICES)
 #: Label of the metrics that every service exports.
 _S = "service"
+_BREAKER_STATES = ", ".join(f"{n} {state}" for n, state in enumerate(BreakerState))
 
 _TABLE = (
     # Of every service.
@@ -164,7 +166,7 @@ _TABLE = (
         ("account",),
     ),
     # Risk monitor.
-    Signal("risk_monitor_breaker_state", GAUGE, "0 ACTIVE, 1 REDUCING, 2 HALTED", (RISK_MONITOR,)),
+    Signal("risk_monitor_breaker_state", GAUGE, _BREAKER_STATES, (RISK_MONITOR,)),
     Signal(
         "risk_monitor_breaker_changes",
         COUNTER,

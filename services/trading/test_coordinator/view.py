@@ -20,7 +20,7 @@ from trading.messages.market import (
     SymbolStatusChanged,
 )
 from trading.messages.orders import ExecutionReport, ExecutionType
-from trading.messages.risk import ACTIVE, AlertFired, AlertResolved, BreakerChanged
+from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, BreakerState
 from trading.topology import TEST_COORDINATOR
 from trading.units import SECOND
 from trading.universe import Universe
@@ -111,7 +111,7 @@ class DataPlaneView:
         self.orders = {account: OrderActivity(deque()) for account in universe.firm_accounts}
         self.due: dict[str, int] = {}
         self.firing: dict[str, str] = {}
-        self.breaker = ACTIVE
+        self.breaker = BreakerState.ACTIVE
         self._nonce = 0
 
     def pings(self, now: int) -> list[Ping]:
@@ -266,7 +266,7 @@ class DataPlaneView:
         The steady state is required before any fault is injected: the data plane is healthy, and
         in addition no alert fires and the circuit breaker is ACTIVE.
         """
-        if self.breaker != ACTIVE:
+        if self.breaker is not BreakerState.ACTIVE:
             return f"circuit breaker is {self.breaker}"
         for label in self.firing.values():
             return f"alert {label} is firing"

@@ -25,7 +25,13 @@ from trading.messages.chaos import (
     RecoverFault,
 )
 from trading.messages.orders import KillSwitchChanged, SetKillSwitch
-from trading.messages.risk import AlertAcknowledged, AlertFired, AlertResolved, BreakerChanged
+from trading.messages.risk import (
+    AlertAcknowledged,
+    AlertFired,
+    AlertResolved,
+    BreakerChanged,
+    BreakerState,
+)
 from trading.units import PPM, format_duration, format_ppm
 
 JSON = dict[str, Any]
@@ -239,7 +245,7 @@ def _description(record: AuditRecord) -> tuple[str, str, str, str]:
             fired = format_duration(message.event_time - message.fired_time)
             return "alert resolved", message.rule, f"{message.subject}, after {fired}", "good"
         case BreakerChanged():
-            severity = "good" if message.state == "ACTIVE" else "critical"
+            severity = "good" if message.state is BreakerState.ACTIVE else "critical"
             text = f"from {message.previous}: {message.reason}"
             return "circuit breaker", message.state, text, severity
         case SetKillSwitch():

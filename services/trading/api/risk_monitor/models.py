@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trading.messages.risk import HALTED
+from trading.messages.risk import BreakerState
 
 #: Longest name of a person, rule or subject, characters.
 MAX_NAME = 60
@@ -23,7 +23,6 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
 Severity = Literal["info", "warning", "critical"]
 AlertState = Literal["firing", "acknowledged", "resolved"]
-BreakerState = Literal["ACTIVE", "REDUCING", "HALTED"]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=_PRINTABLE)]
 Reason = Annotated[
     str,
@@ -56,7 +55,7 @@ class SilenceRequest(_Request):
 
 
 class Trip(_Request):
-    state: Literal["REDUCING", "HALTED"] = HALTED  # type: ignore[assignment]
+    state: Literal[BreakerState.REDUCING, BreakerState.HALTED] = BreakerState.HALTED
     reason: Annotated[Reason, Field(examples=["a book that makes no sense"])]
 
 
@@ -88,7 +87,7 @@ class Portfolio(BaseModel):
 
     known: bool = Field(examples=[True])
     time: str | None = Field(examples=[_TIME])
-    breaker: BreakerState = Field(examples=["REDUCING"])
+    breaker: BreakerState = Field(examples=[BreakerState.REDUCING])
     equity: str | None = Field(default=None, examples=["11145231.02"])
     pnl: str | None = Field(default=None, examples=["-230632.72"])
     day_pnl: str | None = Field(
@@ -186,11 +185,11 @@ class Silence(BaseModel):
 
 class BreakerChange(BaseModel):
     time: str | None = Field(examples=[_TIME])
-    state: BreakerState = Field(examples=["REDUCING"])
-    previous: BreakerState = Field(examples=["ACTIVE"])
+    state: BreakerState = Field(examples=[BreakerState.REDUCING])
+    previous: BreakerState = Field(examples=[BreakerState.ACTIVE])
     reason: str = Field(examples=["drawdown on portfolio: 2.0343 %"])
 
 
 class Breaker(BaseModel):
-    state: BreakerState = Field(examples=["REDUCING"])
+    state: BreakerState = Field(examples=[BreakerState.REDUCING])
     changes: list[BreakerChange] = Field(description="Newest first.")

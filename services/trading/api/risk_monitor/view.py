@@ -12,11 +12,11 @@ import msgspec
 from trading.messages import Message
 from trading.messages.orders import KillSwitchChanged, SetKillSwitch
 from trading.messages.risk import (
-    ACTIVE,
     AlertAcknowledged,
     AlertFired,
     AlertResolved,
     BreakerChanged,
+    BreakerState,
     PortfolioReported,
 )
 
@@ -92,7 +92,7 @@ class RiskView:
         self.first: PortfolioReported | None = None
         self.portfolio: PortfolioReported | None = None
         self.alerts: OrderedDict[str, SeenAlert] = OrderedDict()
-        self.breaker = ACTIVE
+        self.breaker = BreakerState.ACTIVE
         self.changes: list[BreakerChanged] = []
         self.switches: dict[str, Switch] = {}
         self.pnl = Curve()
