@@ -4,6 +4,8 @@ tests/repository/test_reference.py fails on a field without an entry, and on an 
 field.
 """
 
+from trading.messages.chaos import FaultEnd
+
 FIELDS: dict[str, str] = {
     "Verdict.scenario": "Name of the scenario.",
     "Verdict.description": "Its description.",
@@ -32,8 +34,8 @@ FIELDS: dict[str, str] = {
     "FaultOutcome.injected_at": "Event time of the first evidence in the data plane.",
     "FaultOutcome.evidence": "What that evidence is.",
     "FaultOutcome.ended_at": "When the service stopped playing it.",
-    "FaultOutcome.end_reason": "`RECOVERED` (the coordinator asked for it), `LEASE_EXPIRED`, or"
-    " `REFUSED_` and why: then it was never applied.",
+    "FaultOutcome.end_reason": f"`{FaultEnd.RECOVERED}` (the coordinator asked for it),"
+    f" `{FaultEnd.LEASE_EXPIRED}`, or `{FaultEnd.REFUSED}_` and why: then it was never applied.",
     "FaultOutcome.recovered_at": "Since when the data plane is right again.",
     "ExpectationOutcome.label": "The expectation in one line.",
     "ExpectationOutcome.kind": "`alert`, `breaker`, `noAlert` or `promql`.",

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tools.reference.markdown import FOLDER, code, plain, table
 from trading.messages.audit import AuditReport, Discrepancy
-from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint
+from trading.messages.chaos import FaultEnd, MarketShock, NetworkPartition, PathPoint
 from trading.messages.risk import BreakerState
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
 from trading.scenario.plan import Expectation, PlannedFault, RunPlan
@@ -78,7 +78,7 @@ def good() -> Observation:
                 injected_at=_START + 3 * SECOND,
                 evidence="BTC moved -1 %",
                 ended_at=_START + 30 * MINUTE,
-                end_reason="RECOVERED",
+                end_reason=FaultEnd.RECOVERED,
                 recovered_at=_START + 31 * MINUTE,
             )
         ],
@@ -219,12 +219,12 @@ CASES: tuple[Case, ...] = (
     Case(
         _INCONCLUSIVE,
         "a service refused a fault",
-        _fault(injected_at=0, end_reason="REFUSED_UNKNOWN_STRATEGY"),
+        _fault(injected_at=0, end_reason=f"{FaultEnd.REFUSED}_UNKNOWN_STRATEGY"),
     ),
     Case(
         _INCONCLUSIVE,
         "a fault ended by its lease, not by the coordinator",
-        _fault(end_reason="LEASE_EXPIRED"),
+        _fault(end_reason=FaultEnd.LEASE_EXPIRED),
     ),
     Case(
         _INCONCLUSIVE,

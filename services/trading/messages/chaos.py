@@ -48,6 +48,16 @@ class FaultStep(StrEnum):
     RECOVERED = "recovered"
 
 
+class FaultEnd(StrEnum):
+    """Why a fault ended: the coordinator asked for it, nobody renewed its lease, or the service did
+    not play it at all.
+    """
+
+    RECOVERED = "RECOVERED"
+    LEASE_EXPIRED = "LEASE_EXPIRED"
+    REFUSED = "REFUSED"
+
+
 class Fault(msgspec.Struct, gc=False, tag_field="kind", tag=True):
     """The parameters of one fault; the class name is its ``kind``."""
 
@@ -214,7 +224,7 @@ class FaultApplied(Message):
 class FaultEnded(Message):
     """The service has ended the fault.
 
-    ``reason`` is RECOVERED, LEASE_EXPIRED, or REFUSED_<WHY> if it was never applied.
+    ``reason`` is a :class:`FaultEnd`; REFUSED is followed by ``_`` and why, as UPPER_SNAKE.
     """
 
     source: str

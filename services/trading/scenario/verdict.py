@@ -14,6 +14,7 @@ enough to compute it again. It follows these rules, each of which has a test:
 from collections.abc import Collection, Mapping
 
 from trading.messages.audit import AuditReport
+from trading.messages.chaos import FaultEnd
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
 from trading.scenario.plan import Expectation, RunPlan, reproduction
 from trading.scenario.platform import platform_failures
@@ -276,9 +277,9 @@ def _inconclusive_reasons(
     for fault in observation.faults:
         if not fault.injected_at:
             end_reason = fault.end_reason
-            detail = f" ({end_reason})" if end_reason.startswith("REFUSED") else ""
+            detail = f" ({end_reason})" if end_reason.startswith(FaultEnd.REFUSED) else ""
             reasons.append(f"no evidence that {fault.name} was injected{detail}")
-        elif fault.end_reason not in ("RECOVERED", ""):
+        elif fault.end_reason not in (FaultEnd.RECOVERED, ""):
             reasons.append(f"{fault.name} ended early: {fault.end_reason}")
     if not audit.complete:
         damage = [d for d in audit.discrepancies if d.kind in ("CHAIN_BROKEN", "TRUNCATED")]
