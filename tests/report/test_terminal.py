@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from tests.trading_operator.making import verdict
-from trading.messages.audit import Discrepancy
+from trading.messages.audit import Discrepancy, DiscrepancyKind
 from trading.report.terminal import LiveProgress, print_heading, print_verdict
 from trading.scenario.result import Outcome, Verdict
 from trading.units import on_one_line, printable
@@ -33,7 +33,7 @@ HOSTILE = [
 def hostile(text: str) -> Verdict:
     """Return a failed verdict with ``text`` in all of its texts."""
     failed = verdict(Outcome.FAIL)
-    wrong = Discrepancy(kind=text, where=text, expected=1, actual=2, detail=text)
+    wrong = Discrepancy(kind=DiscrepancyKind.CASH, where=text, expected=1, actual=2, detail=text)
     return replace(
         failed,
         scenario=text,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trading.messages.audit import AuditReport, Discrepancy
+from trading.messages.audit import AuditReport, Discrepancy, DiscrepancyKind
 from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint, ProbeResult
 from trading.messages.risk import BreakerState
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
@@ -159,7 +159,7 @@ def test_the_subject_narrows_an_alert() -> None:
 
 
 def test_a_tampered_or_truncated_journal_never_passes() -> None:
-    for kind in ("CHAIN_BROKEN", "TRUNCATED"):
+    for kind in (DiscrepancyKind.CHAIN_BROKEN, DiscrepancyKind.TRUNCATED):
         observation = good()
         broken = Discrepancy(kind, "exchange", 10, 9, "entry 10")
         observation.audit = report(complete=False, discrepancies=(broken,))
@@ -174,7 +174,7 @@ def test_a_tampered_or_truncated_journal_never_passes() -> None:
 def test_books_that_do_not_reconcile_fail() -> None:
     observation = good()
     observation.audit = report(
-        discrepancies=(Discrepancy("CASH", "firm-mm USDT", 5, 6, "custodian"),)
+        discrepancies=(Discrepancy(DiscrepancyKind.CASH, "firm-mm USDT", 5, 6, "custodian"),)
     )
     verdict = judge(PLAN, observation)
     assert verdict.outcome == Outcome.FAIL

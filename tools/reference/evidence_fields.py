@@ -64,8 +64,7 @@ FIELDS: dict[str, str] = {
     "AuditOutcome.correlations": "For each fault: injection, effect, first alert, recovery.",
     "AuditOutcome.false_alarms": "Alerts that no fault explains.",
     "AuditOutcome.journals": "By component: length and head of its journal at the end of the run.",
-    "Discrepancy.kind": "`CHAIN_BROKEN`, `TRUNCATED`, `LOST`, `CASH`, `POSITION`, `PNL`, `LEDGER`"
-    " or `TRADE`.",
+    "Discrepancy.kind": "Which records do not agree.",
     "Discrepancy.where": "The service, account or asset.",
     "Discrepancy.expected": "What the auditor computed.",
     "Discrepancy.actual": "What the service has.",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from tools.reference.markdown import FOLDER, code, plain, table
-from trading.messages.audit import AuditReport, Discrepancy
+from trading.messages.audit import AuditReport, Discrepancy, DiscrepancyKind
 from trading.messages.chaos import FaultEnd, MarketShock, NetworkPartition, PathPoint
 from trading.messages.risk import BreakerState
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
@@ -128,7 +128,7 @@ def _fault(**values: Any) -> Callable[[Observation], None]:
     return change
 
 
-def _finding(kind: str, where: str, detail: str, *, complete: bool = True) -> Any:
+def _finding(kind: DiscrepancyKind, where: str, detail: str, *, complete: bool = True) -> Any:
     discrepancy = Discrepancy(kind, where, 0, 1, detail)
     return _set(audit=_report(complete=complete, discrepancies=(discrepancy,)))
 
@@ -204,7 +204,9 @@ CASES: tuple[Case, ...] = (
     Case(
         _FAIL,
         "the books do not reconcile",
-        _finding("CASH", "firm-api", "the exchange has more USDT than the trades explain"),
+        _finding(
+            DiscrepancyKind.CASH, "firm-api", "the exchange has more USDT than the trades explain"
+        ),
     ),
     Case(
         _INCONCLUSIVE,
@@ -235,17 +237,17 @@ CASES: tuple[Case, ...] = (
     Case(
         _INCONCLUSIVE,
         "a journal's hash chain is broken",
-        _finding("CHAIN_BROKEN", "exchange", "entry 41", complete=False),
+        _finding(DiscrepancyKind.CHAIN_BROKEN, "exchange", "entry 41", complete=False),
     ),
     Case(
         _INCONCLUSIVE,
         "a journal is shorter than it was",
-        _finding("TRUNCATED", "exchange", "40 of 41 entries", complete=False),
+        _finding(DiscrepancyKind.TRUNCATED, "exchange", "40 of 41 entries", complete=False),
     ),
     Case(
         _INCONCLUSIVE,
         "journal entries were lost, and the start was told to accept it",
-        _finding("LOST", "exchange", "exchange: 2 of 41 entries"),
+        _finding(DiscrepancyKind.LOST, "exchange", "exchange: 2 of 41 entries"),
     ),
     Case(
         _INCONCLUSIVE,

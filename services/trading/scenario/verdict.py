@@ -13,7 +13,7 @@ enough to compute it again. It follows these rules, each of which has a test:
 
 from collections.abc import Collection, Mapping
 
-from trading.messages.audit import AuditReport
+from trading.messages.audit import AuditReport, DiscrepancyKind
 from trading.messages.chaos import FaultEnd
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
 from trading.scenario.plan import Expectation, RunPlan, reproduction
@@ -40,6 +40,9 @@ Signal = tuple[str, str]
 #: Simulated microseconds without a message of the risk monitor, which reports every second or tick,
 #: after which it counts as silent.
 MONITOR_SILENCE = MINUTE
+
+#: Discrepancies because of which an audit is incomplete.
+_DAMAGE = frozenset({DiscrepancyKind.CHAIN_BROKEN, DiscrepancyKind.TRUNCATED})
 
 
 class Detection:
@@ -282,10 +285,10 @@ def _inconclusive_reasons(
         elif fault.end_reason not in (FaultEnd.RECOVERED, ""):
             reasons.append(f"{fault.name} ended early: {fault.end_reason}")
     if not audit.complete:
-        damage = [d for d in audit.discrepancies if d.kind in ("CHAIN_BROKEN", "TRUNCATED")]
+        damage = [d for d in audit.discrepancies if d.kind in _DAMAGE]
         detail = "; ".join(f"{d.kind} at {d.where}: {d.detail}" for d in damage)
         reasons.append(f"audit is incomplete: {detail or 'no report'}")
-    losses = [d.detail for d in audit.discrepancies if d.kind == "LOST"]
+    losses = [d.detail for d in audit.discrepancies if d.kind is DiscrepancyKind.LOST]
     reasons += [f"entries were lost, and their loss accepted: {detail}" for detail in losses]
     return reasons
 
