@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from trading.messages.orders import ExecutionType
 from trading.messages.risk import BreakerState
+from trading.messages.strategy import StrategyState
 from trading.topology import (
     AUDIT_CORRELATOR,
     CUSTODIAN,
@@ -154,7 +155,7 @@ _TABLE = (
     Signal(
         "trading_engine_strategies",
         GAUGE,
-        "Strategies by state: RUNNING, STOPPED, DISCONNECTED, STANDBY",
+        f"Strategies by state: {', '.join(StrategyState)}",
         (TRADING_ENGINE,),
         ("state",),
     ),
