@@ -7,7 +7,7 @@ import pytest
 
 from trading.messages.audit import AuditReport, Discrepancy, DiscrepancyKind
 from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint, ProbeResult
-from trading.messages.risk import BreakerState
+from trading.messages.risk import BreakerState, Severity
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
 from trading.scenario.plan import ClockMode, Expectation, PlannedFault, RunPlan
 from trading.scenario.result import Outcome, Phase
@@ -33,7 +33,7 @@ T0 = 1000 * SECOND
 
 
 def alert(rule: str, at: int, subject: str = "portfolio") -> SeenAlert:
-    return SeenAlert(f"{rule}-{at}", rule, subject, "critical", "-2.1 %", "2 %", at, at)
+    return SeenAlert(f"{rule}-{at}", rule, subject, Severity.CRITICAL, "-2.1 %", "2 %", at, at)
 
 
 def report(**changes: Any) -> AuditReport:

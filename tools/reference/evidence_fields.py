@@ -84,7 +84,7 @@ FIELDS: dict[str, str] = {
     "Condition.last_transition_time": "When it became so.",
     "AlertOutcome.rule": "The risk rule.",
     "AlertOutcome.subject": "What it is about: portfolio, account, asset, symbol or service.",
-    "AlertOutcome.severity": "`warning` or `critical`.",
+    "AlertOutcome.severity": "How bad it is.",
     "AlertOutcome.observed": "The value that the risk monitor saw.",
     "AlertOutcome.limit": "The limit of the rule.",
     "AlertOutcome.event_time": "Time of the event that broke the limit.",

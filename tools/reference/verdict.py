@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tools.reference.markdown import FOLDER, code, plain, table
 from trading.messages.audit import AuditReport, Discrepancy, DiscrepancyKind
 from trading.messages.chaos import FaultEnd, MarketShock, NetworkPartition, PathPoint
-from trading.messages.risk import BreakerState
+from trading.messages.risk import BreakerState, Severity
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
 from trading.scenario.plan import Expectation, PlannedFault, RunPlan
 from trading.scenario.platform import GRACE
@@ -55,7 +55,7 @@ class Case(NamedTuple):
 
 
 def _alert(rule: str, at: int, subject: str = "portfolio") -> SeenAlert:
-    return SeenAlert(f"{rule}-{at}", rule, subject, "critical", "2.1 %", "2 %", at, at)
+    return SeenAlert(f"{rule}-{at}", rule, subject, Severity.CRITICAL, "2.1 %", "2 %", at, at)
 
 
 def _report(**changes: Any) -> AuditReport:

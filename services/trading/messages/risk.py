@@ -23,19 +23,25 @@ class BreakerState(StrEnum):
         return repr(self.value)
 
 
+class Severity(StrEnum):
+    """How bad it is that a limit is exceeded."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
 class AlertFired(Message):
     """A risk control has detected something.
 
-    ``subject`` is the symbol, account, service or asset concerned, or "portfolio". ``severity`` is
-    info, warning or critical. ``observed`` and ``limit`` are decimal texts with their unit, for
-    people. ``event_time`` is when it happened by the time stamp of the data, ``detected_time`` when
-    the monitor detected it.
+    ``subject`` is the symbol, account, service or asset concerned, or "portfolio".
+    ``observed`` and ``limit`` are decimal texts with their unit, for people. ``event_time`` is when
+    it happened by the time stamp of the data, ``detected_time`` when the monitor detected it.
     """
 
     alert_id: str
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int

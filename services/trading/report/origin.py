@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from trading.scenario.observation import Severity
 from trading.scenario.result import Outcome, Verdict
 from trading.units import format_duration
 
@@ -19,7 +20,7 @@ class AlertGroup(NamedTuple):
     times: int
     first: int
     firing: bool
-    severity: str
+    severity: Severity
     observed: str
     expected: bool
 

@@ -28,12 +28,13 @@ from trading.report.origin import (
     control_summary,
     program_summary,
 )
+from trading.scenario.observation import Severity
 from trading.scenario.result import Phase, Verdict
 from trading.units import on_one_line
 
-_STYLES = {
-    "critical": "bold red",
-    "warning": "yellow",
+_STYLES: dict[str, str] = {
+    Severity.CRITICAL: "bold red",
+    Severity.WARNING: "yellow",
     "fault": "bold magenta",
     "info": "cyan",
 }

@@ -4,7 +4,7 @@ It reacts to alerts as the rule table says, and uses the exchange's kill switch 
 The exchange confirms each change of a kill switch; unconfirmed requests are repeated.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -16,7 +16,8 @@ from trading.messages.orders import (
     SetKillSwitch,
 )
 from trading.messages.risk import BreakerChanged, BreakerState
-from trading.risk_monitor.rules import KILL_ACCOUNT, REDUCES, REDUCING_HALTED, RULES
+from trading.risk_monitor.actions import BreakerAction
+from trading.risk_monitor.rules import RULES
 
 #: The breaker halts the whole firm once this many accounts are killed: the cause can no longer be a
 #: single algorithm.
@@ -69,14 +70,25 @@ class Breaker:
             return
         action = RULES[rule].breaker
         reason = f"{rule} on {subject}: {observed}"
-        if action in (REDUCES, REDUCING_HALTED):
-            self._causes[rule, subject] = observed
-            self._enter(BreakerState.REDUCING, reason, now)
-        elif action == KILL_ACCOUNT and subject in self._switches:
-            self._set_switch(subject, True, reason, now)
-            killed = [name for name, s in self._switches.items() if s.engaged]
-            if len(killed) >= ACCOUNTS_TO_HALT:
-                self._enter(BreakerState.HALTED, f"{reason}; killed {', '.join(killed)}", now)
+        match action:
+            case BreakerAction.NONE:
+                pass
+            case BreakerAction.REDUCE | BreakerAction.REDUCE_AND_HALT:
+                self._causes[rule, subject] = observed
+                self._enter(BreakerState.REDUCING, reason, now)
+            case BreakerAction.KILL_ACCOUNT:
+                self._kill(subject, reason, now)
+            case _:
+                assert_never(action)
+
+    def _kill(self, account: str, reason: str, now: int) -> None:
+        """Engage the kill switch of an account, if there is one; halt once there are too many."""
+        if account not in self._switches:
+            return
+        self._set_switch(account, True, reason, now)
+        killed = [name for name, s in self._switches.items() if s.engaged]
+        if len(killed) >= ACCOUNTS_TO_HALT:
+            self._enter(BreakerState.HALTED, f"{reason}; killed {', '.join(killed)}", now)
 
     def on_resolved(self, rule: str, subject: str, now: int) -> None:
         """Return from REDUCING to ACTIVE when the last alert that caused it is resolved."""

@@ -9,6 +9,7 @@ from trading.messages.audit import AuditReport
 from trading.messages.chaos import Phase, RunSetup
 from trading.messages.risk import AlertFired
 from trading.messages.risk import BreakerState as BreakerState
+from trading.messages.risk import Severity as Severity
 
 
 class SeenAlert(msgspec.Struct, gc=False):
@@ -20,7 +21,7 @@ class SeenAlert(msgspec.Struct, gc=False):
     alert_id: str
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int

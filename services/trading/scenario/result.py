@@ -11,6 +11,7 @@ import msgspec
 from trading.messages.audit import Correlation, Discrepancy
 from trading.messages.chaos import Phase as Phase
 from trading.messages.chaos import RunSetup
+from trading.messages.risk import Severity
 
 
 class Outcome(StrEnum):
@@ -129,7 +130,7 @@ class AlertOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int

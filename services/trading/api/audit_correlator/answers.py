@@ -31,6 +31,7 @@ from trading.messages.risk import (
     AlertResolved,
     BreakerChanged,
     BreakerState,
+    Severity,
 )
 from trading.units import PPM, format_duration, format_ppm
 
@@ -245,7 +246,7 @@ def _description(record: AuditRecord) -> tuple[str, str, str, str]:
             fired = format_duration(message.event_time - message.fired_time)
             return "alert resolved", message.rule, f"{message.subject}, after {fired}", "good"
         case BreakerChanged():
-            severity = "good" if message.state is BreakerState.ACTIVE else "critical"
+            severity = "good" if message.state is BreakerState.ACTIVE else Severity.CRITICAL
             text = f"from {message.previous}: {message.reason}"
             return "circuit breaker", message.state, text, severity
         case SetKillSwitch():
@@ -254,7 +255,7 @@ def _description(record: AuditRecord) -> tuple[str, str, str, str]:
         case KillSwitchChanged():
             cancelled = f"{message.cancelled_orders} orders cancelled: {message.reason}"
             text = f"engaged, {cancelled}" if message.engaged else f"released: {message.reason}"
-            severity = "critical" if message.engaged else "good"
+            severity = Severity.CRITICAL if message.engaged else "good"
             return "kill switch", message.account, text, severity
         case PhaseChanged():
             return "phase", message.phase, "", "info"

@@ -18,6 +18,7 @@ from trading.messages.risk import (
     BreakerChanged,
     BreakerState,
     PortfolioReported,
+    Severity,
 )
 
 #: Most alerts that are kept; resolved ones are dropped first.
@@ -37,7 +38,7 @@ class SeenAlert(msgspec.Struct, gc=False):
     alert_id: str
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int

@@ -17,7 +17,13 @@ from trading.messages.chaos import (
     Phase,
     PhaseChanged,
 )
-from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
+from trading.messages.risk import (
+    AlertFired,
+    AlertResolved,
+    BreakerChanged,
+    PortfolioReported,
+    Severity,
+)
 
 #: Most events that are kept of a run; later ones are dropped.
 MAX_EVENTS = 20_000
@@ -114,7 +120,7 @@ class Timeline:
 
     def _on_breaker(self, message: BreakerChanged, now: int) -> None:
         text = f"{message.state}: {message.reason}"
-        self._add(message.event_time, "breaker", text, "critical")
+        self._add(message.event_time, "breaker", text, Severity.CRITICAL)
 
     def _on_portfolio(self, message: PortfolioReported, now: int) -> None:
         self.pnl, self.at = message.pnl, now
