@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 
-from trading.scenario.result import Outcome, Phase, Verdict
+from trading.scenario.result import ConditionType, Outcome, Phase, Verdict
 from trading.units import format_duration, format_ppm, printable
 from trading_operator.policies import stamp
 
 #: The CRD's maximal lengths, in characters, of a text and of a condition's message. The API server
 #: rejects a whole status if one of its texts is longer.
 TEXT, MESSAGE = 1024, 32768
-COMPLETE = "Complete"
+COMPLETE = ConditionType.COMPLETE
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

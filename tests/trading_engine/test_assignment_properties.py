@@ -16,6 +16,7 @@ from trading.messages.orders import (
     OrderStatus,
     PlaceOrder,
     RequestFailed,
+    RequestFailure,
 )
 from trading.messages.strategy import StrategiesAssigned
 from trading.runtime.journal import RECEIVED, MemoryJournal
@@ -74,7 +75,7 @@ FAULTS = st.builds(
 ASSIGNMENTS = st.builds(
     StrategiesAssigned, st.dictionaries(ANY_ACCOUNT, st.integers(1, 9), max_size=3)
 )
-REASONS = st.sampled_from(["CONNECTION_RESET", "EXECUTION_STATUS_UNKNOWN"])
+REASONS = st.sampled_from(RequestFailure)
 MESSAGES = st.one_of(
     tops(),
     tops(),

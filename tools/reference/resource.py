@@ -8,7 +8,7 @@ from typing import Any
 from tools.crd import definition
 from tools.reference.markdown import FOLDER, code, one_of, plain, table
 from tools.reference.verdict import CASES, verdict_of
-from trading.scenario.result import Phase
+from trading.scenario.result import ConditionType, Phase
 from trading_operator import policies, resource, step
 
 _HEAD = """# ChaosScenario resource
@@ -92,13 +92,13 @@ EVENTS: dict[str, str] = {
 }
 
 #: The types of conditions, with the meaning of the status True.
-CONDITIONS: dict[str, str] = {
-    "SteadyState": "Nothing was wrong for long enough before the faults.",
-    "FaultVerified": "Every fault was seen in the data plane.",
-    "Detected": "Every expectation was met.",
-    "Recovered": "Everything was right again in time.",
-    "AuditVerified": "The audit is complete and has no discrepancy.",
-    "Complete": "The run has ended; the reason is the outcome.",
+CONDITIONS: dict[ConditionType, str] = {
+    ConditionType.STEADY_STATE: "Nothing was wrong for long enough before the faults.",
+    ConditionType.FAULT_VERIFIED: "Every fault was seen in the data plane.",
+    ConditionType.DETECTED: "Every expectation was met.",
+    ConditionType.RECOVERED: "Everything was right again in time.",
+    ConditionType.AUDIT_VERIFIED: "The audit is complete and has no discrepancy.",
+    ConditionType.COMPLETE: "The run has ended; the reason is the outcome.",
 }
 
 

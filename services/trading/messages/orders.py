@@ -159,18 +159,25 @@ class Trade(Message):
     event_time: int
 
 
+class RequestFailure(StrEnum):
+    """Why a request failed. EXECUTION_STATUS_UNKNOWN: it may have been executed."""
+
+    CONNECTION_RESET = "CONNECTION_RESET"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    EXECUTION_STATUS_UNKNOWN = "EXECUTION_STATUS_UNKNOWN"
+
+
 class RequestFailed(Message):
     """The transport's answer to a client whose request failed.
 
-    ``request`` is the client order id or request id. ``reason`` is CONNECTION_RESET,
-    SERVICE_UNAVAILABLE or EXECUTION_STATUS_UNKNOWN.
+    ``request`` is the client order id or request id.
     """
 
     to: str
     source: str
     account: str
     request: str
-    reason: str
+    reason: RequestFailure
     event_time: int
 
 

@@ -107,14 +107,24 @@ class AuditOutcome(msgspec.Struct, frozen=True, kw_only=True):
     journals: dict[str, JournalHead] = msgspec.field(default_factory=dict)
 
 
+class ConditionType(StrEnum):
+    """What the conditions of a run are about."""
+
+    STEADY_STATE = "SteadyState"
+    FAULT_VERIFIED = "FaultVerified"
+    DETECTED = "Detected"
+    RECOVERED = "Recovered"
+    AUDIT_VERIFIED = "AuditVerified"
+    COMPLETE = "Complete"
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """A condition in the sense of Kubernetes.
 
-    ``type`` is SteadyState, FaultVerified, Detected, Recovered, AuditVerified or Complete;
     ``status`` is True, False or Unknown; ``reason`` is one word in upper camel case.
     """
 
-    type: str
+    type: ConditionType
     status: str
     reason: str
     message: str

@@ -23,6 +23,7 @@ from trading.scenario.result import (
     AuditOutcome,
     ClockRecord,
     Condition,
+    ConditionType,
     ControlRun,
     ExpectationOutcome,
     FaultOutcome,
@@ -347,7 +348,7 @@ def _conditions(
     audit_clean = audit.complete and not audit.discrepancies
     return (
         _condition(
-            "SteadyState",
+            ConditionType.STEADY_STATE,
             bool(observation.steady_at),
             "Held",
             "NotReached",
@@ -355,7 +356,7 @@ def _conditions(
             observation.steady_at,
         ),
         _condition(
-            "FaultVerified",
+            ConditionType.FAULT_VERIFIED,
             all_verified and bool(verified_faults),
             "SeenInDataPlane",
             "NoEvidence",
@@ -363,7 +364,7 @@ def _conditions(
             max((f.injected_at for f in verified_faults), default=0),
         ),
         _condition(
-            "Detected",
+            ConditionType.DETECTED,
             met_count == len(expectations),
             "AllMet",
             "ExpectationMissed",
@@ -371,7 +372,7 @@ def _conditions(
             max((e.detected_at for e in expectations), default=0),
         ),
         _condition(
-            "Recovered",
+            ConditionType.RECOVERED,
             recovery.recovered,
             "Verified",
             "NotRecovered",
@@ -379,19 +380,19 @@ def _conditions(
             observation.recovered_at,
         ),
         _condition(
-            "AuditVerified",
+            ConditionType.AUDIT_VERIFIED,
             audit_clean,
             "ChainsVerified",
             "Discrepancies" if audit.complete else "Incomplete",
             f"{audit.events} events, {len(audit.discrepancies)} discrepancies",
             observation.ended_at,
         ),
-        _condition("Complete", True, outcome, outcome, "", observation.ended_at),
+        _condition(ConditionType.COMPLETE, True, outcome, outcome, "", observation.ended_at),
     )
 
 
 def _condition(
-    condition_type: str,
+    condition_type: ConditionType,
     is_true: bool,
     true_reason: str,
     false_reason: str,

@@ -15,6 +15,7 @@ from trading.messages.orders import (
     ExecutionReport,
     KillSwitchChanged,
     RequestFailed,
+    RequestFailure,
 )
 from trading.messages.strategy import StrategiesAssigned, StrategyState, StrategyStateChanged
 from trading.runtime.component import answer_ping
@@ -187,7 +188,7 @@ class TradingEngine:
         retried only under a lease: it may concern orders of the account's former owner.
         """
         strategy = self._strategies.get(failure.account)
-        if strategy is None or failure.reason == "EXECUTION_STATUS_UNKNOWN":
+        if strategy is None or failure.reason is RequestFailure.EXECUTION_STATUS_UNKNOWN:
             return
         desk = strategy.desk
         desk.open.pop(failure.request, None)
