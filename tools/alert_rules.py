@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from trading.messages.risk import Severity
 from trading.risk_monitor.rules import RULES
 
 PATH = Path("charts/trading/files/prometheus/rules.yml")
@@ -31,7 +32,7 @@ class Alert(NamedTuple):
     name: str
     expr: str
     hold: int
-    severity: str
+    severity: Severity
     summary: str
     description: str
     series: str
@@ -66,7 +67,7 @@ OPERATIONS = [
         name="ServiceDown",
         expr="up == 0",
         hold=30,
-        severity="critical",
+        severity=Severity.CRITICAL,
         summary="{{ $labels.job }} does not answer.",
         description="Prometheus has not reached it for 30 seconds.",
         series='up{job="exchange",instance="x:8080"}',
@@ -77,7 +78,7 @@ OPERATIONS = [
         name="ServiceNotReady",
         expr="trading_ready == 0",
         hold=60,
-        severity="warning",
+        severity=Severity.WARNING,
         summary="{{ $labels.service }} cannot do its work.",
         description="A dependency is missing; GET /ready of the service says which.",
         series='trading_ready{service="custodian",job="custodian"}',
@@ -88,7 +89,7 @@ OPERATIONS = [
         name="JournalNotWritten",
         expr="trading_journal_unwritten > 10000",
         hold=30,
-        severity="critical",
+        severity=Severity.CRITICAL,
         summary="The journal of {{ $labels.service }} is not being written.",
         description="{{ $value }} decisions wait for the database; nothing of them is"
         " acknowledged.",
@@ -100,7 +101,7 @@ OPERATIONS = [
         name="BreakerHalted",
         expr="risk_monitor_breaker_state == 2",
         hold=0,
-        severity="critical",
+        severity=Severity.CRITICAL,
         summary="The circuit breaker has halted trading.",
         description="It stays so until somebody resets it, with a reason, on the dashboard.",
         series='risk_monitor_breaker_state{job="risk-monitor"}',
@@ -126,7 +127,7 @@ def texts() -> dict[Path, str]:
 
 
 def _rule(alert: Alert) -> dict[str, Any]:
-    labels = {"severity": alert.severity} | ({"rule": alert.rule} if alert.rule else {})
+    labels = {"severity": alert.severity.value} | ({"rule": alert.rule} if alert.rule else {})
     return {
         "alert": alert.name,
         "expr": alert.expr,

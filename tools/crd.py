@@ -13,7 +13,7 @@ import yaml
 
 from tools.crd_names import add_names, metadata
 from trading.scenario.model import API_VERSION, KIND
-from trading.scenario.result import ABORTED, ERROR, FAIL, INCONCLUSIVE, PASS, PHASES
+from trading.scenario.result import Outcome, Phase
 from trading.scenario.schema import json_schema
 
 PATH = Path("charts/trading/files/chaosscenario.yaml")
@@ -107,7 +107,8 @@ def _unchanged(spec: Schema) -> str:
         if name not in _CHANGEABLE
     ]
     waiting = (
-        "!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase == 'Pending'"
+        "!has(oldSelf.status) || !has(oldSelf.status.phase) ||"
+        f" oldSelf.status.phase == '{Phase.PENDING}'"
     )
     return f"{waiting} || ({' && '.join(same)})"
 
@@ -203,8 +204,8 @@ def _status() -> Schema:
         "type": "object",
         "properties": {
             "observedGeneration": {"type": "integer", "format": "int64"},
-            "phase": {"type": "string", "enum": list(PHASES)},
-            "verdict": {"type": "string", "enum": [PASS, FAIL, INCONCLUSIVE, ABORTED, ERROR]},
+            "phase": {"type": "string", "enum": [phase.value for phase in Phase]},
+            "verdict": {"type": "string", "enum": [o.value for o in Outcome]},
             "message": text,
             "run": {**text, "description": "Its name at the test coordinator."},
             "detect": {**text, "description": "Slowest detection that was asked for."},

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import msgspec
 
+from trading.messages.chaos import FaultStep
 from trading.runtime.tasks import BackgroundTasks
-from trading.scenario.result import Verdict
+from trading.scenario.result import Phase, Verdict
 from trading_operator.resource import Scenario
 
 #: Seconds to wait for a response. The start of a run opens a new session in all services.
@@ -68,7 +69,7 @@ class Coordinator:
             raise Unreachable(_detail(response))
         try:
             run = response.json()
-            return bool(run["verdict"]) or run["phase"] != "Error"
+            return bool(run["verdict"]) or run["phase"] != Phase.ERROR
         except (ValueError, KeyError, TypeError) as error:
             raise Unreachable(f"its answer cannot be read: {_text(error)}") from error
 
@@ -180,8 +181,10 @@ class RunEventStream:
         self._last_event_id = event_id or self._last_event_id
         if kind == "verdict":
             self.verdict = msgspec.convert(data, Verdict)
-        elif kind in ("phase", "fault"):
-            self.events.append({**data, "kind": kind})
+        elif kind == "phase":
+            self.events.append({**data, "kind": kind, "text": Phase(data.get("text"))})
+        elif kind == "fault":
+            self.events.append({**data, "kind": kind, "step": FaultStep(data.get("step"))})
         else:
             return
         self._changed()

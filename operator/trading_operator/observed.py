@@ -2,16 +2,17 @@
 
 import msgspec
 
-from trading.scenario.result import Verdict
+from trading.messages.chaos import FaultStep
+from trading.scenario.result import Phase, Verdict
 from trading_operator.policies import ActivePolicy
 
 
-class FaultStep(msgspec.Struct, frozen=True):
-    """The newest step of a fault, from the run's events: "applied", "injected", "ended" or
-    "recovered". ``text`` is for people; ``at`` is in simulated microseconds.
+class ObservedFault(msgspec.Struct, frozen=True):
+    """The newest step of a fault, from the run's events. ``text`` is for people; ``at`` is in
+    simulated microseconds.
     """
 
-    step: str = ""
+    step: FaultStep
     text: str = ""
     at: int = 0
 
@@ -19,7 +20,7 @@ class FaultStep(msgspec.Struct, frozen=True):
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One observation.
 
-    ``run_exists``: the coordinator has the run. ``phase``: the run's phase; empty before its first
+    ``run_exists``: the coordinator has the run. ``phase``: the run's phase; None before its first
     event. ``faults``: the newest step, by name of the fault. ``started_at``: simulated microseconds
     of the first event. ``busy``: why the run cannot start yet. ``refused``: why it never will.
     ``problem``: why the coordinator does not answer at the moment. ``last_contact``: Unix time, in
@@ -28,8 +29,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     run_exists: bool = False
-    phase: str = ""
-    faults: dict[str, FaultStep] = {}
+    phase: Phase | None = None
+    faults: dict[str, ObservedFault] = {}
     started_at: int = 0
     verdict: Verdict | None = None
     busy: str = ""

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from trading.scenario.result import Phase
 from trading_operator import actions as act
 from trading_operator.cluster import Cluster, ClusterError, policies_of
 from trading_operator.coordinator import Busy, Coordinator, Refused, RunEventStream, Unreachable
 from trading_operator.metrics import Metrics
-from trading_operator.observed import FaultStep, Observed
+from trading_operator.observed import Observed, ObservedFault
 from trading_operator.policies import cuts
 from trading_operator.preflight import conflicts
 from trading_operator.resource import Scenario
@@ -139,7 +140,7 @@ class Reconciler:
         own = policies_of(policies, scenario)
         if status.verdict or self._refused:
             return Observed(policies=own, refused=self._refused)
-        pending = status.phase in ("", "Pending")
+        pending = status.phase in (None, Phase.PENDING)
         conflicting: list[str] = []
         if pending and scenario.partitions:
             release, namespace = self._cluster.release, self._cluster.namespace
@@ -153,7 +154,7 @@ class Reconciler:
             self._last_contact = time.time()
         return Observed(
             run_exists=run_exists,
-            phase=next((e["text"] for e in reversed(events) if e["kind"] == "phase"), ""),
+            phase=next((e["text"] for e in reversed(events) if e["kind"] == "phase"), None),
             faults=_fault_steps(events),
             started_at=events[0]["at"] if events else 0,
             verdict=stream.verdict if stream is not None else None,
@@ -225,10 +226,10 @@ class Reconciler:
             log.warning("%s: cannot be aborted yet: %s", scenario.name, error)
 
 
-def _fault_steps(events: list[dict[str, Any]]) -> dict[str, FaultStep]:
+def _fault_steps(events: list[dict[str, Any]]) -> dict[str, ObservedFault]:
     """Return the newest step of each fault."""
     return {
-        e["fault"]: FaultStep(e["step"], e["text"], e["at"])
+        e["fault"]: ObservedFault(e["step"], e["text"], e["at"])
         for e in events
-        if e["kind"] == "fault" and e.get("fault") and e.get("step")
+        if e["kind"] == "fault" and e.get("fault")
     }

@@ -5,15 +5,14 @@ from typing import Any
 
 import msgspec
 
-from trading.scenario.result import Verdict
+from trading.scenario.result import ConditionType, Outcome, Phase, Verdict
 from trading.units import format_duration, format_ppm, printable
 from trading_operator.policies import stamp
 
 #: The CRD's maximal lengths, in characters, of a text and of a condition's message. The API server
 #: rejects a whole status if one of its texts is longer.
 TEXT, MESSAGE = 1024, 32768
-PENDING, EVALUATING = "Pending", "Evaluating"
-COMPLETE = "Complete"
+COMPLETE = ConditionType.COMPLETE
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -64,8 +63,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     ``detect`` and ``recover`` are durations for people.
     """
 
-    phase: str = ""
-    verdict: str = ""
+    phase: Phase | None = None
+    verdict: Outcome | None = None
     message: str = ""
     run: str = ""
     detect: str = ""
@@ -157,7 +156,7 @@ def with_verdict(status: Status, verdict: Verdict, generation: int, now: float) 
     took = verdict.recovery.took
     status = msgspec.structs.replace(
         status,
-        phase=verdict.phases[-1].phase if verdict.phases else "Error",
+        phase=verdict.phases[-1].phase if verdict.phases else Phase.ERROR,
         verdict=verdict.outcome,
         message="; ".join(verdict.reasons),
         detect=format_duration(max(latencies)) if latencies else "",

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from trading.scenario.result import ABORTED, ERROR, FAIL, INCONCLUSIVE, Verdict
+from trading.messages.chaos import FaultStep
+from trading.scenario.result import Outcome, Phase, Verdict
 from trading.units import format_duration
 from trading_operator.actions import (
     AbortRun,
@@ -23,7 +24,7 @@ from trading_operator.actions import (
 from trading_operator.observed import Observed
 from trading_operator.policies import LEASE, RENEWED_AFTER, Cut, cuts, name_of
 from trading_operator.resource import Scenario
-from trading_operator.status import COMPLETE, EVALUATING, PENDING, Fault, Status, with_verdict
+from trading_operator.status import COMPLETE, Fault, Status, with_verdict
 from trading_operator.status import with_condition as _with
 
 #: Seconds without contact to the coordinator after which partitions end. By then the leases of its
@@ -32,16 +33,18 @@ SILENCE = 30.0
 
 #: The field of the status that has the time of each step of a fault, in the order of the steps.
 _FIELDS = {
-    "applied": "requested_at",
-    "injected": "injected_at",
-    "ended": "ended_at",
-    "recovered": "recovered_at",
+    FaultStep.APPLIED: "requested_at",
+    FaultStep.INJECTED: "injected_at",
+    FaultStep.ENDED: "ended_at",
+    FaultStep.RECOVERED: "recovered_at",
 }
-_STEPS = ("", *_FIELDS)
+#: Steps of a fault that is being played.
+_PLAYED = (FaultStep.APPLIED, FaultStep.INJECTED)
 _UNVERIFIED = (
     "the resource was deleted, and the test coordinator gives no answer: no recovery is verified"
 )
-_STOPPABLE = ("Pending", "SteadyState", "Injecting", "Active", "Recovering")
+#: A resource whose run has not begun has no phase, or this one.
+_NOT_BEGUN = (None, Phase.PENDING)
 
 
 class StepResult(NamedTuple):
@@ -64,7 +67,7 @@ def step(scenario: Scenario, status: Status, observed: Observed, now: float) -> 
     if observed.verdict is not None:
         return _judge(scenario, status, observed, now)
     if observed.refused:
-        return _end(scenario, status, observed, now, ERROR, observed.refused)
+        return _end(scenario, status, observed, now, Outcome.ERROR, observed.refused)
     if not observed.run_exists:
         return _start(scenario, status, observed, now)
     return _follow(scenario, status, observed, now)
@@ -74,28 +77,28 @@ def _start(scenario: Scenario, status: Status, observed: Observed, now: float) -
     """Handle a run that does not exist, or of which that is not known."""
     if observed.problem:
         if _given_up(scenario, observed, now):
-            return _end(scenario, status, observed, now, ABORTED, _UNVERIFIED)
-        if status.phase in ("", PENDING):
+            return _end(scenario, status, observed, now, Outcome.ABORTED, _UNVERIFIED)
+        if status.phase in _NOT_BEGUN:
             return _wait(status, "CoordinatorUnreachable", observed.problem, scenario, now)
         return _hold(scenario, status, observed, now)
     if scenario.stop_reason:
-        return _end(scenario, status, observed, now, ABORTED, scenario.stop_reason)
-    if status.phase not in ("", PENDING):
+        return _end(scenario, status, observed, now, Outcome.ABORTED, scenario.stop_reason)
+    if status.phase not in _NOT_BEGUN:
         lost = "the test coordinator does not know the run any more: another session was opened"
-        return _end(scenario, status, observed, now, ERROR, lost)
+        return _end(scenario, status, observed, now, Outcome.ERROR, lost)
     if observed.conflicts:
         return _wait(status, "NetworkPolicyConflict", "; ".join(observed.conflicts), scenario, now)
     if observed.busy:
         waiting = _wait(status, "Waiting", observed.busy, scenario, now)
         return waiting._replace(actions=[*waiting.actions, StartRun()])
-    status = replace(status, phase=PENDING, run=scenario.run_id, message="")
+    status = replace(status, phase=Phase.PENDING, run=scenario.run_id, message="")
     return StepResult(status, [StartRun()], False)
 
 
 def _wait(status: Status, reason: str, why: str, scenario: Scenario, now: float) -> StepResult:
     """Stay in Pending. There is one event for each new reason, not one for each reconciliation."""
     before = status.condition(COMPLETE)
-    status = replace(status, phase=PENDING, message=why)
+    status = replace(status, phase=Phase.PENDING, message=why)
     status = _with(status, COMPLETE, "False", reason, why, scenario.generation, now)
     new = before is None or (before.reason, before.message) != (reason, why)
     return StepResult(status, [EmitEvent(reason, why, warning=True)] if new else [], False)
@@ -105,7 +108,7 @@ def _follow(scenario: Scenario, status: Status, observed: Observed, now: float) 
     """Handle a run that exists and has no verdict yet."""
     if observed.problem:
         return _hold(scenario, status, observed, now)
-    if not observed.phase:
+    if observed.phase is None:
         # The run or this process has just started: wait for the first events of the run.
         return StepResult(status, [], False)
     actions: list[Action] = []
@@ -120,7 +123,7 @@ def _follow(scenario: Scenario, status: Status, observed: Observed, now: float) 
         faults=_faults(status, observed),
     )
     status = _with(status, COMPLETE, "False", "Running", "", scenario.generation, now)
-    if scenario.stop_reason and observed.phase in _STOPPABLE:
+    if scenario.stop_reason and observed.phase.abortable:
         actions.append(AbortRun(scenario.stop_reason))
     return _partition(scenario, status, observed, now, _active_cuts(scenario, observed), actions)
 
@@ -130,7 +133,7 @@ def _hold(scenario: Scenario, status: Status, observed: Observed, now: float) ->
     end.
     """
     if _given_up(scenario, observed, now):
-        return _end(scenario, status, observed, now, ABORTED, _UNVERIFIED)
+        return _end(scenario, status, observed, now, Outcome.ABORTED, _UNVERIFIED)
     silent = now - observed.last_contact > SILENCE
     why = f"test coordinator: {observed.problem}"
     actions: list[Action] = []
@@ -158,7 +161,7 @@ def _active_cuts(scenario: Scenario, observed: Observed) -> list[Cut]:
         {
             fault: pairs
             for fault, pairs in scenario.partitions.items()
-            if fault in observed.faults and observed.faults[fault].step in ("applied", "injected")
+            if fault in observed.faults and observed.faults[fault].step in _PLAYED
         }
     )
 
@@ -202,14 +205,14 @@ def _judge(scenario: Scenario, status: Status, observed: Observed, now: float) -
     verdict = observed.verdict
     assert verdict is not None  # noqa: S101
     if observed.policies:
-        return _partition(scenario, replace(status, phase=EVALUATING), observed, now, (), [])
-    if status.phase == EVALUATING and status.policies:
+        return _partition(scenario, replace(status, phase=Phase.EVALUATING), observed, now, (), [])
+    if status.phase is Phase.EVALUATING and status.policies:
         verdict = _without_platform_failure(verdict, status.policies)
     actions = _new_step_events(status, observed)
     status = replace(status, run=scenario.run_id, policies=())
     status = with_verdict(status, verdict, scenario.generation, now)
     why = f": {status.message}" if status.message else ""
-    warning = verdict.outcome != "Pass"
+    warning = verdict.outcome is not Outcome.PASS
     actions.append(EmitEvent("Verdict", f"{verdict.outcome}{why}", warning=warning))
     return StepResult(status, actions, True)
 
@@ -219,26 +222,27 @@ def _without_platform_failure(verdict: Verdict, remaining: tuple[str, ...]) -> V
     still existed when the run was judged: the platform, not the system under test, failed to
     recover.
     """
-    if verdict.outcome != FAIL or verdict.recovery.recovered:
+    if verdict.outcome is not Outcome.FAIL or verdict.recovery.recovered:
         return verdict
     why = f"the platform had not taken back {', '.join(remaining)} when the run was judged"
     return replace(
         verdict,
-        outcome=INCONCLUSIVE,
+        outcome=Outcome.INCONCLUSIVE,
         reasons=(why, *verdict.reasons),
         conditions=tuple(
-            replace(c, reason=INCONCLUSIVE) if c.type == COMPLETE else c for c in verdict.conditions
+            replace(c, reason=Outcome.INCONCLUSIVE) if c.type == COMPLETE else c
+            for c in verdict.conditions
         ),
     )
 
 
 def _end(
-    scenario: Scenario, status: Status, observed: Observed, now: float, verdict: str, why: str
+    scenario: Scenario, status: Status, observed: Observed, now: float, verdict: Outcome, why: str
 ) -> StepResult:
     """End the scenario without a verdict of the coordinator, once its policies are deleted."""
     if observed.policies:
         return _partition(scenario, status, observed, now, (), [])
-    phase = "Aborted" if verdict == ABORTED else "Error"
+    phase = Phase.ABORTED if verdict is Outcome.ABORTED else Phase.ERROR
     status = replace(status, phase=phase, verdict=verdict, message=why, policies=())
     status = _with(status, COMPLETE, "True", verdict, why, scenario.generation, now)
     return StepResult(status, [EmitEvent("Verdict", f"{verdict}: {why}", warning=True)], True)
@@ -257,12 +261,12 @@ def _new_step_events(status: Status, observed: Observed) -> list[Action]:
     return [
         EmitEvent(f"Fault{fault.step.capitalize()}", fault.text)
         for name, fault in observed.faults.items()
-        if _STEPS.index(fault.step) > before.get(name, 0)
+        if [*FaultStep].index(fault.step) >= before.get(name, 0)
     ]
 
 
 def _step_of(fault: Fault) -> int:
-    """Return the index in _STEPS of the last step that the status has a time for."""
+    """Return how many steps the fault has gone, by the times in the status."""
     reached = (n for n, field in enumerate(_FIELDS.values(), 1) if getattr(fault, field))
     return max(reached, default=0)
 
@@ -271,10 +275,10 @@ def _faults(status: Status, observed: Observed) -> tuple[Fault, ...]:
     """Return the faults of the status, sorted by name, with the times of newly observed steps."""
     faults = {fault.name: fault for fault in status.faults}
     for name, newest in observed.faults.items():
-        if field := _FIELDS.get(newest.step):
-            fault = faults.get(name, Fault(name=name))
-            if not getattr(fault, field):
-                at = format_duration(newest.at - observed.started_at)
-                evidence = {"evidence": newest.text} if newest.step == "injected" else {}
-                faults[name] = replace(fault, **{field: at}, **evidence)
+        field = _FIELDS[newest.step]
+        fault = faults.get(name, Fault(name=name))
+        if not getattr(fault, field):
+            at = format_duration(newest.at - observed.started_at)
+            evidence = {"evidence": newest.text} if newest.step is FaultStep.INJECTED else {}
+            faults[name] = replace(fault, **{field: at}, **evidence)
     return tuple(faults[name] for name in sorted(faults))

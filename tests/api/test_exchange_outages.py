@@ -29,6 +29,7 @@ from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.hosting.store import MemoryStore
 from trading.messages.chaos import ExchangeOutage, InjectFault, RecoverFault
+from trading.messages.market import SymbolStatus
 from trading.messages.orders import HaltMarket
 from trading.scenario.plan import RunPlan
 from trading.topology import EXCHANGE
@@ -201,8 +202,8 @@ def test_a_venue_slower_than_anybody_waits_is_1007(
         assert refused(venue.client.order(**ORDER))[:2] == (504, -1007)
 
 
-@pytest.mark.parametrize("status", ["HALT", "CANCEL_ONLY"])
-def test_a_halted_market_is_closed_and_says_so(venue: Venue, status: str) -> None:
+@pytest.mark.parametrize("status", [SymbolStatus.HALT, SymbolStatus.CANCEL_ONLY])
+def test_a_halted_market_is_closed_and_says_so(venue: Venue, status: SymbolStatus) -> None:
     resting = venue.client.order(**ORDER).json()
     venue.send_and_wait(HaltMarket(("BTCUSDT",), status, "test"))
     try:
@@ -212,7 +213,7 @@ def test_a_halted_market_is_closed_and_says_so(venue: Venue, status: str) -> Non
         which = {"symbol": "BTCUSDT", "orderId": resting["orderId"]}
         assert venue.client.signed("DELETE", "order", **which).json()["status"] == "CANCELED"
     finally:
-        venue.send_and_wait(HaltMarket(("BTCUSDT",), "TRADING", "test"))
+        venue.send_and_wait(HaltMarket(("BTCUSDT",), SymbolStatus.TRADING, "test"))
 
 
 def test_a_key_that_may_only_read(venue: Venue) -> None:

@@ -8,7 +8,7 @@ from trading.audit_correlator.published import LATEST, PublishedPrices
 from trading.audit_correlator.trades import Trades
 from trading.messages.chaos import FaultApplied, FaultEnded
 from trading.messages.orders import Trade
-from trading.messages.risk import AlertFired
+from trading.messages.risk import AlertFired, Severity
 from trading.units import DAY, HOUR, MINUTE, SCALE, SECOND
 from trading.universe import default_universe
 
@@ -85,7 +85,7 @@ def test_balances_are_bounded_where_nobody_claims(monkeypatch: pytest.MonkeyPatc
 
 def alert(at: int) -> AlertFired:
     """Return an alert that was detected at this time."""
-    return AlertFired(f"a{at}", "price-move", "BTC", "critical", "", "", at, at)
+    return AlertFired(f"a{at}", "price-move", "BTC", Severity.CRITICAL, "", "", at, at)
 
 
 def test_alerts_that_are_settled_count_as_before(monkeypatch: pytest.MonkeyPatch) -> None:

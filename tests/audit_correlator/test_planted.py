@@ -19,7 +19,7 @@ from trading.messages.risk import PortfolioReported
 from trading.runtime.component import Component
 from trading.runtime.journal import MemoryJournal
 from trading.scenario.plan import RunPlan
-from trading.scenario.result import FAIL, INCONCLUSIVE, PASS, Verdict
+from trading.scenario.result import Outcome, Verdict
 
 replace = msgspec.structs.replace
 Change = Callable[[Any], Message]
@@ -164,7 +164,7 @@ def test_one_unit_is_found_and_named(
     ]
     assert matching, verdict.audit.discrepancies
     assert any(_is_one_unit(d) for d in matching) or change is mark_more
-    assert verdict.outcome != PASS
+    assert verdict.outcome != Outcome.PASS
 
 
 def _is_one_unit(discrepancy: Discrepancy) -> bool:
@@ -173,13 +173,13 @@ def _is_one_unit(discrepancy: Discrepancy) -> bool:
 
 def test_a_trade_that_was_changed_on_its_way_is_found(plan: RunPlan) -> None:
     verdict = judged(plan, "exchange", Trade, trade_more)
-    assert verdict.outcome != PASS
+    assert verdict.outcome != Outcome.PASS
     assert any(d.kind in ("TRADE", "POSITION") for d in verdict.audit.discrepancies)
 
 
 def test_nothing_is_found_where_nothing_was_planted(plan: RunPlan) -> None:
     verdict = run_plan(plan, control=False).verdict
-    assert (verdict.outcome, verdict.audit.discrepancies) == (PASS, ())
+    assert (verdict.outcome, verdict.audit.discrepancies) == (Outcome.PASS, ())
     assert verdict.audit.complete and verdict.audit.coverage_ppm == 1_000_000
 
 
@@ -235,7 +235,7 @@ def test_a_damaged_journal_never_makes_a_pass(
         control=False,
         journal=lambda name: damage(name) if name == service else MemoryJournal(name),
     ).verdict
-    assert verdict.outcome == INCONCLUSIVE
+    assert verdict.outcome == Outcome.INCONCLUSIVE
     assert not verdict.audit.complete
     assert any(service in d.where for d in verdict.audit.discrepancies)
 
@@ -244,4 +244,4 @@ def test_a_silent_monitor_fails(plan: RunPlan) -> None:
     """The monitor answers and reports, but the rules that should detect the fault are off."""
     rules = "[runaway-orders, duplicate-orders, order-rate]"
     mute = load_scenario("strategy-malfunction", overrides={"controls.disable": rules}).plan
-    assert run_plan(mute, control=False).verdict.outcome == FAIL
+    assert run_plan(mute, control=False).verdict.outcome == Outcome.FAIL

@@ -8,7 +8,7 @@ import pytest
 from trading.embedded.api import load_scenario
 from trading.embedded.library import shipped
 from trading.embedded.run import run_plan, run_without_faults
-from trading.scenario.result import FAIL, PASS
+from trading.scenario.result import Outcome
 from trading.units import HOUR, format_duration
 
 #: The control that is expected to detect the faults, by scenario.
@@ -38,7 +38,7 @@ def test_every_shipped_scenario_is_in_this_table() -> None:
 @pytest.mark.parametrize("name", MAIN_CONTROL)
 def test_passes_with_the_default_rules(name: str) -> None:
     verdict = run_plan(load_scenario(name).plan).verdict
-    assert (verdict.outcome, verdict.reasons) == (PASS, ())
+    assert (verdict.outcome, verdict.reasons) == (Outcome.PASS, ())
     for expected in verdict.expectations:
         if expected.kind != "noAlert":
             assert 0 <= expected.latency <= expected.within, expected.label
@@ -50,7 +50,7 @@ def test_fails_when_its_control_is_switched_off(name: str) -> None:
     rule = MAIN_CONTROL[name]
     plan = load_scenario(name, overrides={"controls.disable": f"[{rule}]"}).plan
     verdict = run_plan(plan, control=False).verdict
-    assert verdict.outcome == FAIL
+    assert verdict.outcome == Outcome.FAIL
     missed = [e for e in verdict.expectations if e.name == rule and not e.met]
     assert missed and all("switched off" in e.reason for e in missed)
 
@@ -75,5 +75,5 @@ def test_another_seed_is_another_market_with_the_same_verdict() -> None:
     plan = load_scenario("market-crash").plan
     first = run_plan(plan, control=False)
     second = run_plan(msgspec.structs.replace(plan, seed=plan.seed + 1), control=False)
-    assert first.verdict.outcome == second.verdict.outcome == PASS
+    assert first.verdict.outcome == second.verdict.outcome == Outcome.PASS
     assert first.record.prices != second.record.prices

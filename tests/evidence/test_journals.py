@@ -16,7 +16,7 @@ from trading.embedded.run import ExternalMessages, run_plan
 from trading.embedded.verification import verify_directory
 from trading.messages import Message
 from trading.messages.orders import PlaceOrder
-from trading.messages.risk import AlertFired, AlertResolved
+from trading.messages.risk import AlertFired, AlertResolved, Severity
 from trading.runtime.component import Component
 from trading.topology import RISK_MONITOR, SERVICES, TEST_COORDINATOR
 from trading.units import SCALE, SECOND
@@ -220,7 +220,7 @@ def test_an_alert_that_nobody_sent_is_found(tmp_path: Path) -> None:
     limits = {"venue-down": "1h"}
     small_plan = msgspec.structs.replace(plan(), limits=limits)
     at = small_plan.start + 30 * SECOND
-    invented = AlertFired("made-up", "venue-down", "exchange", "critical", "", "", at, at)
+    invented = AlertFired("made-up", "venue-down", "exchange", Severity.CRITICAL, "", "", at, at)
     result = run_plan(small_plan, outside=[ExternalMessages(at, TEST_COORDINATOR, [invented])])
     assert result.verdict.expectations[0].met
     write_report(result, tmp_path)

@@ -14,7 +14,14 @@ from trading.messages.chaos import (
     PathPoint,
     RecoverFault,
 )
-from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
+from trading.messages.market import (
+    BookTop,
+    Ping,
+    Pong,
+    PriceTick,
+    SymbolStatus,
+    SymbolStatusChanged,
+)
 from trading.messages.orders import (
     AccountQuery,
     AccountSnapshot,
@@ -221,7 +228,7 @@ def test_the_kill_switch_cancels_and_refuses_until_released(venue: Venue) -> Non
 def test_halts_refuse_orders_but_let_cancels_through(venue: Venue) -> None:
     order = venue.order()
     venue.send(order)
-    out = venue.send(HaltMarket(("BTCUSDT",), "CANCEL_ONLY", "volatility"))
+    out = venue.send(HaltMarket(("BTCUSDT",), SymbolStatus.CANCEL_ONLY, "volatility"))
     assert [(m.symbol, m.status) for m in out if isinstance(m, SymbolStatusChanged)] == [
         ("BTCUSDT", "CANCEL_ONLY")
     ]

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from tests.trading_operator.making import verdict
-from trading.messages.audit import Discrepancy
+from trading.messages.audit import Discrepancy, DiscrepancyKind
 from trading.report.terminal import LiveProgress, print_heading, print_verdict
-from trading.scenario.result import Verdict
+from trading.scenario.result import Outcome, Verdict
 from trading.units import on_one_line, printable
 
 TITLE = "\x1b]0;owned\x07"
@@ -32,8 +32,8 @@ HOSTILE = [
 
 def hostile(text: str) -> Verdict:
     """Return a failed verdict with ``text`` in all of its texts."""
-    failed = verdict("Fail")
-    wrong = Discrepancy(kind=text, where=text, expected=1, actual=2, detail=text)
+    failed = verdict(Outcome.FAIL)
+    wrong = Discrepancy(kind=DiscrepancyKind.CASH, where=text, expected=1, actual=2, detail=text)
     return replace(
         failed,
         scenario=text,

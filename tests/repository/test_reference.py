@@ -21,7 +21,7 @@ from trading.scenario import platform
 from trading.scenario import verdict as rules
 from trading.scenario.faults import Model
 from trading.scenario.plan import NETWORK
-from trading.scenario.result import PHASES
+from trading.scenario.result import Phase
 from trading.topology import SERVICES
 
 CSV = {
@@ -192,7 +192,7 @@ def test_the_resource_page_has_every_field_phase_condition_and_event() -> None:
     (version,) = definition()["versions"]
     status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
     assert [path for path, _, _ in resource.fields(status)] == list(resource.STATUS)
-    assert list(resource.PHASE_MEANING) == list(PHASES)
+    assert list(resource.PHASE_MEANING) == list(Phase)
     conditions = [c.type for c in verdict.verdict_of(verdict.CASES[0]).conditions]
     assert conditions == list(resource.CONDITIONS)
     assert [reason for reason, _ in resource.events()] == list(resource.EVENTS)

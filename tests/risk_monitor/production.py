@@ -19,6 +19,8 @@ from trading.messages.orders import (
     AccountSnapshot,
     Balance,
     ExecutionReport,
+    ExecutionType,
+    OrderStatus,
     SetKillSwitch,
 )
 from trading.messages.risk import AlertFired, PortfolioReported
@@ -135,7 +137,7 @@ class Production:
         and return it. ``fields`` override fields of the report.
         """
         self.orders += 1
-        status = {"NEW": "NEW", "TRADE": "FILLED", "CANCELED": "CANCELED"}.get(kind, kind)
+        status = OrderStatus.FILLED if kind == ExecutionType.TRADE else OrderStatus(kind)
         report = ExecutionReport(
             account=ACCOUNT,
             client_order_id=f"c{self.orders}",
@@ -146,7 +148,7 @@ class Production:
             time_in_force="GTC",
             qty=qty,
             price=price or SCALE,
-            execution_type=kind,
+            execution_type=ExecutionType(kind),
             status=status,
             cum_qty=0,
             cum_quote=0,

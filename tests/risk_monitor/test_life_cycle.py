@@ -14,6 +14,7 @@ from trading.messages.risk import (
     AlertFired,
     AlertResolved,
     BreakerChanged,
+    BreakerState,
     ResetBreaker,
     SilenceRule,
     TripBreaker,
@@ -125,9 +126,9 @@ def test_acknowledged_and_silenced() -> None:
 
 def test_an_operator_trips_it_by_hand_and_nothing_lowers_it() -> None:
     production = healthy_production()
-    production.deliver(TripBreaker("HALTED", "drill", "jo"))
-    production.deliver(TripBreaker("REDUCING", "less", "jo"))
-    production.deliver(TripBreaker("NONSENSE", "x", "jo"))
+    production.deliver(TripBreaker(BreakerState.HALTED, "drill", "jo"))
+    production.deliver(TripBreaker(BreakerState.REDUCING, "less", "jo"))
+    production.deliver(TripBreaker(BreakerState.ACTIVE, "x", "jo"))
     production.advance(300)
     assert states(production) == ["HALTED"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.risk_monitor.production import ACCOUNT, START, Production, usd
 from trading.messages.custody import OverdueSettlement
-from trading.messages.market import PriceTick, SymbolStatusChanged
+from trading.messages.market import PriceTick, SymbolStatus, SymbolStatusChanged
 from trading.messages.orders import SELL
 from trading.risk_monitor import RULES
 from trading.units import SCALE, SECOND, format_units
@@ -156,7 +156,7 @@ def depth_left(percent: int) -> Step:
     return step
 
 
-def status(name: str) -> Step:
+def status(name: SymbolStatus) -> Step:
     """Return a step that changes the status of a symbol."""
 
     def step(p: Production) -> None:
@@ -249,8 +249,8 @@ BOUNDARIES: list[tuple[str, str, Step, Step]] = [
     ("price-move", "SOLUSDT", slide("SOL", "157.5"), slide("SOL", "157.51")),
     ("liquidity-withdrawal", "SOLUSDT", depth_left(25), depth_left(19)),
     ("venue-down", "custodian", outage(4), outage(6)),
-    ("market-halt", "BTCUSDT", status("TRADING"), status("HALT")),
-    ("market-halt", "BTCUSDT", status("TRADING"), status("CANCEL_ONLY")),
+    ("market-halt", "BTCUSDT", status(SymbolStatus.TRADING), status(SymbolStatus.HALT)),
+    ("market-halt", "BTCUSDT", status(SymbolStatus.TRADING), status(SymbolStatus.CANCEL_ONLY)),
     ("settlement-overdue", "BTC", overdue(0), overdue(12)),
     ("reconciliation-break", ACCOUNT, custodian_off(0), custodian_off(1)),
     ("reconciliation-break", ACCOUNT, custodian_off(0), custodian_off(-1)),

@@ -16,6 +16,7 @@ from trading.messages.orders import (
     CancelAllOrders,
     PlaceOrder,
     RequestFailed,
+    RequestFailure,
     SetKillSwitch,
 )
 from trading.messages.strategy import StrategiesAssigned
@@ -188,7 +189,9 @@ def test_cancelling_a_former_owners_orders_is_tried_until_it_is_done() -> None:
     market = Market()
     market.to_engine(0, assigned(mm=5))
     market.advance(3)
-    failed = RequestFailed(TRADING_ENGINE, "exchange", MM, "cancel-all", "SERVICE_UNAVAILABLE", 0)
+    failed = RequestFailed(
+        TRADING_ENGINE, "exchange", MM, "cancel-all", RequestFailure.SERVICE_UNAVAILABLE, 0
+    )
     market.to_engine(0, failed)
     market.to_engine(0, failed)
     sent = len(market.orders(0, MM))

@@ -9,7 +9,15 @@ from tests.trading_engine.market import ACCOUNTS, ORDERS, START, UNIVERSE
 from trading.messages import Message, Start, Wake
 from trading.messages.chaos import InjectFault, RecoverFault, RenewFault, StrategyMalfunction
 from trading.messages.market import BookTop, Ping
-from trading.messages.orders import ExecutionReport, KillSwitchChanged, PlaceOrder, RequestFailed
+from trading.messages.orders import (
+    ExecutionReport,
+    ExecutionType,
+    KillSwitchChanged,
+    OrderStatus,
+    PlaceOrder,
+    RequestFailed,
+    RequestFailure,
+)
 from trading.messages.strategy import StrategiesAssigned
 from trading.runtime.journal import RECEIVED, MemoryJournal
 from trading.runtime.replay import replay
@@ -44,8 +52,8 @@ def reports(draw: st.DrawFn) -> ExecutionReport:
         time_in_force="GTC",
         qty=SCALE,
         price=1_000 * SCALE,
-        execution_type=draw(st.sampled_from(["NEW", "TRADE", "CANCELED"])),
-        status=draw(st.sampled_from(["NEW", "FILLED", "CANCELED"])),
+        execution_type=draw(st.sampled_from(ExecutionType)),
+        status=draw(st.sampled_from(OrderStatus)),
         cum_qty=SCALE,
         cum_quote=0,
         last_qty=draw(st.integers(0, 50)) * SCALE,
@@ -67,7 +75,7 @@ FAULTS = st.builds(
 ASSIGNMENTS = st.builds(
     StrategiesAssigned, st.dictionaries(ANY_ACCOUNT, st.integers(1, 9), max_size=3)
 )
-REASONS = st.sampled_from(["CONNECTION_RESET", "EXECUTION_STATUS_UNKNOWN"])
+REASONS = st.sampled_from(RequestFailure)
 MESSAGES = st.one_of(
     tops(),
     tops(),

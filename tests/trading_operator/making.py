@@ -6,6 +6,8 @@ from trading.scenario.result import (
     AuditOutcome,
     ExpectationOutcome,
     FaultOutcome,
+    Outcome,
+    Phase,
     PhaseStart,
     RecoveryOutcome,
     Verdict,
@@ -31,17 +33,17 @@ def sample_scenario(*, deleted: bool = False, pairs: Any = PAIRS, **spec: Any) -
     )
 
 
-def verdict(outcome: str = "Pass") -> Verdict:
+def verdict(outcome: Outcome = Outcome.PASS) -> Verdict:
     """Return a verdict of that scenario."""
     return Verdict(
         scenario="dark",
         description="",
         seed=3,
         outcome=outcome,
-        reasons=() if outcome == "Pass" else ("because",),
+        reasons=() if outcome is Outcome.PASS else ("because",),
         started_at=100 * SECOND,
         ended_at=900 * SECOND,
-        phases=(PhaseStart("Completed", 900 * SECOND),),
+        phases=(PhaseStart(Phase.COMPLETED, 900 * SECOND),),
         faults=(
             FaultOutcome(
                 name="cut",
@@ -60,7 +62,7 @@ def verdict(outcome: str = "Pass") -> Verdict:
                 name="venue-down",
                 of="cut",
                 within=15 * SECOND,
-                met=outcome == "Pass",
+                met=outcome is Outcome.PASS,
                 latency=4 * SECOND,
             ),
         ),

@@ -14,7 +14,7 @@ from tests.api.running import Up
 from tests.trading_operator.api_server import ApiServer, api_server, operator, until
 from trading.embedded.api import load_scenario
 from trading.scenario.plan import plan_digest
-from trading.scenario.result import PHASES
+from trading.scenario.result import Phase
 
 UID = "0a1b2c3d-0000-0000-0000-00000000000"
 
@@ -194,7 +194,7 @@ def test_the_second_waits_for_the_first(up: Up, tmp_path: Path) -> None:
 def reached(server: ApiServer, name: str, phase: str) -> bool:
     """Return whether ``phase`` was reached: it may be over before the status is read."""
     now = server.status(name).get("phase")
-    return bool(now) and PHASES.index(now) >= PHASES.index(phase)
+    return bool(now) and [*Phase].index(now) >= [*Phase].index(phase)
 
 
 def finalizers(server: ApiServer, name: str) -> list[str]:

@@ -15,16 +15,17 @@ from msgspec.structs import replace
 
 from tests.trading_operator.making import RELEASE, sample_scenario
 from tests.trading_operator.making import verdict as sample_verdict
-from trading.scenario.result import Verdict
+from trading.messages.chaos import FaultStep
+from trading.scenario.result import Outcome, Phase, Verdict
 from trading_operator.actions import AbortRun, Action, ApplyPolicy, DeletePolicy, StartRun
-from trading_operator.observed import FaultStep, Observed
+from trading_operator.observed import Observed, ObservedFault
 from trading_operator.policies import ActivePolicy, cuts, manifest, parse_policy
 from trading_operator.reaper import expired
 from trading_operator.resource import Scenario
 from trading_operator.status import Status, read_status, write_status
 from trading_operator.step import SILENCE, step
 
-_FAULT = ("", "applied", "injected", "ended", "recovered")
+_STEPS = [*FaultStep]
 
 
 class World:
@@ -38,7 +39,7 @@ class World:
         self.policies: dict[str, dict[str, object]] = {}
         self.api_up = self.coordinator_up = True
         self.started = False
-        self.phase = ""
+        self.phase: Phase | None = None
         self.fault = 0
         self.verdict: Verdict | None = None
 
@@ -46,8 +47,8 @@ class World:
         return tuple(parse_policy(policy) for policy in self.policies.values())
 
     def abort(self) -> None:
-        if self.phase in ("SteadyState", "Injecting", "Active"):
-            self.phase = "Recovering"
+        if self.phase in (Phase.STEADY_STATE, Phase.INJECTING, Phase.ACTIVE):
+            self.phase = Phase.RECOVERING
             self.fault = min(max(self.fault, 3), 4) if self.fault else 0
 
 
@@ -57,7 +58,7 @@ class Operator:
     def __init__(self, world: World) -> None:
         self.world = world
         self.last_contact = world.now
-        self.received: tuple[str, int, Verdict | None] = ("", 0, None)
+        self.received: tuple[Phase | None, int, Verdict | None] = (None, 0, None)
         self.saved: Status | None = None
         self.remaining: Iterator[Action] = iter(())
 
@@ -74,7 +75,7 @@ class Operator:
         observed = Observed(
             run_exists=world.started if world.coordinator_up else bool(phase),
             phase=phase,
-            faults={"cut": FaultStep(_FAULT[fault], "text", 1)} if fault else {},
+            faults={"cut": ObservedFault(_STEPS[fault - 1], "text", 1)} if fault else {},
             verdict=verdict,
             problem="" if world.coordinator_up else "refused",
             last_contact=self.last_contact,
@@ -93,7 +94,7 @@ class Operator:
         world = self.world
         match next(self.remaining, None):
             case StartRun() if world.coordinator_up and not world.started:
-                world.started, world.phase = True, "SteadyState"
+                world.started, world.phase = True, Phase.STEADY_STATE
             case AbortRun(_) if world.coordinator_up:
                 world.abort()
             case ApplyPolicy(cut, until) if world.api_up:
@@ -161,16 +162,16 @@ class Life(RuleBasedStateMachine):
         world = self.world
         if world.verdict is not None:
             return
-        if world.phase == "SteadyState":
-            world.phase, world.fault = "Injecting", 1
-        elif world.phase in ("Injecting", "Active") and world.fault < 3:
-            world.phase, world.fault = "Active", world.fault + 1
+        if world.phase == Phase.STEADY_STATE:
+            world.phase, world.fault = Phase.INJECTING, 1
+        elif world.phase in (Phase.INJECTING, Phase.ACTIVE) and world.fault < 3:
+            world.phase, world.fault = Phase.ACTIVE, world.fault + 1
         elif world.fault in (0, 4):
             aborted = bool(world.scenario.stop_reason)
-            world.phase = "Aborted" if aborted else "Completed"
-            world.verdict = sample_verdict("Aborted" if aborted else "Pass")
+            world.phase = Phase.ABORTED if aborted else Phase.COMPLETED
+            world.verdict = sample_verdict(Outcome.ABORTED if aborted else Outcome.PASS)
         else:
-            world.phase, world.fault = "Recovering", 4
+            world.phase, world.fault = Phase.RECOVERING, 4
 
     @invariant()
     def nothing_is_cut_that_its_status_does_not_name(self) -> None:

@@ -25,6 +25,7 @@ from tests.trading_operator.wrong import WRONG, wrong_resource
 from trading.embedded.api import load_submitted
 from trading.scenario.errors import ScenarioError
 from trading.scenario.result import Condition as VerdictCondition
+from trading.scenario.result import ConditionType, Outcome
 from trading_operator import handlers, reconcile
 from trading_operator.cluster import Cluster, ClusterError
 from trading_operator.coordinator import Coordinator
@@ -237,9 +238,9 @@ def test_one_whose_status_the_api_server_refuses_can_be_deleted(
 
 def test_a_status_fits_its_definition_however_long_its_texts_are() -> None:
     long = "\x1b]0;title\x07" + "reason " * 10_000
-    judged = verdict("Fail")
+    judged = verdict(Outcome.FAIL)
     recovered = VerdictCondition(
-        type="Recovered",
+        type=ConditionType.RECOVERED,
         status="False",
         reason="NotRecovered",
         message=long,

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from trading.messages.risk import BreakerState
+
 STAT, LINES, STATES, BARS, TABLE = "stat", "lines", "states", "bars", "table"
 
 
@@ -40,7 +42,12 @@ class Dashboard(NamedTuple):
 
 ON_OFF = {"0": ("off", "green"), "1": ("on", "orange")}
 UP_DOWN = {"0": ("down", "red"), "1": ("up", "green")}
-BREAKER = {"0": ("ACTIVE", "green"), "1": ("REDUCING", "orange"), "2": ("HALTED", "red")}
+_COLOURS = {
+    BreakerState.ACTIVE: "green",
+    BreakerState.REDUCING: "orange",
+    BreakerState.HALTED: "red",
+}
+BREAKER = {str(n): (state.value, _COLOURS[state]) for n, state in enumerate(BreakerState)}
 NONE_IS_GOOD: tuple[tuple[float | None, str], ...] = ((None, "green"), (1, "red"))
 LIMIT: tuple[tuple[float | None, str], ...] = ((None, "green"), (0.9, "orange"), (1, "red"))
 

@@ -3,6 +3,7 @@ market-crash.
 """
 
 from collections.abc import Iterator
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -11,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from tools.reference.evidence_fields import FIELDS
-from tools.reference.markdown import FOLDER, block, code, plain, table
+from tools.reference.markdown import FOLDER, block, code, one_of, plain, table
 from trading.embedded.api import load_scenario
 from trading.embedded.reporting import JOURNALS, PLAN, SIGNATURE, STATEMENT, VERDICT
 from trading.embedded.run import RunResult, run_plan
@@ -113,7 +114,7 @@ def _section(struct: type[msgspec.Struct], where: str) -> str:
             code(name),
             type_of(hint),
             _example_cell(name, example),
-            plain(FIELDS[f"{struct.__name__}.{name}"]),
+            plain(FIELDS[f"{struct.__name__}.{name}"]) + _values(hint),
         )
         for name, hint in hints.items()
     )
@@ -157,4 +158,10 @@ def type_of(hint: Any) -> str:
         return f"map to {type_of(inner[1])}"
     if hint in _NAMES:
         return f"object {code(_NAMES[hint])}"
-    return _WORDS[hint]
+    return "text" if issubclass(hint, StrEnum) else _WORDS[hint]
+
+
+def _values(hint: Any) -> str:
+    """Return a sentence with the values that a field can have, or nothing for an open set."""
+    members = hint if isinstance(hint, type) and issubclass(hint, StrEnum) else ()
+    return one_of(members)

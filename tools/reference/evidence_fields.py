@@ -4,11 +4,13 @@ tests/repository/test_reference.py fails on a field without an entry, and on an 
 field.
 """
 
+from trading.messages.chaos import FaultEnd
+
 FIELDS: dict[str, str] = {
     "Verdict.scenario": "Name of the scenario.",
     "Verdict.description": "Its description.",
     "Verdict.seed": "Seed of the run.",
-    "Verdict.outcome": "`Pass`, `Fail`, `Inconclusive`, `Aborted` or `Error`: see verdict rules.",
+    "Verdict.outcome": "What the run proves; see verdict rules.",
     "Verdict.reasons": "Why it is not a Pass; empty for a Pass.",
     "Verdict.started_at": "When the run began.",
     "Verdict.ended_at": "When the run ended.",
@@ -32,8 +34,8 @@ FIELDS: dict[str, str] = {
     "FaultOutcome.injected_at": "Event time of the first evidence in the data plane.",
     "FaultOutcome.evidence": "What that evidence is.",
     "FaultOutcome.ended_at": "When the service stopped playing it.",
-    "FaultOutcome.end_reason": "`RECOVERED` (the coordinator asked for it), `LEASE_EXPIRED`, or"
-    " `REFUSED_` and why: then it was never applied.",
+    "FaultOutcome.end_reason": f"`{FaultEnd.RECOVERED}` (the coordinator asked for it),"
+    f" `{FaultEnd.LEASE_EXPIRED}`, or `{FaultEnd.REFUSED}_` and why: then it was never applied.",
     "FaultOutcome.recovered_at": "Since when the data plane is right again.",
     "ExpectationOutcome.label": "The expectation in one line.",
     "ExpectationOutcome.kind": "`alert`, `breaker`, `noAlert` or `promql`.",
@@ -62,8 +64,7 @@ FIELDS: dict[str, str] = {
     "AuditOutcome.correlations": "For each fault: injection, effect, first alert, recovery.",
     "AuditOutcome.false_alarms": "Alerts that no fault explains.",
     "AuditOutcome.journals": "By component: length and head of its journal at the end of the run.",
-    "Discrepancy.kind": "`CHAIN_BROKEN`, `TRUNCATED`, `LOST`, `CASH`, `POSITION`, `PNL`, `LEDGER`"
-    " or `TRADE`.",
+    "Discrepancy.kind": "Which records do not agree.",
     "Discrepancy.where": "The service, account or asset.",
     "Discrepancy.expected": "What the auditor computed.",
     "Discrepancy.actual": "What the service has.",
@@ -83,7 +84,7 @@ FIELDS: dict[str, str] = {
     "Condition.last_transition_time": "When it became so.",
     "AlertOutcome.rule": "The risk rule.",
     "AlertOutcome.subject": "What it is about: portfolio, account, asset, symbol or service.",
-    "AlertOutcome.severity": "`warning` or `critical`.",
+    "AlertOutcome.severity": "How bad it is.",
     "AlertOutcome.observed": "The value that the risk monitor saw.",
     "AlertOutcome.limit": "The limit of the rule.",
     "AlertOutcome.event_time": "Time of the event that broke the limit.",

@@ -14,14 +14,17 @@ from tools.reference.command_line import commands
 from tools.reference.markdown import FOLDER, code, plain, table
 from trading.cli.run import EXIT_CODES
 from trading.cli.wrong_input import WrongInput
+from trading.scenario.result import Outcome
 from trading.server import probe
 
 _MEANING = {
-    "Pass": "The verdict is Pass, or the command did what it was asked to do.",
-    "Fail": "The verdict is Fail; of other commands: what was checked does not hold.",
-    "Inconclusive": "The verdict is Inconclusive: the run proves nothing, and `reasons` says why.",
-    "Aborted": "The run was aborted.",
-    "Error": "The run ended in Error, or the command itself failed; the traceback is printed.",
+    Outcome.PASS: "The verdict is Pass, or the command did what it was asked to do.",
+    Outcome.FAIL: "The verdict is Fail; of other commands: what was checked does not hold.",
+    Outcome.INCONCLUSIVE: "The verdict is Inconclusive: the run proves nothing, and"
+    " `reasons` says why.",
+    Outcome.ABORTED: "The run was aborted.",
+    Outcome.ERROR: "The run ended in Error, or the command itself failed; the traceback"
+    " is printed.",
 }
 #: The meaning of the codes that are not outcomes of a run.
 _OTHERS = {
@@ -36,7 +39,7 @@ _SENTENCE = re.compile(r"Exit codes?:? (.*)", re.DOTALL)
 
 def texts() -> dict[Path, str]:
     """Return the text of each page, by its path within the project."""
-    meant = {number: (name, _MEANING[name]) for name, number in EXIT_CODES.items()}
+    meant = {number: (str(o), _MEANING[o]) for o, number in EXIT_CODES.items()}
     meant |= {number: ("", text) for number, text in _OTHERS.items()}
     rows = ((code(n), name, plain(text)) for n, (name, text) in sorted(meant.items()))
     own = ((code(path), plain(text)) for path, text in stated())

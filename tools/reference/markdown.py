@@ -21,6 +21,12 @@ def code(text: object) -> str:
     return f"`{text}`" if str(text) else ""
 
 
+def one_of(values: Iterable[object]) -> str:
+    """Return a sentence that lists the values of a field; nothing if there are none."""
+    listed = ", ".join(code(value) for value in values)
+    return f" One of {listed}." if listed else ""
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table; its cells are Markdown already."""
     lines = [_row(head), "|" + "---|" * len(head), *(_row(row) for row in rows)]

@@ -1,14 +1,14 @@
 """Generate docs/reference/chaosscenario-resource.md from the definition and the operator's code."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tools.crd import definition
-from tools.reference.markdown import FOLDER, code, plain, table
+from tools.reference.markdown import FOLDER, code, one_of, plain, table
 from tools.reference.verdict import CASES, verdict_of
-from trading.scenario.result import PHASES
+from trading.scenario.result import ConditionType, Phase
 from trading_operator import policies, resource, step
 
 _HEAD = """# ChaosScenario resource
@@ -53,16 +53,18 @@ STATUS: dict[str, str] = {
     "conditions[].message": "In words.",
 }
 
-PHASE_MEANING: dict[str, str] = {
-    "Pending": "The run has not begun; `message` says what it waits for.",
-    "SteadyState": "The coordinator waits until nothing has been wrong for `steadyState.for`.",
-    "Injecting": "The first fault was asked for and has not been seen yet.",
-    "Active": "A fault was seen in the data plane.",
-    "Recovering": "All faults have ended, and everything that was expected is there or too late.",
-    "Evaluating": "The audit correlator reads every journal to its end; then the run is judged.",
-    "Completed": "There is a verdict: Pass, Fail or Inconclusive.",
-    "Aborted": "The run was aborted. Its faults were taken back.",
-    "Error": "The run cannot be judged.",
+PHASE_MEANING: dict[Phase, str] = {
+    Phase.PENDING: "The run has not begun; `message` says what it waits for.",
+    Phase.STEADY_STATE: "The coordinator waits until nothing has been wrong for `steadyState.for`.",
+    Phase.INJECTING: "The first fault was asked for and has not been seen yet.",
+    Phase.ACTIVE: "A fault was seen in the data plane.",
+    Phase.RECOVERING: "All faults have ended, and everything that was expected is there or"
+    " too late.",
+    Phase.EVALUATING: "The audit correlator reads every journal to its end; then the run is"
+    " judged.",
+    Phase.COMPLETED: "There is a verdict: Pass, Fail or Inconclusive.",
+    Phase.ABORTED: "The run was aborted. Its faults were taken back.",
+    Phase.ERROR: "The run cannot be judged.",
 }
 
 #: Reasons of the condition Complete that are the operator's own, with their meanings.
@@ -76,7 +78,7 @@ WAITING: dict[str, str] = {
 
 #: Reasons of events, with their meanings.
 EVENTS: dict[str, str] = {
-    **{phase: f"The run has entered the phase {phase}." for phase in PHASES},
+    **{phase: f"The run has entered the phase {phase}." for phase in Phase},
     "FaultApplied": "A service has begun to play a fault.",
     "FaultInjected": "A fault was seen in the data plane; the message has the evidence.",
     "FaultEnded": "A service has stopped playing a fault.",
@@ -90,13 +92,13 @@ EVENTS: dict[str, str] = {
 }
 
 #: The types of conditions, with the meaning of the status True.
-CONDITIONS: dict[str, str] = {
-    "SteadyState": "Nothing was wrong for long enough before the faults.",
-    "FaultVerified": "Every fault was seen in the data plane.",
-    "Detected": "Every expectation was met.",
-    "Recovered": "Everything was right again in time.",
-    "AuditVerified": "The audit is complete and has no discrepancy.",
-    "Complete": "The run has ended; the reason is the outcome.",
+CONDITIONS: dict[ConditionType, str] = {
+    ConditionType.STEADY_STATE: "Nothing was wrong for long enough before the faults.",
+    ConditionType.FAULT_VERIFIED: "Every fault was seen in the data plane.",
+    ConditionType.DETECTED: "Every expectation was met.",
+    ConditionType.RECOVERED: "Everything was right again in time.",
+    ConditionType.AUDIT_VERIFIED: "The audit is complete and has no discrepancy.",
+    ConditionType.COMPLETE: "The run has ended; the reason is the outcome.",
 }
 
 
@@ -130,7 +132,7 @@ def texts() -> dict[Path, str]:
         ((code(p), kind, meaning(p, s)) for p, kind, s in fields(whole["properties"]["status"])),
     )
     text += "\n## Phases\n\n"
-    text += table(("phase", "meaning"), ((code(p), PHASE_MEANING[p]) for p in PHASES))
+    text += table(("phase", "meaning"), ((code(p), PHASE_MEANING[p]) for p in Phase))
     text += "\n## Conditions\n\n"
     text += table(
         ("type", "True means", "reasons for True", "reasons for False"),
@@ -182,8 +184,7 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, d
 
 def meaning(path: str, schema: dict[str, Any]) -> str:
     """Return the meaning of a field of the status."""
-    values = ", ".join(code(value) for value in schema.get("enum", ()))
-    return STATUS[path] + (f" One of {values}." if values else "")
+    return STATUS[path] + one_of(schema.get("enum", ()))
 
 
 def _validations(schema: dict[str, Any]) -> Iterator[str]:
@@ -230,12 +231,12 @@ def events() -> list[tuple[str, bool]]:
 
 def _expanded(written: str, waits: list[str]) -> list[str]:
     """Return the reasons that an expression in the source code stands for."""
-    expansions = {
-        "observed.phase": list(PHASES),
+    expansions: dict[str, Sequence[str]] = {
+        "observed.phase": [*Phase],
         "f'Fault{fault.step.capitalize()}'": [f"Fault{s.capitalize()}" for s in step._FIELDS],
         "reason": waits,
     }
-    return expansions[written] if written in expansions else [ast.literal_eval(written)]
+    return [*expansions[written]] if written in expansions else [ast.literal_eval(written)]
 
 
 def _constant(node: ast.expr) -> str:

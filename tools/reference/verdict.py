@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from tools.reference.markdown import FOLDER, code, plain, table
-from trading.messages.audit import AuditReport, Discrepancy
-from trading.messages.chaos import MarketShock, NetworkPartition, PathPoint
+from trading.messages.audit import AuditReport, Discrepancy, DiscrepancyKind
+from trading.messages.chaos import FaultEnd, MarketShock, NetworkPartition, PathPoint
+from trading.messages.risk import BreakerState, Severity
 from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, SeenFault
 from trading.scenario.plan import Expectation, PlannedFault, RunPlan
 from trading.scenario.platform import GRACE
-from trading.scenario.result import Verdict
+from trading.scenario.result import Outcome, Verdict
 from trading.scenario.verdict import MONITOR_SILENCE, Signal, judge
 from trading.units import MINUTE, SECOND, format_duration
 
@@ -27,7 +28,7 @@ PLAN = RunPlan(
     ),
     expectations=(
         _DRAWDOWN,
-        Expectation("breaker", "HALTED", "crash", 2 * MINUTE),
+        Expectation("breaker", BreakerState.HALTED, "crash", 2 * MINUTE),
         Expectation("noAlert", "settlement-overdue"),
     ),
 )
@@ -54,7 +55,7 @@ class Case(NamedTuple):
 
 
 def _alert(rule: str, at: int, subject: str = "portfolio") -> SeenAlert:
-    return SeenAlert(f"{rule}-{at}", rule, subject, "critical", "2.1 %", "2 %", at, at)
+    return SeenAlert(f"{rule}-{at}", rule, subject, Severity.CRITICAL, "2.1 %", "2 %", at, at)
 
 
 def _report(**changes: Any) -> AuditReport:
@@ -77,12 +78,12 @@ def good() -> Observation:
                 injected_at=_START + 3 * SECOND,
                 evidence="BTC moved -1 %",
                 ended_at=_START + 30 * MINUTE,
-                end_reason="RECOVERED",
+                end_reason=FaultEnd.RECOVERED,
                 recovered_at=_START + 31 * MINUTE,
             )
         ],
         alerts=[_alert("drawdown", _START + 20 * SECOND)],
-        breaker=[SeenBreaker("HALTED", "drawdown", _START + 40 * SECOND)],
+        breaker=[SeenBreaker(BreakerState.HALTED, "drawdown", _START + 40 * SECOND)],
         monitor_silence=2 * SECOND,
         faults_ended_at=_START + 30 * MINUTE,
         recovered_at=_START + 31 * MINUTE,
@@ -127,12 +128,13 @@ def _fault(**values: Any) -> Callable[[Observation], None]:
     return change
 
 
-def _finding(kind: str, where: str, detail: str, *, complete: bool = True) -> Any:
+def _finding(kind: DiscrepancyKind, where: str, detail: str, *, complete: bool = True) -> Any:
     discrepancy = Discrepancy(kind, where, 0, 1, detail)
     return _set(audit=_report(complete=complete, discrepancies=(discrepancy,)))
 
 
-_PASS, _FAIL, _INCONCLUSIVE, _OTHER = "Pass", "Fail", "Inconclusive", "Aborted and Error"
+_PASS, _FAIL, _INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
+_OTHER = f"{Outcome.ABORTED} and {Outcome.ERROR}"
 
 CASES: tuple[Case, ...] = (
     Case(_PASS, "every condition below holds", lambda observation: None),
@@ -163,7 +165,7 @@ CASES: tuple[Case, ...] = (
         _FAIL,
         "the breaker also trips in the control run",
         lambda observation: None,
-        also_without={("breaker", "HALTED")},
+        also_without={("breaker", BreakerState.HALTED)},
     ),
     Case(
         _FAIL,
@@ -202,7 +204,9 @@ CASES: tuple[Case, ...] = (
     Case(
         _FAIL,
         "the books do not reconcile",
-        _finding("CASH", "firm-api", "the exchange has more USDT than the trades explain"),
+        _finding(
+            DiscrepancyKind.CASH, "firm-api", "the exchange has more USDT than the trades explain"
+        ),
     ),
     Case(
         _INCONCLUSIVE,
@@ -217,12 +221,12 @@ CASES: tuple[Case, ...] = (
     Case(
         _INCONCLUSIVE,
         "a service refused a fault",
-        _fault(injected_at=0, end_reason="REFUSED_UNKNOWN_STRATEGY"),
+        _fault(injected_at=0, end_reason=f"{FaultEnd.REFUSED}_UNKNOWN_STRATEGY"),
     ),
     Case(
         _INCONCLUSIVE,
         "a fault ended by its lease, not by the coordinator",
-        _fault(end_reason="LEASE_EXPIRED"),
+        _fault(end_reason=FaultEnd.LEASE_EXPIRED),
     ),
     Case(
         _INCONCLUSIVE,
@@ -233,17 +237,17 @@ CASES: tuple[Case, ...] = (
     Case(
         _INCONCLUSIVE,
         "a journal's hash chain is broken",
-        _finding("CHAIN_BROKEN", "exchange", "entry 41", complete=False),
+        _finding(DiscrepancyKind.CHAIN_BROKEN, "exchange", "entry 41", complete=False),
     ),
     Case(
         _INCONCLUSIVE,
         "a journal is shorter than it was",
-        _finding("TRUNCATED", "exchange", "40 of 41 entries", complete=False),
+        _finding(DiscrepancyKind.TRUNCATED, "exchange", "40 of 41 entries", complete=False),
     ),
     Case(
         _INCONCLUSIVE,
         "journal entries were lost, and the start was told to accept it",
-        _finding("LOST", "exchange", "exchange: 2 of 41 entries"),
+        _finding(DiscrepancyKind.LOST, "exchange", "exchange: 2 of 41 entries"),
     ),
     Case(
         _INCONCLUSIVE,

@@ -6,12 +6,10 @@ from typing import Any
 
 import msgspec
 
-from trading.messages.audit import Discrepancy, JournalBatch, JournalEntry
+from trading.messages.audit import Discrepancy, DiscrepancyKind, JournalBatch, JournalEntry
 from trading.runtime.journal import GENESIS, ChainBroken, verify
 
 #: Kinds of discrepancies: an entry whose hash is wrong, and entries that were never received.
-CHAIN_BROKEN = "CHAIN_BROKEN"
-TRUNCATED = "TRUNCATED"
 
 
 class Chain(msgspec.Struct, gc=False):
@@ -102,7 +100,7 @@ class Chains:
         if chain is None or not chain.broken_at:
             return None
         why = f"entry {chain.broken_at}: {chain.why}"
-        return Discrepancy(CHAIN_BROKEN, source, chain.broken_at, chain.length, why)
+        return Discrepancy(DiscrepancyKind.CHAIN_BROKEN, source, chain.broken_at, chain.length, why)
 
     def discrepancies(self, heads: dict[str, int]) -> list[Discrepancy]:
         """Return the broken chains, and the journals that are shorter than ``heads`` says. The
@@ -113,7 +111,9 @@ class Chains:
         for source in self.missing(heads):
             read, head = self.length(source), heads[source]
             discrepancies.append(
-                Discrepancy(TRUNCATED, source, head, read, f"read {read} of {head} entries")
+                Discrepancy(
+                    DiscrepancyKind.TRUNCATED, source, head, read, f"read {read} of {head} entries"
+                )
             )
         return discrepancies
 

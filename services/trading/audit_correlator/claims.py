@@ -8,15 +8,11 @@ from collections.abc import Callable, Mapping
 
 from trading.audit_correlator.published import PublishedPrices
 from trading.audit_correlator.trades import Trades
-from trading.messages.audit import Discrepancy
+from trading.messages.audit import Discrepancy, DiscrepancyKind
 from trading.messages.custody import CustodySnapshot, LedgerPosted, TransferCompleted
 from trading.messages.orders import AccountSnapshot
 from trading.messages.risk import AlertFired, AlertResolved, PortfolioReported
 from trading.units import MINUTE, SCALE, format_units
-
-#: Kinds of discrepancies: in the custodian's ledger, and in the risk monitor's valuation.
-LEDGER = "LEDGER"
-PNL = "PNL"
 
 #: Alerts by which the risk monitor itself reports that its records are wrong.
 _ADMISSIONS = frozenset({"execution-unknown", "reconciliation-break"})
@@ -41,9 +37,11 @@ class Findings:
     def __init__(self, on_found: Callable[[Discrepancy, str, int, int], None]) -> None:
         self.current_entry = ("", 0, 0)
         self._on_found = on_found
-        self._discrepancies: dict[tuple[str, str], Discrepancy] = {}
+        self._discrepancies: dict[tuple[DiscrepancyKind, str], Discrepancy] = {}
 
-    def add(self, kind: str, where: str, expected: int, actual: int, detail: str) -> None:
+    def add(
+        self, kind: DiscrepancyKind, where: str, expected: int, actual: int, detail: str
+    ) -> None:
         """Add a discrepancy, unless there is one of this kind and place or there are too many.
         ``where`` is a path that begins with the service.
         """
@@ -102,7 +100,9 @@ class CustodianClaims:
         self._entries += 1
         if entry.entry_id != self._entries:
             detail = f"ledger entry {self._entries} is missing"
-            self._findings.add(LEDGER, "custodian", self._entries, entry.entry_id, detail)
+            self._findings.add(
+                DiscrepancyKind.LEDGER, "custodian", self._entries, entry.entry_id, detail
+            )
             self._entries = entry.entry_id
         sums: dict[str, int] = {}
         for leg in entry.postings:
@@ -112,7 +112,7 @@ class CustodianClaims:
         for asset, total in sums.items():
             if total:
                 detail = f"entry {entry.entry_id} ({entry.cause}) does not sum to zero"
-                self._findings.add(LEDGER, f"custodian/{asset}", 0, total, detail)
+                self._findings.add(DiscrepancyKind.LEDGER, f"custodian/{asset}", 0, total, detail)
 
     def on_transfer(self, transfer: TransferCompleted) -> None:
         """Remember a deposit or withdrawal, which is not in the trades of the exchange."""
@@ -132,7 +132,7 @@ class CustodianClaims:
                 booked = self._ledger.get(key, 0)
                 if settled != booked:
                     detail = f"settled balance is not what the ledger's entries add up to ({asset})"
-                    self._findings.add(LEDGER, where, booked, settled, detail)
+                    self._findings.add(DiscrepancyKind.LEDGER, where, booked, settled, detail)
                 expected = history.at(claim.last_trade_id) + self._transferred.get(key, 0)
                 actual = settled + pending
                 if expected != actual:
@@ -214,18 +214,22 @@ class MonitorClaims:
             equity += totals.get(mark.asset, 0) * mark.price // SCALE
             if not self._published.claim(mark.asset, mark.price, claim.event_time):
                 detail = f"mark price of {mark.asset} was never published"
-                self._findings.add(PNL, f"risk-monitor/{mark.asset}", 0, mark.price, detail)
+                self._findings.add(
+                    DiscrepancyKind.PNL, f"risk-monitor/{mark.asset}", 0, mark.price, detail
+                )
         if claim.equity != equity:
             detail = _describe(
                 "risk monitor", equity, claim.equity, "USD equity", claim.last_trade_id
             )
-            self._findings.add(PNL, "risk-monitor/equity", equity, claim.equity, detail)
+            self._findings.add(
+                DiscrepancyKind.PNL, "risk-monitor/equity", equity, claim.equity, detail
+            )
         if self._opening is None:
             self._opening = equity
         pnl = equity - self._opening
         if claim.pnl != pnl:
             detail = _describe("risk monitor", pnl, claim.pnl, "USD P&L", claim.last_trade_id)
-            self._findings.add(PNL, "risk-monitor/pnl", pnl, claim.pnl, detail)
+            self._findings.add(DiscrepancyKind.PNL, "risk-monitor/pnl", pnl, claim.pnl, detail)
 
 
 def _describe(source: str, expected: int, actual: int, unit: str, trade_id: int) -> str:

@@ -21,9 +21,15 @@ from trading.audit_correlator.claims import (
 from trading.audit_correlator.correlation import Correlator
 from trading.audit_correlator.published import PublishedPrices
 from trading.audit_correlator.timeline import EVERYWHERE, OWN, AuditTimeline
-from trading.audit_correlator.trades import TRADE, Trades
+from trading.audit_correlator.trades import Trades
 from trading.messages import Message
-from trading.messages.audit import Correlation, Discrepancy, JournalEntry, LossNoted
+from trading.messages.audit import (
+    Correlation,
+    Discrepancy,
+    DiscrepancyKind,
+    JournalEntry,
+    LossNoted,
+)
 from trading.messages.chaos import FaultApplied, FaultEnded, FaultInjected, FaultRecovered
 from trading.messages.custody import CustodySnapshot, LedgerPosted, TransferCompleted
 from trading.messages.market import PriceTick
@@ -36,8 +42,6 @@ from trading.universe import Universe
 
 Handler = Callable[[Any], None]
 
-#: Kind of discrepancy: journal entries that a service has lost.
-LOST = "LOST"
 #: Part of every received entry by which a process reports that it continues in spite of a loss.
 _LOSS_MARK = b'"LossNoted"'
 #: At most this many discrepancies in trades are reported.
@@ -145,7 +149,9 @@ class JournalReconciler:
                 decoded = _decoder(processing.type)(entry.body)
             except msgspec.DecodeError as error:
                 self._findings.current_entry = (source, 0, time_of(entry.body))
-                self._findings.add("CHAIN_BROKEN", source, 0, 0, f"unreadable entry: {error}")
+                self._findings.add(
+                    DiscrepancyKind.CHAIN_BROKEN, source, 0, 0, f"unreadable entry: {error}"
+                )
                 continue
             if processing.recorded:
                 self._timeline.add(source, entries, index, decoded)
@@ -169,7 +175,7 @@ class JournalReconciler:
         """Report as a discrepancy that ``source`` has noted a loss at the time ``now``."""
         self._findings.current_entry = (source, 0, now)
         where = loss.journal or source
-        self._findings.add(LOST, where, loss.acknowledged, loss.kept, loss.detail)
+        self._findings.add(DiscrepancyKind.LOST, where, loss.acknowledged, loss.kept, loss.detail)
 
     def finish(self) -> tuple[list[Discrepancy], tuple[Correlation, ...], int]:
         """Check all claims that still wait. Return the discrepancies, the correlations and the
@@ -210,10 +216,12 @@ class JournalReconciler:
                 self._findings.current_entry = (source, claim.seq, claim.time)
                 if as_of > last_trade:
                     detail = f"claims trade {as_of}, the exchange's journal ends at {last_trade}"
-                    self._findings.add(TRADE, source, last_trade, as_of, detail)
+                    self._findings.add(DiscrepancyKind.TRADE, source, last_trade, as_of, detail)
                 elif as_of and as_of < self.trades.kept_from:
                     detail = f"claims trade {as_of} after trades from {self.trades.kept_from} on"
-                    self._findings.add(TRADE, source, self.trades.kept_from, as_of, detail)
+                    self._findings.add(
+                        DiscrepancyKind.TRADE, source, self.trades.kept_from, as_of, detail
+                    )
                 else:
                     claim.handle(claim.payload)
                     self._claimed[source] = max(self._claimed[source], as_of)

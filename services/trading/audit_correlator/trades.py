@@ -6,15 +6,10 @@ The figures of all other services must equal these.
 from bisect import bisect_right
 from typing import Any
 
-from trading.messages.audit import Discrepancy
+from trading.messages.audit import Discrepancy, DiscrepancyKind
 from trading.messages.orders import Trade
 from trading.units import notional
 from trading.universe import Universe
-
-#: Kinds of discrepancies: in a trade itself, in a balance of a coin, and in one of a stablecoin.
-TRADE = "TRADE"
-POSITION = "POSITION"
-CASH = "CASH"
 
 #: Number of trades after which the balances that can no longer be claimed are dropped, and the most
 #: balances kept for each account and asset if there are no claims.
@@ -91,19 +86,27 @@ class Trades:
         expected = self.last_trade_id + 1
         if trade.trade_id != expected:
             self.discrepancies.append(
-                Discrepancy(TRADE, "exchange", expected, trade.trade_id, "trade ids have a gap")
+                Discrepancy(
+                    DiscrepancyKind.TRADE,
+                    "exchange",
+                    expected,
+                    trade.trade_id,
+                    "trade ids have a gap",
+                )
             )
         self.last_trade_id = trade.trade_id
         sides = self._sides.get(trade.symbol)
         if sides is None:
             detail = f"trade in unknown symbol {trade.symbol}"
-            self.discrepancies.append(Discrepancy(TRADE, "exchange", 0, trade.trade_id, detail))
+            self.discrepancies.append(
+                Discrepancy(DiscrepancyKind.TRADE, "exchange", 0, trade.trade_id, detail)
+            )
             return
         value = notional(trade.price, trade.qty)
         if value != trade.quote_qty:
             detail = f"value of trade {trade.trade_id} in {trade.symbol}"
             self.discrepancies.append(
-                Discrepancy(TRADE, "exchange", value, trade.quote_qty, detail)
+                Discrepancy(DiscrepancyKind.TRADE, "exchange", value, trade.quote_qty, detail)
             )
         base, quote = sides
         for account, sign in ((trade.buyer, 1), (trade.seller, -1)):
@@ -125,9 +128,9 @@ class Trades:
         overfull = [h.first for h in histories if h.first > trade_id]
         self.kept_from = max(self.kept_from, trade_id, *overfull)
 
-    def kind(self, asset: str) -> str:
+    def kind(self, asset: str) -> DiscrepancyKind:
         """Return the kind of a discrepancy in this asset."""
-        return POSITION if asset in self.coins else CASH
+        return DiscrepancyKind.POSITION if asset in self.coins else DiscrepancyKind.CASH
 
     def state(self) -> dict[str, Any]:
         """Return the newest balances, as plain values."""

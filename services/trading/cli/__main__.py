@@ -18,6 +18,7 @@ from trading.cli.scenario import scenario
 from trading.cli.secrets import secrets
 from trading.cli.serve import serve
 from trading.cli.up import up
+from trading.scenario.result import Outcome
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,7 +85,7 @@ def main() -> None:
     except Exception:
         # Python would exit with 1, which would mean that a scenario failed.
         say(traceback.format_exc(), err=True)
-        sys.exit(EXIT_CODES["Error"])
+        sys.exit(EXIT_CODES[Outcome.ERROR])
 
 
 if __name__ == "__main__":

@@ -243,6 +243,7 @@ def follow(coordinator: Coordinator, run_id: str) -> int:
     import msgspec
 
     from trading.deploy.network_faults import NetworkFaults
+    from trading.messages.risk import Severity
     from trading.report.terminal import LiveProgress, make_console, print_verdict
     from trading.scenario.result import Verdict
 
@@ -262,7 +263,7 @@ def follow(coordinator: Coordinator, run_id: str) -> int:
                 if kind == "waiting":
                     if waiting_count == _WAITING_NOTICE_AFTER:
                         names = ", ".join(event["for"]) or "its evidence"
-                        progress.event(event["at"], f"time waits for {names}", "warning")
+                        progress.event(event["at"], f"time waits for {names}", Severity.WARNING)
                     continue
                 if change := network.see(event):
                     progress.event(event["at"], f"network {change}", "fault")

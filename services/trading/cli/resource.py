@@ -6,6 +6,7 @@ from pathlib import Path
 from trading.cli.output import say
 from trading.cli.run import EXIT_CODES
 from trading.cli.wrong_input import WrongInput, wrong_input
+from trading.scenario.result import Outcome
 
 
 def run_resource(
@@ -40,4 +41,4 @@ def run_resource(
     say()
     for line in summary(status):
         say(line)
-    return EXIT_CODES[status["verdict"]]
+    return EXIT_CODES[Outcome(status["verdict"])]

@@ -8,9 +8,16 @@ import click
 from trading.cli.keys import read_private_key
 from trading.cli.output import say, say_json
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
+from trading.scenario.result import Outcome
 
 #: Exit codes by outcome; 2 is wrong input.
-EXIT_CODES = {"Pass": 0, "Fail": 1, "Inconclusive": 3, "Aborted": 4, "Error": 5}
+EXIT_CODES = {
+    Outcome.PASS: 0,
+    Outcome.FAIL: 1,
+    Outcome.INCONCLUSIVE: 3,
+    Outcome.ABORTED: 4,
+    Outcome.ERROR: 5,
+}
 
 
 @click.command()

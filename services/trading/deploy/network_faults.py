@@ -18,6 +18,7 @@ from trading.deploy.commands import Commands
 from trading.deploy.environments import DeploymentError
 from trading.deploy.partitions import Partitions, containers
 from trading.hosting.addresses import is_loopback
+from trading.messages.chaos import FaultStep
 from trading.topology import TEST_COORDINATOR
 
 _FILE = "docker-compose.yml"
@@ -59,11 +60,11 @@ class NetworkFaults:
         if self._partitions is None or fault not in self._pairs:
             return ""
         try:
-            if step == "applied":
+            if step == FaultStep.APPLIED:
                 cuts = self._partitions.cut(fault, self._pairs[fault])
                 names = ", ".join(f"{c.service} from {c.network}" for c in cuts)
                 return f"{fault}: disconnected {names}" if cuts else ""
-            if step == "ended":
+            if step == FaultStep.ENDED:
                 cuts = self._partitions.connect(fault)
                 names = ", ".join(f"{c.service} to {c.network}" for c in cuts)
                 return f"{fault}: connected {names}" if cuts else ""

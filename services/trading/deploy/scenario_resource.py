@@ -12,15 +12,17 @@ from typing import Any
 
 from trading.deploy.commands import Commands
 from trading.deploy.environments import DeploymentError, Environment, project_of
+from trading.messages.chaos import FaultStep
+from trading.scenario.result import Phase
 
 #: Wall seconds between two polls, and without a response until following the run is given up.
 _POLL_INTERVAL = 1.0
 _TIMEOUT = 120.0
 _FAULT_TIMESTAMPS = (
-    ("requestedAt", "applied"),
+    ("requestedAt", FaultStep.APPLIED),
     ("injectedAt", "verified in the data plane"),
-    ("endedAt", "ended"),
-    ("recoveredAt", "recovered"),
+    ("endedAt", FaultStep.ENDED),
+    ("recoveredAt", FaultStep.RECOVERED),
 )
 
 
@@ -43,7 +45,7 @@ class ScenarioResource:
         output = self._run("get", "chaos", self.name, "--ignore-not-found", "--output=json")
         if output.strip():
             status = json.loads(output).get("status") or {}
-            state = status.get("verdict") or status.get("phase") or "Pending"
+            state = status.get("verdict") or status.get("phase") or Phase.PENDING
             raise DeploymentError(
                 f"there is a ChaosScenario {self.name} in {self.namespace} already ({state}):"
                 f" kubectl --namespace {self.namespace} delete chaos {self.name}"

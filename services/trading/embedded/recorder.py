@@ -9,6 +9,7 @@ from trading.messages.risk import (
     AlertResolved,
     BreakerChanged,
     PortfolioReported,
+    Severity,
 )
 from trading.report.record import Point, RunRecord, Series
 from trading.runtime.delivery import Tap
@@ -139,7 +140,9 @@ class Recorder:
 
     def _on_breaker(self, change: BreakerChanged, now: int) -> None:
         self._breaker.append(SeenBreaker(change.state, change.reason, change.event_time))
-        self._report_event(now, f"circuit breaker {change.state}: {change.reason}", "critical")
+        self._report_event(
+            now, f"circuit breaker {change.state}: {change.reason}", Severity.CRITICAL
+        )
 
     def _on_phase(self, change: PhaseChanged, now: int) -> None:
         if self._progress is not None:

@@ -14,7 +14,7 @@ from trading.runtime.component import Component
 from trading.runtime.journal import DiscardingJournal, Journal, MemoryJournal
 from trading.runtime.kernel import Kernel
 from trading.scenario.plan import ClockMode, RunPlan
-from trading.scenario.result import PASS, JournalHead, Verdict
+from trading.scenario.result import JournalHead, Outcome, Verdict
 from trading.scenario.verdict import Signal, judge
 from trading.test_coordinator import TestCoordinator
 from trading.topology import AUDIT_CORRELATOR
@@ -93,7 +93,7 @@ def judge_run(
     heads = {n: JournalHead(j.length, j.head.hex()) for n, j in kernel.journals.items()}
     verdict = judge(plan, observation, journals=heads, control=control)
     until = detected_until(verdict)
-    if control and verdict.outcome == PASS and until:
+    if control and verdict.outcome is Outcome.PASS and until:
         signals = signals_without_faults(plan, until)
         verdict = judge(plan, observation, also_without=signals, until=until, journals=heads)
     return verdict

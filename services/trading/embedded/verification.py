@@ -22,7 +22,7 @@ from trading.report.verdict_json import render_json
 from trading.runtime.journal import RECEIVED, Journal, decode, from_ndjson, kind_of, to_ndjson
 from trading.runtime.replay import decode_received
 from trading.scenario.plan import installed_version, plan_digest
-from trading.scenario.result import PASS
+from trading.scenario.result import Outcome
 from trading.scenario.signing import PlanRecord, encode_plan, encode_statement, is_valid_signature
 
 
@@ -226,7 +226,7 @@ def _notes(
             f"note: made by version {record.plan.version}, computed by {installed_version()}; where"
             " they differ, only the former computes the same"
         )
-    if computed.verdict.outcome == PASS and not record.control:
+    if computed.verdict.outcome is Outcome.PASS and not record.control:
         notes.append("note: there was no control run: not known what fires without the faults")
     if (directory / SIGNATURE).exists() and not signed:
         notes.append(f"note: the signature in {SIGNATURE} was not checked: --public-key FILE")

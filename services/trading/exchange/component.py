@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trading.exchange.depeg import VenueDepegs
-from trading.exchange.engine import CANCEL_ONLY, HALT, TRADING, Engine
+from trading.exchange.engine import Engine
 from trading.exchange.liquidity import Liquidity
 from trading.exchange.outage import Outage
 from trading.exchange.reports import report_unknown_order
@@ -18,7 +18,7 @@ from trading.messages.chaos import (
     Depeg,
     ExchangeOutage,
 )
-from trading.messages.market import BookTop, Ping, PriceTick, SymbolStatusChanged
+from trading.messages.market import BookTop, Ping, PriceTick, SymbolStatus, SymbolStatusChanged
 from trading.messages.orders import (
     AccountQuery,
     CancelAllOrders,
@@ -163,10 +163,9 @@ class Exchange:
             self.engine.set_kill_switch(request.account, request.engaged, request.reason, now, out)
 
     def _on_halt(self, request: HaltMarket, now: int, out: Output) -> None:
-        if request.status in (TRADING, HALT, CANCEL_ONLY):
-            for symbol in request.symbols or self._universe.symbols:
-                if symbol in self.engine.status:
-                    self._set_status(symbol, request.status, request.reason, now, out)
+        for symbol in request.symbols or self._universe.symbols:
+            if symbol in self.engine.status:
+                self._set_status(symbol, request.status, request.reason, now, out)
 
     def _on_query(self, query: AccountQuery, now: int, out: Output) -> None:
         if query.account in self.engine.balances:
@@ -188,7 +187,7 @@ class Exchange:
                 self._liquidity.refresh(symbol)
         elif fault.mode == "halt":
             for symbol in fault.symbols:
-                self._set_status(symbol, HALT, "VENUE_HALT", now, out)
+                self._set_status(symbol, SymbolStatus.HALT, "VENUE_HALT", now, out)
         else:
             self._outage.begin(fault)
         return out
@@ -203,12 +202,14 @@ class Exchange:
                 self._liquidity.refresh(symbol)
         elif fault.mode == "halt":
             for symbol in fault.symbols:
-                self._set_status(symbol, TRADING, "VENUE_RESUMED", now, out)
+                self._set_status(symbol, SymbolStatus.TRADING, "VENUE_RESUMED", now, out)
         else:
             out += self._outage.end(fault)
         return out
 
-    def _set_status(self, symbol: str, status: str, reason: str, now: int, out: Output) -> None:
+    def _set_status(
+        self, symbol: str, status: SymbolStatus, reason: str, now: int, out: Output
+    ) -> None:
         self.engine.status[symbol] = status
         out.append(SymbolStatusChanged(symbol, status, reason, now))
 

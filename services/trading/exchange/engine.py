@@ -12,19 +12,23 @@ from trading.exchange.book import Book, Fill, Order
 from trading.exchange.filters import refusal
 from trading.exchange.reports import build_report, report_rejected
 from trading.messages import Message
+from trading.messages.market import SymbolStatus
 from trading.messages.orders import (
     AccountSnapshot,
     Balance,
+    ExecutionType,
     KillSwitchChanged,
+    OrderStatus,
     PlaceOrder,
     Trade,
 )
 from trading.units import SCALE, notional
 from trading.universe import MAKER_ACCOUNT, NOISE_ACCOUNT, Instrument, Universe
 
-TRADING = "TRADING"
-HALT = "HALT"
-CANCEL_ONLY = "CANCEL_ONLY"
+# By short names for what is done for each fill: to look a member up in its class takes longer.
+_TRADE, _FILLED = ExecutionType.TRADE, OrderStatus.FILLED
+_PARTIALLY_FILLED = OrderStatus.PARTIALLY_FILLED
+_PREVENTED = ExecutionType.TRADE_PREVENTION, OrderStatus.EXPIRED_IN_MATCH
 
 #: Opening balance of the synthetic accounts in every asset: more than they can ever trade.
 _SYNTHETIC_OPENING = 10**9 * SCALE
@@ -47,7 +51,7 @@ class Engine:
         self.universe = universe
         self.instruments: dict[str, Instrument] = {i.symbol: i for i in universe.instruments}
         self.books = {symbol: Book(symbol) for symbol in universe.symbols}
-        self.status = dict.fromkeys(universe.symbols, TRADING)
+        self.status = dict.fromkeys(universe.symbols, SymbolStatus.TRADING)
         self.reference = dict.fromkeys(universe.symbols, 0)
         self.balances = _opening(universe)
         self.firm = frozenset(universe.firm_accounts)
@@ -89,7 +93,7 @@ class Engine:
             out.append(report_rejected(request, reason=reason, event_time=now))
             return None
         self.open[request.account][request.client_order_id] = order
-        self._report(order, "NEW", "NEW", now, out)
+        self._report(order, ExecutionType.NEW, OrderStatus.NEW, now, out)
         budget = -1
         if market and buy:
             funds = self.balances[request.account].free.get(instrument.quote, 0)
@@ -130,7 +134,7 @@ class Engine:
             return False
         self.books[order.symbol].remove(order)
         self._close(order)
-        self._report(order, "CANCELED", "CANCELED", now, out, reason=reason)
+        self._report(order, ExecutionType.CANCELED, OrderStatus.CANCELED, now, out, reason)
         return True
 
     def cancel_all(
@@ -207,7 +211,7 @@ class Engine:
             return f"UNKNOWN_ACCOUNT {order.account}"
         if order.account in self.killed:
             return f"ACCOUNT_KILLED {self.killed[order.account]}"
-        if self.status[order.symbol] != TRADING:
+        if self.status[order.symbol] is not SymbolStatus.TRADING:
             return f"MARKET_{self.status[order.symbol]} {order.symbol}"
         if order.client_order_id in self.open[order.account]:
             return f"DUPLICATE_CLIENT_ORDER_ID {order.client_order_id}"
@@ -249,17 +253,19 @@ class Engine:
             self._settle(taker, result.fills, instrument, now, out)
         for maker in result.expired_makers:
             self._close(maker)
-            self._report(maker, "TRADE_PREVENTION", "EXPIRED_IN_MATCH", now, out)
+            self._report(maker, *_PREVENTED, now, out)
         if result.taker_expired:
             self._close(taker)
-            self._report(taker, "TRADE_PREVENTION", "EXPIRED_IN_MATCH", now, out)
+            self._report(taker, *_PREVENTED, now, out)
         elif not taker.left:
             self._close(taker)
         elif taker.time_in_force == "GTC":
             book.rest(taker)
         else:
             self._close(taker)
-            self._report(taker, "EXPIRED", "EXPIRED", now, out, reason="UNFILLED_REMAINDER")
+            self._report(
+                taker, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now, out, "UNFILLED_REMAINDER"
+            )
 
     def _settle(
         self, taker: Order, fills: list[Fill], instrument: Instrument, now: int, out: list[Message]
@@ -314,8 +320,8 @@ class Engine:
                             order,
                             order_id=order.order_id,
                             price=order.limit,
-                            execution_type="TRADE",
-                            status="PARTIALLY_FILLED" if unfilled else "FILLED",
+                            execution_type=_TRADE,
+                            status=_PARTIALLY_FILLED if unfilled else _FILLED,
                             cum_qty=order.qty - unfilled,
                             cum_quote=order.cum_quote,
                             last_qty=size,
@@ -343,8 +349,8 @@ class Engine:
     def _report(
         self,
         order: Order,
-        execution_type: str,
-        status: str,
+        execution_type: ExecutionType,
+        status: OrderStatus,
         now: int,
         out: list[Message],
         reason: str = "",

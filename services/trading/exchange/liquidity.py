@@ -8,8 +8,9 @@ from random import Random
 from typing import Any
 
 from trading.exchange.book import Order
-from trading.exchange.engine import TRADING, Engine
+from trading.exchange.engine import Engine
 from trading.messages import Message
+from trading.messages.market import SymbolStatus
 from trading.messages.orders import PlaceOrder
 from trading.units import PPM, SCALE
 from trading.universe import MAKER_ACCOUNT, NOISE_ACCOUNT, Instrument
@@ -84,7 +85,7 @@ class Liquidity:
         for symbol, instrument in engine.instruments.items():
             noise_trades = rng.random() < _NOISE_PROBABILITY
             reference = engine.reference[symbol]
-            if not reference or engine.status[symbol] != TRADING:
+            if not reference or engine.status[symbol] is not SymbolStatus.TRADING:
                 continue
             outdated = [level for level in self._levels[symbol] if not level.is_current(reference)]
             if outdated:

@@ -17,6 +17,7 @@ from trading.messages.orders import (
     PlaceOrder,
     ReplaceOrder,
     RequestFailed,
+    RequestFailure,
     SetKillSwitch,
     Trade,
 )
@@ -34,7 +35,10 @@ _REQUESTS = (
     AccountQuery,
 )
 #: Mode to the failure that a client's request is answered with.
-_FAILURES = {"reset": "CONNECTION_RESET", "unavailable": "SERVICE_UNAVAILABLE"}
+_FAILURES = {
+    "reset": RequestFailure.CONNECTION_RESET,
+    "unavailable": RequestFailure.SERVICE_UNAVAILABLE,
+}
 #: Messages that are delivered after the outage, as a client would query them then; everything else
 #: that is sent during the outage is lost.
 _DELIVERED_LATER = (ExecutionReport, Trade, KillSwitchChanged, SymbolStatusChanged)
@@ -124,7 +128,7 @@ class Outage:
         Returns an empty list for other messages, and unless mode unknown is in force.
         """
         if "unknown" in self._modes and isinstance(message, PlaceOrder | ReplaceOrder):
-            return [_failed(message, "EXECUTION_STATUS_UNKNOWN", now)]
+            return [_failed(message, RequestFailure.EXECUTION_STATUS_UNKNOWN, now)]
         return []
 
     def state(self) -> dict[str, Any]:
@@ -144,7 +148,7 @@ class Outage:
         return partial is not None and self._rng.randrange(PPM) < partial.probability_ppm
 
 
-def _failed(message: Any, reason: str, now: int) -> RequestFailed:
+def _failed(message: Any, reason: RequestFailure, now: int) -> RequestFailed:
     """Return the failure that goes to the sender of a request."""
     if isinstance(message, AccountQuery):
         to, account, request = message.source, message.account, message.request_id

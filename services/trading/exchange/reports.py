@@ -5,14 +5,21 @@ of the order and takes the others by keyword, with defaults for what most report
 """
 
 from trading.exchange.book import Order
-from trading.messages.orders import CancelOrder, ExecutionReport, PlaceOrder, ReplaceOrder
+from trading.messages.orders import (
+    CancelOrder,
+    ExecutionReport,
+    ExecutionType,
+    OrderStatus,
+    PlaceOrder,
+    ReplaceOrder,
+)
 
 
 def build_report(
     order: Order | PlaceOrder,
     *,
-    execution_type: str,
-    status: str,
+    execution_type: ExecutionType,
+    status: OrderStatus,
     event_time: int,
     order_id: int = 0,
     price: int = 0,
@@ -59,8 +66,8 @@ def report_rejected(order: PlaceOrder, *, reason: str, event_time: int) -> Execu
     return build_report(
         order,
         price=order.price,
-        execution_type="REJECTED",
-        status="REJECTED",
+        execution_type=ExecutionType.REJECTED,
+        status=OrderStatus.REJECTED,
         reason=reason,
         event_time=event_time,
     )

@@ -2,6 +2,8 @@
 latter reads.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.base import Message
@@ -66,15 +68,33 @@ class AuditQuery(Message):
     heads: dict[str, int]
 
 
+class DiscrepancyKind(StrEnum):
+    """Which records do not agree.
+
+    CHAIN_BROKEN, TRUNCATED and LOST are about a journal: an entry that does not fit its hash or
+    cannot be read, entries that are missing at its end, entries that its service has lost. TRADE is
+    about a trade itself. POSITION and CASH are about balances, of a coin and of a stablecoin.
+    LEDGER is about the custodian's ledger, PNL about the risk monitor's valuation.
+    """
+
+    CHAIN_BROKEN = "CHAIN_BROKEN"
+    TRUNCATED = "TRUNCATED"
+    LOST = "LOST"
+    CASH = "CASH"
+    POSITION = "POSITION"
+    PNL = "PNL"
+    LEDGER = "LEDGER"
+    TRADE = "TRADE"
+
+
 class Discrepancy(msgspec.Struct, gc=False):
     """A difference between two records of the same facts.
 
-    ``kind`` is CHAIN_BROKEN, TRUNCATED, LOST, CASH, POSITION, PNL, LEDGER or TRADE. ``where`` is
-    the service, account or asset. ``expected`` and ``actual`` are the amounts of both sides in
-    1e-8, or sequence numbers for discrepancies of journals.
+    ``where`` is the service, account or asset. ``expected`` and ``actual`` are the amounts of both
+    sides in 1e-8, or sequence numbers for discrepancies of journals.
     """
 
-    kind: str
+    kind: DiscrepancyKind
     where: str
     expected: int
     actual: int

@@ -4,9 +4,58 @@ The parameters are compiled from the scenario (see :mod:`trading.scenario.plan`)
 simulated microseconds, all ratios in ppm, and all names resolved.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.base import Message
+
+
+class Phase(StrEnum):
+    """Where a run is, in the order in which a run goes through its phases."""
+
+    PENDING = "Pending"
+    STEADY_STATE = "SteadyState"
+    INJECTING = "Injecting"
+    ACTIVE = "Active"
+    RECOVERING = "Recovering"
+    EVALUATING = "Evaluating"
+    COMPLETED = "Completed"
+    ABORTED = "Aborted"
+    ERROR = "Error"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a run in this phase has ended."""
+        return self in (Phase.COMPLETED, Phase.ABORTED, Phase.ERROR)
+
+    @property
+    def abortable(self) -> bool:
+        """Whether a run in this phase can be aborted: it is neither judged nor over."""
+        return not self.terminal and self is not Phase.EVALUATING
+
+
+class FaultStep(StrEnum):
+    """What has happened to a fault, in the order in which it happens.
+
+    A service plays it, its effect was seen in the data plane, the service has stopped playing it,
+    and its effect is over.
+    """
+
+    APPLIED = "applied"
+    INJECTED = "injected"
+    ENDED = "ended"
+    RECOVERED = "recovered"
+
+
+class FaultEnd(StrEnum):
+    """Why a fault ended: the coordinator asked for it, nobody renewed its lease, or the service did
+    not play it at all.
+    """
+
+    RECOVERED = "RECOVERED"
+    LEASE_EXPIRED = "LEASE_EXPIRED"
+    REFUSED = "REFUSED"
 
 
 class Fault(msgspec.Struct, gc=False, tag_field="kind", tag=True):
@@ -175,7 +224,7 @@ class FaultApplied(Message):
 class FaultEnded(Message):
     """The service has ended the fault.
 
-    ``reason`` is RECOVERED, LEASE_EXPIRED, or REFUSED_<WHY> if it was never applied.
+    ``reason`` is a :class:`FaultEnd`; REFUSED is followed by ``_`` and why, as UPPER_SNAKE.
     """
 
     source: str
@@ -251,11 +300,9 @@ class RunDescribed(Message):
 
 
 class PhaseChanged(Message):
-    """Entry of the coordinator's journal: a run enters a phase of
-    :data:`trading.scenario.result.PHASES`.
-    """
+    """Entry of the coordinator's journal: a run enters a phase."""
 
-    phase: str
+    phase: Phase
     event_time: int
 
 

@@ -2,7 +2,17 @@
 exchange.
 """
 
+from enum import StrEnum
+
 from trading.messages.base import Message
+
+
+class SymbolStatus(StrEnum):
+    """What a symbol accepts: orders and cancels, nothing, or cancels only."""
+
+    TRADING = "TRADING"
+    HALT = "HALT"
+    CANCEL_ONLY = "CANCEL_ONLY"
 
 
 class PriceTick(Message):
@@ -51,10 +61,10 @@ class BookTop(Message):
 
 
 class SymbolStatusChanged(Message):
-    """A symbol has entered ``status``: TRADING, HALT or CANCEL_ONLY."""
+    """A symbol has entered ``status``."""
 
     symbol: str
-    status: str
+    status: SymbolStatus
     reason: str
     event_time: int
 

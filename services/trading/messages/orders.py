@@ -1,11 +1,42 @@
 """Trading on the exchange: commands of clients, execution reports, trades and account queries."""
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.base import Message
+from trading.messages.market import SymbolStatus
 
 BUY = "BUY"
 SELL = "SELL"
+
+
+class ExecutionType(StrEnum):
+    """What happened to an order. TRADE_PREVENTION: self-trade prevention expired it."""
+
+    NEW = "NEW"
+    TRADE = "TRADE"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    TRADE_PREVENTION = "TRADE_PREVENTION"
+
+
+class OrderStatus(StrEnum):
+    """How far an order has come. EXPIRED_IN_MATCH: self-trade prevention expired it."""
+
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+
+
+#: Statuses of orders that can still be filled, and of those that cannot.
+OPEN_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
+CLOSED_STATUSES = frozenset(OrderStatus) - OPEN_STATUSES
 
 
 class PlaceOrder(Message):
@@ -65,13 +96,10 @@ class SetKillSwitch(Message):
 
 
 class HaltMarket(Message):
-    """Command of the venue's operator: set the status of ``symbols``, or of all if empty.
-
-    ``status`` is as in :class:`~trading.messages.market.SymbolStatusChanged`.
-    """
+    """Command of the venue's operator: set the status of ``symbols``, or of all if empty."""
 
     symbols: tuple[str, ...]
-    status: str
+    status: SymbolStatus
     reason: str
 
 
@@ -86,8 +114,6 @@ class AccountQuery(Message):
 class ExecutionReport(Message):
     """A change of one order, published on the private stream of its account.
 
-    ``execution_type`` is NEW, TRADE, CANCELED, REPLACED, REJECTED, EXPIRED or TRADE_PREVENTION.
-    ``status`` is NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED, EXPIRED or EXPIRED_IN_MATCH.
     ``last_*`` fields belong to this fill, ``cum_*`` fields to the order so far; ``cum_quote`` is
     notional. ``reason`` is UPPER_SNAKE with values, and empty unless the order was rejected,
     expired, replaced or killed.
@@ -102,8 +128,8 @@ class ExecutionReport(Message):
     time_in_force: str
     qty: int
     price: int
-    execution_type: str
-    status: str
+    execution_type: ExecutionType
+    status: OrderStatus
     cum_qty: int
     cum_quote: int
     last_qty: int
@@ -133,18 +159,25 @@ class Trade(Message):
     event_time: int
 
 
+class RequestFailure(StrEnum):
+    """Why a request failed. EXECUTION_STATUS_UNKNOWN: it may have been executed."""
+
+    CONNECTION_RESET = "CONNECTION_RESET"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    EXECUTION_STATUS_UNKNOWN = "EXECUTION_STATUS_UNKNOWN"
+
+
 class RequestFailed(Message):
     """The transport's answer to a client whose request failed.
 
-    ``request`` is the client order id or request id. ``reason`` is CONNECTION_RESET,
-    SERVICE_UNAVAILABLE or EXECUTION_STATUS_UNKNOWN.
+    ``request`` is the client order id or request id.
     """
 
     to: str
     source: str
     account: str
     request: str
-    reason: str
+    reason: RequestFailure
     event_time: int
 
 

@@ -1,27 +1,47 @@
 """Events of the risk monitor, and the commands of its operator."""
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.base import Message
 
-ACTIVE = "ACTIVE"
-REDUCING = "REDUCING"
-HALTED = "HALTED"
+
+class BreakerState(StrEnum):
+    """The states of the circuit breaker, from the lowest to the highest.
+
+    ACTIVE: the firm trades freely. REDUCING: all open orders were cancelled once. HALTED: the kill
+    switch of every account is engaged.
+    """
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+    def __repr__(self) -> str:
+        """Return the quoted value: pydantic shows it to people who have named another one."""
+        return repr(self.value)
+
+
+class Severity(StrEnum):
+    """How bad it is that a limit is exceeded."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
 
 
 class AlertFired(Message):
     """A risk control has detected something.
 
-    ``subject`` is the symbol, account, service or asset concerned, or "portfolio". ``severity`` is
-    info, warning or critical. ``observed`` and ``limit`` are decimal texts with their unit, for
-    people. ``event_time`` is when it happened by the time stamp of the data, ``detected_time`` when
-    the monitor detected it.
+    ``subject`` is the symbol, account, service or asset concerned, or "portfolio".
+    ``observed`` and ``limit`` are decimal texts with their unit, for people. ``event_time`` is when
+    it happened by the time stamp of the data, ``detected_time`` when the monitor detected it.
     """
 
     alert_id: str
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int
@@ -65,9 +85,9 @@ class SilenceRule(Message):
 
 
 class TripBreaker(Message):
-    """Put the circuit breaker into ``state`` REDUCING or HALTED."""
+    """Put the circuit breaker into ``state``, unless it is in that or a higher state."""
 
-    state: str
+    state: BreakerState
     reason: str
     by: str
 
@@ -82,8 +102,8 @@ class ResetBreaker(Message):
 class BreakerChanged(Message):
     """The circuit breaker has changed its state."""
 
-    state: str
-    previous: str
+    state: BreakerState
+    previous: BreakerState
     reason: str
     event_time: int
 
@@ -119,7 +139,7 @@ class PortfolioReported(Message):
     gross: int
     net: int
     var: int
-    breaker: str
+    breaker: BreakerState
     positions: tuple[Position, ...]
     marks: tuple[Mark, ...]
     last_trade_id: int

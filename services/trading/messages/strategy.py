@@ -1,6 +1,19 @@
 """State changes of strategies, and the assignment of accounts to trading engines."""
 
+from enum import StrEnum
+
 from trading.messages.base import Message
+
+
+class StrategyState(StrEnum):
+    """STOPPED: by the kill switch. DISCONNECTED: the venue is unreachable. STANDBY: another engine,
+    or none, trades for the account.
+    """
+
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+    DISCONNECTED = "DISCONNECTED"
+    STANDBY = "STANDBY"
 
 
 class StrategiesAssigned(Message):
@@ -15,14 +28,10 @@ class StrategiesAssigned(Message):
 
 
 class StrategyStateChanged(Message):
-    """A strategy has changed its state.
-
-    ``state`` is RUNNING, STOPPED (by the kill switch), DISCONNECTED (the venue is unreachable) or
-    STANDBY (another engine, or none, trades for this account).
-    """
+    """A strategy has changed its state."""
 
     strategy: str
     account: str
-    state: str
+    state: StrategyState
     reason: str
     event_time: int

@@ -5,7 +5,7 @@ from html import escape
 
 from trading.report.record import Point, Series
 from trading.report.scale import Scale, thin, time_ticks, value_ticks
-from trading.scenario.result import FaultOutcome, PhaseStart, Verdict
+from trading.scenario.result import FaultOutcome, Phase, PhaseStart, Verdict
 from trading.units import PPM, format_duration
 
 #: Sizes in pixels: the width of a chart, its margins, and the height of a lane.
@@ -54,7 +54,7 @@ class TimeAxis:
             )
         next_label_at = float(LEFT)
         for phase in self.phases:
-            if phase.phase in ("Pending", "Completed"):
+            if phase.phase in (Phase.PENDING, Phase.COMPLETED):
                 continue
             at = self.x.clamped(phase.at)
             parts.append(f'<path class="phase" d="M{at:.1f} {top}V{bottom}"/>')

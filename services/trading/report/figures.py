@@ -1,6 +1,6 @@
 """Format figures for people: money in 1e-8 USD, shares in ppm, time in microseconds."""
 
-from trading.scenario.result import FAIL, INCONCLUSIVE, PASS, ExpectationOutcome, Verdict
+from trading.scenario.result import ExpectationOutcome, Outcome, Verdict
 from trading.units import PPM, SCALE, format_duration
 
 _SUFFIXES = ((1_000_000_000, "bn"), (1_000_000, "m"), (1_000, "k"))
@@ -74,6 +74,12 @@ def recovery_summary(verdict: Verdict) -> str:
     return f"{took}, limit {format_duration(recovery.within)}"
 
 
-def tone(outcome: str) -> str:
+def tone(outcome: Outcome) -> str:
     """Return the class that colours an outcome: ``good``, ``bad`` or ``unsure``."""
-    return {PASS: "good", FAIL: "bad", INCONCLUSIVE: "unsure"}.get(outcome, "bad")
+    match outcome:
+        case Outcome.PASS:
+            return "good"
+        case Outcome.INCONCLUSIVE:
+            return "unsure"
+        case Outcome.FAIL | Outcome.ABORTED | Outcome.ERROR:
+            return "bad"

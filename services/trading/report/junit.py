@@ -1,9 +1,10 @@
 """Render junit.xml for CI systems: each expectation, the recovery and the audit are test cases."""
 
+from typing import assert_never
 from xml.etree import ElementTree as ET
 
 from trading.report.figures import audit_summary, explanation
-from trading.scenario.result import ABORTED, ERROR, INCONCLUSIVE, PASS, Verdict
+from trading.scenario.result import Outcome, Verdict
 
 #: Control characters that XML 1.0 does not allow, and their replacement.
 _FORBIDDEN = {code: "?" for code in range(32) if code not in (9, 10, 13)}
@@ -30,10 +31,15 @@ def render_junit(verdict: Verdict) -> str:
         _fail(audit, "; ".join([audit_summary(verdict), *details]))
     final = _case(suite, verdict, "verdict", 0)
     reasons = "; ".join(verdict.reasons)
-    if verdict.outcome in (INCONCLUSIVE, ERROR, ABORTED):
-        ET.SubElement(final, "error", message=_text(f"{verdict.outcome}: {reasons}"))
-    elif verdict.outcome != PASS:
-        _fail(final, reasons)
+    match verdict.outcome:
+        case Outcome.PASS:
+            pass
+        case Outcome.FAIL:
+            _fail(final, reasons)
+        case Outcome.INCONCLUSIVE | Outcome.ABORTED | Outcome.ERROR:
+            ET.SubElement(final, "error", message=_text(f"{verdict.outcome}: {reasons}"))
+        case _ as never:
+            assert_never(never)
     suite.set("tests", str(len(suite.findall("testcase"))))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
     suite.set("errors", str(len(suite.findall("testcase/error"))))

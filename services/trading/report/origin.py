@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from trading.scenario.result import PASS, Verdict
+from trading.scenario.observation import Severity
+from trading.scenario.result import Outcome, Verdict
 from trading.units import format_duration
 
 
@@ -19,7 +20,7 @@ class AlertGroup(NamedTuple):
     times: int
     first: int
     firing: bool
-    severity: str
+    severity: Severity
     observed: str
     expected: bool
 
@@ -60,7 +61,7 @@ def clock_summary(verdict: Verdict) -> str:
 def control_summary(verdict: Verdict) -> str:
     """Return one line about the control run, the same market without the faults."""
     if not verdict.control.until:
-        needed = verdict.outcome == PASS
+        needed = verdict.outcome is Outcome.PASS
         return "none: not known what fires without the faults" if needed else "only before a Pass"
     until = format_duration(verdict.control.until - verdict.started_at)
     signals = ", ".join(f"{rule} {subject}" for rule, subject in verdict.control.signals)

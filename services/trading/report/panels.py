@@ -5,11 +5,18 @@ from collections.abc import Sequence
 from trading.report.chart import LANE, Bar, TimeAxis, lanes, lanes_height, line_chart, rebased
 from trading.report.figures import money, percent
 from trading.report.record import RunRecord
-from trading.scenario.observation import SeenAlert
+from trading.scenario.observation import BreakerState, SeenAlert
 from trading.units import format_duration
 
 #: Height of a line chart in pixels.
 HEIGHT = 200
+
+#: Classes that colour the states of the circuit breaker.
+_BREAKER_TONES = {
+    BreakerState.ACTIVE: "good",
+    BreakerState.REDUCING: "unsure",
+    BreakerState.HALTED: "bad",
+}
 
 
 class Panel:
@@ -108,5 +115,5 @@ def _breaker(axis: TimeAxis, record: RunRecord) -> list[Bar]:
     for number, change in enumerate(changes):
         end = changes[number + 1].at if number + 1 < len(changes) else axis.end
         tip = f"{change.state}: {change.reason}"
-        bars.append(Bar(change.at, end, f"breaker-{change.state.lower()}", tip))
+        bars.append(Bar(change.at, end, _BREAKER_TONES[change.state], tip))
     return bars

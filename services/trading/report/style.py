@@ -17,7 +17,6 @@ svg{font:11px system-ui,sans-serif;fill:var(--ink)}
 .line{fill:none;stroke-width:1.5;stroke-linejoin:round}
 .lane-name{paint-order:stroke;stroke:var(--page);stroke-width:3px}
 .bar{fill:var(--soft);fill-opacity:.75}.critical{fill:var(--bad)}.warning{fill:var(--unsure)}
-.breaker-normal{fill:var(--good)}.breaker-reducing{fill:var(--unsure)}.breaker-halted{fill:var(--bad)}
 .good{fill:var(--good);color:var(--good)}.bad{fill:var(--bad);color:var(--bad)}
 .unsure{fill:var(--unsure);color:var(--unsure)}
 """ + "".join(f".line.c{n}{{stroke:var(--c{n})}}.name.c{n}{{fill:var(--c{n})}}" for n in range(7))

@@ -28,12 +28,13 @@ from trading.report.origin import (
     control_summary,
     program_summary,
 )
-from trading.scenario.result import PHASES, Verdict
+from trading.scenario.observation import Severity
+from trading.scenario.result import Phase, Verdict
 from trading.units import on_one_line
 
-_STYLES = {
-    "critical": "bold red",
-    "warning": "yellow",
+_STYLES: dict[str, str] = {
+    Severity.CRITICAL: "bold red",
+    Severity.WARNING: "yellow",
     "fault": "bold magenta",
     "info": "cyan",
 }
@@ -52,7 +53,7 @@ class LiveProgress:
     def __init__(self, console: Console, *, start: int) -> None:
         self._console = console
         self._start = start
-        self._phase = PHASES[0]
+        self._phase: str = Phase.PENDING
         self._at = start
         self._pnl = 0
         self._alerts = 0

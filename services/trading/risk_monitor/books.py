@@ -8,14 +8,12 @@ from typing import Any
 
 import msgspec
 
-from trading.messages.market import BookTop, SymbolStatusChanged
+from trading.messages.market import BookTop, SymbolStatus, SymbolStatusChanged
 from trading.risk_monitor.alerts import AlertBook
 from trading.risk_monitor.rules import Controls
 from trading.risk_monitor.streaks import Streaks
 from trading.units import MINUTE, PPM
 from trading.universe import Instrument, Universe
-
-TRADING = "TRADING"
 
 #: Time constant of the average that the depth is compared with; 16 times as long while the depth is
 #: below its limit, so that the average does not adapt to the missing depth.
@@ -39,7 +37,7 @@ class PublicBook(msgspec.Struct, gc=False):
     depth: int = 0
     event_time: int = 0
     received_at: int = 0
-    status: str = TRADING
+    status: SymbolStatus = SymbolStatus.TRADING
     status_since: int = 0
     average: int = 0
     looks: int = 0
@@ -89,7 +87,7 @@ class Books:
         """Update the trading status of a symbol, and evaluate it."""
         book = self.by_symbol.get(change.symbol)
         if book is not None and book.status != change.status:
-            if TRADING in (change.status, book.status):
+            if SymbolStatus.TRADING in (change.status, book.status):
                 book.status_since = change.event_time
             book.status = change.status
             self._judge_status(book, now)
@@ -97,7 +95,7 @@ class Books:
     def usable(self, book: PublicBook, now: int) -> bool:
         """Return whether the mid price of a book is current: trading, two-sided, and recent."""
         return (
-            book.status == TRADING
+            book.status is SymbolStatus.TRADING
             and book.bid > 0
             and book.ask > 0
             and now - book.received_at <= self._max_age
@@ -107,7 +105,7 @@ class Books:
         """Evaluate the rules of every book; call once per tick of the market."""
         withdrawal, halt = self._withdrawal_limit, self._halt_limit
         for book in self.by_symbol.values():
-            if halt is not None and book.status != TRADING:
+            if halt is not None and book.status is not SymbolStatus.TRADING:
                 self._judge_status(book, now)
             elif withdrawal is not None and now - book.received_at <= self._max_age:
                 self._judge_depth(book, withdrawal, now)
@@ -123,7 +121,7 @@ class Books:
         if self._halt_limit is None:
             return
         symbol = book.instrument.symbol
-        if book.status == TRADING:
+        if book.status is SymbolStatus.TRADING:
             self._alerts.clear("market-halt", symbol, now)
         elif now - book.status_since > self._halt_limit:
             self._alerts.breach("market-halt", symbol, book.status, book.status_since, now)

@@ -4,7 +4,7 @@ It reacts to alerts as the rule table says, and uses the exchange's kill switch 
 The exchange confirms each change of a kill switch; unconfirmed requests are repeated.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -15,14 +15,15 @@ from trading.messages.orders import (
     KillSwitchChanged,
     SetKillSwitch,
 )
-from trading.messages.risk import ACTIVE, HALTED, REDUCING, BreakerChanged
-from trading.risk_monitor.rules import KILL_ACCOUNT, REDUCES, REDUCING_HALTED, RULES
+from trading.messages.risk import BreakerChanged, BreakerState
+from trading.risk_monitor.actions import BreakerAction
+from trading.risk_monitor.rules import RULES
 
 #: The breaker halts the whole firm once this many accounts are killed: the cause can no longer be a
 #: single algorithm.
 ACCOUNTS_TO_HALT = 2
 
-_RANK = {ACTIVE: 0, REDUCING: 1, HALTED: 2}
+_RANK = {state: rank for rank, state in enumerate(BreakerState)}
 
 
 class KillSwitch(msgspec.Struct, gc=False):
@@ -61,7 +62,7 @@ class Breaker:
         self._causes: dict[tuple[str, str], str] = {}
         self._tripped_manually = False
         self._switches = {name: KillSwitch() for name in accounts}
-        self.state_name = ACTIVE
+        self.state_name = BreakerState.ACTIVE
 
     def on_breach(self, rule: str, subject: str, observed: str, now: int) -> None:
         """React to a new alert as the rule table says."""
@@ -69,32 +70,45 @@ class Breaker:
             return
         action = RULES[rule].breaker
         reason = f"{rule} on {subject}: {observed}"
-        if action in (REDUCES, REDUCING_HALTED):
-            self._causes[rule, subject] = observed
-            self._enter(REDUCING, reason, now)
-        elif action == KILL_ACCOUNT and subject in self._switches:
-            self._set_switch(subject, True, reason, now)
-            killed = [name for name, s in self._switches.items() if s.engaged]
-            if len(killed) >= ACCOUNTS_TO_HALT:
-                self._enter(HALTED, f"{reason}; killed {', '.join(killed)}", now)
+        match action:
+            case BreakerAction.NONE:
+                pass
+            case BreakerAction.REDUCE | BreakerAction.REDUCE_AND_HALT:
+                self._causes[rule, subject] = observed
+                self._enter(BreakerState.REDUCING, reason, now)
+            case BreakerAction.KILL_ACCOUNT:
+                self._kill(subject, reason, now)
+            case _:
+                assert_never(action)
+
+    def _kill(self, account: str, reason: str, now: int) -> None:
+        """Engage the kill switch of an account, if there is one; halt once there are too many."""
+        if account not in self._switches:
+            return
+        self._set_switch(account, True, reason, now)
+        killed = [name for name, s in self._switches.items() if s.engaged]
+        if len(killed) >= ACCOUNTS_TO_HALT:
+            self._enter(BreakerState.HALTED, f"{reason}; killed {', '.join(killed)}", now)
 
     def on_resolved(self, rule: str, subject: str, now: int) -> None:
         """Return from REDUCING to ACTIVE when the last alert that caused it is resolved."""
         if self._causes.pop((rule, subject), None) is None:
             return
-        if self.state_name == REDUCING and not self._causes and not self._tripped_manually:
-            self._change(ACTIVE, f"{rule} on {subject} resolved", now)
+        if (
+            self.state_name is BreakerState.REDUCING
+            and not self._causes
+            and not self._tripped_manually
+        ):
+            self._change(BreakerState.ACTIVE, f"{rule} on {subject} resolved", now)
 
     def halt(self, reason: str, now: int) -> None:
         """Halt all trading because a hard limit is breached."""
         if self._enabled:
-            self._enter(HALTED, reason, now)
+            self._enter(BreakerState.HALTED, reason, now)
 
-    def trip(self, state: str, reason: str, by: str, now: int) -> None:
-        """Enter ``state`` by an operator's command. The command never lowers the state, and one
-        with an unknown state is ignored.
-        """
-        if _RANK.get(state, 0) > 0:
+    def trip(self, state: BreakerState, reason: str, by: str, now: int) -> None:
+        """Enter ``state`` by an operator's command. The command never lowers the state."""
+        if state is not BreakerState.ACTIVE:
             self._tripped_manually = True
             self._enter(state, f"{by}: {reason}", now)
 
@@ -102,8 +116,8 @@ class Breaker:
         """Return to ACTIVE by an operator's command, and release every kill switch."""
         self._causes.clear()
         self._tripped_manually = False
-        if self.state_name != ACTIVE:
-            self._change(ACTIVE, f"{by}: {reason}", now)
+        if self.state_name is not BreakerState.ACTIVE:
+            self._change(BreakerState.ACTIVE, f"{by}: {reason}", now)
         for account, switch in self._switches.items():
             if switch.engaged:
                 self._set_switch(account, False, f"{by}: {reason}", now)
@@ -145,17 +159,17 @@ class Breaker:
             "switches": {n: msgspec.to_builtins(s) for n, s in self._switches.items()},
         }
 
-    def _enter(self, state: str, reason: str, now: int) -> None:
+    def _enter(self, state: BreakerState, reason: str, now: int) -> None:
         if _RANK[state] <= _RANK[self.state_name]:
             return
         self._change(state, reason, now)
         for account in self._switches:
-            if state == HALTED:
+            if state is BreakerState.HALTED:
                 self._set_switch(account, True, reason, now)
             else:
                 self._out.append(CancelAllOrders(account))
 
-    def _change(self, state: str, reason: str, now: int) -> None:
+    def _change(self, state: BreakerState, reason: str, now: int) -> None:
         previous, self.state_name = self.state_name, state
         self._out.append(BreakerChanged(state, previous, reason, now))
 

@@ -12,7 +12,12 @@ from typing import Any
 from trading.messages import Message, Start, Wake
 from trading.messages.custody import CustodySnapshot
 from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
-from trading.messages.orders import AccountSnapshot, ExecutionReport, KillSwitchChanged
+from trading.messages.orders import (
+    AccountSnapshot,
+    ExecutionReport,
+    ExecutionType,
+    KillSwitchChanged,
+)
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
 from trading.risk_monitor.alerts import AlertBook, Silence
 from trading.risk_monitor.books import Books
@@ -182,7 +187,7 @@ class RiskMonitor:
         out.append(Wake(now + self._beat, BEAT))
 
     def _on_report(self, report: ExecutionReport, now: int) -> None:
-        if report.execution_type == "TRADE":
+        if report.execution_type is ExecutionType.TRADE:
             self._positions.on_fill(report)
         self._orders.on_report(report, now)
         self._surveillance.on_report(report, now)

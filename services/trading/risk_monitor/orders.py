@@ -5,11 +5,11 @@ them. Rates and repetitions are counted in sliding windows of event time.
 """
 
 from collections import deque
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
-from trading.messages.orders import ExecutionReport
+from trading.messages.orders import ExecutionReport, ExecutionType
 from trading.risk_monitor.alerts import AlertBook
 from trading.risk_monitor.feeds import Feeds
 from trading.risk_monitor.limits import describe
@@ -23,14 +23,14 @@ DUPLICATE_WINDOW = SECOND
 RUNAWAY_WINDOW = 10 * SECOND
 
 #: Execution types that answer one message of a client each.
-_MESSAGES = frozenset({"NEW", "CANCELED", "REPLACED", "REJECTED"})
+_MESSAGES = frozenset({ExecutionType.NEW, ExecutionType.CANCELED, ExecutionType.REJECTED})
 
 
 class OrderFlow(msgspec.Struct, gc=False):
     """The recent orders of one account; times are event times in simulated microseconds.
 
     ``messages`` has the times of the client's messages. ``runaway`` has (time, step), where step is
-    +1 for an accepted order and -1 for a cancelled or replaced one, and ``balance`` is the sum of
+    +1 for an accepted order and -1 for a cancelled one, and ``balance`` is the sum of
     the steps. ``alike`` has the times of identical orders by (symbol, side, quantity, price), and
     ``alike_since`` is when entries that are too old were last removed from it.
     """
@@ -78,15 +78,22 @@ class OrderControls:
         kind = report.execution_type
         if kind in _MESSAGES:
             self._judge_rate(flow, report, now)
-        if kind == "NEW":
-            self._judge_order(report, now)
-            self._judge_repetition(flow, report, now)
-        elif kind == "REJECTED" and report.reason.startswith("DUPLICATE"):
-            self._judge_repetition(flow, report, now)
-        elif kind == "TRADE":
-            self._judge_price(report, report.last_price, now)
-        if kind in ("NEW", "CANCELED", "REPLACED"):
-            self._judge_runaway(flow, 1 if kind == "NEW" else -1, report, now)
+        match kind:
+            case ExecutionType.NEW:
+                self._judge_order(report, now)
+                self._judge_repetition(flow, report, now)
+                self._judge_runaway(flow, 1, report, now)
+            case ExecutionType.TRADE:
+                self._judge_price(report, report.last_price, now)
+            case ExecutionType.CANCELED:
+                self._judge_runaway(flow, -1, report, now)
+            case ExecutionType.REJECTED:
+                if report.reason.startswith("DUPLICATE"):
+                    self._judge_repetition(flow, report, now)
+            case ExecutionType.EXPIRED | ExecutionType.TRADE_PREVENTION:
+                pass
+            case _:
+                assert_never(kind)
 
     def evaluate(self, now: int) -> None:
         """Clear the conditions of accounts that have sent nothing in the last window."""

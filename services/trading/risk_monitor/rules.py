@@ -5,9 +5,12 @@ and the dashboards are generated from it. A rule fires when a reading is greater
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
+from trading.messages.risk import Severity
+from trading.risk_monitor.actions import BreakerAction
 from trading.risk_monitor.limits import (
     BASIS_POINTS,
     CAPITAL,
@@ -19,41 +22,34 @@ from trading.risk_monitor.limits import (
     parse_limit,
 )
 
-#: Stages of the trade life cycle at which a rule is evaluated.
-PRE = "pre"
-AT = "at"
-POST = "post"
-SURVEILLANCE = "surveillance"
 
-WARNING = "warning"
-CRITICAL = "critical"
+class Stage(StrEnum):
+    """Stages of the trade life cycle at which a rule is evaluated."""
 
-#: Reactions of the circuit breaker to a rule. KILL_ACCOUNT engages the exchange's kill switch for
-#: that account; REDUCING_HALTED enters REDUCING at the limit, and HALTED at twice the limit.
-NONE = "none"
-KILL_ACCOUNT = "kill account"
-REDUCES = "REDUCING"
-REDUCING_HALTED = "REDUCING, HALTED at twice the limit"
+    PRE = "pre"
+    AT = "at"
+    POST = "post"
+    SURVEILLANCE = "surveillance"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One risk control.
 
-    ``stage`` is one of the stages above, and ``subject`` the kind of object that its alerts are
-    about. ``signal`` describes the reading, ``limit`` is the default limit as people write it, in
-    ``unit``. A limit is never below ``min_ticks`` ticks of the market. ``term`` is the field's name
-    of the control, with its legal source, and ``description`` says what an alert means.
+    ``subject`` is the kind of object that its alerts are about. ``signal`` describes the reading,
+    ``limit`` is the default limit as people write it, in ``unit``. A limit is never below
+    ``min_ticks`` ticks of the market. ``term`` is the field's name of the control, with its legal
+    source, and ``description`` says what an alert means.
     """
 
     name: str
-    stage: str
+    stage: Stage
     subject: str
     signal: str
     unit: str
     limit: str
     min_ticks: int = 0
-    severity: str
-    breaker: str = NONE
+    severity: Severity
+    breaker: BreakerAction = BreakerAction.NONE
     term: str
     description: str
 
@@ -70,295 +66,295 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 _TABLE = (
     Rule(
         name="gross-exposure",
-        stage=PRE,
+        stage=Stage.PRE,
         subject="portfolio",
         signal="sum of the absolute values of all coins",
         unit=CAPITAL,
         limit="70 %",
-        severity=WARNING,
-        breaker=REDUCES,
+        severity=Severity.WARNING,
+        breaker=BreakerAction.REDUCE,
         term="pre-set credit or capital threshold (SEC 15c3-5(c)(1)(i))",
         description="The firm holds more in coins than its capital allows.",
     ),
     Rule(
         name="net-exposure",
-        stage=PRE,
+        stage=Stage.PRE,
         subject="account",
         signal="value of the coins that an account has bought or sold, net, since its start",
         unit=CAPITAL,
         limit="300000",
-        severity=WARNING,
-        breaker=REDUCES,
+        severity=Severity.WARNING,
+        breaker=BreakerAction.REDUCE,
         term="pre-set credit or capital threshold (SEC 15c3-5(c)(1)(i))",
         description="A strategy's one-way bet on the market is too large.",
     ),
     Rule(
         name="concentration",
-        stage=POST,
+        stage=Stage.POST,
         subject="asset",
         signal="value of one coin as a share of equity",
         unit=RATIO,
         limit="40 %",
-        severity=WARNING,
-        breaker=REDUCES,
+        severity=Severity.WARNING,
+        breaker=BreakerAction.REDUCE,
         term="position / concentration limit",
         description="Too much of the firm is in one coin.",
     ),
     Rule(
         name="loss-limit",
-        stage=POST,
+        stage=Stage.POST,
         subject="portfolio",
         signal="loss since midnight UTC (or the last reset of the breaker)",
         unit=CAPITAL,
         limit="2 %",
-        severity=CRITICAL,
-        breaker=REDUCING_HALTED,
+        severity=Severity.CRITICAL,
+        breaker=BreakerAction.REDUCE_AND_HALT,
         term="loss limit, soft and hard",
         description="The day's loss is above the limit.",
     ),
     Rule(
         name="drawdown",
-        stage=POST,
+        stage=Stage.POST,
         subject="portfolio",
         signal="fall of equity from its peak",
         unit=RATIO,
         limit="2 %",
-        severity=CRITICAL,
-        breaker=REDUCING_HALTED,
+        severity=Severity.CRITICAL,
+        breaker=BreakerAction.REDUCE_AND_HALT,
         term="maximum drawdown (peak to trough), soft and hard limit",
         description="Equity has fallen too far from its peak.",
     ),
     Rule(
         name="var-limit",
-        stage=POST,
+        stage=Stage.POST,
         subject="portfolio",
         signal="99 % one-day VaR: 2.326 x EWMA volatility (1 h), summed over coins as if they all "
         "fell together",
         unit=CAPITAL,
         limit="8 %",
-        severity=WARNING,
-        breaker=REDUCES,
+        severity=Severity.WARNING,
+        breaker=BreakerAction.REDUCE,
         term="VaR limit",
         description="A bad day could cost more than the firm wants to lose.",
     ),
     Rule(
         name="order-rate",
-        stage=PRE,
+        stage=Stage.PRE,
         subject="account",
         signal="messages per second over 5 s, from execution reports",
         unit=RATE,
         limit="40/s",
-        severity=CRITICAL,
-        breaker=KILL_ACCOUNT,
+        severity=Severity.CRITICAL,
+        breaker=BreakerAction.KILL_ACCOUNT,
         term="maximum messages limit (RTS 6 art. 15(1)(d))",
         description="An algorithm sends more messages than it should.",
     ),
     Rule(
         name="price-collar",
-        stage=PRE,
+        stage=Stage.PRE,
         subject="account",
         signal="abs(price / index - 1) of an accepted order or a fill",
         unit=RATIO,
         limit="1 %",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="price collar (RTS 6 art. 15(1)(a))",
         description="An order was accepted or filled far from the index price.",
     ),
     Rule(
         name="fat-finger",
-        stage=PRE,
+        stage=Stage.PRE,
         subject="account",
         signal="value of one order",
         unit=CAPITAL,
         limit="50000",
-        severity=CRITICAL,
-        breaker=KILL_ACCOUNT,
+        severity=Severity.CRITICAL,
+        breaker=BreakerAction.KILL_ACCOUNT,
         term="maximum order volume / value (RTS 6 art. 15(1)(b),(c))",
         description="One order is larger than any order should be.",
     ),
     Rule(
         name="duplicate-orders",
-        stage=PRE,
+        stage=Stage.PRE,
         subject="account",
         signal="equal orders (symbol, side, quantity, price) within 1 s, or a client order id "
         "that was refused as a duplicate",
         unit=COUNT,
         limit="5",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="duplicative orders (SEC 15c3-5(c)(1)(ii))",
         description="The same order comes again and again.",
     ),
     Rule(
         name="runaway-orders",
-        stage=PRE,
+        stage=Stage.PRE,
         subject="account",
         signal="accepted orders within 10 s, less the cancelled ones",
         unit=COUNT,
         limit="45",
-        severity=CRITICAL,
-        breaker=KILL_ACCOUNT,
+        severity=Severity.CRITICAL,
+        breaker=BreakerAction.KILL_ACCOUNT,
         term="repeated automated execution throttle (RTS 6 art. 15(3))",
         description="An algorithm repeats itself; off until a human re-enables it.",
     ),
     Rule(
         name="stale-feed",
-        stage=AT,
+        stage=Stage.AT,
         subject="asset",
         signal="age of the last good price; of its last change, where the exchange's book moves",
         unit=DURATION,
         limit="4s",
         min_ticks=3,
-        severity=CRITICAL,
+        severity=Severity.CRITICAL,
         term="stale price, feed health",
         description="No new index price.",
     ),
     Rule(
         name="corrupt-feed",
-        stage=AT,
+        stage=Stage.AT,
         subject="asset",
         signal="not a number, not positive, out of order, or a jump from one tick to the next that "
         "the exchange's book has not made",
         unit=RATIO,
         limit="5 %",
-        severity=CRITICAL,
+        severity=Severity.CRITICAL,
         term="feed health",
         description="The index price cannot be true; the last good one stays in the valuation.",
     ),
     Rule(
         name="feed-gap",
-        stage=AT,
+        stage=Stage.AT,
         subject="asset",
         signal="sequence numbers missing",
         unit=COUNT,
         limit="0",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="sequence gap, feed health",
         description="Index prices were lost on the way.",
     ),
     Rule(
         name="price-divergence",
-        stage=AT,
+        stage=Stage.AT,
         subject="symbol",
         signal="exchange mid against index base / index quote, twice in a row",
         unit=BASIS_POINTS,
         limit="100 bp",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="basis; cross-source price divergence",
         description="The venue and the index disagree about a price.",
     ),
     Rule(
         name="peg-deviation",
-        stage=AT,
+        stage=Stage.AT,
         subject="asset",
         signal="abs(px - 1) of a stablecoin by the index or by the exchange's book, twice in a row",
         unit=BASIS_POINTS,
         limit="50 bp",
-        severity=CRITICAL,
-        breaker=REDUCES,
+        severity=Severity.CRITICAL,
+        breaker=BreakerAction.REDUCE,
         term="peg deviation in bp x time; venue against index",
         description="A stablecoin has left its peg.",
     ),
     Rule(
         name="price-move",
-        stage=AT,
+        stage=Stage.AT,
         subject="symbol",
         signal="index move within 5 minutes",
         unit=RATIO,
         limit="5 %",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="volatility halt, LULD 5 % band",
         description="A price moves fast.",
     ),
     Rule(
         name="liquidity-withdrawal",
-        stage=AT,
+        stage=Stage.AT,
         subject="symbol",
         signal="fall of the depth within 1 % of mid from its 10-minute average, twice in a row",
         unit=RATIO,
         limit="80 %",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="market depth, liquidity withdrawal",
         description="The order book has emptied.",
     ),
     Rule(
         name="venue-down",
-        stage=AT,
+        stage=Stage.AT,
         subject="service",
         signal="time since the last request that was answered",
         unit=DURATION,
         limit="4s",
         min_ticks=3,
-        severity=CRITICAL,
+        severity=Severity.CRITICAL,
         term="venue connectivity (RTS 6 art. 14, 16(5))",
         description="A service does not answer.",
     ),
     Rule(
         name="market-halt",
-        stage=AT,
+        stage=Stage.AT,
         subject="symbol",
         signal="time in a status other than TRADING",
         unit=DURATION,
         limit="0s",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="trading halt",
         description="The exchange does not trade a symbol.",
     ),
     Rule(
         name="settlement-overdue",
-        stage=POST,
+        stage=Stage.POST,
         subject="asset",
         signal="time since the intended settlement date",
         unit=DURATION,
         limit="5s",
         min_ticks=1,
-        severity=CRITICAL,
+        severity=Severity.CRITICAL,
         term="settlement fail; ageing (CSDR cash penalty)",
         description="Trades have not settled at their intended date.",
     ),
     Rule(
         name="reconciliation-break",
-        stage=POST,
+        stage=Stage.POST,
         subject="account",
         signal="custodian's balances (settled + pending) against own ones, from execution reports, "
         "as of the same trade",
         unit=CAPITAL,
         limit="0",
-        severity=CRITICAL,
+        severity=Severity.CRITICAL,
         term="reconciliation break (RTS 6 art. 17)",
         description="Two sources disagree about what the firm owns.",
     ),
     Rule(
         name="wash-trades",
-        stage=SURVEILLANCE,
+        stage=Stage.SURVEILLANCE,
         subject="account",
         signal="trades within 1 minute between two equal orders of the firm, or of one account "
         "with itself",
         unit=COUNT,
         limit="2",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="wash trades (2016/522 Annex II)",
         description="The firm trades with itself.",
     ),
     Rule(
         name="layering",
-        stage=SURVEILLANCE,
+        stage=Stage.SURVEILLANCE,
         subject="account",
         signal="open orders on one side when the other side filled, of which 80 % were then "
         "cancelled within 30 s",
         unit=COUNT,
         limit="4",
-        severity=WARNING,
+        severity=Severity.WARNING,
         term="layering, spoofing (2016/522 Annex II)",
         description="Orders on one side only served to fill the other.",
     ),
     Rule(
         name="execution-unknown",
-        stage=POST,
+        stage=Stage.POST,
         subject="account",
         signal="balances or open orders at the exchange that no execution report explains",
         unit=COUNT,
         limit="0",
-        severity=CRITICAL,
+        severity=Severity.CRITICAL,
         term="own events against the venue's (RTS 6 art. 17)",
         description="The firm does not know what became of an order.",
     ),

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from trading.messages.orders import BUY, ExecutionReport
+from trading.messages.orders import BUY, CLOSED_STATUSES, ExecutionReport, ExecutionType
 from trading.risk_monitor.alerts import AlertBook
 from trading.risk_monitor.rules import Controls
 from trading.units import MINUTE, SECOND
@@ -16,8 +16,6 @@ WASH_WINDOW = MINUTE
 #: Layering means that this percentage of the layers is cancelled within this time after the fill.
 LAYER_PERCENT = 80
 LAYER_WINDOW = 30 * SECOND
-
-_CLOSED = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
 
 
 class Layers(msgspec.Struct, gc=False):
@@ -67,14 +65,14 @@ class Surveillance:
         if trader is None:
             return
         kind = report.execution_type
-        if kind == "TRADE":
+        if kind is ExecutionType.TRADE:
             self._judge_wash(trader, report, now)
             self._remember_layers(trader, report)
-        if report.status in _CLOSED:
+        if report.status in CLOSED_STATUSES:
             self._close(trader, report)
-            if kind == "CANCELED" and trader.layers:
+            if kind is ExecutionType.CANCELED and trader.layers:
                 self._judge_layers(trader, report, now)
-        elif kind == "NEW":
+        elif kind is ExecutionType.NEW:
             orders = trader.open.setdefault((report.symbol, report.side), {})
             if report.order_id not in orders:
                 orders[report.order_id] = None

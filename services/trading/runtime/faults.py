@@ -14,6 +14,7 @@ from trading.messages.chaos import (
     AnyFault,
     Fault,
     FaultApplied,
+    FaultEnd,
     FaultEnded,
     InjectFault,
     RecoverFault,
@@ -85,13 +86,13 @@ class FaultBoard:
             if lease is not None:
                 lease.expires_at = max(lease.expires_at, message.expires_at)
         elif isinstance(message, RecoverFault):
-            return self._end(message.fault_id, "RECOVERED", now)
+            return self._end(message.fault_id, FaultEnd.RECOVERED, now)
         elif isinstance(message, Wake) and message.topic.startswith(LEASE_TOPIC):
             fault_id = message.topic.removeprefix(LEASE_TOPIC)
             lease = self.active.get(fault_id)
             if lease is not None:
                 if lease.expires_at <= now:
-                    return self._end(fault_id, "LEASE_EXPIRED", now)
+                    return self._end(fault_id, FaultEnd.LEASE_EXPIRED, now)
                 return [Wake(lease.expires_at, message.topic)]
         return []
 
@@ -105,13 +106,13 @@ class FaultBoard:
         if fault_id in self.active:
             return []
         if not isinstance(message.fault, self._accepts):
-            return [FaultEnded(self._service, fault_id, "REFUSED_NOT_MINE", now)]
+            return [self._refused(fault_id, "NOT_MINE", now)]
         if message.expires_at <= now:
-            return [FaultEnded(self._service, fault_id, "REFUSED_LEASE_OVER", now)]
+            return [self._refused(fault_id, "LEASE_OVER", now)]
         try:
             started = self._on_start(fault_id, message.fault, now)
         except ValueError as error:
-            return [FaultEnded(self._service, fault_id, f"REFUSED_{error}", now)]
+            return [self._refused(fault_id, str(error), now)]
         self.active[fault_id] = Lease(message.fault, now, message.expires_at)
         return [
             FaultApplied(self._service, fault_id, now),
@@ -119,9 +120,12 @@ class FaultBoard:
             *started,
         ]
 
-    def _end(self, fault_id: str, reason: str, now: int) -> list[Message]:
+    def _end(self, fault_id: str, reason: FaultEnd, now: int) -> list[Message]:
         lease = self.active.pop(fault_id, None)
         if lease is None:
-            return [FaultEnded(self._service, fault_id, "REFUSED_UNKNOWN", now)]
+            return [self._refused(fault_id, "UNKNOWN", now)]
         ended = self._on_end(fault_id, lease.fault, now)
         return [*ended, FaultEnded(self._service, fault_id, reason, now)]
+
+    def _refused(self, fault_id: str, why: str, now: int) -> FaultEnded:
+        return FaultEnded(self._service, fault_id, f"{FaultEnd.REFUSED}_{why}", now)

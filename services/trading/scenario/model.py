@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from trading.messages.risk import BreakerState
 from trading.scenario.faults import (
     Depeg,
     ExchangeOutage,
@@ -56,7 +57,7 @@ class Expectation(Model):
     """What must be noticed (or must not be): exactly one of alert, breaker, noAlert, promql."""
 
     alert: str | None = Field(default=None, max_length=100, description="Name of a risk rule.")
-    breaker: Literal["REDUCING", "HALTED"] | None = Field(
+    breaker: Literal[BreakerState.REDUCING, BreakerState.HALTED] | None = Field(
         default=None, description="State that the circuit breaker must reach."
     )
     noAlert: Name | None = Field(

@@ -6,8 +6,10 @@ The verdict depends on the plan, on this observation and on the audit report, an
 import msgspec
 
 from trading.messages.audit import AuditReport
-from trading.messages.chaos import RunSetup
+from trading.messages.chaos import Phase, RunSetup
 from trading.messages.risk import AlertFired
+from trading.messages.risk import BreakerState as BreakerState
+from trading.messages.risk import Severity as Severity
 
 
 class SeenAlert(msgspec.Struct, gc=False):
@@ -19,7 +21,7 @@ class SeenAlert(msgspec.Struct, gc=False):
     alert_id: str
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int
@@ -44,7 +46,7 @@ def seen_alert(alert: AlertFired) -> SeenAlert:
 class SeenBreaker(msgspec.Struct, gc=False):
     """A change of the circuit breaker to ``state`` at the simulated microsecond ``at``."""
 
-    state: str
+    state: BreakerState
     reason: str
     at: int
 
@@ -89,7 +91,7 @@ class Observation(msgspec.Struct, gc=False, kw_only=True):
     setup: RunSetup = msgspec.field(default_factory=RunSetup)
     started_at: int = 0
     ended_at: int = 0
-    phases: list[tuple[str, int]] = []
+    phases: list[tuple[Phase, int]] = []
     steady_at: int = 0
     unsteady: str = ""
     faults: list[SeenFault] = []

@@ -4,34 +4,30 @@ These are plain records. msgspec writes them as JSON into verdict.json, into the
 signed, and into HTTP responses.
 """
 
+from enum import StrEnum
+
 import msgspec
 
 from trading.messages.audit import Correlation, Discrepancy
+from trading.messages.chaos import Phase as Phase
 from trading.messages.chaos import RunSetup
+from trading.messages.risk import Severity
 
-PASS = "Pass"  # noqa: S105
-FAIL = "Fail"
-INCONCLUSIVE = "Inconclusive"
-ABORTED = "Aborted"
-ERROR = "Error"
 
-PHASES = (
-    "Pending",
-    "SteadyState",
-    "Injecting",
-    "Active",
-    "Recovering",
-    "Evaluating",
-    "Completed",
-    "Aborted",
-    "Error",
-)
+class Outcome(StrEnum):
+    """What a verdict says about a run."""
+
+    PASS = "Pass"  # noqa: S105
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+    ABORTED = "Aborted"
+    ERROR = "Error"
 
 
 class PhaseStart(msgspec.Struct, frozen=True):
     """A phase of the run and the simulated microsecond at which it began."""
 
-    phase: str
+    phase: Phase
     at: int
 
 
@@ -111,14 +107,24 @@ class AuditOutcome(msgspec.Struct, frozen=True, kw_only=True):
     journals: dict[str, JournalHead] = msgspec.field(default_factory=dict)
 
 
+class ConditionType(StrEnum):
+    """What the conditions of a run are about."""
+
+    STEADY_STATE = "SteadyState"
+    FAULT_VERIFIED = "FaultVerified"
+    DETECTED = "Detected"
+    RECOVERED = "Recovered"
+    AUDIT_VERIFIED = "AuditVerified"
+    COMPLETE = "Complete"
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """A condition in the sense of Kubernetes.
 
-    ``type`` is SteadyState, FaultVerified, Detected, Recovered, AuditVerified or Complete;
     ``status`` is True, False or Unknown; ``reason`` is one word in upper camel case.
     """
 
-    type: str
+    type: ConditionType
     status: str
     reason: str
     message: str
@@ -134,7 +140,7 @@ class AlertOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int
@@ -172,15 +178,15 @@ class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on a run, with everything that it is based on.
 
-    ``outcome`` is Pass, Fail, Inconclusive, Aborted or Error, and ``reasons`` says why it is not
-    Pass. ``alerts`` holds every alert that fired, expected or not. ``command`` is a shell command
-    that repeats the run in one process (embedded). Times are simulated microseconds.
+    ``reasons`` says why ``outcome`` is not Pass. ``alerts`` holds every alert that fired, expected
+    or not. ``command`` is a shell command that repeats the run in one process (embedded). Times are
+    simulated microseconds.
     """
 
     scenario: str
     description: str
     seed: int
-    outcome: str
+    outcome: Outcome
     reasons: tuple[str, ...]
     started_at: int
     ended_at: int

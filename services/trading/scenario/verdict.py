@@ -13,24 +13,22 @@ enough to compute it again. It follows these rules, each of which has a test:
 
 from collections.abc import Collection, Mapping
 
-from trading.messages.audit import AuditReport
+from trading.messages.audit import AuditReport, DiscrepancyKind
+from trading.messages.chaos import FaultEnd
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
 from trading.scenario.plan import Expectation, RunPlan, reproduction
 from trading.scenario.platform import platform_failures
 from trading.scenario.result import (
-    ABORTED,
-    ERROR,
-    FAIL,
-    INCONCLUSIVE,
-    PASS,
     AlertOutcome,
     AuditOutcome,
     ClockRecord,
     Condition,
+    ConditionType,
     ControlRun,
     ExpectationOutcome,
     FaultOutcome,
     JournalHead,
+    Outcome,
     PhaseStart,
     RecoveryOutcome,
     Verdict,
@@ -43,6 +41,9 @@ Signal = tuple[str, str]
 #: Simulated microseconds without a message of the risk monitor, which reports every second or tick,
 #: after which it counts as silent.
 MONITOR_SILENCE = MINUTE
+
+#: Discrepancies because of which an audit is incomplete.
+_DAMAGE = frozenset({DiscrepancyKind.CHAIN_BROKEN, DiscrepancyKind.TRUNCATED})
 
 
 class Detection:
@@ -125,11 +126,13 @@ def judge(
     failures += [f"audit: {d.kind} at {d.where}: {d.detail}" for d in audit.discrepancies]
     if observation.aborted:
         inconclusive = [f"aborted: {observation.aborted}"]
-    outcome = INCONCLUSIVE if inconclusive else FAIL if failures else PASS
+    outcome = Outcome.FAIL if failures else Outcome.PASS
+    if inconclusive:
+        outcome = Outcome.INCONCLUSIVE
     if observation.aborted:
-        outcome = ABORTED
+        outcome = Outcome.ABORTED
     if not plan.expectations:
-        outcome, inconclusive = ERROR, ["no expectation: nothing to judge"]
+        outcome, inconclusive = Outcome.ERROR, ["no expectation: nothing to judge"]
     return Verdict(
         scenario=plan.name,
         description=plan.description,
@@ -278,15 +281,15 @@ def _inconclusive_reasons(
     for fault in observation.faults:
         if not fault.injected_at:
             end_reason = fault.end_reason
-            detail = f" ({end_reason})" if end_reason.startswith("REFUSED") else ""
+            detail = f" ({end_reason})" if end_reason.startswith(FaultEnd.REFUSED) else ""
             reasons.append(f"no evidence that {fault.name} was injected{detail}")
-        elif fault.end_reason not in ("RECOVERED", ""):
+        elif fault.end_reason not in (FaultEnd.RECOVERED, ""):
             reasons.append(f"{fault.name} ended early: {fault.end_reason}")
     if not audit.complete:
-        damage = [d for d in audit.discrepancies if d.kind in ("CHAIN_BROKEN", "TRUNCATED")]
+        damage = [d for d in audit.discrepancies if d.kind in _DAMAGE]
         detail = "; ".join(f"{d.kind} at {d.where}: {d.detail}" for d in damage)
         reasons.append(f"audit is incomplete: {detail or 'no report'}")
-    losses = [d.detail for d in audit.discrepancies if d.kind == "LOST"]
+    losses = [d.detail for d in audit.discrepancies if d.kind is DiscrepancyKind.LOST]
     reasons += [f"entries were lost, and their loss accepted: {detail}" for detail in losses]
     return reasons
 
@@ -337,7 +340,7 @@ def _conditions(
     expectations: tuple[ExpectationOutcome, ...],
     recovery: RecoveryOutcome,
     audit: AuditOutcome,
-    outcome: str,
+    outcome: Outcome,
 ) -> tuple[Condition, ...]:
     verified_faults = [f for f in observation.faults if f.injected_at]
     met_count = sum(1 for e in expectations if e.met)
@@ -345,7 +348,7 @@ def _conditions(
     audit_clean = audit.complete and not audit.discrepancies
     return (
         _condition(
-            "SteadyState",
+            ConditionType.STEADY_STATE,
             bool(observation.steady_at),
             "Held",
             "NotReached",
@@ -353,7 +356,7 @@ def _conditions(
             observation.steady_at,
         ),
         _condition(
-            "FaultVerified",
+            ConditionType.FAULT_VERIFIED,
             all_verified and bool(verified_faults),
             "SeenInDataPlane",
             "NoEvidence",
@@ -361,7 +364,7 @@ def _conditions(
             max((f.injected_at for f in verified_faults), default=0),
         ),
         _condition(
-            "Detected",
+            ConditionType.DETECTED,
             met_count == len(expectations),
             "AllMet",
             "ExpectationMissed",
@@ -369,7 +372,7 @@ def _conditions(
             max((e.detected_at for e in expectations), default=0),
         ),
         _condition(
-            "Recovered",
+            ConditionType.RECOVERED,
             recovery.recovered,
             "Verified",
             "NotRecovered",
@@ -377,19 +380,19 @@ def _conditions(
             observation.recovered_at,
         ),
         _condition(
-            "AuditVerified",
+            ConditionType.AUDIT_VERIFIED,
             audit_clean,
             "ChainsVerified",
             "Discrepancies" if audit.complete else "Incomplete",
             f"{audit.events} events, {len(audit.discrepancies)} discrepancies",
             observation.ended_at,
         ),
-        _condition("Complete", True, outcome, outcome, "", observation.ended_at),
+        _condition(ConditionType.COMPLETE, True, outcome, outcome, "", observation.ended_at),
     )
 
 
 def _condition(
-    condition_type: str,
+    condition_type: ConditionType,
     is_true: bool,
     true_reason: str,
     false_reason: str,

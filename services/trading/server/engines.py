@@ -25,6 +25,7 @@ from trading.messages.orders import (
     PlaceOrder,
     ReplaceOrder,
     RequestFailed,
+    RequestFailure,
 )
 from trading.messages.strategy import StrategiesAssigned
 from trading.server.shared_run import SharedRun
@@ -183,7 +184,7 @@ class EngineSharing:
                     EXCHANGE,
                     message.account,
                     message.client_order_id,
-                    "CONNECTION_RESET",
+                    RequestFailure.CONNECTION_RESET,
                     self._links.host.kernel.now,
                 )
                 self._links.host.send(TRADING_ENGINE, failed)

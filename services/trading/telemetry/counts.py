@@ -11,7 +11,13 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from trading.messages import Message
-from trading.messages.chaos import FaultApplied, FaultEnded, FaultInjected, FaultRecovered
+from trading.messages.chaos import (
+    FaultApplied,
+    FaultEnded,
+    FaultInjected,
+    FaultRecovered,
+    FaultStep,
+)
 from trading.messages.custody import (
     PenaltyCharged,
     Settled,
@@ -19,8 +25,8 @@ from trading.messages.custody import (
     SettlementInstructed,
 )
 from trading.messages.market import PriceTick
-from trading.messages.orders import ExecutionReport, PlaceOrder, ReplaceOrder, Trade
-from trading.messages.risk import ACTIVE, HALTED, REDUCING, AlertFired, BreakerChanged
+from trading.messages.orders import ExecutionReport, ExecutionType, PlaceOrder, ReplaceOrder, Trade
+from trading.messages.risk import AlertFired, BreakerChanged, BreakerState
 from trading.telemetry.families import counters
 from trading.telemetry.signals import signals_of
 from trading.units import SCALE
@@ -51,18 +57,18 @@ _COUNTS: tuple[tuple[type[Message], Count], ...] = (
     (ReplaceOrder, Count("trading_engine_orders", lambda m: (m.account,))),
     (AlertFired, Count("risk_monitor_alerts_fired", lambda m: (m.rule, m.severity))),
     (BreakerChanged, Count("risk_monitor_breaker_changes", lambda m: (m.state,))),
-    (FaultApplied, Count("test_coordinator_faults", _constant("applied"))),
-    (FaultInjected, Count("test_coordinator_faults", _constant("injected"))),
-    (FaultEnded, Count("test_coordinator_faults", _constant("ended"))),
-    (FaultRecovered, Count("test_coordinator_faults", _constant("recovered"))),
+    (FaultApplied, Count("test_coordinator_faults", _constant(FaultStep.APPLIED))),
+    (FaultInjected, Count("test_coordinator_faults", _constant(FaultStep.INJECTED))),
+    (FaultEnded, Count("test_coordinator_faults", _constant(FaultStep.ENDED))),
+    (FaultRecovered, Count("test_coordinator_faults", _constant(FaultStep.RECOVERED))),
 )
 
 #: Label values that are exported as 0 before the first message: a rate needs a first sample.
 _FROM_ZERO: dict[str, tuple[str, ...]] = {
-    "exchange_execution_reports": ("NEW", "TRADE", "CANCELED", "REPLACED", "REJECTED", "EXPIRED"),
+    "exchange_execution_reports": tuple(ExecutionType),
     "custodian_settlements": ("instructed", "settled", "failed", "penalised"),
-    "risk_monitor_breaker_changes": (ACTIVE, REDUCING, HALTED),
-    "test_coordinator_faults": ("applied", "injected", "ended", "recovered"),
+    "risk_monitor_breaker_changes": tuple(BreakerState),
+    "test_coordinator_faults": tuple(FaultStep),
 }
 
 

@@ -6,6 +6,9 @@ generated from it.
 
 from typing import NamedTuple
 
+from trading.messages.orders import ExecutionType
+from trading.messages.risk import BreakerState
+from trading.messages.strategy import StrategyState
 from trading.topology import (
     AUDIT_CORRELATOR,
     CUSTODIAN,
@@ -53,6 +56,7 @@ class Signal(NamedTuple):
 _ALL = tuple(SERVICES)
 #: Label of the metrics that every service exports.
 _S = "service"
+_BREAKER_STATES = ", ".join(f"{n} {state}" for n, state in enumerate(BreakerState))
 
 _TABLE = (
     # Of every service.
@@ -122,7 +126,7 @@ _TABLE = (
     Signal(
         "exchange_execution_reports",
         COUNTER,
-        "Execution reports by execution type: NEW, TRADE, CANCELED, REPLACED, REJECTED, EXPIRED",
+        f"Execution reports by execution type: {', '.join(ExecutionType)}",
         (EXCHANGE,),
         ("type",),
     ),
@@ -151,7 +155,7 @@ _TABLE = (
     Signal(
         "trading_engine_strategies",
         GAUGE,
-        "Strategies by state: RUNNING, STOPPED, DISCONNECTED, STANDBY",
+        f"Strategies by state: {', '.join(StrategyState)}",
         (TRADING_ENGINE,),
         ("state",),
     ),
@@ -163,7 +167,7 @@ _TABLE = (
         ("account",),
     ),
     # Risk monitor.
-    Signal("risk_monitor_breaker_state", GAUGE, "0 ACTIVE, 1 REDUCING, 2 HALTED", (RISK_MONITOR,)),
+    Signal("risk_monitor_breaker_state", GAUGE, _BREAKER_STATES, (RISK_MONITOR,)),
     Signal(
         "risk_monitor_breaker_changes",
         COUNTER,

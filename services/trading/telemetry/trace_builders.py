@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from trading.messages import Message
 from trading.messages.chaos import FaultInjected, FaultRecovered, PhaseChanged
 from trading.messages.custody import Settled, SettlementFailed, SettlementInstructed
-from trading.messages.orders import ExecutionReport, PlaceOrder, Trade
+from trading.messages.orders import ExecutionReport, ExecutionType, PlaceOrder, Trade
 from trading.messages.risk import AlertFired
 from trading.telemetry.spans import (
     ALERT,
@@ -116,9 +116,9 @@ class ExchangeTraces(TraceBuilder):
             return
         trace, at = self.order(message.order_id), message.event_time
         kind = message.execution_type
-        if kind == "NEW" and message.account not in self.automated:
+        if kind is ExecutionType.NEW and message.account not in self.automated:
             yield _order_span(trace, message, at, at)
-        if kind == "TRADE":
+        if kind is ExecutionType.TRADE:
             yield Span(
                 trace,
                 span_of(trace, FILL, message.trade_id),
@@ -247,7 +247,7 @@ class CoordinatorTraces(TraceBuilder):
         root = root_of(self._trace)
         if isinstance(message, PhaseChanged):
             self._started_at = self._started_at or message.event_time
-            if message.phase in ("Completed", "Aborted", "Error"):
+            if message.phase.terminal:
                 attributes: dict[str, Any] = {"run.phase": message.phase}
                 yield Span(self._trace, root, 0, RUN, self._started_at, now, attributes)
         elif isinstance(message, FaultInjected):

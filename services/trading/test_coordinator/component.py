@@ -19,6 +19,7 @@ from trading.messages.chaos import (
     AbortRun,
     FaultApplied,
     FaultEnded,
+    Phase,
     PhaseChanged,
     ProbeResult,
     RunDescribed,
@@ -76,7 +77,7 @@ class TestCoordinator:
 
     def __init__(self, plan: RunPlan, setup: RunSetup) -> None:
         self.plan = plan
-        self.phase = "Pending"
+        self.phase = Phase.PENDING
         self.observation = Observation(setup=setup)
         self._beat = max(SECOND, plan.tick)
         services = tuple(n for n in SERVICES if n != TEST_COORDINATOR)
@@ -119,7 +120,7 @@ class TestCoordinator:
     @property
     def done(self) -> bool:
         """Whether the run has ended."""
-        return self.phase in ("Completed", "Aborted", "Error")
+        return self.phase.terminal
 
     def on(self, message: Message, now: int) -> Sequence[Message]:
         """Update the observation with a message, and return the messages that follow from it."""
@@ -153,7 +154,11 @@ class TestCoordinator:
         self._recorder.start(now)
         first = now - now % self._beat + self._beat
         described = RunDescribed(self.observation.setup)
-        return [described, *self._enter("SteadyState", now), Wake(first + self._beat // 2, BEAT)]
+        return [
+            described,
+            *self._enter(Phase.STEADY_STATE, now),
+            Wake(first + self._beat // 2, BEAT),
+        ]
 
     def _on_ping(self, message: Ping, now: int) -> Sequence[Message]:
         return [answer_ping(self.name, message, now)]
@@ -170,15 +175,17 @@ class TestCoordinator:
             return ()
         out: list[Message] = [Wake(now + self._beat, BEAT)]
         self._recorder.on_beat(now, now - message.at)
-        if self.phase == "SteadyState":
+        if self.phase is Phase.STEADY_STATE:
             out += self._await_steady(now)
-        if self.phase in ("SteadyState", "Injecting", "Active"):
+        if self.phase in (Phase.STEADY_STATE, Phase.INJECTING, Phase.ACTIVE):
             out += self._play(now)
-        elif self.phase == "Recovering":
+        elif self.phase is Phase.RECOVERING:
             out += self._await_recovery(now)
-        elif self.phase == "Evaluating" and now - self._audit_requested_at > AUDIT_TIMEOUT:
+        elif self.phase is Phase.EVALUATING and now - self._audit_requested_at > AUDIT_TIMEOUT:
             out += self._finish(now)
-        elif self.phase == "Evaluating" and now - self._audit_repeated_at >= AUDIT_RETRY_INTERVAL:
+        elif (
+            self.phase is Phase.EVALUATING and now - self._audit_repeated_at >= AUDIT_RETRY_INTERVAL
+        ):
             self._audit_repeated_at = now
             out.append(AuditQuery(self.name, self._run_id, {}))
         out += self.view.pings(now)
@@ -211,8 +218,8 @@ class TestCoordinator:
         for fault in self._faults:
             if not fault.requested:
                 if now >= steady_at + fault.planned.at:
-                    if self.phase == "SteadyState":
-                        out += self._enter("Injecting", now)
+                    if self.phase is Phase.STEADY_STATE:
+                        out += self._enter(Phase.INJECTING, now)
                     out.append(fault.request(now))
             elif fault.active:
                 if injected := fault.check_evidence(now):
@@ -223,12 +230,16 @@ class TestCoordinator:
         outcomes = [fault.outcome for fault in self._faults]
         if all(outcome.ended_at for outcome in outcomes) and self._windows_over(now):
             self.observation.faults_ended_at = max((o.ended_at for o in outcomes), default=0)
-            out += self._enter("Recovering", now)
+            out += self._enter(Phase.RECOVERING, now)
         return out
 
     def _note_injection(self, injected: list[Message], now: int) -> list[Message]:
         """Return the messages about a verified injection; the first one makes the run Active."""
-        return [*injected, *self._enter("Active", now)] if self.phase == "Injecting" else injected
+        return (
+            [*injected, *self._enter(Phase.ACTIVE, now)]
+            if self.phase is Phase.INJECTING
+            else injected
+        )
 
     def _windows_over(self, now: int) -> bool:
         """Return whether no expected detection can still arrive within its time limit."""
@@ -270,34 +281,34 @@ class TestCoordinator:
     def _evaluate(self, now: int) -> list[Message]:
         self._audit_requested_at = self._audit_repeated_at = now
         return [
-            *self._enter("Evaluating", now),
+            *self._enter(Phase.EVALUATING, now),
             AuditQuery(self.name, self._run_id, {}),
         ]
 
     def _finish(self, now: int) -> list[Message]:
         self.observation.ended_at = now
-        return self._enter("Aborted" if self.observation.aborted else "Completed", now)
+        return self._enter(Phase.ABORTED if self.observation.aborted else Phase.COMPLETED, now)
 
-    def _enter(self, phase: str, now: int) -> list[Message]:
+    def _enter(self, phase: Phase, now: int) -> list[Message]:
         self.phase = phase
         self.observation.phases.append((phase, now))
         return [PhaseChanged(phase, now)]
 
     def _on_abort(self, message: AbortRun, now: int) -> Sequence[Message]:
         """Recover every active fault; the run ends when their recovery has been verified."""
-        if self.phase not in ("SteadyState", "Injecting", "Active", "Recovering"):
+        if self.phase is Phase.PENDING or not self.phase.abortable:
             return ()
         self.observation.aborted = message.reason or "no reason given"
-        if self.phase == "Recovering":
+        if self.phase is Phase.RECOVERING:
             return ()
         self.observation.faults_ended_at = now
         if not any(fault.requested for fault in self._faults):
             return self._finish(now)
         recoveries = [fault.recover() for fault in self._faults if fault.active]
-        return [*recoveries, *self._enter("Recovering", now)]
+        return [*recoveries, *self._enter(Phase.RECOVERING, now)]
 
     def _on_audit(self, message: AuditReport, now: int) -> Sequence[Message]:
-        if self.phase != "Evaluating":
+        if self.phase != Phase.EVALUATING:
             return ()
         self.observation.audit = message
         return self._finish(now)

@@ -19,7 +19,7 @@ from trading.messages.chaos import (
     SettlementFailure,
 )
 from trading.messages.custody import SettlementFailed
-from trading.messages.market import BookTop, PriceTick, SymbolStatusChanged
+from trading.messages.market import BookTop, PriceTick, SymbolStatus, SymbolStatusChanged
 from trading.messages.orders import ExecutionReport, Trade
 from trading.scenario.plan import PlannedFault
 from trading.test_coordinator.malfunctions import StrategyWatcher
@@ -142,7 +142,7 @@ class OutageWatcher(Watcher):
             mode == "halt"
             and isinstance(message, SymbolStatusChanged)
             and message.symbol in self.fault.symbols
-            and message.status != "TRADING"
+            and message.status is not SymbolStatus.TRADING
         ):
             self.record_evidence(message.event_time, f"{message.symbol} is in {message.status}")
 

@@ -2,7 +2,7 @@
 
 from trading.messages import Message
 from trading.messages.chaos import StrategyMalfunction
-from trading.messages.orders import BUY, ExecutionReport, Trade
+from trading.messages.orders import BUY, ExecutionReport, ExecutionType, Trade
 from trading.test_coordinator.watcher import Watcher
 from trading.units import PPM, format_ppm, format_units
 
@@ -47,7 +47,7 @@ class StrategyWatcher(Watcher):
                 self._check_quantity(message)
             elif mode == "stale-quotes":
                 self._check_quote(message)
-            elif message.execution_type == "TRADE" and self._fits_malfunction(message):
+            elif message.execution_type is ExecutionType.TRADE and self._fits_malfunction(message):
                 self._matching_fills += 1
                 if self._matching_fills >= PATTERN:
                     text = f"{self.account}: {self._matching_fills} fills of kind {mode}"
@@ -86,7 +86,7 @@ class StrategyWatcher(Watcher):
 
     def _check_quote(self, report: ExecutionReport) -> None:
         mid = self.view.mid(report.symbol)
-        if report.execution_type == "NEW" and report.price and mid:
+        if report.execution_type is ExecutionType.NEW and report.price and mid:
             off = (report.price - mid) * PPM // mid
             if abs(off) > STALE_QUOTE_PPM:
                 text = f"{self.account} quotes {report.symbol} {format_ppm(off)} off the mid"

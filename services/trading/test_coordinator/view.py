@@ -11,9 +11,16 @@ from collections import deque
 import msgspec
 
 from trading.messages.custody import Settled, SettlementFailed, SettlementInstructed
-from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
-from trading.messages.orders import ExecutionReport
-from trading.messages.risk import ACTIVE, AlertFired, AlertResolved, BreakerChanged
+from trading.messages.market import (
+    BookTop,
+    Ping,
+    Pong,
+    PriceTick,
+    SymbolStatus,
+    SymbolStatusChanged,
+)
+from trading.messages.orders import ExecutionReport, ExecutionType
+from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, BreakerState
 from trading.topology import TEST_COORDINATOR
 from trading.units import SECOND
 from trading.universe import Universe
@@ -25,6 +32,9 @@ RATE_WINDOW = 10 * SECOND
 
 #: A price is frozen when more consecutive ticks than this repeat it.
 _FROZEN_TICKS = 20
+
+#: What the venue answers to a new order.
+_ANSWERS = frozenset({ExecutionType.NEW, ExecutionType.REJECTED})
 
 
 class ServiceLink(msgspec.Struct, gc=False):
@@ -69,7 +79,7 @@ class BookState(msgspec.Struct, gc=False):
     received_at: int = 0
     depth: int = 0
     depth_now: int = 0
-    status: str = "TRADING"
+    status: SymbolStatus = SymbolStatus.TRADING
 
 
 class OrderActivity(msgspec.Struct, gc=False):
@@ -101,7 +111,7 @@ class DataPlaneView:
         self.orders = {account: OrderActivity(deque()) for account in universe.firm_accounts}
         self.due: dict[str, int] = {}
         self.firing: dict[str, str] = {}
-        self.breaker = ACTIVE
+        self.breaker = BreakerState.ACTIVE
         self._nonce = 0
 
     def pings(self, now: int) -> list[Ping]:
@@ -164,7 +174,7 @@ class DataPlaneView:
     def on_report(self, report: ExecutionReport, now: int) -> None:
         """Count an accepted or rejected order of a firm account; ignore other reports."""
         activity = self.orders.get(report.account)
-        if activity is None or report.execution_type not in ("NEW", "REJECTED"):
+        if activity is None or report.execution_type not in _ANSWERS:
             return
         recent = activity.recent
         recent.append(now)
@@ -216,7 +226,7 @@ class DataPlaneView:
     def book_problem(self, symbol: str, now: int) -> str:
         """Describe why an order book is unhealthy; empty if it is healthy."""
         book = self.books[symbol]
-        if book.status != "TRADING":
+        if book.status is not SymbolStatus.TRADING:
             return f"{symbol} is in {book.status}"
         if not self.mid(symbol):
             return f"book of {symbol} is empty or one-sided"
@@ -256,7 +266,7 @@ class DataPlaneView:
         The steady state is required before any fault is injected: the data plane is healthy, and
         in addition no alert fires and the circuit breaker is ACTIVE.
         """
-        if self.breaker != ACTIVE:
+        if self.breaker is not BreakerState.ACTIVE:
             return f"circuit breaker is {self.breaker}"
         for label in self.firing.values():
             return f"alert {label} is firing"

@@ -15,8 +15,9 @@ from trading.messages.orders import (
     ExecutionReport,
     KillSwitchChanged,
     RequestFailed,
+    RequestFailure,
 )
-from trading.messages.strategy import StrategiesAssigned, StrategyStateChanged
+from trading.messages.strategy import StrategiesAssigned, StrategyState, StrategyStateChanged
 from trading.runtime.component import answer_ping
 from trading.runtime.faults import LEASE_TOPIC, FaultBoard, fault_handlers
 from trading.topology import TRADING_ENGINE
@@ -31,13 +32,6 @@ from trading.trading_engine.strategy import STEP, Strategy
 from trading.units import SECOND
 from trading.universe import MANUAL, Universe
 
-#: States of a strategy, as in StrategyStateChanged.
-STATES = RUNNING, STOPPED, DISCONNECTED, STANDBY = (
-    "RUNNING",
-    "STOPPED",
-    "DISCONNECTED",
-    "STANDBY",
-)
 #: Timer topics: of the regular tick, and of a runaway strategy (followed by the account).
 TICK, RUNAWAY = "tick", "runaway/"
 
@@ -75,7 +69,7 @@ class TradingEngine:
         self._kinds = {a.strategy: a.name for a in automated}
         self._assignment = Assignment(tuple(self._strategies))
         self._uncancelled: list[str] = []
-        self._states = dict.fromkeys(self._strategies, RUNNING)
+        self._states = dict.fromkeys(self._strategies, StrategyState.RUNNING)
         self._last_update = 0
         self._connected = True
         self._faults = FaultBoard(
@@ -129,7 +123,7 @@ class TradingEngine:
         """
         return self._assignment.fences
 
-    def strategies(self) -> list[tuple[str, str, Desk]]:
+    def strategies(self) -> list[tuple[str, StrategyState, Desk]]:
         """Return kind, state and desk of every strategy."""
         return [
             (kind, self._states[account], self._strategies[account].desk)
@@ -185,8 +179,7 @@ class TradingEngine:
         strategy.desk.killed = change.engaged
         strategy.reset()
         if change.account in self._assignment:
-            state = STOPPED if change.engaged else RUNNING
-            self._set_state(change.account, state, f"KILL_SWITCH {change.reason}", now, out)
+            self._resume(change.account, f"KILL_SWITCH {change.reason}", now, out)
 
     def _on_failure(self, failure: RequestFailed, now: int, out: list[Message]) -> None:
         """Close an order that did not reach the exchange, and retry a failed cancel-all.
@@ -195,7 +188,7 @@ class TradingEngine:
         retried only under a lease: it may concern orders of the account's former owner.
         """
         strategy = self._strategies.get(failure.account)
-        if strategy is None or failure.reason == "EXECUTION_STATUS_UNKNOWN":
+        if strategy is None or failure.reason is RequestFailure.EXECUTION_STATUS_UNKNOWN:
             return
         desk = strategy.desk
         desk.open.pop(failure.request, None)
@@ -215,7 +208,7 @@ class TradingEngine:
                 self._uncancelled.remove(account)
             strategy.desk.fence = 0
             strategy.reset()
-            self._set_state(account, STANDBY, "UNASSIGNED", now, out)
+            self._set_state(account, StrategyState.STANDBY, "UNASSIGNED", now, out)
         for account in gained:
             strategy = self._strategies[account]
             strategy.desk.fence = self._assignment.fences[account]
@@ -225,12 +218,12 @@ class TradingEngine:
             else:
                 strategy.desk.open.clear()
                 strategy.reset()
-                self._set_state(account, DISCONNECTED, "ASSIGNED", now, out)
+                self._set_state(account, StrategyState.DISCONNECTED, "ASSIGNED", now, out)
 
     def _disconnect(self, reason: str, now: int, out: list[Message]) -> None:
         self._connected = False
         for account in self._assignment.fences:
-            self._set_state(account, DISCONNECTED, reason, now, out)
+            self._set_state(account, StrategyState.DISCONNECTED, reason, now, out)
 
     def _reconnect(self, now: int, out: list[Message]) -> None:
         self._connected = True
@@ -242,10 +235,16 @@ class TradingEngine:
         strategy = self._strategies[account]
         strategy.desk.cancel_all(out)
         strategy.reset()
-        self._set_state(account, STOPPED if strategy.desk.killed else RUNNING, reason, now, out)
+        self._resume(account, reason, now, out)
+
+    def _resume(self, account: str, reason: str, now: int, out: list[Message]) -> None:
+        """Let a strategy run, unless its kill switch is engaged."""
+        killed = self._strategies[account].desk.killed
+        state = StrategyState.STOPPED if killed else StrategyState.RUNNING
+        self._set_state(account, state, reason, now, out)
 
     def _set_state(
-        self, account: str, state: str, reason: str, now: int, out: list[Message]
+        self, account: str, state: StrategyState, reason: str, now: int, out: list[Message]
     ) -> None:
         """Record and publish the state of a strategy, if it has changed."""
         if self._states[account] != state:

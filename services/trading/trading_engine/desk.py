@@ -6,18 +6,17 @@ from trading.messages import Message
 from trading.messages.market import BookTop
 from trading.messages.orders import (
     BUY,
+    CLOSED_STATUSES,
     SELL,
     CancelAllOrders,
     CancelOrder,
     ExecutionReport,
+    ExecutionType,
     PlaceOrder,
 )
 from trading.trading_engine.malfunction import Malfunction
 from trading.units import SCALE
 from trading.universe import FirmAccount, Universe
-
-#: Statuses after which an order is not open any more.
-_CLOSED_STATUSES = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
 
 
 class Desk:
@@ -123,13 +122,13 @@ class Desk:
 
     def on_report(self, report: ExecutionReport) -> None:
         """Book a fill in ``held``, and remove a closed order from ``open``."""
-        if report.execution_type == "TRADE":
+        if report.execution_type is ExecutionType.TRADE:
             instrument = self.instruments[report.symbol]
             value = report.last_price * report.last_qty // SCALE
             sign = 1 if report.side == BUY else -1
             self.held[instrument.base] += sign * report.last_qty
             self.held[instrument.quote] -= sign * value
-        if report.status in _CLOSED_STATUSES:
+        if report.status in CLOSED_STATUSES:
             self.open.pop(report.client_order_id, None)
 
     def state(self) -> dict[str, Any]:

@@ -25,7 +25,14 @@ from trading.messages.chaos import (
     RecoverFault,
 )
 from trading.messages.orders import KillSwitchChanged, SetKillSwitch
-from trading.messages.risk import AlertAcknowledged, AlertFired, AlertResolved, BreakerChanged
+from trading.messages.risk import (
+    AlertAcknowledged,
+    AlertFired,
+    AlertResolved,
+    BreakerChanged,
+    BreakerState,
+    Severity,
+)
 from trading.units import PPM, format_duration, format_ppm
 
 JSON = dict[str, Any]
@@ -239,7 +246,7 @@ def _description(record: AuditRecord) -> tuple[str, str, str, str]:
             fired = format_duration(message.event_time - message.fired_time)
             return "alert resolved", message.rule, f"{message.subject}, after {fired}", "good"
         case BreakerChanged():
-            severity = "good" if message.state == "ACTIVE" else "critical"
+            severity = "good" if message.state is BreakerState.ACTIVE else Severity.CRITICAL
             text = f"from {message.previous}: {message.reason}"
             return "circuit breaker", message.state, text, severity
         case SetKillSwitch():
@@ -248,7 +255,7 @@ def _description(record: AuditRecord) -> tuple[str, str, str, str]:
         case KillSwitchChanged():
             cancelled = f"{message.cancelled_orders} orders cancelled: {message.reason}"
             text = f"engaged, {cancelled}" if message.engaged else f"released: {message.reason}"
-            severity = "critical" if message.engaged else "good"
+            severity = Severity.CRITICAL if message.engaged else "good"
             return "kill switch", message.account, text, severity
         case PhaseChanged():
             return "phase", message.phase, "", "info"

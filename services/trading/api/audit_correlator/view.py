@@ -20,7 +20,13 @@ from trading.messages.chaos import (
     RecoverFault,
 )
 from trading.messages.orders import KillSwitchChanged, SetKillSwitch
-from trading.messages.risk import AlertAcknowledged, AlertFired, AlertResolved, BreakerChanged
+from trading.messages.risk import (
+    AlertAcknowledged,
+    AlertFired,
+    AlertResolved,
+    BreakerChanged,
+    Severity,
+)
 
 
 class AlertRecords(msgspec.Struct):
@@ -30,7 +36,7 @@ class AlertRecords(msgspec.Struct):
 
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     fired: AuditRecord
     acknowledged: AuditRecord | None = None
     resolved: AuditRecord | None = None

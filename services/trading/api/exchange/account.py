@@ -12,12 +12,15 @@ from trading.api.exchange.history import Known
 from trading.api.exchange.info import order_limits
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.params import Params
+from trading.messages.orders import OPEN_STATUSES, OrderStatus
 from trading.units import DAY
 
 _RESPONSE_TYPES = ("ACK", "RESULT", "FULL")
-_OPEN = ("NEW", "PARTIALLY_FILLED")
 #: `cancelRestrictions` -> the status that the order must have.
-_RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
+_RESTRICTIONS = {
+    "ONLY_NEW": OrderStatus.NEW,
+    "ONLY_PARTIALLY_FILLED": OrderStatus.PARTIALLY_FILLED,
+}
 #: End of a period that has none, microseconds.
 _FOREVER = 2**60
 
@@ -191,7 +194,7 @@ class Account:
             if error is errors.NO_SUCH_ORDER:
                 raise errors.UNKNOWN_ORDER from error
             raise
-        if order.report.status not in _OPEN:
+        if order.report.status not in OPEN_STATUSES:
             raise errors.UNKNOWN_ORDER
         return order
 

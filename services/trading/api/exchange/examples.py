@@ -10,7 +10,8 @@ from trading.api.exchange.formats import decimal
 from trading.api.exchange.history import Fill, Kline, Known
 from trading.api.exchange.info import exchange_info, order_limits
 from trading.api.exchange.limits import Limits
-from trading.messages.orders import ExecutionReport, Trade
+from trading.messages.market import SymbolStatus
+from trading.messages.orders import ExecutionReport, ExecutionType, OrderStatus, Trade
 from trading.units import MINUTE, parse_units
 from trading.universe import default_universe
 
@@ -122,7 +123,7 @@ def _example_answer(endpoint: Endpoint) -> Any:
     return _ANSWERS[endpoint.ws]
 
 
-def _report(kind: str, status: str, filled: int) -> ExecutionReport:
+def _report(kind: ExecutionType, status: OrderStatus, filled: int) -> ExecutionReport:
     return ExecutionReport(
         "firm-api",
         "my-order-1",
@@ -146,8 +147,9 @@ def _report(kind: str, status: str, filled: int) -> ExecutionReport:
     )
 
 
-_NEW, _FILLED = _report("NEW", "NEW", 0), _report("TRADE", "FILLED", _QTY)
-_CANCELLED = formats.cancelled(_report("CANCELED", "CANCELED", 0), "cancel-1")
+_NEW = _report(ExecutionType.NEW, OrderStatus.NEW, 0)
+_FILLED = _report(ExecutionType.TRADE, OrderStatus.FILLED, _QTY)
+_CANCELLED = formats.cancelled(_report(ExecutionType.CANCELED, OrderStatus.CANCELED, 0), "cancel-1")
 _TRADE = Trade(99, "BTCUSDT", _PRICE, _QTY, _QUOTE, "a", "b", 4711, 4712, False, _AT)
 _BAR = Kline(_AT, _PRICE, _PRICE, _PRICE, _PRICE)
 _BAR.add(99, _PRICE, _QTY, _QUOTE, True)
@@ -181,7 +183,11 @@ _ANSWERS: dict[str, Any] = {
     "ping": {},
     "time": {"serverTime": _AT // 1000},
     "exchangeInfo": exchange_info(
-        _UNIVERSE, dict.fromkeys(_UNIVERSE.symbols, "TRADING"), Limits(), ["BTCUSDT"], _AT
+        _UNIVERSE,
+        dict.fromkeys(_UNIVERSE.symbols, SymbolStatus.TRADING),
+        Limits(),
+        ["BTCUSDT"],
+        _AT,
     ),
     "depth": {
         "lastUpdateId": 1027024,

@@ -8,7 +8,7 @@ from typing import Any
 
 from trading.api.exchange import errors
 from trading.api.exchange.history import Fill, Kline, Known
-from trading.messages.orders import ExecutionReport, Trade
+from trading.messages.orders import OPEN_STATUSES, ExecutionReport, ExecutionType, Trade
 
 JSON = dict[str, Any]
 
@@ -96,7 +96,7 @@ def new_order(reports: Sequence[ExecutionReport], response_type: str, stp: str) 
                 "tradeId": r.trade_id,
             }
             for r in reports
-            if r.execution_type == "TRADE"
+            if r.execution_type is ExecutionType.TRADE
         ]
     return answer
 
@@ -128,7 +128,7 @@ def execution_report(report: ExecutionReport, since: int) -> JSON:
     accepted, microseconds.
     """
     at, since = stamp(report.event_time), stamp(since)
-    is_cancel = report.execution_type == "CANCELED"
+    is_cancel = report.execution_type is ExecutionType.CANCELED
     return {
         "e": "executionReport",
         "E": at,
@@ -155,7 +155,7 @@ def execution_report(report: ExecutionReport, since: int) -> JSON:
         "T": at,
         "t": report.trade_id or -1,
         "I": report.order_id,
-        "w": report.status in ("NEW", "PARTIALLY_FILLED") and report.time_in_force == "GTC",
+        "w": report.status in OPEN_STATUSES and report.time_in_force == "GTC",
         "m": report.is_maker,
         "M": False,
         "O": since,

@@ -24,6 +24,8 @@ from trading.messages.orders import (
     CancelAllOrders,
     CancelOrder,
     ExecutionReport,
+    ExecutionType,
+    OrderStatus,
     PlaceOrder,
 )
 from trading.topology import EXCHANGE
@@ -135,7 +137,7 @@ class Gateway:
             self._orders_in_flight[key] -= 1
         if not reports:
             raise errors.STATUS_UNKNOWN
-        if reports[0].execution_type == "REJECTED":
+        if reports[0].execution_type is ExecutionType.REJECTED:
             raise errors.rejected(reports[0].reason)
         return reports
 
@@ -148,7 +150,7 @@ class Gateway:
         reports = await self._execute_for_reports(report.account, report.client_order_id, request)
         if not reports:
             raise errors.STATUS_UNKNOWN
-        if reports[-1].execution_type != "CANCELED":
+        if reports[-1].execution_type is not ExecutionType.CANCELED:
             raise errors.UNKNOWN_ORDER
         return reports[-1]
 
@@ -162,7 +164,7 @@ class Gateway:
             raise errors.UNKNOWN_ORDER
         await self._execute(CancelAllOrders(account, symbol))
         orders = (self.history.order(account, i, "") for i in order_ids)
-        return [o for o in orders if o is not None and o.report.status == "CANCELED"]
+        return [o for o in orders if o is not None and o.report.status is OrderStatus.CANCELED]
 
     def find(self, account: str, params: Params, prefix: str = "orig") -> Known:
         """Return the order that `orderId`, or else `{prefix}ClientOrderId`, names. Raises

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trading.messages import Message
-from trading.messages.orders import ExecutionReport, Trade
+from trading.messages.orders import OPEN_STATUSES, ExecutionReport, ExecutionType, Trade
 from trading.universe import Universe
 
 #: Most orders and fills of an account, and most public trades and one-minute klines of a symbol.
@@ -145,7 +145,7 @@ class History:
             self._drop_oldest_closed(report.account)
         else:
             order.report = report
-        if report.execution_type == "TRADE":
+        if report.execution_type is ExecutionType.TRADE:
             self.fills[report.account].append(
                 Fill(
                     report.symbol,
@@ -177,7 +177,7 @@ class History:
         if len(orders) <= MAX_ORDERS:
             return
         for order_id, order in orders.items():
-            if order.report.status not in ("NEW", "PARTIALLY_FILLED"):
+            if order.report.status not in OPEN_STATUSES:
                 del orders[order_id]
                 ids = self._ids[account]
                 if ids.get(order.report.client_order_id) == order_id:

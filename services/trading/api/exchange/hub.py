@@ -21,7 +21,7 @@ from trading.api.exchange.timed import TimedStreams
 from trading.exchange.outage import FULL_OUTAGE_MODES
 from trading.hosting.host import Host
 from trading.hosting.live_session import PublishedMessage
-from trading.messages.orders import ExecutionReport, Trade
+from trading.messages.orders import ExecutionReport, ExecutionType, Trade
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +250,7 @@ class Hub:
 
     def _on_report(self, report: ExecutionReport) -> None:
         # A rejected order is reported only in the answer to the request, as on Binance.
-        if report.execution_type == "REJECTED":
+        if report.execution_type is ExecutionType.REJECTED:
             return
         for connection in self._connections:
             for subscription, account in connection.accounts.items():

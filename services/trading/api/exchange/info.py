@@ -6,6 +6,7 @@ from decimal import Decimal
 from trading.api.exchange.formats import JSON, decimal, stamp
 from trading.api.exchange.limits import ORDERS_PER_DAY, Limits
 from trading.exchange.filters import COLLAR_PPM, MAX_NOTIONAL, STP_MODES
+from trading.messages.market import SymbolStatus
 from trading.units import PPM
 from trading.universe import Instrument, Universe
 
@@ -15,7 +16,11 @@ MAX_QTY = 10**9 * 100_000_000
 
 
 def exchange_info(
-    universe: Universe, status: Mapping[str, str], limits: Limits, symbols: Sequence[str], now: int
+    universe: Universe,
+    status: Mapping[str, SymbolStatus],
+    limits: Limits,
+    symbols: Sequence[str],
+    now: int,
 ) -> JSON:
     """Return what `GET /api/v3/exchangeInfo` answers for `symbols`. `status` is the trading status
     by symbol; `now` is the wall clock's time in microseconds.
@@ -46,7 +51,7 @@ def _rate(kind: str, interval: str, count: int, limit: int) -> JSON:
     return {"rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit}
 
 
-def _symbol(instrument: Instrument, status: str, limits: Limits) -> JSON:
+def _symbol(instrument: Instrument, status: SymbolStatus, limits: Limits) -> JSON:
     up, down = Decimal(PPM + COLLAR_PPM) / PPM, Decimal(PPM - COLLAR_PPM) / PPM
     return {
         "symbol": instrument.symbol,

@@ -13,11 +13,13 @@ from trading.api.exchange.info import exchange_info
 from trading.api.exchange.keys import wall_us
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.params import Params
+from trading.messages.market import SymbolStatus
 from trading.messages.orders import Trade
 
 #: End of a period that has none, microseconds.
 _FOREVER = 2**60
-_STATUSES = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY", "END_OF_DAY")
+#: What `symbolStatus` may name: no symbol here is ever in the last two, which Binance has.
+_STATUSES = (*SymbolStatus, "BREAK", "END_OF_DAY")
 
 
 class Market:

@@ -10,7 +10,7 @@ from trading.api.risk_monitor.broadcast import VIEW
 from trading.api.risk_monitor.view import RiskView
 from trading.hosting.host import Host
 from trading.hosting.session_control import run_ended_at
-from trading.messages.risk import HALTED
+from trading.messages.risk import BreakerState
 from trading.topology import RISK_MONITOR
 
 
@@ -21,10 +21,10 @@ def standing_halt(host: Host) -> str:
     if host.ready:
         return ""
     breaker = host.component(RISK_MONITOR).state()["breaker"]
-    if breaker["state"] != HALTED:
+    if breaker["state"] != BreakerState.HALTED:
         return ""
     view: RiskView = host.projection(VIEW)
-    halt = next((c for c in reversed(view.changes) if c.state == HALTED), None)
+    halt = next((c for c in reversed(view.changes) if c.state is BreakerState.HALTED), None)
     if host.session.run_id and not breaker["by_hand"] and halt is not None:
         over = run_ended_at(host)
         if over is None or halt.event_time <= over:

@@ -9,14 +9,12 @@ from prometheus_client.registry import Collector
 
 from trading.api.risk_monitor.utilisation import exposures
 from trading.api.risk_monitor.view import ACKNOWLEDGED, FIRING, RiskView
-from trading.messages.risk import ACTIVE, HALTED, REDUCING
+from trading.messages.risk import BreakerState
 from trading.risk_monitor.component import RiskMonitor
 from trading.risk_monitor.rules import RULES
 from trading.telemetry.families import Sample, gauge, gauges
 from trading.units import PPM, SCALE
 from trading.universe import Universe
-
-_STATES = (ACTIVE, REDUCING, HALTED)
 
 
 class RiskFigures(NamedTuple):
@@ -43,7 +41,7 @@ class RiskMetrics(Collector):
         view = figures.view
         killed = [((name,), float(s.engaged)) for name, s in view.switches.items()]
         metrics: list[Metric] = [
-            gauge("risk_monitor_breaker_state", _STATES.index(view.breaker)),
+            gauge("risk_monitor_breaker_state", [*BreakerState].index(view.breaker)),
             gauges("risk_monitor_alerts", _alerts(view)),
             gauges("risk_monitor_account_killed", killed),
             gauges("risk_monitor_limit_utilisation_ratio", _utilisation(figures)),

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trading.messages.risk import HALTED
+from trading.messages.risk import BreakerState, Severity
+from trading.risk_monitor.actions import BreakerAction
+from trading.risk_monitor.rules import Stage
 
 #: Longest name of a person, rule or subject, characters.
 MAX_NAME = 60
@@ -21,9 +23,7 @@ MAX_SILENCE = 7 * 86400
 _TIME = "2026-01-05T00:11:05.500Z"
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
-Severity = Literal["info", "warning", "critical"]
 AlertState = Literal["firing", "acknowledged", "resolved"]
-BreakerState = Literal["ACTIVE", "REDUCING", "HALTED"]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=_PRINTABLE)]
 Reason = Annotated[
     str,
@@ -56,7 +56,7 @@ class SilenceRequest(_Request):
 
 
 class Trip(_Request):
-    state: Literal["REDUCING", "HALTED"] = HALTED  # type: ignore[assignment]
+    state: Literal[BreakerState.REDUCING, BreakerState.HALTED] = BreakerState.HALTED
     reason: Annotated[Reason, Field(examples=["a book that makes no sense"])]
 
 
@@ -88,7 +88,7 @@ class Portfolio(BaseModel):
 
     known: bool = Field(examples=[True])
     time: str | None = Field(examples=[_TIME])
-    breaker: BreakerState = Field(examples=["REDUCING"])
+    breaker: BreakerState = Field(examples=[BreakerState.REDUCING])
     equity: str | None = Field(default=None, examples=["11145231.02"])
     pnl: str | None = Field(default=None, examples=["-230632.72"])
     day_pnl: str | None = Field(
@@ -123,13 +123,13 @@ class Exposure(BaseModel):
 
 class Rule(BaseModel):
     name: str = Field(examples=["drawdown"])
-    stage: Literal["pre", "at", "post", "surveillance"] = Field(examples=["post"])
+    stage: Stage = Field(examples=[Stage.POST])
     subject: str = Field(description="What its alerts are about.", examples=["portfolio"])
     signal: str = Field(examples=["fall of equity from its peak"])
     limit: str | None = Field(examples=["2 %"])
     enabled: bool = Field(examples=[True])
-    severity: Severity = Field(examples=["critical"])
-    breaker: str = Field(examples=["REDUCING, HALTED at twice the limit"])
+    severity: Severity = Field(examples=[Severity.CRITICAL])
+    breaker: BreakerAction = Field(examples=[BreakerAction.REDUCE_AND_HALT])
     term: str = Field(examples=["maximum drawdown (peak to trough), soft and hard limit"])
     description: str = Field(examples=["Equity has fallen too far from its peak."])
 
@@ -161,7 +161,7 @@ class Alert(BaseModel):
     alert_id: str = Field(examples=["drawdown/portfolio/1"])
     rule: str = Field(examples=["drawdown"])
     subject: str = Field(examples=["portfolio"])
-    severity: Severity = Field(examples=["critical"])
+    severity: Severity = Field(examples=[Severity.CRITICAL])
     state: AlertState = Field(examples=["acknowledged"])
     description: str = Field(examples=["Equity has fallen too far from its peak."])
     observed: str = Field(examples=["2.0343 %"])
@@ -186,11 +186,11 @@ class Silence(BaseModel):
 
 class BreakerChange(BaseModel):
     time: str | None = Field(examples=[_TIME])
-    state: BreakerState = Field(examples=["REDUCING"])
-    previous: BreakerState = Field(examples=["ACTIVE"])
+    state: BreakerState = Field(examples=[BreakerState.REDUCING])
+    previous: BreakerState = Field(examples=[BreakerState.ACTIVE])
     reason: str = Field(examples=["drawdown on portfolio: 2.0343 %"])
 
 
 class Breaker(BaseModel):
-    state: BreakerState = Field(examples=["REDUCING"])
+    state: BreakerState = Field(examples=[BreakerState.REDUCING])
     changes: list[BreakerChange] = Field(description="Newest first.")

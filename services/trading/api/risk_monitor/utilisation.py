@@ -3,10 +3,11 @@
 from trading.api.risk_monitor.answers import JSON, net_by_account, percent, usd
 from trading.api.risk_monitor.view import RiskView
 from trading.messages.risk import PortfolioReported
+from trading.risk_monitor.actions import BreakerAction
 from trading.risk_monitor.component import RiskMonitor
 from trading.risk_monitor.limits import CAPITAL
 from trading.risk_monitor.portfolio import HARD_LIMIT_FACTOR
-from trading.risk_monitor.rules import REDUCING_HALTED, RULES
+from trading.risk_monitor.rules import RULES
 from trading.units import PPM, SCALE
 from trading.universe import Universe
 
@@ -62,7 +63,11 @@ def _row(monitor: RiskMonitor, rule: str, subject: str, used: int, capital: int)
     money = limit.unit == CAPITAL
     allowed = limit.capital(capital) if money else limit.value
     format_value = usd if money else percent
-    hard = HARD_LIMIT_FACTOR * allowed if RULES[rule].breaker == REDUCING_HALTED else None
+    hard = (
+        HARD_LIMIT_FACTOR * allowed
+        if RULES[rule].breaker is BreakerAction.REDUCE_AND_HALT
+        else None
+    )
     return {
         "rule": rule,
         "subject": subject,

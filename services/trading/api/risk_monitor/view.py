@@ -12,12 +12,13 @@ import msgspec
 from trading.messages import Message
 from trading.messages.orders import KillSwitchChanged, SetKillSwitch
 from trading.messages.risk import (
-    ACTIVE,
     AlertAcknowledged,
     AlertFired,
     AlertResolved,
     BreakerChanged,
+    BreakerState,
     PortfolioReported,
+    Severity,
 )
 
 #: Most alerts that are kept; resolved ones are dropped first.
@@ -37,7 +38,7 @@ class SeenAlert(msgspec.Struct, gc=False):
     alert_id: str
     rule: str
     subject: str
-    severity: str
+    severity: Severity
     observed: str
     limit: str
     event_time: int
@@ -92,7 +93,7 @@ class RiskView:
         self.first: PortfolioReported | None = None
         self.portfolio: PortfolioReported | None = None
         self.alerts: OrderedDict[str, SeenAlert] = OrderedDict()
-        self.breaker = ACTIVE
+        self.breaker = BreakerState.ACTIVE
         self.changes: list[BreakerChanged] = []
         self.switches: dict[str, Switch] = {}
         self.pnl = Curve()

@@ -2,12 +2,14 @@
 date.
 """
 
+from typing import Literal
+
 import msgspec
 
 from trading.hosting.session import Session, decode_session
 from trading.hosting.store import JournalStore
 from trading.messages.chaos import NetworkPartition
-from trading.scenario.result import Verdict
+from trading.scenario.result import Outcome, Phase, Verdict
 
 #: Kind of the documents in the store that hold verdicts; their key is the run's id.
 VERDICT = "verdict"
@@ -30,8 +32,8 @@ class Run(msgspec.Struct, frozen=True):
     seed: int
     description: str
     opened: str
-    phase: str
-    outcome: str
+    phase: Phase
+    outcome: Outcome | Literal[""]
     session: int
     at: int = 0
     partitions: dict[str, tuple[tuple[str, str], ...]] = {}
@@ -71,7 +73,7 @@ class RunIndex:
             plan.seed,
             plan.description,
             session.opened,
-            "Error",
+            Phase.ERROR,
             "",
             number,
             partitions={

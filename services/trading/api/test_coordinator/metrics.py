@@ -7,13 +7,11 @@ from prometheus_client.registry import Collector
 
 from trading.api.test_coordinator.runs import Runs
 from trading.hosting.host import Host
-from trading.scenario.result import ABORTED, ERROR, FAIL, INCONCLUSIVE, PASS, PHASES, Verdict
+from trading.scenario.result import Outcome, Phase, Verdict
 from trading.telemetry.families import Sample, gauges
 from trading.test_coordinator import TestCoordinator
 from trading.topology import TEST_COORDINATOR
 from trading.units import SECOND
-
-_OUTCOMES = (PASS, FAIL, INCONCLUSIVE, ABORTED, ERROR)
 
 
 class RunMetrics(Collector):
@@ -35,9 +33,9 @@ class RunMetrics(Collector):
         outcomes = self._runs.outcomes
         verdict = self._runs.newest
         return [
-            gauges("test_coordinator_run_phase", [((p,), float(p == phase)) for p in PHASES]),
+            gauges("test_coordinator_run_phase", [((p,), float(p == phase)) for p in Phase]),
             gauges("test_coordinator_fault_active", _active(coordinator)),
-            gauges("test_coordinator_verdicts", [((o,), outcomes[o]) for o in _OUTCOMES]),
+            gauges("test_coordinator_verdicts", [((o,), outcomes[o]) for o in Outcome]),
             gauges(
                 "test_coordinator_detection_latency_seconds",
                 _seconds(verdict, lambda latency, within: latency),

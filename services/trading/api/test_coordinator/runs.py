@@ -26,7 +26,7 @@ from trading.hosting.session_control import SessionControl
 from trading.hosting.store import StoreUnavailable
 from trading.messages.chaos import AbortRun, PhaseChanged
 from trading.scenario.plan import RunPlan
-from trading.scenario.result import PASS, Verdict
+from trading.scenario.result import Outcome, Verdict
 from trading.scenario.signing import PlanRecord, SignedStatement, encode_statement, sign_statement
 from trading.scenario.verdict import judge
 from trading.test_coordinator import TestCoordinator
@@ -40,8 +40,6 @@ TIMELINE = "coordinator/timeline"
 SIGNED = "signed-verdict"
 #: Wall seconds until the next attempt to store a verdict.
 _RETRY_DELAY = 1.0
-#: Phases in which a run has ended.
-_FINAL_PHASES = ("Completed", "Aborted", "Error")
 
 
 class RunActive(Exception):
@@ -166,7 +164,7 @@ class Runs:
 
     def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         for message, _ in published:
-            if isinstance(message, PhaseChanged) and message.phase in _FINAL_PHASES:
+            if isinstance(message, PhaseChanged) and message.phase.terminal:
                 self._begin_judging()
         self._notify()
 
@@ -229,7 +227,7 @@ class Runs:
         if self._failure:
             host.send(TEST_COORDINATOR, AbortRun(self._failure))
         until = detected_until(verdict)
-        if verdict.outcome == PASS and until:
+        if verdict.outcome is Outcome.PASS and until:
             signals = await _signals_in_subprocess(plan, until)
             verdict = judge(plan, observation, also_without=signals, until=until, journals=heads)
         clock = msgspec.structs.replace(verdict.clock, waited=waited)

@@ -3,7 +3,7 @@ where it stopped. It is part of snapshots.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,9 +13,17 @@ from trading.messages.chaos import (
     FaultEnded,
     FaultInjected,
     FaultRecovered,
+    FaultStep,
+    Phase,
     PhaseChanged,
 )
-from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
+from trading.messages.risk import (
+    AlertFired,
+    AlertResolved,
+    BreakerChanged,
+    PortfolioReported,
+    Severity,
+)
 
 #: Most events that are kept of a run; later ones are dropped.
 MAX_EVENTS = 20_000
@@ -24,8 +32,7 @@ MAX_EVENTS = 20_000
 class Event(msgspec.Struct, gc=False):
     """An event of a run. `id` counts from 1; `at` is in simulated microseconds; `kind` is phase,
     fault, alert, resolved or breaker. An event of a fault has its name in `fault`, and in `step`
-    what happened: applied, injected (the effect was seen), ended, or recovered (the recovery was
-    seen).
+    what happened.
     """
 
     id: int
@@ -34,7 +41,7 @@ class Event(msgspec.Struct, gc=False):
     text: str
     severity: str = "info"
     fault: str = ""
-    step: str = ""
+    step: FaultStep | Literal[""] = ""
 
 
 class Timeline:
@@ -44,7 +51,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.phase = "Pending"
+        self.phase = Phase.PENDING
         self.pnl = 0
         self.at = 0
         self.firing: dict[str, None] = {}
@@ -70,13 +77,15 @@ class Timeline:
         text: str,
         severity: str = "info",
         fault: str = "",
-        step: str = "",
+        step: FaultStep | Literal[""] = "",
     ) -> None:
         if len(self.events) < MAX_EVENTS:
             number = len(self.events) + 1
             self.events.append(Event(number, at, kind, text, severity, fault, step))
 
-    def _of_fault(self, at: int, fault: str, step: str, what: str, severity: str = "info") -> None:
+    def _of_fault(
+        self, at: int, fault: str, step: FaultStep, what: str, severity: str = "info"
+    ) -> None:
         self._add(at, "fault", f"{fault}: {what}", severity, fault, step)
 
     def _on_phase(self, message: PhaseChanged, now: int) -> None:
@@ -85,18 +94,20 @@ class Timeline:
 
     def _on_applied(self, message: FaultApplied, now: int) -> None:
         what = f"{message.source} plays it"
-        self._of_fault(message.event_time, message.fault_id, "applied", what)
+        self._of_fault(message.event_time, message.fault_id, FaultStep.APPLIED, what)
 
     def _on_injected(self, message: FaultInjected, now: int) -> None:
         what = f"verified, {message.evidence}"
-        self._of_fault(message.event_time, message.fault_id, "injected", what, "fault")
+        self._of_fault(message.event_time, message.fault_id, FaultStep.INJECTED, what, "fault")
 
     def _on_ended(self, message: FaultEnded, now: int) -> None:
         what = f"ended, {message.reason}"
-        self._of_fault(message.event_time, message.fault_id, "ended", what)
+        self._of_fault(message.event_time, message.fault_id, FaultStep.ENDED, what)
 
     def _on_recovered(self, message: FaultRecovered, now: int) -> None:
-        self._of_fault(message.event_time, message.fault_id, "recovered", "recovery verified")
+        self._of_fault(
+            message.event_time, message.fault_id, FaultStep.RECOVERED, "recovery verified"
+        )
 
     def _on_fired(self, message: AlertFired, now: int) -> None:
         self.firing[message.alert_id] = None
@@ -109,7 +120,7 @@ class Timeline:
 
     def _on_breaker(self, message: BreakerChanged, now: int) -> None:
         text = f"{message.state}: {message.reason}"
-        self._add(message.event_time, "breaker", text, "critical")
+        self._add(message.event_time, "breaker", text, Severity.CRITICAL)
 
     def _on_portfolio(self, message: PortfolioReported, now: int) -> None:
         self.pnl, self.at = message.pnl, now

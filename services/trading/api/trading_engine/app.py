@@ -10,10 +10,10 @@ from prometheus_client.registry import Collector
 from trading.hosting.access import NOT_READ, READS
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
+from trading.messages.strategy import StrategyState
 from trading.telemetry.families import Sample, gauges
 from trading.topology import TRADING_ENGINE
 from trading.trading_engine import TradingEngine
-from trading.trading_engine.component import STATES
 from trading.units import format_units
 
 
@@ -69,7 +69,7 @@ class _StrategyMetrics(Collector):
             return []
         engine: TradingEngine = self._host.component(TRADING_ENGINE)
         strategies = engine.strategies()
-        states = Counter({(state,): 0 for state in STATES})
+        states: Counter[tuple[str]] = Counter({(state,): 0 for state in StrategyState})
         states.update((state,) for _, state, _ in strategies)
         orders: list[Sample] = [((desk.account,), len(desk.open)) for _, _, desk in strategies]
         return [
