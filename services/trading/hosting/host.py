@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
@@ -38,6 +38,8 @@ from trading.runtime.network import Network
 from trading.runtime.tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)
+
+_Part = TypeVar("_Part")
 
 #: Unwritten journal entries at which the kernel waits for the store and commands are refused.
 BACKLOG = 20_000
@@ -191,13 +193,13 @@ class Host:
         simulated = (self.kernel.now - self.session.plan.start) / 1e6
         return max(1.0, simulated / max(time.monotonic() - self._opened_at, 1.0))
 
-    def component(self, name: str) -> Any:
-        """Return the hosted component with this name."""
-        return self.live.kernel.component(name)
+    def component(self, kind: type[_Part]) -> _Part:
+        """Return the hosted component of this class. Raises NotInSession if there is none."""
+        return self.live.component(kind)
 
-    def projection(self, name: str) -> Any:
-        """Return the running session's projection with this name."""
-        return self.live.projections[name]
+    def projection(self, kind: type[_Part]) -> _Part:
+        """Return the session's projection of this class. Raises NotInSession if there is none."""
+        return self.live.projection(kind)
 
     async def start(self) -> None:
         """Recover the newest session, or open the first one, and start processing.

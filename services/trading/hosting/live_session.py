@@ -7,11 +7,12 @@ afterwards. The hash chains of the journals must come out as the store has them.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from trading.hosting import snapshot as snapshots
 from trading.hosting.inputs import InboundMessage
 from trading.hosting.journal import StoredJournal
+from trading.hosting.parts import JournalAuditor, NotInSession, part_of_class
 from trading.hosting.retention import needed_from
 from trading.hosting.session import Session
 from trading.hosting.slices import time_slices
@@ -26,9 +27,11 @@ from trading.runtime.journal import RECEIVED, kind_of
 from trading.runtime.kernel import Kernel
 from trading.runtime.network import Network
 from trading.runtime.replay import decode_received
-from trading.topology import AUDIT_CORRELATOR, SERVICES, TEST_COORDINATOR
+from trading.topology import SERVICES, TEST_COORDINATOR
 
 log = logging.getLogger(__name__)
+
+_Part = TypeVar("_Part")
 
 #: Journal entries that are read from the store at once.
 _PAGE = 4096
@@ -183,6 +186,22 @@ class LiveSession:
         hosted = (c for c in self.kernel.hosted if c.name == TEST_COORDINATOR)
         return any(getattr(coordinator, "done", False) for coordinator in hosted)
 
+    @property
+    def auditor(self) -> JournalAuditor:
+        """The hosted component that reads the journals. Raises NotInSession if there is none."""
+        for component in self.kernel.hosted:
+            if component.name == self._auditor and isinstance(component, JournalAuditor):
+                return component
+        raise NotInSession("no auditor here")
+
+    def component(self, kind: type[_Part]) -> _Part:
+        """Return the hosted component of this class. Raises NotInSession if there is none."""
+        return part_of_class(kind, self.kernel.hosted)
+
+    def projection(self, kind: type[_Part]) -> _Part:
+        """Return the projection of this class. Raises NotInSession if there is none."""
+        return part_of_class(kind, self.projections.values())
+
     def drain(self) -> tuple[list[EntryToWrite], list[PublishedMessage], list[OutboundMessage]]:
         """Remove and return the pending entries, the messages for listeners, and those for other
         processes.
@@ -233,7 +252,7 @@ class LiveSession:
         }
         heads = {n: Head(j.length, j.head) for n, j in self.kernel.journals.items()}
         after = {self.stored_as(name): head.length for name, head in heads.items()}
-        auditor = self.kernel.component(self._auditor) if self._auditor else None
+        auditor = self.auditor if self._auditor else None
         blob = snapshots.dump(state)
         authenticated = snapshots.authenticate(blob, self._snapshot_key, self.number, heads)
         return Snapshot(heads, authenticated, needed_from(after, auditor))
@@ -356,7 +375,7 @@ class LiveSession:
 
     def _feed_auditor(self, heads: Mapping[str, int]) -> None:
         """Let the auditor read its copies of the journals up to ``heads``."""
-        auditor: Any = self.kernel.component(AUDIT_CORRELATOR)
+        auditor = self.auditor
 
         def stored_entries(source: str, after: int, head: int) -> Iterator[JournalEntry]:
             while after < head and (

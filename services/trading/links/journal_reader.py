@@ -169,8 +169,7 @@ class JournalReader:
 
     def _has_read(self, name: str) -> bool:
         """Return whether this session has entries of an instance, which may have ended by now."""
-        auditor: Any = self._host and self._host.component(AUDIT_CORRELATOR)
-        return auditor is not None and auditor.read_to(name) > 0
+        return self._host is not None and self._host.live.auditor.read_to(name) > 0
 
     def _start_reader(self, name: str) -> None:
         if self._host is not None and name not in self._tasks:
@@ -205,8 +204,7 @@ class JournalReader:
         if host is None:
             return
         number = self._number
-        auditor: Any = host.component(AUDIT_CORRELATOR)
-        seq = auditor.read_to(name)
+        seq = host.live.auditor.read_to(name)
         # Entries that were stored, but not handed to the auditor before the process ended.
         while page := await retry_while_unavailable(host.store.read, number, name, seq, _PAGE):
             self._hand_over(host, name, seq, page)
@@ -364,13 +362,12 @@ class JournalReader:
 
     def _read_until(self, host: Host, name: str, due: int) -> int:
         """Return how many entries of a journal from before ``due`` have been read."""
-        auditor: Any = host.component(AUDIT_CORRELATOR)
-        fed: int = auditor.read_to(name)
+        fed = host.live.auditor.read_to(name)
         return fed + sum(1 for e in self._unread.get(name, ()) if time_of(e.body) < due)
 
     def _feed(self, host: Host, before: int) -> None:
         """Feed the auditor all entries from before a simulated time, in slices of time."""
-        auditor: Any = host.component(AUDIT_CORRELATOR)
+        auditor = host.live.auditor
         journals = {
             name: (auditor.read_to(name), _pop_before(unread, before))
             for name, unread in self._unread.items()

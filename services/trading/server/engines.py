@@ -71,8 +71,7 @@ class EngineSharing:
         """
         if self._leases is not None:
             held = self._leases.held
-            engine: TradingEngine = self._links.host.component(TRADING_ENGINE)
-            fences = engine.fences
+            fences = self._links.host.component(TradingEngine).fences
 
             def has_stale_lease(message: Any) -> bool:
                 is_order = isinstance(message, _ORDER_REQUESTS)

@@ -84,8 +84,7 @@ class SharedRun:
 
     @property
     def _engine(self) -> TradingEngine:
-        engine: TradingEngine = self._host.component(TRADING_ENGINE)
-        return engine
+        return self._host.component(TradingEngine)
 
     async def _compare_leases(self, due: int) -> Sequence[Message]:
         if not self._has_assignment:

@@ -46,8 +46,7 @@ def audit_app(host: Host) -> FastAPI:
     stream = EventStream(app.state.stopping, host)
 
     def current() -> AuditCorrelator:
-        component: AuditCorrelator = host.component(AUDIT_CORRELATOR)
-        return component
+        return host.component(AuditCorrelator)
 
     async def when_durable(answer: Any) -> Any:
         """Return `answer` once the entries that it depends on are durable."""

@@ -37,8 +37,7 @@ def custodian_app(host: Host) -> FastAPI:
     )
 
     def current() -> Custodian:
-        component: Custodian = host.component(CUSTODIAN)
-        return component
+        return host.component(Custodian)
 
     app.state.registry.register(_OverdueMetrics(host, current))
 

@@ -73,8 +73,7 @@ class TickHub:
     @property
     def ticks(self) -> Ticks:
         """The ticks of the current session, which may include some that are not durable yet."""
-        ticks: Ticks = self._host.projection(TICKS)
-        return ticks
+        return self._host.projection(Ticks)
 
     @property
     def subscribers(self) -> int:

@@ -67,8 +67,7 @@ def risk_app(host: Host) -> FastAPI:
     add_error_handler(app)
 
     def monitor() -> RiskMonitor:
-        component: RiskMonitor = host.component(RISK_MONITOR)
-        return component
+        return host.component(RiskMonitor)
 
     def figures() -> RiskFigures | None:
         if host.ready:

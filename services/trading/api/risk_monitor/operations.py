@@ -15,7 +15,7 @@ from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
 from trading.messages import Message
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
-from trading.risk_monitor import RULES
+from trading.risk_monitor import RULES, RiskMonitor
 from trading.topology import RISK_MONITOR, SERVICES
 from trading.units import SECOND
 from trading.universe import Universe
@@ -101,7 +101,7 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         dependencies=[ACTS],
     )
     async def end(rule: RuleName, subject: Subject, request: models.Acknowledge) -> list[Any]:
-        monitor = host.component(RISK_MONITOR)
+        monitor = host.component(RiskMonitor)
         active = [(s.rule, s.subject) for s in monitor.silences(host.kernel.now)]
         if (rule, subject) not in active:
             raise HTTPException(404, "no such silence; GET /api/silences lists them")

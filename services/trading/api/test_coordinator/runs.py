@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
-from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -83,8 +82,7 @@ class Runs:
     @property
     def timeline(self) -> Timeline:
         """What has happened in the run of the current session."""
-        timeline: Timeline = self._host.projection(TIMELINE)
-        return timeline
+        return self._host.projection(Timeline)
 
     @property
     def current(self) -> str:
@@ -193,8 +191,7 @@ class Runs:
             self._host.tasks.start(
                 "the pace of time", self._world.set_speed(self._speed), vital=True
             )
-        coordinator = self._host.component(TEST_COORDINATOR)
-        if isinstance(coordinator, TestCoordinator) and coordinator.done and self.current:
+        if self._host.live.run_over and self.current:
             self._begin_judging()
 
     def _begin_judging(self) -> None:
@@ -218,8 +215,7 @@ class Runs:
         the faults, as the embedded runtime does: what fires there, too, is no detection.
         """
         host = self._host
-        coordinator: Any = host.component(TEST_COORDINATOR)
-        plan, observation = host.session.plan, coordinator.observation
+        plan, observation = host.session.plan, host.component(TestCoordinator).observation
         observation.halted = self._failure
         observation.platform_cuts = host.session.platform_cuts
         heads = await self._world.heads()

@@ -40,7 +40,7 @@ def trading_engine_app(host: Host) -> FastAPI:
         (another engine trades for the account). `fence`: number of the lease on the account, 0
         without one. `open_orders`: those of this engine.
         """
-        engine: TradingEngine = host.component(TRADING_ENGINE)
+        engine = host.component(TradingEngine)
         return [
             {
                 "strategy": kind,
@@ -67,7 +67,7 @@ class _StrategyMetrics(Collector):
         """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
-        engine: TradingEngine = self._host.component(TRADING_ENGINE)
+        engine = self._host.component(TradingEngine)
         strategies = engine.strategies()
         states = Counter({(state,): 0 for state in STATES})
         states.update((state,) for _, state, _ in strategies)
