@@ -273,7 +273,7 @@ class Ecosystem:
             coordinator.send_to,
             coordinator.follower,
             3600,
-            _failed,
+            Observer(),
         )
         joined, self._joined = self._joined, {}
         for name, control in joined.items():
@@ -299,5 +299,20 @@ class Ecosystem:
             self._start_conductor()
 
 
-def _failed(why: str) -> None:
-    raise AssertionError(why)
+class Observer:
+    """Lets a run go on, and fails the test if it cannot: no participant is dismissed here."""
+
+    def must_hold(self) -> bool:
+        return False
+
+    def on_joined(self, name: str) -> None:
+        """Do nothing: there is no other network that a participant had to know of."""
+
+    async def record_dismissal(self, name: str, at: int) -> None:
+        raise AssertionError(f"{name} is dismissed at {at}")
+
+    def on_dismissed(self, name: str) -> None:
+        raise AssertionError(f"{name} is dismissed")
+
+    def on_failed(self, why: str) -> None:
+        raise AssertionError(why)

@@ -102,7 +102,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         problem = host.ready
         if problem:
             response.status_code = 503
-        problems = dependencies(host)
+        problems = host.dependencies()
         return {
             "ready": not problem,
             "service": service,
@@ -258,12 +258,7 @@ class _HostMetrics(Collector):
         metrics += [
             gauges(f"trading_{name}", [((service,), float(value))]) for name, value in values
         ]
-        problems = dependencies(host).items()
+        problems = host.dependencies().items()
         up = [((service, name), 0.0 if why else 1.0) for name, why in problems]
         metrics.append(gauges("trading_dependency_up", up))
         return metrics
-
-
-def dependencies(host: Host) -> dict[str, str]:
-    """Return what is wrong with each dependency of the service, by name; empty means nothing."""
-    return {"journal": host.unavailable or host.keeper.problem, **host.dependencies()}

@@ -12,34 +12,33 @@ processes a coordinator decides how far time may advance (:mod:`trading.lockstep
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
 from trading.hosting.clock import ClockAnchor, SimClock
 from trading.hosting.heads import HeadsFile
-from trading.hosting.inputs import BacklogFull, InboundMessage, Ticket, Unavailable
-from trading.hosting.live_session import LiveSession
+from trading.hosting.inputs import (
+    BacklogFull,
+    InboundMessage,
+    LockstepDriver,
+    Ticket,
+    Unavailable,
+)
 from trading.hosting.maintenance import Addressed, Keeper
 from trading.hosting.pump import Pump
 from trading.hosting.session import Session, encode_session
 from trading.hosting.session_factory import ComponentFactory, Projection, SessionFactory
+from trading.hosting.session_view import SessionView
 from trading.hosting.store import JournalStore, StoreUnavailable
 from trading.hosting.store_retry import retry_while_unavailable
 from trading.hosting.writer import Listener, Sender, Writer
 from trading.messages import Message
 from trading.messages.audit import LossNoted
-from trading.runtime.kernel import Kernel
 from trading.runtime.network import Network
 from trading.runtime.tasks import BackgroundTasks
-
-log = logging.getLogger(__name__)
-
-_Part = TypeVar("_Part")
 
 #: Unwritten journal entries at which the kernel waits for the store and commands are refused.
 BACKLOG = 20_000
@@ -51,7 +50,7 @@ _MAX_CLOCK_LAG = 10.0
 ANCHOR = "anchor"
 
 
-class Host:
+class Host(SessionView):
     """Runs the components of one process, with their clock, their inputs and their journals.
 
     ``make`` builds the components of a session. ``idle`` returns the session to open where the
@@ -64,6 +63,8 @@ class Host:
     ``retention`` (bytes) and ``addressed`` see :class:`~trading.hosting.maintenance.Keeper`, for
     ``heads`` and ``accept_loss`` :class:`~trading.hosting.session_factory.SessionFactory`.
     ``snapshot_key`` authenticates snapshots; without it only this process can use them.
+    ``clock_problem`` returns what other processes noticed of this machine's clock, empty for
+    nothing.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class Host:
         snapshot_key: bytes | None = None,
         heads: HeadsFile | None = None,
         accept_loss: bool = False,
+        clock_problem: Callable[[], str] = str,
     ) -> None:
+        super().__init__()
         self.store = store
         self.keeper = Keeper(store, retention, addressed)
         self._idle_session = idle
@@ -100,7 +103,6 @@ class Host:
         )
         self._writer = Writer(self, store, sender, self.keeper.wrote, heads)
         self._pump = Pump(self, self._writer)
-        self._live: LiveSession | None = None
         self._session_listeners: list[Callable[[], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
         #: The background tasks of this process.
@@ -112,34 +114,12 @@ class Host:
         self._lock = asyncio.Lock()
         #: Inputs of a lockstep session that do not have an arrival time yet.
         self._inputs: list[Ticket] = []
-        #: Called when an input of a lockstep session waits for its arrival time.
-        self.on_input: Callable[[], None] = lambda: None
-        #: In lockstep: whether everything before a time was processed again after a restart.
-        self.caught_up: Callable[[int], bool] = lambda before: True
+        self._driver: LockstepDriver | None = None
         self.clock = SimClock(0)
         #: The shared clock that the host follows; None where it has a clock of its own.
         self.anchor: ClockAnchor | None = None
-        #: Returns what other processes found wrong with this machine's clock; empty: nothing.
-        self.clock_problem: Callable[[], str] = str
-        #: Returns the problem of each dependency of the service by name; an empty text means none.
-        self.dependencies: Callable[[], Mapping[str, str]] = dict
-
-    @property
-    def live(self) -> LiveSession:
-        """The running session. Raises Unavailable before :meth:`start` has finished."""
-        if self._live is None:
-            raise Unavailable("not started yet")
-        return self._live
-
-    @property
-    def session(self) -> Session:
-        """The specification of the running session. Raises Unavailable before the start."""
-        return self.live.session
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel of the running session. Raises Unavailable before the start."""
-        return self.live.kernel
+        self._clock_problem = clock_problem
+        self._dependencies: list[Callable[[], Mapping[str, str]]] = []
 
     @property
     def unavailable(self) -> str:
@@ -164,7 +144,7 @@ class Host:
         return (
             self.tasks.problem
             or self._writer.unavailable
-            or self.clock_problem()
+            or self._clock_problem()
             or self._clock_lag_problem()
         )
 
@@ -193,13 +173,16 @@ class Host:
         simulated = (self.kernel.now - self.session.plan.start) / 1e6
         return max(1.0, simulated / max(time.monotonic() - self._opened_at, 1.0))
 
-    def component(self, kind: type[_Part]) -> _Part:
-        """Return the hosted component of this class. Raises NotInSession if there is none."""
-        return self.live.component(kind)
+    def add_dependencies(self, problems: Callable[[], Mapping[str, str]]) -> None:
+        """Let ``problems`` report dependencies of the service; see :meth:`dependencies`."""
+        self._dependencies.append(problems)
 
-    def projection(self, kind: type[_Part]) -> _Part:
-        """Return the session's projection of this class. Raises NotInSession if there is none."""
-        return self.live.projection(kind)
+    def dependencies(self) -> dict[str, str]:
+        """Return the problem of each dependency of the service by name; an empty text for none."""
+        problems = {"journal": self.unavailable or self.keeper.problem}
+        for report in self._dependencies:
+            problems |= report()
+        return problems
 
     async def start(self) -> None:
         """Recover the newest session, or open the first one, and start processing.
@@ -266,12 +249,21 @@ class Host:
         if self.virtual and self.live.in_lockstep:
             ticket = Ticket(to, message)
             self._inputs.append(ticket)
-            self.on_input()
+            if self._driver is not None:
+                self._driver.on_input()
             return ticket
         at = self._arrival_time()
         self.live.kernel.send(to, message, at)
         self._pump.wake()
         return Ticket(to, message, at)
+
+    def drive(self, driver: LockstepDriver) -> None:
+        """Let ``driver`` decide how far time advances in the running lockstep session."""
+        self._driver = driver
+
+    def caught_up(self, before: int) -> bool:
+        """Return whether everything from before a time was processed again after a restart."""
+        return self._driver is None or self._driver.caught_up(before)
 
     @property
     def has_inputs(self) -> bool:

@@ -33,12 +33,11 @@ class TradingHalted(CannotOpen):
 
 
 class SessionControl(Protocol):
-    """Controls the session and the clock of all services.
+    """Controls the session and the clock of all services."""
 
-    ``failed`` is called with the reason when a run cannot continue.
-    """
-
-    failed: Callable[[str], None]
+    def on_failure(self, hook: Callable[[str], None]) -> None:
+        """Call ``hook`` with the reason whenever a run cannot continue."""
+        ...
 
     async def open(self, session: Session) -> None:
         """Open ``session`` on all components. Raises CannotOpen, TradingHalted."""
@@ -81,7 +80,9 @@ class LocalSessionControl:
     def __init__(self, host: Host, standing: Callable[[], str] = lambda: "") -> None:
         self._host = host
         self._halted_by = standing
-        self.failed: Callable[[str], None] = lambda why: None
+
+    def on_failure(self, hook: Callable[[str], None]) -> None:
+        """Do nothing: no run ends because one process waits for another."""
 
     async def open(self, session: Session) -> None:
         """Open ``session`` on the host. Raises TradingHalted while a halt is in force."""

@@ -21,6 +21,7 @@ from trading.hosting.slices import time_slices
 from trading.hosting.store import EntryToWrite, StoreUnavailable
 from trading.hosting.store_retry import retry_while_unavailable
 from trading.links import http
+from trading.links.handler import LinkHandler
 from trading.links.instances import (
     INSTANCE_HEADER,
     RESOLVE_INTERVAL,
@@ -60,7 +61,7 @@ _MAX_LINE = 16 * 1024 * 1024
 _CAUSES = (EXCHANGE, MARKET_DATA)
 
 
-class JournalReader:
+class JournalReader(LinkHandler):
     """Follows the journal of every service while it runs, and continues where it stopped.
 
     ``peers`` says where the services are, and ``links`` which of them a partition separates from
@@ -122,7 +123,12 @@ class JournalReader:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def complete(self, query: AuditQuery) -> AuditQuery:
+    async def on_audit_query(self, query: AuditQuery) -> None:
+        """Complete a query, and hand it to the auditor."""
+        if self._host is not None:
+            self._host.send(AUDIT_CORRELATOR, await self._complete(query))
+
+    async def _complete(self, query: AuditQuery) -> AuditQuery:
         """Return the query with the present head of each journal, as its service reports it, when
         everything has been read up to there or a timeout is over. The journals that verify the
         others are read last, and no more of the others meanwhile, so that no claim is judged before
@@ -236,16 +242,12 @@ class JournalReader:
             http.client(timeout=timeout, headers=self._headers) as client,
             client.stream("GET", f"{url}/journal", params=params) as response,
         ):
-            if response.status_code == 410:
+            if response.status_code in (410, 416):
                 detail = json.loads(await response.aread())["detail"]
+                if response.status_code == 416:
+                    self._report_loss(name, int(response.headers.get(LENGTH, "0")), detail)
+                    detail = f"entries were lost: {detail}"
                 raise ValueError(f"{detail}. Another session, which every run opens, is read whole")
-            if response.status_code == 416:
-                detail = json.loads(await response.aread())["detail"]
-                self._report_loss(name, int(response.headers.get(LENGTH, "0")), detail)
-                raise ValueError(
-                    f"entries were lost: {detail}. Another session, which every run"
-                    " opens, is read whole"
-                )
             if response.status_code != 200:
                 raise ValueError(f"{response.status_code} from {response.url.host}")
             instance = response.headers.get(INSTANCE_HEADER, "")

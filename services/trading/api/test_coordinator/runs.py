@@ -75,7 +75,7 @@ class Runs:
         self.newest: Verdict | None = None
         host.listen(self._on_published)
         host.on_session(self._on_session)
-        world.failed = self._on_failure
+        world.on_failure(self._on_failure)
         #: Why the run of this session cannot go on; empty while it can.
         self._failure = ""
 
