@@ -17,15 +17,16 @@ import time
 from collections.abc import Callable, Sequence
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response
 
 from trading.hosting.clock import ClockAnchor
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
+from trading.hosting.service_app import ServiceApp
 from trading.hosting.session import Session, decode_session, encode_session
 from trading.hosting.session_control import CannotOpen, TradingHalted
 from trading.hosting.store import StoreUnavailable
-from trading.hosting.tokens import Token, require_token
+from trading.hosting.tokens import Token
 from trading.links.all_services import AllServices, ServiceResponse, problems
 from trading.links.conducted_run import ConductedRun
 from trading.links.handler import LinkHandler
@@ -84,25 +85,24 @@ def without_faults(plan: RunPlan) -> RunPlan:
     )
 
 
-def add_session_route(
-    app: FastAPI, host: Host, chaos_token: Token, standing: Callable[[], str]
-) -> None:
+def add_session_route(app: ServiceApp, chaos_token: Token, standing: Callable[[], str]) -> None:
     """Add the routes by which the coordinator opens sessions, for a service with chaos enabled.
     ``standing`` returns why no other session may be opened, an empty text if one may.
     """
+    host, access, instance = app.context.host, app.context.access, app.context.instance
     # No docstrings here: FastAPI publishes those of routes as a part of the API.
 
     @app.get(PATH, tags=["chaos"], summary="Which session it is in, and may another be opened?")
     async def get_session(request: Request, response: Response) -> dict[str, str]:
-        require_token(request, chaos_token)
+        access.require_token(request, chaos_token)
         if why := standing():
             raise HTTPException(409, why)
-        response.headers[INSTANCE_HEADER] = str(app.state.instance)
+        response.headers[INSTANCE_HEADER] = instance
         return {"session": host.session.key}
 
     @app.put(PATH, tags=["chaos"], summary="Be in this session, by this clock")
     async def put_session(request: Request, response: Response) -> dict[str, str]:
-        require_token(request, chaos_token)
+        access.require_token(request, chaos_token)
         try:
             session = decode_session(await request.body())
         except (msgspec.DecodeError, RecursionError) as error:
@@ -116,7 +116,7 @@ def add_session_route(
             log.info("session %s opened", session.key)
         if session.anchor is not None and (host.virtual or session.anchor != host.anchor):
             await host.follow(session.anchor, session.heads)
-        response.headers[INSTANCE_HEADER] = str(app.state.instance)
+        response.headers[INSTANCE_HEADER] = instance
         return {"session": host.session.key}
 
 

@@ -17,7 +17,6 @@ from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.hosting.session_control import LocalSessionControl, SessionControl
 from trading.hosting.settings import Settings, SettingsError
-from trading.hosting.tokens import require_token
 from trading.links.frames import newest_addressed
 from trading.links.handler import LinkHandler
 from trading.links.journal_reader import JournalReader
@@ -154,14 +153,14 @@ class Service:
             self._extensions.append(journals)
         if self._engines is not None:
             self._extensions.append(self._engines)
-        self.app = make_app(name, context)
+        self.app = make_app(
+            name, context, instance=instance, may_read_journal=_journal_access(peers)
+        )
         self._extensions += tracing_of(name, self.app, host, settings)
         if allow_chaos and name != TEST_COORDINATOR:
             is_monitor = name == RISK_MONITOR
             active_halt = (lambda: standing_halt(host)) if is_monitor else (lambda: "")
-            add_session_route(self.app, host, chaos_token(context), active_halt)
-        self.app.state.instance = instance
-        self.app.state.may_read = _journal_access(peers, self.app.state.access)
+            add_session_route(self.app, chaos_token(context), active_halt)
         links.add_to(self.app)
         host.add_dependencies(self._problems)
 
@@ -224,14 +223,14 @@ def check_settings(name: str, settings: Settings) -> None:
         raise SettingsError("\n".join(missing))
 
 
-def _journal_access(peers: Peers, access: Access) -> Callable[[Request], None]:
+def _journal_access(peers: Peers) -> Callable[[Access, Request], None]:
     """Return the check of requests for the journal, which raises an HTTP error if it fails."""
 
-    def may_read(request: Request) -> None:
+    def may_read(access: Access, request: Request) -> None:
         service = request.headers.get("x-service", "")
         authorization = request.headers.get("authorization", "")
         if service not in _JOURNAL_READERS or not peers.who(service, authorization):
-            require_token(request, *access.reading)
+            access.require_token(request, *access.reading)
 
     return may_read
 

@@ -3,37 +3,36 @@
 from collections import Counter
 from typing import Any
 
-from fastapi import FastAPI
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from trading.hosting.access import NOT_READ, READS
+from trading.hosting.access import NOT_READ
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.telemetry.families import Sample, gauges
-from trading.topology import TRADING_ENGINE
 from trading.trading_engine import TradingEngine
 from trading.trading_engine.component import STATES
 from trading.units import format_units
 
 
-def trading_engine_app(host: Host) -> FastAPI:
-    """Return the trading engine's app on `host`."""
+def trading_engine_app(context: AppContext) -> ServiceApp:
+    """Return the trading engine's app."""
+    host = context.host
     app = create_app(
-        TRADING_ENGINE,
-        host,
+        context,
         title="Trading engine",
         description="One strategy for each automated account of the firm.",
     )
 
-    app.state.registry.register(_StrategyMetrics(host))
+    context.registry.register(_StrategyMetrics(host))
 
     @app.get(
         "/api/v1/strategies",
         tags=["strategies"],
         summary="State and orders by strategy",
         responses=NOT_READ,
-        dependencies=[READS],
+        dependencies=[context.access.reads],
     )
     async def strategies() -> list[dict[str, Any]]:
         """`state`: RUNNING, STOPPED (kill switch), DISCONNECTED (venue unreachable) or STANDBY
