@@ -95,7 +95,7 @@ class Hub:
         #: Messages held back while a fault adds latency: event loop time at which they are due,
         #: connection, message.
         self._delayed: deque[tuple[float, Connection, bytes]] = deque()
-        market.on_update = self._on_depth
+        market.listen(self._on_depth)
         host.listen(self._on_published)
         host.on_session(self._timed.reset)
 
