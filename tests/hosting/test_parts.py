@@ -39,7 +39,7 @@ def test_a_component_is_found_by_its_class() -> None:
         assert isinstance(running.component(Exchange), Exchange)
         assert running.component(Exchange) is running.kernel.component(EXCHANGE)
         assert isinstance(running.projection(RiskView), RiskView)
-        assert running.live.auditor.read_to(EXCHANGE) == 0
+        assert running.auditor.read_to(EXCHANGE) == 0
         with pytest.raises(NotInSession, match=r"no Custodian here, only: MarketData, Exchange, A"):
             running.component(Custodian)
         with pytest.raises(NotInSession, match=r"no Timeline here, only: RiskView$"):
@@ -70,7 +70,7 @@ def test_a_process_without_an_auditor_says_so() -> None:
             running.component(Exchange)
         await running.start()
         with pytest.raises(NotInSession, match="no auditor here"):
-            running.live.auditor.read_to(EXCHANGE)
+            running.auditor.read_to(EXCHANGE)
         await running.stop()
 
     asyncio.run(run())

@@ -247,12 +247,12 @@ class Ecosystem:
         kills = sorted(self._random.random() for _ in range(self._kills))
         # The run takes about 130 simulated seconds.
         kills = [self.plan.start + int(share * 130e6) for share in kills]
-        while not self.services[TEST_COORDINATOR].host.live.run_over:
+        while not self.services[TEST_COORDINATOR].host.run_over:
             await asyncio.sleep(0.001)
-            if kills and self.services[TEST_COORDINATOR].host.kernel.now > kills[0]:
+            if kills and self.services[TEST_COORDINATOR].host.processed_until > kills[0]:
                 kills.pop(0)
                 await self._kill()
-        end = self.services[TEST_COORDINATOR].host.kernel.now + 1
+        end = self.services[TEST_COORDINATOR].host.processed_until + 1
         while not all(s.follower.caught_up(end) for s in self.services.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         if self._conductor is not None:

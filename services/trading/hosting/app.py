@@ -121,11 +121,11 @@ def create_app(context: AppContext, *, title: str, description: str) -> ServiceA
         ] = False,
     ) -> StreamingResponse:
         context.may_read_journal(request)
-        number = host.live.number if session is None else session
+        number = host.session_number if session is None else session
         if key is not None and key != host.session.key:
             raise HTTPException(409, f"the session is {host.session.key}")
-        if number > host.live.number:
-            raise HTTPException(404, f"no session {number}; the newest is {host.live.number}")
+        if number > host.session_number:
+            raise HTTPException(404, f"no session {number}; the newest is {host.session_number}")
         # An error of reading must be raised before the response has begun.
         name = source or service
         await asyncio.to_thread(host.store.read, number, name, after, 1)
@@ -198,12 +198,12 @@ async def _journal_lines(
         if page:
             after += len(page)
             yield b"".join(to_ndjson(entry) + b"\n" for entry in page)
-        if progress and len(page) < _PAGE and until > reported and host.live.number == session:
+        if progress and len(page) < _PAGE and until > reported and host.session_number == session:
             reported = until
             yield b'{"until":%d}\n' % until
         if page:
             continue
-        if not follow or host.live.number != session or stopping.is_set():
+        if not follow or host.session_number != session or stopping.is_set():
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(host.more_written(), _POLL_INTERVAL)
@@ -226,11 +226,10 @@ class _HostMetrics(Collector):
         ]
         if host.ready == "starting":
             return metrics
-        live = host.live
         values = (
-            ("journal_entries", live.kernel.journals[service].length),
-            ("journal_unwritten", len(live.pending)),
-            ("sim_time_seconds", live.kernel.now / 1e6),
+            ("journal_entries", host.journals[service].length),
+            ("journal_unwritten", host.unwritten),
+            ("sim_time_seconds", host.processed_until / 1e6),
             ("sim_speed", host.speed),
             ("sim_slipped_seconds", host.clock.slipped / 1e6),
         )

@@ -150,7 +150,7 @@ class Host(SessionView):
 
     def _clock_lag_problem(self) -> str:
         """Return a problem if the clock is far behind the journal, so that time stands still."""
-        lag = (self.kernel.now - self.now) / self.clock.speed / 1e6
+        lag = (self.processed_until - self.now) / self.clock.speed / 1e6
         if lag < _MAX_CLOCK_LAG:
             return ""
         return f"this machine's clock is {lag:.0f} s behind the journal: time stands still"
@@ -158,19 +158,19 @@ class Host(SessionView):
     @property
     def virtual(self) -> bool:
         """Whether simulated time is independent of the wall clock now."""
-        return self._live is not None and self.live.session.virtual and not self._follows_wall_clock
+        return self._live is not None and self.session.virtual and not self._follows_wall_clock
 
     @property
     def now(self) -> int:
         """The simulated time, in microseconds."""
-        return self.kernel.now if self.virtual else self.clock.now()
+        return self.processed_until if self.virtual else self.clock.now()
 
     @property
     def speed(self) -> float:
         """Simulated seconds per wall second; in a virtual run the average since its beginning."""
         if not self.virtual:
             return self.clock.speed
-        simulated = (self.kernel.now - self.session.plan.start) / 1e6
+        simulated = (self.processed_until - self.session.plan.start) / 1e6
         return max(1.0, simulated / max(time.monotonic() - self._opened_at, 1.0))
 
     def add_dependencies(self, problems: Callable[[], Mapping[str, str]]) -> None:
@@ -194,8 +194,8 @@ class Host(SessionView):
             await self._open(self._idle_session())
         else:
             self._live = live
-            self._writer.durable_until = live.kernel.now
-            self._set_clock(live.session, live.kernel.now)
+            self._writer.durable_until = live.processed_until
+            self._set_clock(live.session, live.processed_until)
             anchor = await asyncio.to_thread(self.store.document, ANCHOR, str(live.number))
             if anchor is not None:
                 self.anchor = msgspec.json.decode(anchor, type=ClockAnchor)
@@ -233,7 +233,7 @@ class Host(SessionView):
     @property
     def full(self) -> bool:
         """Whether so many entries wait for the store that nothing more may be decided."""
-        return len(self.live.pending) + self._writer.in_flight > BACKLOG
+        return self.unwritten + self._writer.in_flight > BACKLOG
 
     def command(self, to: str, message: Message) -> Ticket:
         """Send a client's command. Raises BacklogFull while too many entries are unwritten."""
@@ -246,14 +246,14 @@ class Host(SessionView):
 
         In a lockstep session the coordinator decides when the message arrives.
         """
-        if self.virtual and self.live.in_lockstep:
+        if self.virtual and self.in_lockstep:
             ticket = Ticket(to, message)
             self._inputs.append(ticket)
             if self._driver is not None:
                 self._driver.on_input()
             return ticket
         at = self._arrival_time()
-        self.live.kernel.send(to, message, at)
+        self.kernel.send(to, message, at)
         self._pump.wake()
         return Ticket(to, message, at)
 
@@ -278,13 +278,13 @@ class Host(SessionView):
         """
         inputs, self._inputs = self._inputs, []
         for ticket in inputs:
-            self.live.kernel.send(ticket.to, ticket.message, at)
+            self.kernel.send(ticket.to, ticket.message, at)
             ticket.place(at)
         return bool(inputs)
 
     def advance(self, until: int) -> None:
         """Process everything that is due up to and including the simulated time ``until``."""
-        self.live.kernel.run(until)
+        self.kernel.run(until)
         self._writer.wake()
 
     def deliver(self, peer: str, arrived: Sequence[InboundMessage]) -> None:
@@ -300,7 +300,7 @@ class Host(SessionView):
 
     def _arrival_time(self) -> int:
         """Return the arrival time of an input: now, but after everything already processed."""
-        kernel, now = self.live.kernel, self.now
+        kernel, now = self.kernel, self.now
         return max(kernel.now + 1, min(now, kernel.next_at or now))
 
     async def settled(self, what: Ticket | int) -> None:
@@ -320,8 +320,8 @@ class Host(SessionView):
 
     async def durable(self) -> None:
         """Wait until everything decided so far is durable."""
-        if self.live.pending or self.live.writing:
-            await self.settled(self.live.kernel.now)
+        if not self.live.all_written:
+            await self.settled(self.processed_until)
 
     async def more_written(self) -> None:
         """Wait for the next write to the store."""
@@ -335,9 +335,9 @@ class Host(SessionView):
         """
         if self.virtual:
             for peer, length in (heads or {}).items():
-                if peer not in self.kernel.journals:
-                    self.live.mark(peer, length, self.kernel.now + 1)
-        number = str(self.live.number)
+                if peer not in self.journals:
+                    self.live.mark(peer, length, self.processed_until + 1)
+        number = str(self.session_number)
         await retry_while_unavailable(self.store.put, ANCHOR, number, msgspec.json.encode(anchor))
         self.anchor = anchor
         self._switch_to_wall_clock()
@@ -346,7 +346,7 @@ class Host(SessionView):
 
     def set_speed(self, speed: float) -> None:
         """Let simulated time follow the wall clock from now on, at ``speed``."""
-        now = self.kernel.now if self.virtual else max(self.kernel.now, self.clock.now())
+        now = self.processed_until if self.virtual else max(self.processed_until, self.clock.now())
         self._switch_to_wall_clock()
         self.clock.set(now, speed)
         self._pump.wake()
@@ -354,9 +354,9 @@ class Host(SessionView):
     def _switch_to_wall_clock(self) -> None:
         """End virtual time in this session for good."""
         self._follows_wall_clock = True
-        if self.live.in_lockstep:
+        if self.in_lockstep:
             self.live.leave_lockstep()
-            self.place_inputs(self.live.kernel.now + 1)
+            self.place_inputs(self.processed_until + 1)
             for hook in self._clock_listeners:
                 hook()
 
@@ -383,11 +383,14 @@ class Host(SessionView):
         self._clock_listeners.append(hook)
 
     async def _open(self, session: Session) -> None:
-        while self._live is not None and (self._live.pending or self._live.writing):
+        while self._live is not None and not self._live.all_written:
             self._writer.hurry()
             await asyncio.sleep(0.001)
         spec = encode_session(session)
-        self._live = await asyncio.to_thread(self.sessions.fresh, session, spec)
+        live = await asyncio.to_thread(self.sessions.fresh, session, spec)
+        if self._live is not None:
+            self._live.end()
+        self._live = live
         self._follows_wall_clock = False
         self._writer.durable_until = session.plan.start - 1
         for ticket in self._inputs:

@@ -94,7 +94,7 @@ class PlatformNetwork:
 
     def _target(self) -> set[Pair]:
         """Return the callers and callees that the active faults separate."""
-        return {pair for pair in self._host.kernel.network.cut if may_connect(*pair)}
+        return {pair for pair in self._host.network.cut if may_connect(*pair)}
 
     def must_hold(self) -> bool:
         """Start a change where the active faults require one; return whether time has to wait."""

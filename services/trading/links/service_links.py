@@ -175,7 +175,7 @@ class ServiceLinks:
         """
         if self.virtual is not None:
             return peer in self.separated_peers
-        return (self.service, peer) in self.host.kernel.network.cut
+        return (self.service, peer) in self.host.network.cut
 
     def add_to(self, app: FastAPI) -> None:
         """Add the WebSocket endpoint at which peers open links to this service."""
@@ -200,7 +200,7 @@ class ServiceLinks:
         self.separated_peers = frozenset()
         self._losses.clear()
         self.virtual = None
-        if self.host.live.in_lockstep:
+        if self.host.in_lockstep:
             self.virtual = VirtualLinks(
                 self.service, self.name, self.host, self._handler, self._on_connection_request
             )
@@ -247,7 +247,7 @@ class ServiceLinks:
             await exchange_packets(socket, self.virtual, virtual_outbound, chaos=self._chaos)
             return
         inbound = self._inbound(peer, name, greeting.instance)
-        if loss := self._losses.check(host.kernel.journals, name, greeting.after):
+        if loss := self._losses.check(host.journals, name, greeting.after):
             await socket.send(frames.encode({**answer, "refused": loss}))
             return
         if self._fences is not None and peer == TRADING_ENGINE:
@@ -290,7 +290,7 @@ class ServiceLinks:
             link.problem = refusal
             return
         if virtual is None:
-            link.problem = self._losses.check(host.kernel.journals, link.name, answer.after)
+            link.problem = self._losses.check(host.journals, link.name, answer.after)
             if link.problem:
                 return
         link.problem = ""

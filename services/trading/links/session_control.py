@@ -241,7 +241,7 @@ class RemoteSessionControl(LinkHandler):
             await self._host.durable()
         heads = {
             name: JournalHead(journal.length, journal.head.hex())
-            for name, journal in self._host.kernel.journals.items()
+            for name, journal in self._host.journals.items()
         }
         # A service that has restarted must catch up first. A run that was given up waits for none.
         waits = self._host.virtual and not self._gave_up

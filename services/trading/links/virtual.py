@@ -54,7 +54,7 @@ class VirtualOutboundLink:
         self.cut = asyncio.Event()
         self._host = host
         self._live = host.live
-        self._stream = host.live.streams[peer]
+        self._stream = self._live.streams[peer]
         self._sent = max(received, self._stream.first_kept - 1)
         self._resume: Resume | None = Resume(self._sent, self._stream.forgotten_until)
         self._controls: list[Control] = []
@@ -73,7 +73,7 @@ class VirtualOutboundLink:
 
     async def messages(self) -> AsyncIterator[bytes]:
         """Yield encoded packets while the session is the same and its time is virtual."""
-        while self._host.live is self._live and self._live.in_lockstep:
+        while not self._live.lockstep_over:
             try:
                 async with asyncio.timeout(_ACKNOWLEDGE_INTERVAL):
                     await self._filled.wait()

@@ -72,6 +72,7 @@ class Conductor:
     ) -> None:
         self._host = host
         self._live = host.live
+        self._speed_limit = host.session.plan.speed
         self._send = send
         self.follower = follower
         self._patience = patience
@@ -223,7 +224,7 @@ class Conductor:
             self._dismissing = self._host.tasks.start("a dismissal", work, vital=True)
 
     async def _dismiss(self, names: Collection[str]) -> None:
-        at = self._host.kernel.now
+        at = self._host.processed_until
         for name in names:
             await self._observer.record_dismissal(name, at)
         for name in names:
@@ -242,7 +243,7 @@ class Conductor:
         """Return whether simulated time is ahead of the plan's speed limit; then the next round is
         scheduled for when the wall clock has caught up.
         """
-        speed = self._live.session.plan.speed
+        speed = self._speed_limit
         if speed is None or self.keeper.awaited:
             return False
         if self._limit_began is None:

@@ -182,6 +182,6 @@ class EngineSharing(LinkHandler):
                     message.account,
                     message.client_order_id,
                     "CONNECTION_RESET",
-                    self._links.host.kernel.now,
+                    self._links.host.processed_until,
                 )
                 self._links.host.send(TRADING_ENGINE, failed)

@@ -57,7 +57,7 @@ def audit_app(context: AppContext) -> ServiceApp:
 
     @app.get("/api/v1/chains", tags=["audit"], summary="Every journal as far as it was read")
     async def chains() -> dict[str, Any]:
-        return {"session": host.live.number, "journals": answers.chains(current())}
+        return {"session": host.session_number, "journals": answers.chains(current())}
 
     @app.get(
         "/api/v1/findings",
@@ -126,7 +126,7 @@ def audit_app(context: AppContext) -> ServiceApp:
         chain = current().timeline.ledger
         lines = [to_ndjson(line) + b"\n" for line in chain.after(after)]
         headers = {
-            "X-Session": str(host.live.number),
+            "X-Session": str(host.session_number),
             "X-First": str(chain.first),
             "X-Length": str(chain.length),
             "X-Head": chain.head.hex(),

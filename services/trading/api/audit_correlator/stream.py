@@ -72,7 +72,7 @@ class EventStream:
         """Return the present version and its event, which is encoded only if the version is new."""
         host = self._host
         auditor = host.component(AuditCorrelator)
-        version = (host.live.number, auditor.version, host.clock.speed)
+        version = (host.session_number, auditor.version, host.clock.speed)
         if version != self._version or not self._event:
             state = {
                 **session_info(host),
@@ -98,7 +98,7 @@ class EventStream:
 def session_info(host: Host) -> dict[str, Any]:
     """Return the session, its run, and the speed of its simulated time."""
     return {
-        "session": host.live.number,
+        "session": host.session_number,
         "run_id": host.session.run_id or None,
         "speed": round(host.speed, 1),
     }

@@ -48,7 +48,7 @@ def custodian_app(context: AppContext) -> ServiceApp:
         dependencies=[reads],
     )
     async def balances() -> list[dict[str, Any]]:
-        snapshot = current().snapshot("", "", host.kernel.now)
+        snapshot = current().snapshot("", "", host.processed_until)
         return [
             {
                 "account": b.account,
@@ -67,7 +67,7 @@ def custodian_app(context: AppContext) -> ServiceApp:
         dependencies=[reads],
     )
     async def overdue() -> list[dict[str, Any]]:
-        snapshot = current().snapshot("", "", host.kernel.now)
+        snapshot = current().snapshot("", "", host.processed_until)
         return [
             {
                 "instruction_id": o.instruction_id,
@@ -93,7 +93,7 @@ class _OverdueMetrics(Collector):
         """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
-        overdue = self._custodian().snapshot("", "", self._host.kernel.now).overdue
+        overdue = self._custodian().snapshot("", "", self._host.processed_until).overdue
         return [gauge("custodian_settlements_overdue", len(overdue))]
 
 

@@ -51,7 +51,7 @@ def exchange_app(
     )
     limits = limits or Limits()
     gateway = Gateway(host, limits)
-    market = Market(gateway, limits, lambda: host.kernel.now)
+    market = Market(gateway, limits, lambda: host.processed_until)
     tickers = Tickers(market)
     hub = Hub(host, gateway, market, tickers)
     pipeline = RequestPipeline(gateway, keys, limits)

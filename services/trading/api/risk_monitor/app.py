@@ -121,7 +121,7 @@ def risk_app(context: AppContext) -> ServiceApp:
         response_model=models.Health,
     )
     async def health() -> dict[str, Any]:
-        return answers.health(monitor(), host.kernel.now)
+        return answers.health(monitor(), host.processed_until)
 
     @app.get(
         "/api/curves",
@@ -132,7 +132,7 @@ def risk_app(context: AppContext) -> ServiceApp:
         dependencies=[access.reads],
     )
     async def curves() -> dict[str, Any]:
-        return answers.curves(broadcast.view, host.live.number)
+        return answers.curves(broadcast.view, host.session_number)
 
     @app.get(
         "/api/alerts",
@@ -171,7 +171,7 @@ def risk_app(context: AppContext) -> ServiceApp:
         response_model=list[models.Silence],
     )
     async def silences() -> list[dict[str, Any]]:
-        return answers.silences(monitor(), host.kernel.now)
+        return answers.silences(monitor(), host.processed_until)
 
     @app.get(
         "/api/breaker",

@@ -228,7 +228,7 @@ class Broadcast:
 
     def _first_events(self, last_event_id: str) -> list[bytes]:
         session, _, version = last_event_id.partition("-")
-        if session == str(self._host.live.number) and version.isascii() and version.isdigit():
+        if session == str(self._host.session_number) and version.isascii() and version.isdigit():
             client_version = int(version)
             if self._recent_after <= client_version <= self.view.version:
                 missed = [event for at, event in self._recent if at > client_version]
@@ -250,17 +250,17 @@ class Broadcast:
         return {
             "portfolio": answers.portfolio(self.view, monitor, universe),
             "exposures": exposures(self.view, monitor, universe),
-            "health": answers.health(monitor, self._host.kernel.now),
+            "health": answers.health(monitor, self._host.processed_until),
         }
 
     def _silences(self) -> list[JSON]:
-        return answers.silences(self._host.component(RiskMonitor), self._host.kernel.now)
+        return answers.silences(self._host.component(RiskMonitor), self._host.processed_until)
 
     def _event(self, parts: JSON, *, full: bool = False, numbered: bool = False) -> bytes:
         """Encode an event. `numbered` gives it an id, which only those get after which a client can
         resume.
         """
-        number = self._host.live.number
+        number = self._host.session_number
         head: JSON = {
             "full": full,
             "session": number,

@@ -82,7 +82,7 @@ def add_operations(app: ServiceApp, broadcast: Broadcast) -> None:
     )
     async def silence(request: models.SilenceRequest) -> dict[str, Any]:
         check_subject(request.rule, request.subject)
-        until = host.kernel.now + request.seconds * SECOND
+        until = host.processed_until + request.seconds * SECOND
         await execute(SilenceRule(request.rule, request.subject, until, request.by))
         broadcast.silences_changed()
         return {
@@ -102,12 +102,12 @@ def add_operations(app: ServiceApp, broadcast: Broadcast) -> None:
     )
     async def end(rule: RuleName, subject: Subject, request: models.Acknowledge) -> list[Any]:
         monitor = host.component(RiskMonitor)
-        active = [(s.rule, s.subject) for s in monitor.silences(host.kernel.now)]
+        active = [(s.rule, s.subject) for s in monitor.silences(host.processed_until)]
         if (rule, subject) not in active:
             raise HTTPException(404, "no such silence; GET /api/silences lists them")
-        await execute(SilenceRule(rule, subject, host.kernel.now, request.by))
+        await execute(SilenceRule(rule, subject, host.processed_until, request.by))
         broadcast.silences_changed()
-        return answers.silences(monitor, host.kernel.now)
+        return answers.silences(monitor, host.processed_until)
 
     @app.post(
         "/api/breaker/trip",

@@ -239,7 +239,7 @@ async def _events(
                 figures = {"at": timeline.at, "pnl": timeline.pnl, "firing": len(timeline.firing)}
                 yield f"event: pnl\ndata: {json.dumps(figures)}\n\n"
             else:
-                waiting = {"at": host.kernel.now, "for": world.waiting_for()}
+                waiting = {"at": host.processed_until, "for": world.waiting_for()}
                 yield f"event: waiting\ndata: {json.dumps(waiting)}\n\n"
         if runs.is_judged(run_id):
             verdict = await asyncio.to_thread(runs.verdict, run_id)

@@ -158,9 +158,11 @@ class Runs:
             await asyncio.wait_for(self._changed.wait(), max_wait)
 
     def _with_present_state(self, run: Run) -> Run:
-        if run.outcome or run.session != self._host.live.number:
+        if run.outcome or run.session != self._host.session_number:
             return run
-        return msgspec.structs.replace(run, phase=self.timeline.phase, at=self._host.kernel.now)
+        return msgspec.structs.replace(
+            run, phase=self.timeline.phase, at=self._host.processed_until
+        )
 
     def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         for message, _ in published:
@@ -184,14 +186,14 @@ class Runs:
         """
         self._failure = ""
         self._index.load()
-        self._index.add(self._host.live.number, self._host.session)
+        self._index.add(self._host.session_number, self._host.session)
         if not self.current:
             if self.newest is None:
                 self.newest = self.verdict(self._host.session.run_id)
             self._host.tasks.start(
                 "the pace of time", self._world.set_speed(self._speed), vital=True
             )
-        if self._host.live.run_over and self.current:
+        if self._host.run_over and self.current:
             self._begin_judging()
 
     def _begin_judging(self) -> None:
