@@ -14,12 +14,13 @@ from trading.api.exchange.keys import Keys, credential
 from trading.api.exchange.limits import Limits
 from trading.hosting.host import Host
 from trading.hosting.loop import run
+from trading.hosting.service_app import AppContext
 from trading.hosting.session import Session
 from trading.hosting.settings import load_settings
 from trading.hosting.sqlite import SqliteStore
 from trading.risk_monitor import RULES
 from trading.server.service_specs import build_components, idle_session
-from trading.topology import AUDIT_CORRELATOR
+from trading.topology import AUDIT_CORRELATOR, EXCHANGE
 from trading.units import SECOND
 
 
@@ -40,7 +41,9 @@ async def serve(directory: Path, key: str, secret: str) -> None:
         auditor=AUDIT_CORRELATOR,
     )
     limits = Limits(weight_per_minute=10**9, orders_per_10_seconds=10**9)
-    app = exchange.exchange_app(host, Keys([credential(key, secret, "firm-api")]), limits)
+    app = exchange.exchange_app(
+        AppContext(EXCHANGE, host), Keys([credential(key, secret, "firm-api")]), limits
+    )
 
     @app.post("/noop")
     async def noop() -> dict[str, str]:

@@ -26,6 +26,7 @@ from trading.api.exchange.keys import Keys, credential
 from trading.api.exchange.limits import BAN_MARGIN, Limits
 from trading.embedded.ecosystem import components
 from trading.hosting.host import Host
+from trading.hosting.service_app import AppContext
 from trading.hosting.session import Session
 from trading.hosting.store import MemoryStore
 from trading.messages.chaos import ExchangeOutage, InjectFault, RecoverFault
@@ -62,7 +63,8 @@ class Venue:
                 credential(READER, READER_SECRET, "firm-api", trade=False),
             ]
         )
-        app = exchange.exchange_app(self.host, keys, limits, stream_lifetime=lifetime)
+        context = AppContext(EXCHANGE, self.host)
+        app = exchange.exchange_app(context, keys, limits, stream_lifetime=lifetime)
         self._listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)

@@ -22,7 +22,8 @@ from trading.hosting.session import Session, encode_session
 from trading.hosting.session_control import LocalSessionControl, run_ended_at
 from trading.hosting.store import MemoryStore
 from trading.messages.orders import PlaceOrder
-from trading.topology import EXCHANGE, RISK_MONITOR
+from trading.risk_monitor import RiskMonitor
+from trading.topology import EXCHANGE
 from trading.units import SECOND, parse_units
 
 pytestmark = pytest.mark.timeout(300)
@@ -122,7 +123,7 @@ def test_a_halt_that_nobody_has_ordered_is_the_run_s_until_the_run_is_over(
         for account in ("firm-mm", "firm-api"):
             order = ("x", "BTCUSDT", "BUY", "LIMIT", parse_units("1"), parse_units("60000"))
             await host.settled(host.send(EXCHANGE, PlaceOrder(account, *order)))
-        while host.component(RISK_MONITOR).state()["breaker"]["state"] != "HALTED":
+        while host.component(RiskMonitor).state()["breaker"]["state"] != "HALTED":
             await host.settled(host.kernel.now + SECOND // 10)
 
     async def life() -> str:

@@ -41,10 +41,10 @@ def test_the_state_of_a_run_can_be_read_again(scenario: str) -> None:
         )
         await host.start()
         await host.open(Session(plan=plan, run_id=scenario, journal=plan.journal_id))
-        while not host.live.run_over:
+        while not host.run_over:
             await asyncio.sleep(0.2)
             frozen = host.live.take_snapshot()
-            blob = snapshot.verified(frozen.blob, KEY, host.live.number, frozen.heads)
+            blob = snapshot.verified(frozen.blob, KEY, host.session_number, frozen.heads)
             restored = snapshot.load(blob)
             assert restored["projections"].keys() == host.live.projections.keys()
         await host.stop()

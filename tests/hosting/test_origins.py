@@ -13,8 +13,7 @@ OURS = host_names("risk-monitor", ["127.0.0.1", "trading-risk-monitor"], ["risk.
 
 def make_app() -> FastAPI:
     app = FastAPI()
-    app.state.hosts = OURS
-    app.add_middleware(Origins)
+    app.add_middleware(Origins, hosts=OURS)
 
     @app.get("/")
     async def read() -> str:

@@ -139,7 +139,7 @@ def traded(path: Path) -> Host:
         await running.start()
         for minutes in (10, 15, 20):
             await running.settled(IDLE.start + minutes * 60 * SECOND)
-            running.live.snapshot_requested = True
+            running.live.request_snapshot()
             await running.settled(running.kernel.now)
         await running.stop()
         return running

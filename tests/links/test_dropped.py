@@ -13,6 +13,7 @@ from trading.hosting import store as stores
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
 from trading.hosting.retention import ADDRESSED
+from trading.hosting.service_app import AppContext
 from trading.hosting.session import Session
 from trading.hosting.store import EntriesDropped, MemoryStore
 from trading.links.outbound import OutboundLink
@@ -85,7 +86,7 @@ def test_a_peer_that_missed_something_is_not_told_the_rest(addressed: bytes) -> 
 def test_the_journal_answers_410_where_it_has_nothing_any_more() -> None:
     async def run() -> None:
         host, last = await dropped(b"{}")
-        app = create_app(MARKET_DATA, host, title="Market data", description=".")
+        app = create_app(AppContext(MARKET_DATA, host), title="Market data", description=".")
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             early = await client.get("/journal", params={"after": 3})
@@ -105,7 +106,7 @@ def test_a_damaged_journal_is_no_short_one() -> None:
         host, last = await dropped(b"{}")
         store: Any = host.store
         store._bodies[1, MARKET_DATA][2] = b"x"
-        app = create_app(MARKET_DATA, host, title="Market data", description=".")
+        app = create_app(AppContext(MARKET_DATA, host), title="Market data", description=".")
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             response = await client.get("/journal", params={"after": last})

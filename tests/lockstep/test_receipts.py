@@ -1,7 +1,7 @@
 """Received messages get their place in the inbox, and those of a dismissed instance are ignored."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -36,12 +36,6 @@ class Recorder:
         return self.accounts
 
 
-class Hosted(NamedTuple):
-    """All that receipts need of a host."""
-
-    kernel: Kernel
-
-
 def frame(account: str, arrival: int) -> SentFrame:
     """Return a message that carries an account and was sent 10 µs before its arrival."""
     return SentFrame(arrival - 10, arrival, EXCHANGE, CancelAllOrders(account))
@@ -62,7 +56,7 @@ def kernel(recorder: Recorder) -> Kernel:
 @pytest.fixture
 def receipts(kernel: Kernel) -> Receipts:
     """Return the receipts of that kernel, with a connection from each of two senders."""
-    receipts = Receipts(Hosted(kernel))  # type: ignore[arg-type]
+    receipts = Receipts(kernel)
     for name in (FIRST, SECOND):
         receipts.resume(name, Resume(0, 0))
     return receipts
@@ -127,7 +121,7 @@ def test_what_is_sent_again_after_a_snapshot_is_there_once(
     restored = Kernel([Recorder()], start=START, run_id="r", started=True, sorted_inboxes=True)
     restored.restore(kernel.frozen())
     restored.drop_remote_messages()
-    restored_receipts = Receipts(Hosted(restored))  # type: ignore[arg-type]
+    restored_receipts = Receipts(restored)
     restored_receipts.resume(FIRST, Resume(0, 0))
     restored_receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
     restored.run(START + 30)
@@ -141,7 +135,7 @@ def test_a_sender_that_comes_back_may_forget_unsent_what_was_handled_before(
     it learns how far the receiver is durable before it has computed its messages again.
     """
     kernel.run(START + 100)
-    receipts = Receipts(Hosted(kernel))  # type: ignore[arg-type]
+    receipts = Receipts(kernel)
     receipts.resume(FIRST, Resume(5, START + 50))
     receipts.resume(FIRST, Resume(7, START + 100))
     assert receipts.last_received(FIRST) == 7
@@ -156,7 +150,7 @@ def test_what_was_not_handled_before_may_not_be_forgotten_unsent(
     kernel: Kernel, before: int | None
 ) -> None:
     kernel.run(START + 100)
-    receipts = Receipts(Hosted(kernel))  # type: ignore[arg-type]
+    receipts = Receipts(kernel)
     if before is not None:
         receipts.resume(FIRST, Resume(before, START + 50))
     with pytest.raises(LostMessages, match="trading-engine repeats its messages from 8 on"):

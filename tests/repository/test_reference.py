@@ -16,7 +16,7 @@ from tools.reference import evidence, http, resource, scenario, verdict
 from tools.reference.evidence_fields import FIELDS
 from tools.reference.scenario_examples import EXAMPLES, MODES
 from trading.embedded.api import load_scenario
-from trading.hosting import access
+from trading.hosting.access import Access
 from trading.scenario import platform
 from trading.scenario import verdict as rules
 from trading.scenario.faults import Model
@@ -161,10 +161,11 @@ def test_routes_that_ask_for_a_token_in_their_own_code_are_known() -> None:
         for route in app.routes
         if isinstance(route, APIRoute)
         and route.include_in_schema
-        and any(word in inspect.getsource(route.endpoint) for word in ("may_read(", "may_act("))
+        and any(word in inspect.getsource(route.endpoint) for word in ("may_read", "may_act"))
     }
     assert asking == set(http.CHECKED_IN_CODE)
-    assert access.READS.dependency is not access.ACTS.dependency
+    access = Access()
+    assert access.reads.dependency != access.acts.dependency
 
 
 def test_every_field_of_the_verdict_is_explained() -> None:

@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from tools.reference.markdown import FOLDER, code, plain, table
-from trading.hosting.access import ACTS, READS
+from trading.hosting.access import Access
+from trading.hosting.service_app import ServiceApp
 from trading.hosting.settings import Settings
 from trading.links.dialer import PATH as LINK
 from trading.links.session_control import PATH as SESSION
@@ -105,7 +106,7 @@ class Operation(NamedTuple):
 
 
 @cache
-def apps() -> dict[str, FastAPI]:
+def apps() -> dict[str, ServiceApp]:
     """Return the app of each service, as `trading up` makes it when other machines can connect. No
     service is started.
     """
@@ -145,10 +146,11 @@ def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str
         for r in app.routes
         if isinstance(r, APIRoute) and r.path_format == path and method.upper() in (r.methods or ())
     )
-    dependencies = {d.dependency for d in route.dependencies}
-    if READS.dependency in dependencies:
+    # The methods of an access are bound to that of their service.
+    dependencies = {getattr(d.dependency, "__func__", d.dependency) for d in route.dependencies}
+    if Access.may_read in dependencies:
         return READ
-    if ACTS.dependency in dependencies:
+    if Access.may_act in dependencies:
         return ACT
     if dependencies and service == TEST_COORDINATOR:
         return CHAOS

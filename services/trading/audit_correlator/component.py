@@ -78,6 +78,10 @@ class AuditCorrelator:
         """Return the sequence number of the last verified entry of a journal."""
         return self._chains.length(source)
 
+    def positions(self) -> dict[str, int]:
+        """Return the sequence number of the last verified entry of every journal, by name."""
+        return self._chains.lengths()
+
     def discrepancies(self) -> list[Discrepancy]:
         """Return the discrepancies so far; claims about trades that were not read yet are not
         checked.

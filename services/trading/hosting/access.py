@@ -9,14 +9,17 @@ from typing import Any
 from fastapi import Depends, Request
 
 from trading.hosting.login import ACT, READ, Logins
-from trading.hosting.tokens import Token, require_token
+from trading.hosting.tokens import Token, WrongTokens, require_token
 
 
 class Access:
     """The rights that tokens and logins give in one service.
 
     The token ``act`` gives all rights; ``read`` allows reading journals, balances and positions.
-    With ``public`` no token is needed to read. ``logins`` holds the logins of browsers.
+    With ``public`` no token is needed to read. ``logins`` holds the logins of browsers, and
+    ``wrong_tokens`` counts the attempts with wrong tokens.
+
+    ``reads`` and ``acts`` are the dependencies of routes that need the right to read or to act.
     """
 
     def __init__(
@@ -31,32 +34,26 @@ class Access:
         self.reading = tuple(token for token in (read, act) if token is not None)
         self.public = public
         self.logins = logins or Logins()
+        self.wrong_tokens = WrongTokens()
+        self.reads: Any = Depends(self.may_read)
+        self.acts: Any = Depends(self.may_act)
+
+    def require_token(self, request: Request, *accepted: Token) -> None:
+        """Raise HTTPException unless the request has one of the tokens."""
+        require_token(request, self.wrong_tokens, accepted)
 
     def may_act(self, request: Request) -> None:
         """Raise HTTPException unless the request may change something."""
         if self.logins.right(request) != ACT:
-            require_token(request, *self.acting)
+            self.require_token(request, *self.acting)
 
     def may_read(self, request: Request) -> None:
         """Raise HTTPException unless the request may read journals, balances and positions."""
         if not self.public and self.logins.right(request) not in (READ, ACT):
-            require_token(request, *self.reading)
+            self.require_token(request, *self.reading)
 
 
-def _may_read(request: Request) -> None:
-    access: Access = request.app.state.access
-    access.may_read(request)
-
-
-def _may_act(request: Request) -> None:
-    access: Access = request.app.state.access
-    access.may_act(request)
-
-
-#: Dependencies of routes: READS where the right to read is needed, ACTS where that to act is.
-READS: Any = Depends(_may_read)
-ACTS: Any = Depends(_may_act)
-#: Responses that a route with READS may give instead, for its OpenAPI description.
+#: Responses that a route with ``reads`` may give instead, for its OpenAPI description.
 NOT_READ: dict[int | str, dict[str, Any]] = {
     401: {"description": "Needs READ_TOKEN where others than this machine can connect."},
     429: {"description": "Too many wrong tokens; Retry-After says when the next is looked at."},

@@ -5,21 +5,20 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from trading.hosting.access import Access
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import RequestGuard
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
-from trading.hosting.origins import Origins, host_names
+from trading.hosting.origins import Origins
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.hosting.store import EntriesDropped, EntriesLost, StoreUnavailable
-from trading.hosting.tokens import WrongTokens
 from trading.hosting.wrong_request import add_wrong_request
 from trading.runtime.journal import to_ndjson
 from trading.telemetry.counts import MessageCounters, counted_types
@@ -37,47 +36,27 @@ _POLL_INTERVAL, _PAUSE = 1.0, 0.1
 Source = Literal["", "network"]
 
 
-def create_app(service: str, host: Host, *, title: str, description: str) -> FastAPI:
-    """Return the app of ``service`` with the common routes.
-
-    Other modules use its ``state``: ``registry`` takes metrics, ``seen`` lists functions that are
-    called for every request, ``hosts`` has the host names of the service, ``access`` decides who
-    may do what, and ``may_read``, if set, who may read journals.
-    """
-    app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
+def create_app(context: AppContext, *, title: str, description: str) -> ServiceApp:
+    """Return the app of the context's service with the common routes."""
+    service, host = context.service, context.host
+    app = ServiceApp(context, title=title, description=description)
     add_docs(app, service)
     add_wrong_request(app)
-    registry = app.state.registry = CollectorRegistry()
+    registry = context.registry
     registry.register(_HostMetrics(service, host))
     ProcessCollector(registry=registry)
     counts = MessageCounters(service)
     registry.register(counts)
     host.count(counted_types(service), lambda published: counts.see(m for m, _ in published))
-    app.state.seen = [HttpMetrics(service, registry).see]
+    context.request_observers.append(HttpMetrics(service, registry).see)
 
     def on_request(scope: Scope, status: int, seconds: float) -> None:
-        for observer in app.state.seen:
+        for observer in context.request_observers:
             observer(scope, status, seconds)
 
     # The last is the outermost, so that requests refused for their origin are logged and counted.
-    app.add_middleware(Origins)
+    app.add_middleware(Origins, hosts=context.hosts)
     app.add_middleware(RequestGuard, service=service, on_request=on_request)
-    app.state.hosts = host_names(service, ())
-    app.state.access = Access()
-    app.state.wrong_tokens = WrongTokens()
-    app.state.stopping = asyncio.Event()
-    app.state.may_read = None
-    app.state.instance = ""
-
-    def may_read(request: Request) -> None:
-        """Raise HTTPException unless the request may read journals, which contain everything.
-
-        ``state.may_read`` decides, or ``state.access`` where it is not set.
-        """
-        if app.state.may_read is not None:
-            app.state.may_read(request)
-        else:
-            app.state.access.may_read(request)
 
     @app.get(
         "/health",
@@ -87,7 +66,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     )
     async def health(response: Response) -> dict[str, str]:
         """The header X-Instance says which of several processes of the service answers."""
-        response.headers["X-Instance"] = app.state.instance
+        response.headers["X-Instance"] = context.instance
         if host.tasks.problem:
             response.status_code = 503
         return {"status": host.tasks.problem or "ok", "service": service}
@@ -102,7 +81,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         problem = host.ready
         if problem:
             response.status_code = 503
-        problems = dependencies(host)
+        problems = host.dependencies()
         return {
             "ready": not problem,
             "service": service,
@@ -141,12 +120,12 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
             Query(description='Also lines {"until":T}: all from before that time has been told.'),
         ] = False,
     ) -> StreamingResponse:
-        may_read(request)
-        number = host.live.number if session is None else session
+        context.may_read_journal(request)
+        number = host.session_number if session is None else session
         if key is not None and key != host.session.key:
             raise HTTPException(409, f"the session is {host.session.key}")
-        if number > host.live.number:
-            raise HTTPException(404, f"no session {number}; the newest is {host.live.number}")
+        if number > host.session_number:
+            raise HTTPException(404, f"no session {number}; the newest is {host.session_number}")
         # An error of reading must be raised before the response has begun.
         name = source or service
         await asyncio.to_thread(host.store.read, number, name, after, 1)
@@ -155,8 +134,8 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
             if head.length < after:
                 why = f"{after} entries of {name} were read, it has {head.length}"
                 raise HTTPException(416, why, headers={LENGTH: str(head.length)})
-        lines = _journal_lines(app, host, name, number, after, follow, progress)
-        headers = {"X-Session": str(number), "X-Instance": app.state.instance}
+        lines = _journal_lines(context, name, number, after, follow, progress)
+        headers = {"X-Session": str(number), "X-Instance": context.instance}
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
     @app.get(
@@ -169,7 +148,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         ] = None,
         source: Annotated[Source, Query(description="Whose; default: the service's own.")] = "",
     ) -> dict[str, Any]:
-        may_read(request)
+        context.may_read_journal(request)
         live = host.live
         name = source or service
         if before is not None:
@@ -183,7 +162,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         return {
             "session": live.session.key,
             "number": live.number,
-            "instance": app.state.instance,
+            "instance": context.instance,
             "length": head.length,
             "hash": head.hash.hex(),
         }
@@ -202,10 +181,10 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
 
 
 async def _journal_lines(
-    app: FastAPI, host: Host, source: str, session: int, after: int, follow: bool, progress: bool
+    context: AppContext, source: str, session: int, after: int, follow: bool, progress: bool
 ) -> AsyncIterator[bytes]:
     """Yield the durable entries as lines; with ``follow`` until the session ends."""
-    stopping: asyncio.Event = app.state.stopping
+    host, stopping = context.host, context.stopping
     reported = -1
     while True:
         until = host.durable_until
@@ -219,12 +198,12 @@ async def _journal_lines(
         if page:
             after += len(page)
             yield b"".join(to_ndjson(entry) + b"\n" for entry in page)
-        if progress and len(page) < _PAGE and until > reported and host.live.number == session:
+        if progress and len(page) < _PAGE and until > reported and host.session_number == session:
             reported = until
             yield b'{"until":%d}\n' % until
         if page:
             continue
-        if not follow or host.live.number != session or stopping.is_set():
+        if not follow or host.session_number != session or stopping.is_set():
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(host.more_written(), _POLL_INTERVAL)
@@ -247,23 +226,17 @@ class _HostMetrics(Collector):
         ]
         if host.ready == "starting":
             return metrics
-        live = host.live
         values = (
-            ("journal_entries", live.kernel.journals[service].length),
-            ("journal_unwritten", len(live.pending)),
-            ("sim_time_seconds", live.kernel.now / 1e6),
+            ("journal_entries", host.journals[service].length),
+            ("journal_unwritten", host.unwritten),
+            ("sim_time_seconds", host.processed_until / 1e6),
             ("sim_speed", host.speed),
             ("sim_slipped_seconds", host.clock.slipped / 1e6),
         )
         metrics += [
             gauges(f"trading_{name}", [((service,), float(value))]) for name, value in values
         ]
-        problems = dependencies(host).items()
+        problems = host.dependencies().items()
         up = [((service, name), 0.0 if why else 1.0) for name, why in problems]
         metrics.append(gauges("trading_dependency_up", up))
         return metrics
-
-
-def dependencies(host: Host) -> dict[str, str]:
-    """Return what is wrong with each dependency of the service, by name; empty means nothing."""
-    return {"journal": host.unavailable or host.keeper.problem, **host.dependencies()}

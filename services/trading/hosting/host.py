@@ -12,32 +12,33 @@ processes a coordinator decides how far time may advance (:mod:`trading.lockstep
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from trading.hosting.clock import ClockAnchor, SimClock
 from trading.hosting.heads import HeadsFile
-from trading.hosting.inputs import BacklogFull, InboundMessage, Ticket, Unavailable
-from trading.hosting.live_session import LiveSession
+from trading.hosting.inputs import (
+    BacklogFull,
+    InboundMessage,
+    LockstepDriver,
+    Ticket,
+    Unavailable,
+)
 from trading.hosting.maintenance import Addressed, Keeper
 from trading.hosting.pump import Pump
 from trading.hosting.session import Session, encode_session
 from trading.hosting.session_factory import ComponentFactory, Projection, SessionFactory
+from trading.hosting.session_view import SessionView
 from trading.hosting.store import JournalStore, StoreUnavailable
 from trading.hosting.store_retry import retry_while_unavailable
 from trading.hosting.writer import Listener, Sender, Writer
 from trading.messages import Message
 from trading.messages.audit import LossNoted
-from trading.runtime.kernel import Kernel
 from trading.runtime.network import Network
 from trading.runtime.tasks import BackgroundTasks
-
-log = logging.getLogger(__name__)
 
 #: Unwritten journal entries at which the kernel waits for the store and commands are refused.
 BACKLOG = 20_000
@@ -49,7 +50,7 @@ _MAX_CLOCK_LAG = 10.0
 ANCHOR = "anchor"
 
 
-class Host:
+class Host(SessionView):
     """Runs the components of one process, with their clock, their inputs and their journals.
 
     ``make`` builds the components of a session. ``idle`` returns the session to open where the
@@ -62,6 +63,8 @@ class Host:
     ``retention`` (bytes) and ``addressed`` see :class:`~trading.hosting.maintenance.Keeper`, for
     ``heads`` and ``accept_loss`` :class:`~trading.hosting.session_factory.SessionFactory`.
     ``snapshot_key`` authenticates snapshots; without it only this process can use them.
+    ``clock_problem`` returns what other processes noticed of this machine's clock, empty for
+    nothing.
     """
 
     def __init__(
@@ -80,7 +83,9 @@ class Host:
         snapshot_key: bytes | None = None,
         heads: HeadsFile | None = None,
         accept_loss: bool = False,
+        clock_problem: Callable[[], str] = str,
     ) -> None:
+        super().__init__()
         self.store = store
         self.keeper = Keeper(store, retention, addressed)
         self._idle_session = idle
@@ -98,7 +103,6 @@ class Host:
         )
         self._writer = Writer(self, store, sender, self.keeper.wrote, heads)
         self._pump = Pump(self, self._writer)
-        self._live: LiveSession | None = None
         self._session_listeners: list[Callable[[], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
         #: The background tasks of this process.
@@ -110,34 +114,12 @@ class Host:
         self._lock = asyncio.Lock()
         #: Inputs of a lockstep session that do not have an arrival time yet.
         self._inputs: list[Ticket] = []
-        #: Called when an input of a lockstep session waits for its arrival time.
-        self.on_input: Callable[[], None] = lambda: None
-        #: In lockstep: whether everything before a time was processed again after a restart.
-        self.caught_up: Callable[[int], bool] = lambda before: True
+        self._driver: LockstepDriver | None = None
         self.clock = SimClock(0)
         #: The shared clock that the host follows; None where it has a clock of its own.
         self.anchor: ClockAnchor | None = None
-        #: Returns what other processes found wrong with this machine's clock; empty: nothing.
-        self.clock_problem: Callable[[], str] = str
-        #: Returns the problem of each dependency of the service by name; an empty text means none.
-        self.dependencies: Callable[[], Mapping[str, str]] = dict
-
-    @property
-    def live(self) -> LiveSession:
-        """The running session. Raises Unavailable before :meth:`start` has finished."""
-        if self._live is None:
-            raise Unavailable("not started yet")
-        return self._live
-
-    @property
-    def session(self) -> Session:
-        """The specification of the running session. Raises Unavailable before the start."""
-        return self.live.session
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel of the running session. Raises Unavailable before the start."""
-        return self.live.kernel
+        self._clock_problem = clock_problem
+        self._dependencies: list[Callable[[], Mapping[str, str]]] = []
 
     @property
     def unavailable(self) -> str:
@@ -162,13 +144,13 @@ class Host:
         return (
             self.tasks.problem
             or self._writer.unavailable
-            or self.clock_problem()
+            or self._clock_problem()
             or self._clock_lag_problem()
         )
 
     def _clock_lag_problem(self) -> str:
         """Return a problem if the clock is far behind the journal, so that time stands still."""
-        lag = (self.kernel.now - self.now) / self.clock.speed / 1e6
+        lag = (self.processed_until - self.now) / self.clock.speed / 1e6
         if lag < _MAX_CLOCK_LAG:
             return ""
         return f"this machine's clock is {lag:.0f} s behind the journal: time stands still"
@@ -176,28 +158,31 @@ class Host:
     @property
     def virtual(self) -> bool:
         """Whether simulated time is independent of the wall clock now."""
-        return self._live is not None and self.live.session.virtual and not self._follows_wall_clock
+        return self._live is not None and self.session.virtual and not self._follows_wall_clock
 
     @property
     def now(self) -> int:
         """The simulated time, in microseconds."""
-        return self.kernel.now if self.virtual else self.clock.now()
+        return self.processed_until if self.virtual else self.clock.now()
 
     @property
     def speed(self) -> float:
         """Simulated seconds per wall second; in a virtual run the average since its beginning."""
         if not self.virtual:
             return self.clock.speed
-        simulated = (self.kernel.now - self.session.plan.start) / 1e6
+        simulated = (self.processed_until - self.session.plan.start) / 1e6
         return max(1.0, simulated / max(time.monotonic() - self._opened_at, 1.0))
 
-    def component(self, name: str) -> Any:
-        """Return the hosted component with this name."""
-        return self.live.kernel.component(name)
+    def add_dependencies(self, problems: Callable[[], Mapping[str, str]]) -> None:
+        """Let ``problems`` report dependencies of the service; see :meth:`dependencies`."""
+        self._dependencies.append(problems)
 
-    def projection(self, name: str) -> Any:
-        """Return the running session's projection with this name."""
-        return self.live.projections[name]
+    def dependencies(self) -> dict[str, str]:
+        """Return the problem of each dependency of the service by name; an empty text for none."""
+        problems = {"journal": self.unavailable or self.keeper.problem}
+        for report in self._dependencies:
+            problems |= report()
+        return problems
 
     async def start(self) -> None:
         """Recover the newest session, or open the first one, and start processing.
@@ -209,8 +194,8 @@ class Host:
             await self._open(self._idle_session())
         else:
             self._live = live
-            self._writer.durable_until = live.kernel.now
-            self._set_clock(live.session, live.kernel.now)
+            self._writer.durable_until = live.processed_until
+            self._set_clock(live.session, live.processed_until)
             anchor = await asyncio.to_thread(self.store.document, ANCHOR, str(live.number))
             if anchor is not None:
                 self.anchor = msgspec.json.decode(anchor, type=ClockAnchor)
@@ -248,7 +233,7 @@ class Host:
     @property
     def full(self) -> bool:
         """Whether so many entries wait for the store that nothing more may be decided."""
-        return len(self.live.pending) + self._writer.in_flight > BACKLOG
+        return self.unwritten + self._writer.in_flight > BACKLOG
 
     def command(self, to: str, message: Message) -> Ticket:
         """Send a client's command. Raises BacklogFull while too many entries are unwritten."""
@@ -261,15 +246,24 @@ class Host:
 
         In a lockstep session the coordinator decides when the message arrives.
         """
-        if self.virtual and self.live.in_lockstep:
+        if self.virtual and self.in_lockstep:
             ticket = Ticket(to, message)
             self._inputs.append(ticket)
-            self.on_input()
+            if self._driver is not None:
+                self._driver.on_input()
             return ticket
         at = self._arrival_time()
-        self.live.kernel.send(to, message, at)
+        self.kernel.send(to, message, at)
         self._pump.wake()
         return Ticket(to, message, at)
+
+    def drive(self, driver: LockstepDriver) -> None:
+        """Let ``driver`` decide how far time advances in the running lockstep session."""
+        self._driver = driver
+
+    def caught_up(self, before: int) -> bool:
+        """Return whether everything from before a time was processed again after a restart."""
+        return self._driver is None or self._driver.caught_up(before)
 
     @property
     def has_inputs(self) -> bool:
@@ -284,13 +278,13 @@ class Host:
         """
         inputs, self._inputs = self._inputs, []
         for ticket in inputs:
-            self.live.kernel.send(ticket.to, ticket.message, at)
+            self.kernel.send(ticket.to, ticket.message, at)
             ticket.place(at)
         return bool(inputs)
 
     def advance(self, until: int) -> None:
         """Process everything that is due up to and including the simulated time ``until``."""
-        self.live.kernel.run(until)
+        self.kernel.run(until)
         self._writer.wake()
 
     def deliver(self, peer: str, arrived: Sequence[InboundMessage]) -> None:
@@ -306,7 +300,7 @@ class Host:
 
     def _arrival_time(self) -> int:
         """Return the arrival time of an input: now, but after everything already processed."""
-        kernel, now = self.live.kernel, self.now
+        kernel, now = self.kernel, self.now
         return max(kernel.now + 1, min(now, kernel.next_at or now))
 
     async def settled(self, what: Ticket | int) -> None:
@@ -326,8 +320,8 @@ class Host:
 
     async def durable(self) -> None:
         """Wait until everything decided so far is durable."""
-        if self.live.pending or self.live.writing:
-            await self.settled(self.live.kernel.now)
+        if not self.live.all_written:
+            await self.settled(self.processed_until)
 
     async def more_written(self) -> None:
         """Wait for the next write to the store."""
@@ -341,9 +335,9 @@ class Host:
         """
         if self.virtual:
             for peer, length in (heads or {}).items():
-                if peer not in self.kernel.journals:
-                    self.live.mark(peer, length, self.kernel.now + 1)
-        number = str(self.live.number)
+                if peer not in self.journals:
+                    self.live.mark(peer, length, self.processed_until + 1)
+        number = str(self.session_number)
         await retry_while_unavailable(self.store.put, ANCHOR, number, msgspec.json.encode(anchor))
         self.anchor = anchor
         self._switch_to_wall_clock()
@@ -352,7 +346,7 @@ class Host:
 
     def set_speed(self, speed: float) -> None:
         """Let simulated time follow the wall clock from now on, at ``speed``."""
-        now = self.kernel.now if self.virtual else max(self.kernel.now, self.clock.now())
+        now = self.processed_until if self.virtual else max(self.processed_until, self.clock.now())
         self._switch_to_wall_clock()
         self.clock.set(now, speed)
         self._pump.wake()
@@ -360,9 +354,9 @@ class Host:
     def _switch_to_wall_clock(self) -> None:
         """End virtual time in this session for good."""
         self._follows_wall_clock = True
-        if self.live.in_lockstep:
+        if self.in_lockstep:
             self.live.leave_lockstep()
-            self.place_inputs(self.live.kernel.now + 1)
+            self.place_inputs(self.processed_until + 1)
             for hook in self._clock_listeners:
                 hook()
 
@@ -389,11 +383,14 @@ class Host:
         self._clock_listeners.append(hook)
 
     async def _open(self, session: Session) -> None:
-        while self._live is not None and (self._live.pending or self._live.writing):
+        while self._live is not None and not self._live.all_written:
             self._writer.hurry()
             await asyncio.sleep(0.001)
         spec = encode_session(session)
-        self._live = await asyncio.to_thread(self.sessions.fresh, session, spec)
+        live = await asyncio.to_thread(self.sessions.fresh, session, spec)
+        if self._live is not None:
+            self._live.end()
+        self._live = live
         self._follows_wall_clock = False
         self._writer.durable_until = session.plan.start - 1
         for ticket in self._inputs:

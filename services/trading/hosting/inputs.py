@@ -1,7 +1,7 @@
 """What arrives at a host from outside its process, and the errors when it cannot be accepted."""
 
 import asyncio
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from trading.messages import Message
 
@@ -26,6 +26,18 @@ class InboundMessage(NamedTuple):
     message: Message | None
     arrival: int
     seq: int
+
+
+class LockstepDriver(Protocol):
+    """Decides how far time advances in a lockstep session of this process."""
+
+    def on_input(self) -> None:
+        """Handle that an input waits for its arrival time."""
+        ...
+
+    def caught_up(self, before: int) -> bool:
+        """Return whether everything from before a time was processed again after a restart."""
+        ...
 
 
 class Ticket:

@@ -5,33 +5,29 @@ afterwards. The hash chains of the journals must come out as the store has them.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from heapq import merge
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from trading.hosting import snapshot as snapshots
 from trading.hosting.inputs import InboundMessage
 from trading.hosting.journal import StoredJournal
+from trading.hosting.journal_replay import JournalReplay
+from trading.hosting.parts import JournalAuditor, NotInSession, part_of_class
 from trading.hosting.retention import needed_from
 from trading.hosting.session import Session
-from trading.hosting.slices import time_slices
 from trading.hosting.store import EntriesLost, EntryToWrite, Head, JournalStore, Snapshot
 from trading.hosting.streams import Frame, Stream
 from trading.messages import Message
-from trading.messages.audit import AuditQuery, BatchRead, JournalBatch, JournalEntry
 from trading.messages.base import Delivered
 from trading.runtime.component import Component
 from trading.runtime.delivery import Tap
-from trading.runtime.journal import RECEIVED, kind_of
 from trading.runtime.kernel import Kernel
 from trading.runtime.network import Network
-from trading.runtime.replay import decode_received
-from trading.topology import AUDIT_CORRELATOR, SERVICES, TEST_COORDINATOR
+from trading.topology import SERVICES, TEST_COORDINATOR
 
 log = logging.getLogger(__name__)
 
-#: Journal entries that are read from the store at once.
-_PAGE = 4096
+_Part = TypeVar("_Part")
 
 
 class PublishedMessage(NamedTuple):
@@ -64,12 +60,6 @@ class CannotRecover(Exception):
 class LiveSession:
     """Holds the components of one session and everything that belongs to them in this process.
 
-    ``pending`` holds entries that are decided but not durable yet, ``outbox`` the messages for
-    listeners that become visible with them, and ``outbound`` the messages for other processes.
-    ``received_seq`` maps each peer to the sequence number up to which its journal has arrived
-    here, and ``receipt_times`` to the simulated time at which that is recorded. With
-    ``snapshot_requested`` the writer adds a snapshot to its next write.
-
     ``number`` is the session's number in the store. ``auditor`` names the hosted component that
     reads journals; empty if there is none. With ``distributed`` the others run in other
     processes; in virtual time ``streams`` holds what was sent to each of them. ``snapshot_key``
@@ -93,9 +83,11 @@ class LiveSession:
         self.session = session
         self.number = number
         self.projections = projections
-        self.pending: list[EntryToWrite] = []
-        self.outbox: list[PublishedMessage] = []
-        self.outbound: list[OutboundMessage] = []
+        #: Entries that are decided but not durable yet, the messages for listeners that become
+        #: visible with them, and the messages for other processes.
+        self._pending: list[EntryToWrite] = []
+        self._outbox: list[PublishedMessage] = []
+        self._outbound: list[OutboundMessage] = []
         self.streams: dict[str, Stream] = {}
         self.in_lockstep = distributed and session.virtual
         #: Was the session in lockstep before? Messages received then have no sequence number of
@@ -104,11 +96,15 @@ class LiveSession:
         if self.in_lockstep:
             hosted = {component.name for component in components}
             self.streams = {name: Stream() for name in SERVICES if name not in hosted}
-        self.received_seq: dict[str, int] = {}
-        self.receipt_times: dict[str, int] = {}
+        #: Up to which sequence number each peer's journal has arrived here, and the simulated time
+        #: at which that is recorded.
+        self._received_seq: dict[str, int] = {}
+        self._receipt_times: dict[str, int] = {}
+        #: Whether the writer is writing entries of this session.
         self.writing = False
-        self.snapshot_requested = False
-        self.entries_since_snapshot = 0
+        self._snapshot_requested = False
+        self._entries_since_snapshot = 0
+        self._ended = False
         self._store = store
         self._components = components
         self._published = published
@@ -145,7 +141,7 @@ class LiveSession:
         if state is not None:
             self.kernel.restore(state["kernel"])
             self.projections = state["projections"]
-            self.received_seq = state["received_seq"]
+            self._received_seq = state["received_seq"]
             self.streams = state["streams"]
             self.in_lockstep = state["in_lockstep"]
             self.left_lockstep = state["left_lockstep"]
@@ -155,7 +151,16 @@ class LiveSession:
         self._replaying = True
         try:
             if any(head.length for head in expected.values()):
-                self.kernel.replay(self._received_in_order(names, heads))
+                replay = JournalReplay(
+                    self._store,
+                    self.number,
+                    self.kernel,
+                    lambda: self.auditor,
+                    self._received_seq,
+                    distributed=self._distributed,
+                )
+                stored_names = {name: self.stored_as(name) for name in names}
+                self.kernel.replay(replay.received_in_order(stored_names, heads))
             else:
                 self.begin()
         except EntriesLost as error:
@@ -175,7 +180,41 @@ class LiveSession:
                     " it was written by another version, or changed. Start with fresh data"
                 )
         if any(head.length for head in expected.values()):
-            self.pending.clear()
+            self._pending.clear()
+
+    @property
+    def processed_until(self) -> int:
+        """The simulated time, in microseconds, up to which messages were processed."""
+        return self.kernel.now
+
+    @property
+    def next_at(self) -> int | None:
+        """The simulated time of the next message, in microseconds; None if there is none."""
+        return self.kernel.next_at
+
+    @property
+    def unwritten(self) -> int:
+        """The number of entries that are decided and not being written yet."""
+        return len(self._pending)
+
+    @property
+    def all_written(self) -> bool:
+        """Whether everything that is decided is durable."""
+        return not (self._pending or self.writing)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether :meth:`drain` has anything to return."""
+        return bool(self._pending or self._outbox or self._outbound)
+
+    @property
+    def lockstep_over(self) -> bool:
+        """Whether the session has ended, or its time follows the wall clock by now."""
+        return self._ended or not self.in_lockstep
+
+    def end(self) -> None:
+        """Note that another session has taken the place of this one."""
+        self._ended = True
 
     @property
     def run_over(self) -> bool:
@@ -183,15 +222,31 @@ class LiveSession:
         hosted = (c for c in self.kernel.hosted if c.name == TEST_COORDINATOR)
         return any(getattr(coordinator, "done", False) for coordinator in hosted)
 
+    @property
+    def auditor(self) -> JournalAuditor:
+        """The hosted component that reads the journals. Raises NotInSession if there is none."""
+        for component in self.kernel.hosted:
+            if component.name == self._auditor and isinstance(component, JournalAuditor):
+                return component
+        raise NotInSession("no auditor here")
+
+    def component(self, kind: type[_Part]) -> _Part:
+        """Return the hosted component of this class. Raises NotInSession if there is none."""
+        return part_of_class(kind, self.kernel.hosted)
+
+    def projection(self, kind: type[_Part]) -> _Part:
+        """Return the projection of this class. Raises NotInSession if there is none."""
+        return part_of_class(kind, self.projections.values())
+
     def drain(self) -> tuple[list[EntryToWrite], list[PublishedMessage], list[OutboundMessage]]:
         """Remove and return the pending entries, the messages for listeners, and those for other
         processes.
         """
-        entries = self.pending[:]
-        self.pending.clear()
-        outbox, self.outbox = self.outbox, []
-        outward, self.outbound = self.outbound, []
-        self.entries_since_snapshot += len(entries)
+        entries = self._pending[:]
+        self._pending.clear()
+        outbox, self._outbox = self._outbox, []
+        outward, self._outbound = self._outbound, []
+        self._entries_since_snapshot += len(entries)
         return entries, outbox, outward
 
     def deliver(self, peer: str, arrived: Sequence[InboundMessage], soonest: int) -> None:
@@ -200,7 +255,7 @@ class LiveSession:
         After the last message of an instant it is recorded how far the peer's journal has been
         received, so that both become durable together.
         """
-        latest = max(soonest, self.receipt_times.get(peer, 0))
+        latest = max(soonest, self._receipt_times.get(peer, 0))
         seq = 0
         for item in arrived:
             at = max(soonest, item.arrival)
@@ -214,26 +269,49 @@ class LiveSession:
 
     def mark(self, peer: str, seq: int, at: int) -> None:
         """Record at the simulated time ``at`` that a peer's journal was received up to ``seq``."""
-        if seq > self.received_seq.get(peer, 0):
-            self.received_seq[peer] = seq
-            self.receipt_times[peer] = at
+        if seq > self._received_seq.get(peer, 0):
+            self._received_seq[peer] = seq
+            self._receipt_times[peer] = at
             self.kernel.send(self.kernel.hosted[0].name, Delivered(peer, seq), at)
+
+    def place(self, message: Message, at: int) -> None:
+        """Let a message from outside arrive at the hosted component at the simulated time."""
+        self.kernel.place(self.kernel.hosted[0].name, message, at)
+
+    def received_up_to(self, peer: str) -> int:
+        """Return the sequence number up to which a peer's journal has arrived; 0 for nothing."""
+        return self._received_seq.get(peer, 0)
+
+    @property
+    def snapshot_requested(self) -> bool:
+        """Whether the next write has to include a snapshot."""
+        return self._snapshot_requested
+
+    def request_snapshot(self) -> None:
+        """Let the next write include a snapshot."""
+        self._snapshot_requested = True
+
+    def request_snapshot_after(self, entries: int) -> bool:
+        """Request a snapshot if there are so many entries since the last, and return whether."""
+        due = self._entries_since_snapshot >= entries and not self._snapshot_requested
+        self._snapshot_requested = self._snapshot_requested or due
+        return due
 
     def take_snapshot(self) -> Snapshot:
         """Return a snapshot of the present state, which belongs to the entries decided so far."""
-        self.snapshot_requested = False
-        self.entries_since_snapshot = 0
+        self._snapshot_requested = False
+        self._entries_since_snapshot = 0
         state = {
             "kernel": self.kernel.frozen(),
             "projections": self.projections,
-            "received_seq": self.received_seq,
+            "received_seq": self._received_seq,
             "streams": self.streams,
             "in_lockstep": self.in_lockstep,
             "left_lockstep": self.left_lockstep,
         }
         heads = {n: Head(j.length, j.head) for n, j in self.kernel.journals.items()}
         after = {self.stored_as(name): head.length for name, head in heads.items()}
-        auditor = self.kernel.component(self._auditor) if self._auditor else None
+        auditor = self.auditor if self._auditor else None
         blob = snapshots.dump(state)
         authenticated = snapshots.authenticate(blob, self._snapshot_key, self.number, heads)
         return Snapshot(heads, authenticated, needed_from(after, auditor))
@@ -243,7 +321,7 @@ class LiveSession:
 
         Returns nothing where the session has only just begun.
         """
-        journals = {} if self.pending else self.kernel.journals
+        journals = {} if self._pending else self.kernel.journals
         return {self.stored_as(n): Head(j.length, j.head) for n, j in journals.items()}
 
     def journal(self, name: str) -> StoredJournal:
@@ -266,7 +344,7 @@ class LiveSession:
         def journal(name: str) -> StoredJournal:
             head = heads.get(name, Head())
             source = self.stored_as(name)
-            return StoredJournal(source, self._store, self.number, self.pending, head)
+            return StoredJournal(source, self._store, self.number, self._pending, head)
 
         return Kernel(
             self._components,
@@ -287,7 +365,7 @@ class LiveSession:
         self.left_lockstep = True
         self.streams = {}
         self.kernel.keep_arrival_order()
-        self.snapshot_requested = True
+        self._snapshot_requested = True
 
     def _send_remote(self, source: str, to: str, message: Any, arrival: int) -> None:
         if self.in_lockstep:
@@ -299,7 +377,7 @@ class LiveSession:
                     self.streams[peer].put(frame)
         elif not self._replaying:
             seq = self.kernel.journals[source].length
-            self.outbound.append(OutboundMessage(source, seq, to, message, arrival))
+            self._outbound.append(OutboundMessage(source, seq, to, message, arrival))
 
     def _taps(self) -> dict[type[Message], Tap]:
         watchers: dict[type[Message], list[Callable[[Any, int], None]]] = {}
@@ -312,65 +390,7 @@ class LiveSession:
 
     def _publish(self, message: Any, now: int) -> None:
         if not self._replaying:
-            self.outbox.append(PublishedMessage(message, now))
-
-    def _received_in_order(
-        self, names: Sequence[str], heads: Mapping[str, Head]
-    ) -> Iterator[tuple[int, str, list[Message]]]:
-        """Yield what all components received after ``heads``, in the original order."""
-
-        def received_by(index: int, name: str) -> Iterator[tuple[int, int, str, list[Message]]]:
-            seq = heads.get(name, Head()).length
-            while page := self._store.read(self.number, self.stored_as(name), seq, _PAGE):
-                for entry in page:
-                    if kind_of(entry.body) == RECEIVED:
-                        now, messages = decode_received(entry)
-                        yield now, index, name, messages
-                seq += len(page)
-
-        streams = [received_by(index, name) for index, name in enumerate(names)]
-        for now, _, name, messages in merge(*streams, key=lambda item: item[:2]):
-            yield now, name, self._rehydrate(messages)
-
-    def _rehydrate(self, messages: list[Message]) -> list[Message]:
-        """Return the messages as they were received: a BatchRead stands for entries that the
-        auditor read, which are in the store.
-        """
-        restored: list[Message] = []
-        for message in messages:
-            if isinstance(message, AuditQuery) and self._distributed:
-                self._feed_auditor(message.heads)
-            if isinstance(message, BatchRead):
-                self._feed_auditor({message.source: message.after})
-                entries = self._store.read(
-                    self.number, message.source, message.after, message.count
-                )
-                restored.append(JournalBatch(message.source, message.after, tuple(entries)))
-            else:
-                restored.append(message)
-                if isinstance(message, Delivered):
-                    self.received_seq[message.peer] = max(
-                        self.received_seq.get(message.peer, 0), message.seq
-                    )
-        return restored
-
-    def _feed_auditor(self, heads: Mapping[str, int]) -> None:
-        """Let the auditor read its copies of the journals up to ``heads``."""
-        auditor: Any = self.kernel.component(AUDIT_CORRELATOR)
-
-        def stored_entries(source: str, after: int, head: int) -> Iterator[JournalEntry]:
-            while after < head and (
-                page := self._store.read(self.number, source, after, min(_PAGE, head - after))
-            ):
-                yield from page
-                after += len(page)
-
-        positions = {source: auditor.read_to(source) for source in heads}
-        journals = {
-            s: (positions[s], stored_entries(s, positions[s], head)) for s, head in heads.items()
-        }
-        for batch in time_slices(journals):
-            self.kernel.feed_auditor(batch)
+            self._outbox.append(PublishedMessage(message, now))
 
 
 def _combined_tap(watchers: list[Callable[[Any, int], None]]) -> Tap:

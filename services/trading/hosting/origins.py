@@ -30,19 +30,20 @@ class Origins:
     """ASGI middleware that refuses requests which a foreign page may have sent.
 
     It answers 421 where the Host header is not a name of the service, and 403 where the origin
-    differs from the host and the request changes something or opens a WebSocket. ``state.hosts``
-    of the app has the names. An IP address is always accepted, since it is not resolved, and so is
-    a request without Host or Origin, since browsers always send them.
+    differs from the host and the request changes something or opens a WebSocket. ``hosts`` are the
+    names, as of :func:`host_names`. An IP address is always accepted, since it is not resolved, and
+    so is a request without Host or Origin, since browsers always send them.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
         self._app = app
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        refused = refusal(scope, scope["app"].state.hosts)
+        refused = refusal(scope, self._hosts)
         if refused is None:
             await self._app(scope, receive, send)
             return

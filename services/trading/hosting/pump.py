@@ -95,6 +95,6 @@ class Pump:
     def _time_limit(self, live: LiveSession) -> int:
         """Return the simulated time up to which the kernel may process by itself now."""
         if self._time_is_controlled(live):
-            return live.kernel.now
+            return live.processed_until
         unbounded = self._source.virtual and not live.session.plan.speed
         return _UNLIMITED if unbounded else self._source.clock.now()

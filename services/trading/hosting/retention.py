@@ -7,10 +7,10 @@ Entries that a process needs to recover its running session are never dropped.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
+from trading.hosting.parts import JournalAuditor
 from trading.hosting.records import EntriesLost, RecoveryNeeds, Segment, decode_label
 from trading.hosting.store import JournalStore
 from trading.messages.audit import JournalEntry
@@ -30,14 +30,14 @@ _ANY_SERVICE = "*"
 _decode_needed = msgspec.json.Decoder(RecoveryNeeds).decode
 
 
-def needed_from(after: Mapping[str, int], auditor: Any | None) -> RecoveryNeeds:
+def needed_from(after: Mapping[str, int], auditor: JournalAuditor | None) -> RecoveryNeeds:
     """Return which entries are needed to recover a session from a snapshot.
 
     These are the entries ``after`` the snapshot in the journals of the process's own components,
     and what its ``auditor``, if it has one, has not read yet.
     """
     needed = dict(after)
-    positions: dict[str, int] = auditor.chains.lengths() if auditor is not None else {}
+    positions = auditor.positions() if auditor is not None else {}
     for source, length in positions.items():
         needed[source] = min(length, after.get(source, length))
     return RecoveryNeeds(needed, sorted(positions.keys() - after.keys()))

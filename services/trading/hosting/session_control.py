@@ -33,12 +33,11 @@ class TradingHalted(CannotOpen):
 
 
 class SessionControl(Protocol):
-    """Controls the session and the clock of all services.
+    """Controls the session and the clock of all services."""
 
-    ``failed`` is called with the reason when a run cannot continue.
-    """
-
-    failed: Callable[[str], None]
+    def on_failure(self, hook: Callable[[str], None]) -> None:
+        """Call ``hook`` with the reason whenever a run cannot continue."""
+        ...
 
     async def open(self, session: Session) -> None:
         """Open ``session`` on all components. Raises CannotOpen, TradingHalted."""
@@ -68,7 +67,7 @@ def run_ended_at(host: Host) -> int | None:
     """
     if host.anchor is not None and host.anchor != host.session.anchor:
         return host.anchor.sim
-    document = host.store.document(RUN_OVER, str(host.live.number))
+    document = host.store.document(RUN_OVER, str(host.session_number))
     return int(document) if document is not None else None
 
 
@@ -81,7 +80,9 @@ class LocalSessionControl:
     def __init__(self, host: Host, standing: Callable[[], str] = lambda: "") -> None:
         self._host = host
         self._halted_by = standing
-        self.failed: Callable[[str], None] = lambda why: None
+
+    def on_failure(self, hook: Callable[[str], None]) -> None:
+        """Do nothing: no run ends because one process waits for another."""
 
     async def open(self, session: Session) -> None:
         """Open ``session`` on the host. Raises TradingHalted while a halt is in force."""
@@ -96,12 +97,12 @@ class LocalSessionControl:
             now = str(host.now).encode()
             # If this cannot be stored, a later halt counts as one of the run, nothing worse.
             with contextlib.suppress(StoreUnavailable):
-                await asyncio.to_thread(host.store.put, RUN_OVER, str(host.live.number), now)
+                await asyncio.to_thread(host.store.put, RUN_OVER, str(host.session_number), now)
         host.set_speed(speed)
 
     async def heads(self) -> dict[str, JournalHead]:
         """Return the length and last hash of every journal of the process, by component."""
-        journals = self._host.kernel.journals
+        journals = self._host.journals
         return {name: JournalHead(j.length, j.head.hex()) for name, j in journals.items()}
 
     def waiting_for(self) -> list[str]:

@@ -5,7 +5,7 @@ import hmac
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address, ip_network
 from typing import NamedTuple
 
@@ -98,11 +98,11 @@ def client_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
-def require_token(request: Request, *accepted: Token) -> None:
+def require_token(request: Request, wrong: WrongTokens, accepted: Sequence[Token]) -> None:
     """Raise HTTPException unless the request has ``Authorization: Bearer`` with an accepted token.
 
-    The status is 401, or 429 where the client's address has presented too many wrong tokens, or 403
-    where none of the accepted tokens is set.
+    ``wrong`` counts wrong ones. The status is 401, or 429 where the client's address has presented
+    too many of them, or 403 where none of the accepted tokens is set.
     """
     settings = " or ".join(token.setting for token in accepted)
     if not any(token.digest for token in accepted):
@@ -110,20 +110,21 @@ def require_token(request: Request, *accepted: Token) -> None:
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():
         token = ""
-    if not is_accepted_token(request, token.strip(), accepted):
+    if not is_accepted_token(request, wrong, token.strip(), accepted):
         raise HTTPException(
             401, f"needs 'Authorization: Bearer' with {settings}", {"WWW-Authenticate": "Bearer"}
         )
 
 
-def is_accepted_token(request: Request, candidate: str, accepted: tuple[Token, ...]) -> bool:
-    """Return whether ``candidate`` is one of the tokens, and count it if it is wrong.
+def is_accepted_token(
+    request: Request, wrong: WrongTokens, candidate: str, accepted: Sequence[Token]
+) -> bool:
+    """Return whether ``candidate`` is one of the tokens, and count it in ``wrong`` if it is not.
 
     An empty one is not counted. Raises HTTPException 429 where the client has to wait.
     """
     if not candidate:
         return False
-    wrong: WrongTokens = request.app.state.wrong_tokens
     client = client_of(request)
     if seconds := wrong.wait(client):
         raise HTTPException(

@@ -89,10 +89,9 @@ class Writer:
     def wake(self) -> None:
         """Wake :meth:`run` if there is something to write or to publish."""
         live = self._source.live
-        if live.pending or live.outbox or live.outbound or self._waiting:
+        if live.has_output or self._waiting:
             self._work.set()
-        if live.entries_since_snapshot >= SNAPSHOT_EVERY and not live.snapshot_requested:
-            live.snapshot_requested = True
+        if live.request_snapshot_after(SNAPSHOT_EVERY):
             self._work.set()
 
     def hurry(self) -> None:
@@ -147,7 +146,7 @@ class Writer:
             self._work.clear()
             live = self._source.live
             stopping = self._stopping
-            processed = live.kernel.now
+            processed = live.processed_until
             entries, outbox, outward = live.drain()
             snapshot = live.take_snapshot() if live.snapshot_requested or stopping else None
             if entries or snapshot is not None:

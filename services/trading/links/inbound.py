@@ -46,7 +46,7 @@ class InboundLink:
         self._chaos = chaos
         self._fences = fences
         self.instance = instance
-        self._number = host.live.number
+        self._number = host.session_number
         #: Received requests that the process answers, not its component.
         self.probes: list[ProbeAsked] = []
         self.queries: list[AuditQuery] = []
@@ -60,14 +60,12 @@ class InboundLink:
             frames = decode_frames(text)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ProtocolViolation(f"{self.peer}: {error}") from error
-        if self._host.live.number != self._number:
+        if self._host.session_number != self._number:
             return
         arrived: dict[str, list[InboundMessage]] = {}
         for frame in frames:
             self._check(frame)
-            if frame.seq and frame.seq <= self._host.live.received_seq.get(
-                self._journal(frame.source), 0
-            ):
+            if frame.seq and frame.seq <= self._host.received_up_to(self._journal(frame.source)):
                 continue
             message: Message | None = frame.message
             if isinstance(message, ProbeAsked):
@@ -88,10 +86,10 @@ class InboundLink:
         """Return the last sequence number received from each of the peer's journals; ``FROM_NOW``
         where all messages of virtual time have arrived, and none since.
         """
-        live = self._host.live
-        initial = FROM_NOW if live.left_lockstep else 0
+        initial = FROM_NOW if self._host.left_lockstep else 0
         return {
-            s: live.received_seq.get(self._journal(s), initial) for s in (self.peer, Network.name)
+            source: self._host.received_up_to(self._journal(source)) or initial
+            for source in (self.peer, Network.name)
         }
 
     def _journal(self, source: str) -> str:

@@ -21,6 +21,7 @@ from trading.hosting.slices import time_slices
 from trading.hosting.store import EntryToWrite, StoreUnavailable
 from trading.hosting.store_retry import retry_while_unavailable
 from trading.links import http
+from trading.links.handler import LinkHandler
 from trading.links.instances import (
     INSTANCE_HEADER,
     RESOLVE_INTERVAL,
@@ -60,7 +61,7 @@ _MAX_LINE = 16 * 1024 * 1024
 _CAUSES = (EXCHANGE, MARKET_DATA)
 
 
-class JournalReader:
+class JournalReader(LinkHandler):
     """Follows the journal of every service while it runs, and continues where it stopped.
 
     ``peers`` says where the services are, and ``links`` which of them a partition separates from
@@ -122,7 +123,12 @@ class JournalReader:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def complete(self, query: AuditQuery) -> AuditQuery:
+    async def on_audit_query(self, query: AuditQuery) -> None:
+        """Complete a query, and hand it to the auditor."""
+        if self._host is not None:
+            self._host.send(AUDIT_CORRELATOR, await self._complete(query))
+
+    async def _complete(self, query: AuditQuery) -> AuditQuery:
         """Return the query with the present head of each journal, as its service reports it, when
         everything has been read up to there or a timeout is over. The journals that verify the
         others are read last, and no more of the others meanwhile, so that no claim is judged before
@@ -154,14 +160,14 @@ class JournalReader:
             task.cancel()
         if self._host is None:
             return
-        self._number = self._host.live.number
+        self._number = self._host.session_number
         self._read = {}
         self._tasks = {}
         self._unread, self._complete_until = {}, {}
         self._short.clear()
-        if self._host.live.in_lockstep:
+        if self._host.in_lockstep:
             self._start_reader(_NETWORK)
-        taking_part = self._participants() if self._host.live.in_lockstep else ()
+        taking_part = self._participants() if self._host.in_lockstep else ()
         for name, service in self._services.items():
             present = name in self._sources or name in taking_part
             if present or not can_scale(service) or self._has_read(name):
@@ -169,8 +175,7 @@ class JournalReader:
 
     def _has_read(self, name: str) -> bool:
         """Return whether this session has entries of an instance, which may have ended by now."""
-        auditor: Any = self._host and self._host.component(AUDIT_CORRELATOR)
-        return auditor is not None and auditor.read_to(name) > 0
+        return self._host is not None and self._host.auditor.read_to(name) > 0
 
     def _start_reader(self, name: str) -> None:
         if self._host is not None and name not in self._tasks:
@@ -205,14 +210,13 @@ class JournalReader:
         if host is None:
             return
         number = self._number
-        auditor: Any = host.component(AUDIT_CORRELATOR)
-        seq = auditor.read_to(name)
+        seq = host.auditor.read_to(name)
         # Entries that were stored, but not handed to the auditor before the process ended.
         while page := await retry_while_unavailable(host.store.read, number, name, seq, _PAGE):
             self._hand_over(host, name, seq, page)
             seq += len(page)
         self._read[name] = seq
-        while host.live.number == number:
+        while host.session_number == number:
             try:
                 async for entries in self._pages(name, host.session.key):
                     await self._store(host, number, name, entries)
@@ -231,23 +235,19 @@ class JournalReader:
         if not url:
             raise OSError("it does not answer")
         params: dict[str, Any] = {"after": self._read[name], "follow": True, "key": key}
-        if self._host is not None and self._host.live.in_lockstep:
+        if self._host is not None and self._host.in_lockstep:
             params |= {"progress": True, **_source(name)}
         timeout = httpx.Timeout(5, read=30)
         async with (
             http.client(timeout=timeout, headers=self._headers) as client,
             client.stream("GET", f"{url}/journal", params=params) as response,
         ):
-            if response.status_code == 410:
+            if response.status_code in (410, 416):
                 detail = json.loads(await response.aread())["detail"]
+                if response.status_code == 416:
+                    self._report_loss(name, int(response.headers.get(LENGTH, "0")), detail)
+                    detail = f"entries were lost: {detail}"
                 raise ValueError(f"{detail}. Another session, which every run opens, is read whole")
-            if response.status_code == 416:
-                detail = json.loads(await response.aread())["detail"]
-                self._report_loss(name, int(response.headers.get(LENGTH, "0")), detail)
-                raise ValueError(
-                    f"entries were lost: {detail}. Another session, which every run"
-                    " opens, is read whole"
-                )
             if response.status_code != 200:
                 raise ValueError(f"{response.status_code} from {response.url.host}")
             instance = response.headers.get(INSTANCE_HEADER, "")
@@ -267,14 +267,14 @@ class JournalReader:
                     yield [from_ndjson(line) for line in entries[first : first + _PAGE]]
                 if progress:
                     self._complete_until[name] = int(progress[-1][len(_PROGRESS_LINE) : -1])
-                    if self._host is not None and self._host.live.in_lockstep:
+                    if self._host is not None and self._host.in_lockstep:
                         self._feed_complete(self._host)
 
     def _report_loss(self, name: str, length: int, detail: str) -> None:
         """Report to the auditor, once in a session, that a journal has only ``length`` entries
         left. In virtual time the run cannot go on anyway.
         """
-        if self._host is not None and name not in self._short and not self._host.live.in_lockstep:
+        if self._host is not None and name not in self._short and not self._host.in_lockstep:
             self._short.add(name)
             loss = LossNoted(name, self._read[name], length, detail)
             self._host.send(AUDIT_CORRELATOR, loss)
@@ -288,7 +288,7 @@ class JournalReader:
         after = self._read[name]
         written = [EntryToWrite(name, after + i, e.body, e.hash) for i, e in enumerate(entries, 1)]
         await asyncio.to_thread(host.store.write, number, written)
-        if host.live.number != number:
+        if host.session_number != number:
             return
         self._hand_over(host, name, after, entries)
         self._read[name] = after + len(entries)
@@ -298,7 +298,7 @@ class JournalReader:
         self, host: Host, name: str, after: int, entries: Sequence[JournalEntry]
     ) -> None:
         """Send entries to the auditor; in virtual time, keep them until all journals are as far."""
-        if host.live.in_lockstep:
+        if host.in_lockstep:
             self._unread.setdefault(name, deque()).extend(entries)
         else:
             host.send(AUDIT_CORRELATOR, JournalBatch(name, after, tuple(entries)))
@@ -332,7 +332,7 @@ class JournalReader:
         dismissal is recorded with the run.
         """
         heads: dict[str, int] = {}
-        while host.live.in_lockstep and host.live.number == self._number:
+        while host.in_lockstep and host.session_number == self._number:
             names = self._participants()
             for name in names:
                 if name not in heads and (head := await self._head(name, before=due)) is not None:
@@ -360,17 +360,16 @@ class JournalReader:
         """Feed the auditor up to the simulated time that all journals have been read to."""
         until = min(self._complete_until.get(name, 0) for name in self._participants())
         # At the kernel's present instant the others may still write, and a query may be due.
-        self._feed(host, min(until, host.kernel.now))
+        self._feed(host, min(until, host.processed_until))
 
     def _read_until(self, host: Host, name: str, due: int) -> int:
         """Return how many entries of a journal from before ``due`` have been read."""
-        auditor: Any = host.component(AUDIT_CORRELATOR)
-        fed: int = auditor.read_to(name)
+        fed = host.auditor.read_to(name)
         return fed + sum(1 for e in self._unread.get(name, ()) if time_of(e.body) < due)
 
     def _feed(self, host: Host, before: int) -> None:
         """Feed the auditor all entries from before a simulated time, in slices of time."""
-        auditor: Any = host.component(AUDIT_CORRELATOR)
+        auditor = host.auditor
         journals = {
             name: (auditor.read_to(name), _pop_before(unread, before))
             for name, unread in self._unread.items()

@@ -56,11 +56,11 @@ class OutboundLink:
         """
         sent: dict[str, int] = {}
         if self._after is not None:
-            number = self._host.live.number
-            for source in self._host.kernel.journals:
+            number = self._host.session_number
+            for source in self._host.journals:
                 received = self._after.get(source, 0)
                 if received == frames.FROM_NOW:
-                    received = self._host.kernel.journals[source].length
+                    received = self._host.journals[source].length
                 seq = await asyncio.to_thread(self._resend_after, number, source, received)
                 while page := await asyncio.to_thread(
                     self._host.store.read, number, source, seq, _PAGE

@@ -78,8 +78,6 @@ class PlatformNetwork:
         #: Held by whoever lets time stand still, so that nobody else lets it go on.
         self._holding = asyncio.Lock()
         self._changing = False
-        conductor.barrier = self._barrier
-        conductor.on_joined = self._send_separation
 
     async def stop(self) -> None:
         """End all checks and changes."""
@@ -88,18 +86,17 @@ class PlatformNetwork:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def on_response(self, name: str, response: Separate | Try | Tried) -> None:
+    def on_response(self, name: str, response: Tried) -> None:
         """Handle the response of a service to a request for an attempt to connect."""
-        if isinstance(response, Tried):
-            attempt = self._attempts.pop(response.number, None)
-            if attempt is not None and not attempt.done():
-                attempt.set_result(response)
+        attempt = self._attempts.pop(response.number, None)
+        if attempt is not None and not attempt.done():
+            attempt.set_result(response)
 
     def _target(self) -> set[Pair]:
         """Return the callers and callees that the active faults separate."""
-        return {pair for pair in self._host.kernel.network.cut if may_connect(*pair)}
+        return {pair for pair in self._host.network.cut if may_connect(*pair)}
 
-    def _barrier(self) -> bool:
+    def must_hold(self) -> bool:
         """Start a change where the active faults require one; return whether time has to wait."""
         target = self._target()
         if self._changing or target == self._separated:
@@ -122,7 +119,7 @@ class PlatformNetwork:
             changed = sorted(target ^ before)
             for name in {name for pair in changed for name in pair}:
                 for instance in self._conductor.keeper.instances(name):
-                    self._send_separation(instance)
+                    self.send_separation(instance)
             until = time.monotonic() + self._timeout
             for pair in changed:
                 if not await self._confirmed(pair, pair in target, until):
@@ -186,7 +183,7 @@ class PlatformNetwork:
         self._conductor.release()
         return True
 
-    def _send_separation(self, name: str) -> None:
+    def send_separation(self, name: str) -> None:
         """Send an instance the names of the services that it may have no connection with."""
         service = service_of(name)
         peers = {p for pair in self._separated if service in pair for p in pair if p != service}

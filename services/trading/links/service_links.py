@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -30,6 +30,7 @@ from trading.links.duplex import (
     wait_for_close,
 )
 from trading.links.fences import Fences
+from trading.links.handler import LinkHandler
 from trading.links.inbound import InboundLink, ProtocolViolation
 from trading.links.instances import instance_name
 from trading.links.losses import LossDetector
@@ -38,9 +39,7 @@ from trading.links.peers import Peers
 from trading.links.probes import Prober, try_connection
 from trading.links.sockets import AcceptedSocket, Socket, accept_link
 from trading.links.virtual import VirtualLinks, VirtualOutboundLink
-from trading.lockstep.follower import Appointment, Prepare
 from trading.lockstep.packets import Separate, Tried, Try
-from trading.messages.audit import AuditQuery
 from trading.topology import EXCHANGE, SERVICES, TEST_COORDINATOR, TRADING_ENGINE, may_connect
 
 log = logging.getLogger(__name__)
@@ -97,20 +96,7 @@ class ServiceLinks:
             Dialer(service, peer, peers, self.is_cut, self._run_opened_link, self.clocks)
             for peer in SERVICES[service].calls
         ]
-        #: Does what a service must do in the real world before an instant of virtual time.
-        self.prepare: Prepare | None = None
-        #: Returns the next instant that needs this although no message is due then.
-        self.next_external_at: Appointment = lambda: None
-        #: Called when a session has begun or its time follows another clock.
-        self.on_session_started: Callable[[], None] = _ignore
-        #: Called with a peer and messages for it that no open link can carry.
-        self.on_undelivered: Callable[[str, Sequence[OutboundMessage]], None] = _ignore
-        #: Called with the name of a peer when a link to it has been opened.
-        self.on_connected: Callable[[str], None] = _ignore
-        #: Called with the accounts that another instance owns now, with their fencing tokens.
-        self.fenced: Callable[[Mapping[str, int]], None] = _ignore
-        #: Called with a query for the auditor, which is answered by the process, not the component.
-        self.on_audit_query: Callable[[AuditQuery], Coroutine[Any, Any, None]] = _ignore_query
+        self._handler = LinkHandler()
 
     @property
     def name(self) -> str:
@@ -131,11 +117,12 @@ class ServiceLinks:
         links = {name: why for dialer in self._dialers for name, why in dialer.problems().items()}
         return links | self._losses.problems() | self.clocks.problems()
 
-    async def start(self, host: Host) -> None:
-        """Open the links for the messages of ``host``, and keep them open. The exchange reads its
-        fencing tokens first.
+    async def start(self, host: Host, handler: LinkHandler) -> None:
+        """Open the links for the messages of ``host``, and keep them open; ``handler`` handles what
+        concerns the process. The exchange reads its fencing tokens first.
         """
         self._host = host
+        self._handler = handler
         if self.service == EXCHANGE:
             self._fences = await asyncio.to_thread(Fences, host.store)
         host.on_session(self._restart_links)
@@ -161,7 +148,7 @@ class ServiceLinks:
 
     def send(self, items: Sequence[OutboundMessage]) -> None:
         """Send each message to its receiver. Those for a peer without an open link are handed to
-        ``on_undelivered``.
+        the handler.
         """
         by_peer: dict[str, list[OutboundMessage]] = {}
         for item in items:
@@ -171,7 +158,7 @@ class ServiceLinks:
             for outbound in links:
                 outbound.put(messages)
             if not links and may_connect(self.service, peer):
-                self.on_undelivered(peer, messages)
+                self._handler.on_undelivered(peer, messages)
 
     def claim(self, fences: Mapping[str, int]) -> None:
         """Send the exchange the accounts that this instance owns from now on, with their fencing
@@ -188,7 +175,7 @@ class ServiceLinks:
         """
         if self.virtual is not None:
             return peer in self.separated_peers
-        return (self.service, peer) in self.host.kernel.network.cut
+        return (self.service, peer) in self.host.network.cut
 
     def add_to(self, app: FastAPI) -> None:
         """Add the WebSocket endpoint at which peers open links to this service."""
@@ -213,12 +200,11 @@ class ServiceLinks:
         self.separated_peers = frozenset()
         self._losses.clear()
         self.virtual = None
-        if self.host.live.in_lockstep:
+        if self.host.in_lockstep:
             self.virtual = VirtualLinks(
-                self.service, self.name, self.host, self.prepare, self.next_external_at
+                self.service, self.name, self.host, self._handler, self._on_connection_request
             )
-            self.virtual.on_connection_request = self._on_connection_request
-        self.on_session_started()
+        self._handler.on_session_started()
         for task in self._running:
             task.cancel()
 
@@ -261,7 +247,7 @@ class ServiceLinks:
             await exchange_packets(socket, self.virtual, virtual_outbound, chaos=self._chaos)
             return
         inbound = self._inbound(peer, name, greeting.instance)
-        if loss := self._losses.check(host.kernel.journals, name, greeting.after):
+        if loss := self._losses.check(host.journals, name, greeting.after):
             await socket.send(frames.encode({**answer, "refused": loss}))
             return
         if self._fences is not None and peer == TRADING_ENGINE:
@@ -304,7 +290,7 @@ class ServiceLinks:
             link.problem = refusal
             return
         if virtual is None:
-            link.problem = self._losses.check(host.kernel.journals, link.name, answer.after)
+            link.problem = self._losses.check(host.journals, link.name, answer.after)
             if link.problem:
                 return
         link.problem = ""
@@ -317,7 +303,7 @@ class ServiceLinks:
             await exchange_packets(socket, virtual, virtual_outbound, chaos=self._chaos)
         else:
             after = answer.after if self.service == TEST_COORDINATOR else None
-            self.on_connected(peer)
+            self._handler.on_connected(peer)
             await self._exchange_frames(socket, OutboundLink(host, peer, after), inbound)
 
     async def _exchange_frames(
@@ -349,7 +335,8 @@ class ServiceLinks:
                 request = inbound.probes.pop()
                 self._start("a probe", self._prober.probe(self.host, request))
             while inbound.queries:
-                self._start("a query of the audit", self.on_audit_query(inbound.queries.pop()))
+                query = inbound.queries.pop()
+                self._start("a query of the audit", self._handler.on_audit_query(query))
             fenced = self._fences.take_refused(inbound.instance) if self._fences else {}
             if fenced:
                 outbound.put_control(frames.ControlFrame(fenced=fenced))
@@ -359,7 +346,7 @@ class ServiceLinks:
         if control.fences is not None and self._fences is not None and from_engine:
             await self._fences.claim(inbound.instance, control.fences)
         if control.fenced:
-            self.fenced(control.fenced)
+            self._handler.on_fenced(control.fenced)
 
     def _close_cut_links(self, published: Sequence[PublishedMessage]) -> None:
         """Close the open links that a new partition forbids; a listener of the host."""
@@ -378,6 +365,8 @@ class ServiceLinks:
             virtual.close_links_to(self.separated_peers)
         elif isinstance(request, Try):
             self._start("a real connection", self._try_connection(virtual, request))
+        else:
+            self._handler.on_connection_tried(name, request)
 
     async def _try_connection(self, virtual: VirtualLinks, request: Try) -> None:
         fresh = await try_connection(self._peers.urls[request.target][0])
@@ -400,11 +389,3 @@ class ServiceLinks:
             fences=self._fences if peer == TRADING_ENGINE else None,
             instance=instance,
         )
-
-
-async def _ignore_query(query: AuditQuery) -> None:
-    """Do nothing: only the auditor's process answers queries."""
-
-
-def _ignore(*arguments: Any) -> None:
-    return

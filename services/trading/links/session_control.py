@@ -14,26 +14,27 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response
 
 from trading.hosting.clock import ClockAnchor
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
+from trading.hosting.service_app import ServiceApp
 from trading.hosting.session import Session, decode_session, encode_session
 from trading.hosting.session_control import CannotOpen, TradingHalted
 from trading.hosting.store import StoreUnavailable
-from trading.hosting.tokens import Token, require_token
+from trading.hosting.tokens import Token
 from trading.links.all_services import AllServices, ServiceResponse, problems
+from trading.links.conducted_run import ConductedRun
+from trading.links.handler import LinkHandler
 from trading.links.instances import INSTANCE_HEADER, instance_name
 from trading.links.peers import Peers
-from trading.links.platform import PlatformChange, PlatformNetwork
 from trading.links.service_links import ServiceLinks
 from trading.links.session_store import SessionStore
-from trading.lockstep.conductor import Conductor
+from trading.lockstep.packets import Tried
 from trading.runtime.agenda import rank_of
 from trading.scenario.plan import RunPlan
 from trading.scenario.result import JournalHead
@@ -84,25 +85,24 @@ def without_faults(plan: RunPlan) -> RunPlan:
     )
 
 
-def add_session_route(
-    app: FastAPI, host: Host, chaos_token: Token, standing: Callable[[], str]
-) -> None:
+def add_session_route(app: ServiceApp, chaos_token: Token, standing: Callable[[], str]) -> None:
     """Add the routes by which the coordinator opens sessions, for a service with chaos enabled.
     ``standing`` returns why no other session may be opened, an empty text if one may.
     """
+    host, access, instance = app.context.host, app.context.access, app.context.instance
     # No docstrings here: FastAPI publishes those of routes as a part of the API.
 
     @app.get(PATH, tags=["chaos"], summary="Which session it is in, and may another be opened?")
     async def get_session(request: Request, response: Response) -> dict[str, str]:
-        require_token(request, chaos_token)
+        access.require_token(request, chaos_token)
         if why := standing():
             raise HTTPException(409, why)
-        response.headers[INSTANCE_HEADER] = str(app.state.instance)
+        response.headers[INSTANCE_HEADER] = instance
         return {"session": host.session.key}
 
     @app.put(PATH, tags=["chaos"], summary="Be in this session, by this clock")
     async def put_session(request: Request, response: Response) -> dict[str, str]:
-        require_token(request, chaos_token)
+        access.require_token(request, chaos_token)
         try:
             session = decode_session(await request.body())
         except (msgspec.DecodeError, RecursionError) as error:
@@ -116,11 +116,11 @@ def add_session_route(
             log.info("session %s opened", session.key)
         if session.anchor is not None and (host.virtual or session.anchor != host.anchor):
             await host.follow(session.anchor, session.heads)
-        response.headers[INSTANCE_HEADER] = str(app.state.instance)
+        response.headers[INSTANCE_HEADER] = instance
         return {"session": host.session.key}
 
 
-class RemoteSessionControl:
+class RemoteSessionControl(LinkHandler):
     """Opens sessions and sets the clock of all services, from the coordinator's process."""
 
     def __init__(
@@ -150,15 +150,15 @@ class RemoteSessionControl:
         self._repeating: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._problems: dict[str, str] = {}
-        #: Called with the reason when a run cannot go on.
-        self.failed: Callable[[str], None] = lambda why: None
-        self.conductor: Conductor | None = None
-        self._platform: PlatformNetwork | None = None
+        self._failure_hooks: list[Callable[[str], None]] = []
+        #: The present run in virtual time; None in other sessions, and when it is over.
+        self._run: ConductedRun | None = None
         self._waited: dict[str, float] = {}
         self._gave_up = False
-        #: What the platform's network did in this run, oldest first.
-        self.changes: list[PlatformChange] = []
-        links.on_session_started = self._on_session_started
+
+    def on_failure(self, hook: Callable[[str], None]) -> None:
+        """Call ``hook`` with the reason whenever a run cannot go on."""
+        self._failure_hooks.append(hook)
 
     def problems(self) -> dict[str, str]:
         """Return for each service why it is not in the session, an empty text if it is."""
@@ -172,7 +172,7 @@ class RemoteSessionControl:
 
     async def stop(self) -> None:
         """Grant no more time and send no more requests."""
-        await self._stop_conductor()
+        await self._stop_run()
         if self._repeating is not None:
             self._repeating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -207,7 +207,7 @@ class RemoteSessionControl:
         """Let the time of all services follow the wall clock at ``speed`` from now on."""
         if self._host.session.key == IDLE:
             return
-        await self._stop_conductor()
+        await self._stop_run()
         if self._host.virtual:
             heads = {name: head.events for name, head in (await self.heads()).items()}
             anchor = ClockAnchor(self._host.now, time.time_ns(), speed)
@@ -227,7 +227,7 @@ class RemoteSessionControl:
         """Return whether all instances have a link in this session of virtual time: then they are
         in the session, and no request has to be repeated.
         """
-        return self.conductor is not None and self.conductor.all_present
+        return self._run is not None and self._run.all_present
 
     async def heads(self) -> dict[str, JournalHead]:
         """Return the journal heads of all instances at the end of the run. The first call requests
@@ -241,7 +241,7 @@ class RemoteSessionControl:
             await self._host.durable()
         heads = {
             name: JournalHead(journal.length, journal.head.hex())
-            for name, journal in self._host.kernel.journals.items()
+            for name, journal in self._host.journals.items()
         }
         # A service that has restarted must catch up first. A run that was given up waits for none.
         waits = self._host.virtual and not self._gave_up
@@ -277,59 +277,40 @@ class RemoteSessionControl:
 
     def waiting_for(self) -> list[str]:
         """Return the instances that simulated time waits for now."""
-        return self.conductor.waiting_for if self.conductor is not None else []
+        return self._run.waiting_for if self._run is not None else []
 
-    def _on_session_started(self) -> None:
-        """Start a conductor where a session of virtual time has begun or continues."""
+    def on_session_started(self) -> None:
+        """Conduct the run where a session of virtual time has begun or continues."""
         virtual = self._links.virtual
-        self.changes = []
         self._gave_up = False
-        self._start(_stop(self.conductor, self._platform))
-        self.conductor = self._platform = None
+        ended, self._run = self._run, None
+        if ended is not None:
+            self._host.tasks.start("the end of a run", ended.stop())
         if virtual is not None:
-            dismissed = self._store.dismissed()
-            self.conductor = Conductor(
+            self._run = ConductedRun(
                 self._host,
-                self._host.session.instances,
-                virtual.send_to,
-                virtual.follower,
-                self._patience,
-                self._give_up,
-                dismissed,
+                virtual,
+                self._store,
+                patience=self._patience,
+                network_patience=self._network_patience,
+                failed=self._give_up,
             )
-            self.conductor.record_dismissal = self._store.add_dismissed
-            self.conductor.on_dismissed = virtual.dismiss
-            for name in dismissed:
-                virtual.dismiss(name)
-            if self._host.session.platform_cuts:
-                self.changes = self._store.changes()
-                self._platform = PlatformNetwork(
-                    self._host,
-                    self.conductor,
-                    virtual.send_to,
-                    self._record_change,
-                    self._network_patience,
-                )
-                virtual.on_connection_request = self._platform.on_response
-            self._waited = self.conductor.waited
-            virtual.set_conductor(self.conductor)
+            self._waited = self._run.waited
+
+    def on_connection_tried(self, name: str, response: Tried) -> None:
+        """Hand the run how an attempt to connect ended."""
+        if self._run is not None:
+            self._run.on_connection_tried(name, response)
 
     def _give_up(self, why: str) -> None:
         self._gave_up = True
-        self.failed(why)
+        for hook in self._failure_hooks:
+            hook(why)
 
-    def _record_change(self, change: PlatformChange) -> None:
-        """Store what the platform's network did, and when, beside the run."""
-        self.changes.append(change)
-        self._start(self._store.put_changes(self.changes))
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._host.tasks.start("a note of what happened in a run", work)
-
-    async def _stop_conductor(self) -> None:
-        conductor, platform = self.conductor, self._platform
-        self.conductor = self._platform = None
-        await _stop(conductor, platform)
+    async def _stop_run(self) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            await run.stop()
 
     async def _repeat_session(self) -> None:
         while True:
@@ -373,10 +354,3 @@ def _participants(responses: Sequence[ServiceResponse]) -> tuple[str, ...]:
     """Return the names of all instances, in the order in which they act within one instant."""
     services = {TEST_COORDINATOR: TEST_COORDINATOR, **{r.name: r.service for r in responses}}
     return tuple(sorted(services, key=lambda name: rank_of(services[name], name)))
-
-
-async def _stop(conductor: Conductor | None, platform: PlatformNetwork | None) -> None:
-    if platform is not None:
-        await platform.stop()
-    if conductor is not None:
-        await conductor.stop()

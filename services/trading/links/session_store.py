@@ -59,12 +59,12 @@ class SessionStore:
 
     async def heads(self) -> dict[str, JournalHead]:
         """Return the stored journal heads of the session; an empty mapping if there are none."""
-        number = str(self._host.live.number)
+        number = str(self._host.session_number)
         body = await asyncio.to_thread(self._host.store.document, HEADS, number)
         return msgspec.json.decode(body or b"{}", type=dict[str, JournalHead])
 
     async def put_heads(self, heads: dict[str, JournalHead]) -> None:
         """Store the journal heads of the session. Raises StoreUnavailable."""
         body = msgspec.json.encode(heads)
-        number = str(self._host.live.number)
+        number = str(self._host.session_number)
         await asyncio.to_thread(self._host.store.put, HEADS, number, body)

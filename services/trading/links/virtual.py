@@ -13,9 +13,10 @@ from itertools import islice
 import msgspec
 
 from trading.hosting.host import Host
+from trading.links.handler import LinkHandler
 from trading.links.inbound import ProtocolViolation, check_message
 from trading.lockstep.conductor import Conductor
-from trading.lockstep.follower import Appointment, Follower, Prepare
+from trading.lockstep.follower import Follower
 from trading.lockstep.packets import (
     Control,
     Dismissed,
@@ -53,7 +54,7 @@ class VirtualOutboundLink:
         self.cut = asyncio.Event()
         self._host = host
         self._live = host.live
-        self._stream = host.live.streams[peer]
+        self._stream = self._live.streams[peer]
         self._sent = max(received, self._stream.first_kept - 1)
         self._resume: Resume | None = Resume(self._sent, self._stream.forgotten_until)
         self._controls: list[Control] = []
@@ -72,7 +73,7 @@ class VirtualOutboundLink:
 
     async def messages(self) -> AsyncIterator[bytes]:
         """Yield encoded packets while the session is the same and its time is virtual."""
-        while self._host.live is self._live and self._live.in_lockstep:
+        while not self._live.lockstep_over:
             try:
                 async with asyncio.timeout(_ACKNOWLEDGE_INTERVAL):
                     await self._filled.wait()
@@ -126,7 +127,9 @@ class VirtualInboundLink:
 class VirtualLinks:
     """Keeps the links of ``name``, an instance of ``service``, in one session of virtual time.
 
-    ``prepare`` and ``appointment`` are handed to the follower, which drives the kernel of ``host``.
+    The follower drives the kernel of ``host``, and asks ``handler`` what an instant needs of the
+    real world. ``on_connection_request`` is called with the sender's name and with what the
+    coordinator wants of real connections, or with the response to that.
     In the coordinator's process a :attr:`conductor` keeps the time. :attr:`participants` has the
     instances that take part in the session, with their services, and :attr:`dismissed` the names of
     those that the run goes on without.
@@ -137,8 +140,8 @@ class VirtualLinks:
         service: str,
         name: str,
         host: Host,
-        prepare: Prepare | None = None,
-        appointment: Appointment = lambda: None,
+        handler: LinkHandler,
+        on_connection_request: Callable[[str, Separate | Try | Tried], None],
     ) -> None:
         self.service = service
         self.name = name
@@ -152,13 +155,15 @@ class VirtualLinks:
         #: The latest Joined of each connected instance, for a conductor that starts later.
         self._joined: dict[str, Joined] = {}
         self.follower = Follower(
-            host, self._send_to_time_keeper, self._notify_links, prepare, appointment
+            host,
+            self._send_to_time_keeper,
+            self._notify_links,
+            handler.prepare,
+            handler.next_appointment,
         )
         self.conductor: Conductor | None = None
-        #: Called with the coordinator's requests about real connections, and with the responses.
-        self.on_connection_request: Callable[[str, Separate | Try | Tried], None] = _ignore
-        host.on_input = self._request_time_for_inputs
-        host.caught_up = self.follower.caught_up
+        self._on_connection_request = on_connection_request
+        host.drive(self)
 
     @property
     def over(self) -> bool:
@@ -249,7 +254,7 @@ class VirtualLinks:
         if isinstance(control, Separate | Try | Tried):
             if peer != TEST_COORDINATOR and not isinstance(control, Tried):
                 raise ProtocolViolation(f"{peer} is not the time keeper")
-            self.on_connection_request(name, control)
+            self._on_connection_request(name, control)
         elif isinstance(control, Grant | Dismissed):
             if peer != TEST_COORDINATOR:
                 raise ProtocolViolation(f"{peer} is not the time keeper")
@@ -276,9 +281,10 @@ class VirtualLinks:
             if outbound.peer in peers:
                 outbound.notify()
 
-    def _request_time_for_inputs(self) -> None:
+    def on_input(self) -> None:
+        """Ask the time keeper for time, because an input waits for its arrival."""
         self._send_to_time_keeper(Wish())
 
-
-def _ignore(name: str, request: Separate | Try | Tried) -> None:
-    return
+    def caught_up(self, before: int) -> bool:
+        """Return whether this process has handled everything from before a simulated time."""
+        return self.follower.caught_up(before)

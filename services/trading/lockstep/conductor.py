@@ -4,8 +4,9 @@ participants, and goes on without those that the run can do without.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from trading.hosting.host import Host
 from trading.lockstep.follower import Follower
@@ -22,6 +23,30 @@ _CHECK_INTERVAL = 0.5
 _FIRST_JOIN_TIMEOUT = 10.0
 
 
+class ConductorObserver(Protocol):
+    """What a conductor asks its owner before time goes on, and what it tells its owner."""
+
+    def must_hold(self) -> bool:
+        """Return whether no time may be granted now. Then :meth:`Conductor.release` follows."""
+        ...
+
+    def on_joined(self, name: str) -> None:
+        """Handle that a participant has joined, perhaps after a restart."""
+        ...
+
+    async def record_dismissal(self, name: str, at: int) -> None:
+        """Store that a participant is dismissed at a simulated time, before anything follows."""
+        ...
+
+    def on_dismissed(self, name: str) -> None:
+        """Handle that a participant is dismissed."""
+        ...
+
+    def on_failed(self, why: str) -> None:
+        """Handle that the run cannot go on."""
+        ...
+
+
 class Conductor:
     """Keeps the time of the session that ``host`` is in.
 
@@ -29,7 +54,7 @@ class Conductor:
     ``dismissed`` are those of them that the run continues without already. ``send`` sends a control
     message to another participant, and ``follower`` handles the grants of this process. Time waits
     ``patience`` wall seconds for a participant that is absent or does not report; after that
-    ``failed`` is called with the reason why the run cannot go on.
+    the run cannot go on, and ``observer`` is told why.
 
     A participant that is lost, and whose service has another instance that is present, is
     dismissed: time does not wait for it, and its messages are ignored in this session.
@@ -42,15 +67,16 @@ class Conductor:
         send: Callable[[str, Control], None],
         follower: Follower,
         patience: float,
-        failed: Callable[[str], None],
+        observer: ConductorObserver,
         dismissed: Collection[str] = (),
     ) -> None:
         self._host = host
         self._live = host.live
+        self._speed_limit = host.session.plan.speed
         self._send = send
         self.follower = follower
         self._patience = patience
-        self._on_failed = failed
+        self._observer = observer
         self.keeper = TimeKeeper(participants, host.session.plan.start)
         self._dismissed = dict.fromkeys(dismissed)
         for name in self._dismissed:
@@ -67,14 +93,6 @@ class Conductor:
         self._ended = False
         self._held = False
         self._synchronised = asyncio.Event()
-        #: Called before every round. If it returns true it holds time, and releases it later.
-        self.barrier: Callable[[], bool] = lambda: False
-        #: Called with the name of a participant that has joined, perhaps after a restart.
-        self.on_joined: Callable[[str], None] = lambda name: None
-        #: Stores that a participant is dismissed at a simulated time, before anything follows.
-        self.record_dismissal: Callable[[str, int], Awaitable[None]] = _record_nothing
-        #: Called with the name of a participant that is dismissed.
-        self.on_dismissed: Callable[[str], None] = lambda name: None
         self._started = self._waiting_since
         self._dismissing: asyncio.Task[None] | None = None
         self._watch = host.tasks.start("the watch over a run", self._watch_progress(), vital=True)
@@ -120,7 +138,7 @@ class Conductor:
                 self._send(name, Dismissed(other))
             if lost := self.keeper.on_joined(name, control):
                 self._fail_for_lost_messages(name, lost)
-            self.on_joined(name)
+            self._observer.on_joined(name)
         elif isinstance(control, Wish):
             self.keeper.on_wish(name)
         self.schedule_round()
@@ -159,7 +177,7 @@ class Conductor:
         """Report why the run cannot go on, and grant no more time."""
         if not self._ended:
             self._ended = True
-            self._on_failed(why)
+            self._observer.on_failed(why)
 
     def _fail_for_lost_messages(self, name: str, senders: Collection[str]) -> None:
         names = ", ".join(senders)
@@ -179,7 +197,7 @@ class Conductor:
         if self._held:
             if self.keeper.synchronised:
                 self._synchronised.set()
-        elif self._delay_for_speed() or (not self.keeper.awaited and self.barrier()):
+        elif self._delay_for_speed() or (not self.keeper.awaited and self._observer.must_hold()):
             return
         self.keeper.ending = self._live.run_over or self._held
         grants = self.keeper.next_grants()
@@ -206,15 +224,15 @@ class Conductor:
             self._dismissing = self._host.tasks.start("a dismissal", work, vital=True)
 
     async def _dismiss(self, names: Collection[str]) -> None:
-        at = self._host.kernel.now
+        at = self._host.processed_until
         for name in names:
-            await self.record_dismissal(name, at)
+            await self._observer.record_dismissal(name, at)
         for name in names:
             log.warning("%s is absent: the run continues without it from %d on", name, at)
             self._dismissed[name] = None
             for needing in self.keeper.dismiss(name):
                 self._fail_for_lost_messages(needing, [name])
-            self.on_dismissed(name)
+            self._observer.on_dismissed(name)
             for other in self.keeper.present:
                 if other != TEST_COORDINATOR:
                     self._send(other, Dismissed(name))
@@ -225,7 +243,7 @@ class Conductor:
         """Return whether simulated time is ahead of the plan's speed limit; then the next round is
         scheduled for when the wall clock has caught up.
         """
-        speed = self._live.session.plan.speed
+        speed = self._speed_limit
         if speed is None or self.keeper.awaited:
             return False
         if self._limit_began is None:
@@ -251,7 +269,3 @@ class Conductor:
             if awaited and waited > self._patience:
                 names = ", ".join(awaited)
                 self.fail(f"time waited {self._patience:g} s for {names} and cannot go on")
-
-
-async def _record_nothing(name: str, at: int) -> None:
-    """Do nothing: a test that has no store needs no record."""

@@ -50,7 +50,7 @@ class Follower:
         self._notify = notify
         self._prepare = prepare
         self._appointment = appointment
-        self.receipts = Receipts(host)
+        self.receipts = Receipts(host.kernel)
         self._grant: Grant | None = None
         #: Number of the last message that was reported to the time keeper, by receiver.
         self._reported: dict[str, int] = {}
@@ -70,7 +70,7 @@ class Follower:
     @property
     def over(self) -> bool:
         """Whether the session has ended or its time follows the wall clock by now."""
-        return self._host.live is not self._live or not self._live.in_lockstep
+        return self._live.lockstep_over
 
     def caught_up(self, before: int) -> bool:
         """Return whether this participant has handled everything from before a simulated time.
@@ -99,7 +99,7 @@ class Follower:
         self._grant = None
         self._reported = {name: stream.last for name, stream in live.streams.items()}
         return Joined(
-            live.kernel.now,
+            live.processed_until,
             self._next_at,
             self._reported.copy(),
             self._host.has_inputs,
@@ -161,7 +161,7 @@ class Follower:
     @property
     def _due(self) -> int | None:
         """The next instant at which this participant has something to do; None if there is none."""
-        next_at, appointment = self._live.kernel.next_at, self._appointment()
+        next_at, appointment = self._live.next_at, self._appointment()
         if next_at is None or appointment is None:
             return appointment if next_at is None else next_at
         return min(next_at, appointment)
@@ -187,7 +187,6 @@ class Follower:
         """Handle the granted instants with the preparation of each, and report when what came from
         outside is durable.
         """
-        kernel = self._live.kernel
         while preparation is not None:
             due = self._due or grant.until
             self._preparing = True
@@ -197,7 +196,7 @@ class Follower:
                 return
             self._preparing = False
             for message in messages or ():
-                kernel.place(kernel.hosted[0].name, message, due)
+                self._live.place(message, due)
                 self._must_be_durable = True
             self._host.advance(due)
             preparation = self._preparation(grant)

@@ -6,9 +6,9 @@ numbers tell which of them are new.
 
 from collections.abc import Mapping, Sequence
 
-from trading.hosting.host import Host
 from trading.lockstep.packets import Resume, SentFrame
 from trading.runtime.agenda import Origin, rank_of
+from trading.runtime.kernel import Kernel
 
 
 class LostMessages(Exception):
@@ -16,14 +16,12 @@ class LostMessages(Exception):
 
 
 class Receipts:
-    """Counts the messages of each sender in one session, and puts them into the kernel of
-    ``host``.
-    """
+    """Counts the messages of each sender in one session, and puts them into its ``kernel``."""
 
-    def __init__(self, host: Host) -> None:
-        self._kernel = host.kernel
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
         #: The simulated time that this service was restored to: earlier messages were handled.
-        self._restored_at = host.kernel.now
+        self._restored_at = kernel.now
         self._received: dict[str, int] = {}
         self._dismissed: set[str] = set()
 

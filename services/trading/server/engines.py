@@ -17,6 +17,7 @@ from trading.hosting.host import Host
 from trading.hosting.leases import StrategyLeases
 from trading.hosting.live_session import OutboundMessage
 from trading.hosting.settings import Settings
+from trading.links.handler import LinkHandler
 from trading.links.service_links import ServiceLinks
 from trading.messages import Message
 from trading.messages.orders import (
@@ -36,11 +37,11 @@ from trading.universe import MANUAL
 _ORDER_REQUESTS = PlaceOrder | CancelOrder | ReplaceOrder | CancelAllOrders
 
 
-class EngineSharing:
+class EngineSharing(LinkHandler):
     """Keeps this engine's share of the strategies up to date, and reports failed orders to it.
 
     If ``settings`` name no Redis, this engine trades for all accounts. ``instance`` is that of the
-    process, empty for the first. Subscribes to the events of ``links`` when it is created.
+    process, empty for the first. It handles the events of ``links``.
     """
 
     def __init__(self, links: ServiceLinks, settings: Settings, instance: str) -> None:
@@ -52,11 +53,6 @@ class EngineSharing:
         #: This engine's leases in a virtual run with several engines, None in all other sessions.
         self._shared: SharedRun | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        links.prepare = self._prepare_instant
-        links.next_external_at = self._next_appointment
-        links.on_undelivered = self._on_undelivered
-        links.on_connected = self._on_connected
-        links.fenced = self._on_fenced
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong with Redis; an empty mapping if no Redis is used."""
@@ -72,8 +68,7 @@ class EngineSharing:
         """
         if self._leases is not None:
             held = self._leases.held
-            engine: TradingEngine = self._links.host.component(TRADING_ENGINE)
-            fences = engine.fences
+            fences = self._links.host.component(TradingEngine).fences
 
             def has_stale_lease(message: Any) -> bool:
                 is_order = isinstance(message, _ORDER_REQUESTS)
@@ -129,10 +124,12 @@ class EngineSharing:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
-    def _prepare_instant(self, due: int) -> Awaitable[Sequence[Message]] | None:
+    def prepare(self, due: int) -> Awaitable[Sequence[Message]] | None:
+        """Return what changes this engine's strategies at the instant ``due`` of a shared run."""
         return self._shared.prepare(due) if self._shared is not None else None
 
-    def _next_appointment(self) -> int | None:
+    def next_appointment(self) -> int | None:
+        """Return when this engine next compares its leases in a shared run."""
         return self._shared.next_comparison() if self._shared is not None else None
 
     def _on_leases_changed(self, held: Mapping[str, int]) -> None:
@@ -151,7 +148,7 @@ class EngineSharing:
         if self._leases is not None and not self._links.host.virtual:
             self._on_leases_changed(self._leases.held)
 
-    def _on_connected(self, peer: str) -> None:
+    def on_connected(self, peer: str) -> None:
         """Restart the strategies after a reconnection to the exchange.
 
         The state of orders that were in flight is unknown, so all strategies are withdrawn, which
@@ -167,12 +164,13 @@ class EngineSharing:
             held = {a.name: 0 for a in accounts if a.strategy != MANUAL}
         self._links.host.send(TRADING_ENGINE, StrategiesAssigned(held))
 
-    def _on_fenced(self, refused: Mapping[str, int]) -> None:
+    def on_fenced(self, fences: Mapping[str, int]) -> None:
+        """Give up the leases of accounts that another engine owns now."""
         if self._leases is not None:
-            for account, fence in refused.items():
+            for account, fence in fences.items():
                 self._leases.refuse(account, fence - 1, fence)
 
-    def _on_undelivered(self, peer: str, items: Sequence[OutboundMessage]) -> None:
+    def on_undelivered(self, peer: str, items: Sequence[OutboundMessage]) -> None:
         """Fail order requests at once if there is no connection to the exchange."""
         if peer != EXCHANGE:
             return
@@ -185,6 +183,6 @@ class EngineSharing:
                     message.account,
                     message.client_order_id,
                     RequestFailure.CONNECTION_RESET,
-                    self._links.host.kernel.now,
+                    self._links.host.processed_until,
                 )
                 self._links.host.send(TRADING_ENGINE, failed)

@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterator, Sequence
 
 import uvicorn
-from fastapi import FastAPI
 
 from trading.hosting.addresses import address
 from trading.hosting.http_protocols import CountedWebSocketProtocol, HeaderTimeoutProtocol
+from trading.hosting.service_app import ServiceApp
 
 #: Wall-clock seconds that open requests may take after a shutdown was requested.
 SHUTDOWN_GRACE = 1
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
     ``listening`` is set as soon as the server answers.
     """
 
-    def __init__(self, app: FastAPI, max_message: int = 64 * 1024) -> None:
+    def __init__(self, app: ServiceApp, max_message: int = 64 * 1024) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -72,8 +72,7 @@ class Server(uvicorn.Server):
 
     def begin_shutdown(self) -> None:
         """End all streams and accept no new connections; open requests have SHUTDOWN_GRACE."""
-        self.app.state.stopping.set()
-        getattr(self.app.state, "closing", _no_closing)()
+        self.app.context.begin_shutdown()
         self.should_exit = True
 
 
@@ -151,7 +150,3 @@ def install_signal_handlers() -> asyncio.Event:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stop.set)
     return stop
-
-
-def _no_closing() -> None:
-    return

@@ -17,8 +17,8 @@ from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.hosting.session_control import LocalSessionControl, SessionControl
 from trading.hosting.settings import Settings, SettingsError
-from trading.hosting.tokens import require_token
 from trading.links.frames import newest_addressed
+from trading.links.handler import LinkHandler
 from trading.links.journal_reader import JournalReader
 from trading.links.peers import Peers
 from trading.links.service_links import ServiceLinks
@@ -29,7 +29,6 @@ from trading.links.session_control import (
     idle_anchor,
     simulated_now,
 )
-from trading.messages.audit import AuditQuery
 from trading.messages.chaos import FaultApplied, FaultEnded
 from trading.runtime.component import Component
 from trading.runtime.network import Network
@@ -130,7 +129,9 @@ class Service:
             snapshot_key=snapshot_key(settings, peers.token),
             heads=open_store.heads,
             accept_loss=settings.accept_loss,
+            clock_problem=lambda: links.clocks.problem,
         )
+        self._handler: LinkHandler = self._engines or LinkHandler()
         session_control: SessionControl = LocalSessionControl(host)
         self._extensions: list[_Extension] = []
         context = ServiceContext(host, settings, credentials, session_control, poller)
@@ -143,30 +144,25 @@ class Service:
                 patience=settings.run_patience,
                 network_patience=settings.network_patience,
             )
+            self._handler = remote_control
             self._extensions.append(remote_control)
             context = context._replace(session_control=remote_control)
         if name == AUDIT_CORRELATOR and settings.enable_audit_logging:
             journals = JournalReader(peers, links)
+            self._handler = journals
             self._extensions.append(journals)
-
-            async def answer_query(query: AuditQuery) -> None:
-                host.send(AUDIT_CORRELATOR, await journals.complete(query))
-
-            links.on_audit_query = answer_query
-            links.prepare = journals.prepare
         if self._engines is not None:
             self._extensions.append(self._engines)
-        self.app = make_app(name, context)
+        self.app = make_app(
+            name, context, instance=instance, may_read_journal=_journal_access(peers)
+        )
         self._extensions += tracing_of(name, self.app, host, settings)
         if allow_chaos and name != TEST_COORDINATOR:
             is_monitor = name == RISK_MONITOR
             active_halt = (lambda: standing_halt(host)) if is_monitor else (lambda: "")
-            add_session_route(self.app, host, chaos_token(context), active_halt)
-        self.app.state.instance = instance
-        self.app.state.may_read = _journal_access(peers, self.app.state.access)
+            add_session_route(self.app, chaos_token(context), active_halt)
         links.add_to(self.app)
-        host.dependencies = self._dependencies
-        host.clock_problem = lambda: links.clocks.problem
+        host.add_dependencies(self._problems)
 
     async def start(self) -> None:
         """Recover the session from the journal, then open the links and start all tasks.
@@ -176,7 +172,7 @@ class Service:
         if self._poller is not None:
             await self._poller.prepare(OPENING_PRICE_TIMEOUT)
         await self.host.start()
-        await self.links.start(self.host)
+        await self.links.start(self.host, self._handler)
         for extension in self._extensions:
             await extension.start(self.host)
 
@@ -187,7 +183,7 @@ class Service:
         await self.links.stop()
         await self.host.stop()
 
-    def _dependencies(self) -> Mapping[str, str]:
+    def _problems(self) -> Mapping[str, str]:
         problems = self.links.problems()
         for extension in self._extensions:
             problems |= extension.problems()
@@ -227,14 +223,14 @@ def check_settings(name: str, settings: Settings) -> None:
         raise SettingsError("\n".join(missing))
 
 
-def _journal_access(peers: Peers, access: Access) -> Callable[[Request], None]:
+def _journal_access(peers: Peers) -> Callable[[Access, Request], None]:
     """Return the check of requests for the journal, which raises an HTTP error if it fails."""
 
-    def may_read(request: Request) -> None:
+    def may_read(access: Access, request: Request) -> None:
         service = request.headers.get("x-service", "")
         authorization = request.headers.get("authorization", "")
         if service not in _JOURNAL_READERS or not peers.who(service, authorization):
-            require_token(request, *access.reading)
+            access.require_token(request, *access.reading)
 
     return may_read
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastapi import FastAPI
+from fastapi import Request
 from pydantic import SecretStr
 
 from trading.api.audit_correlator.app import audit_app
@@ -25,6 +25,7 @@ from trading.hosting.access import Access
 from trading.hosting.host import Host
 from trading.hosting.login import Logins
 from trading.hosting.origins import host_names
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.hosting.session import Session
 from trading.hosting.session_control import SessionControl
 from trading.hosting.session_factory import Projection
@@ -67,11 +68,12 @@ class ServiceContext(NamedTuple):
 class ServiceSpec(NamedTuple):
     """How a service is built.
 
-    ``app`` creates its HTTP API. ``projections`` and ``published`` are what this API needs from its
+    ``app`` creates its HTTP API from what the process has, and from what the parts of the API
+    share. ``projections`` and ``published`` are what this API needs from its
     :class:`~trading.hosting.host.Host`.
     """
 
-    app: Callable[[ServiceContext], FastAPI]
+    app: Callable[[ServiceContext, AppContext], ServiceApp]
     projections: Mapping[str, Callable[[Session], Projection]] = {}
     published: tuple[type[Message], ...] = ()
 
@@ -130,30 +132,43 @@ def idle_session(settings: Settings, start: int, poller: "Poller | None" = None)
     return Session(plan=plan, opened=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def make_app(name: str, context: ServiceContext) -> FastAPI:
+def make_app(
+    name: str,
+    context: ServiceContext,
+    *,
+    instance: str = "",
+    may_read_journal: Callable[[Access, Request], None] = Access.may_read,
+) -> ServiceApp:
     """Return the HTTP API of the service ``name``.
 
-    Its state holds the host names it answers to, and the tokens and logins that it accepts.
+    It answers to the host names, and accepts the tokens and logins, that the settings and the
+    credentials give it. For ``instance`` and ``may_read_journal`` see
+    :class:`~trading.hosting.service_app.AppContext`.
     """
-    app = SERVICE_SPECS[name].app(context)
-    settings = context.settings
-    app.state.hosts = host_names(name, settings.bind_hosts, settings.hosts)
-    credentials = context.credentials
-    app.state.access = Access(
+    settings, credentials = context.settings, context.credentials
+    access = Access(
         act=_token("RISK_TOKEN", credentials.risk_token, None) if name == RISK_MONITOR else None,
         read=_token("READ_TOKEN", credentials.read_token, settings.read_token_sha256),
         public=settings.loopback_only,
         logins=Logins(credentials.login_key(name)),
     )
-    return app
+    app_context = AppContext(
+        name,
+        context.host,
+        access=access,
+        hosts=host_names(name, settings.bind_hosts, settings.hosts),
+        instance=instance,
+        may_read_journal=may_read_journal,
+    )
+    return SERVICE_SPECS[name].app(context, app_context)
 
 
-def _market_data(context: ServiceContext) -> FastAPI:
+def _market_data(context: ServiceContext, app_context: AppContext) -> ServiceApp:
     poller = context.poller or make_poller(context.settings)
-    return market_data.market_data_app(context.host, poller)
+    return market_data.market_data_app(app_context, poller)
 
 
-def _exchange(context: ServiceContext) -> FastAPI:
+def _exchange(context: ServiceContext, app_context: AppContext) -> ServiceApp:
     credentials = context.credentials
     accounts = default_universe().firm_accounts
     keys = Keys(
@@ -162,24 +177,24 @@ def _exchange(context: ServiceContext) -> FastAPI:
             *(credential(*credentials.read_only(name), name, trade=False) for name in accounts),
         ]
     )
-    return exchange.exchange_app(context.host, keys)
+    return exchange.exchange_app(app_context, keys)
 
 
-def _custodian(context: ServiceContext) -> FastAPI:
-    return custodian_app(context.host)
+def _custodian(context: ServiceContext, app_context: AppContext) -> ServiceApp:
+    return custodian_app(app_context)
 
 
-def _trading_engine(context: ServiceContext) -> FastAPI:
-    return trading_engine_app(context.host)
+def _trading_engine(context: ServiceContext, app_context: AppContext) -> ServiceApp:
+    return trading_engine_app(app_context)
 
 
-def _risk_monitor(context: ServiceContext) -> FastAPI:
-    return risk.risk_app(context.host)
+def _risk_monitor(context: ServiceContext, app_context: AppContext) -> ServiceApp:
+    return risk.risk_app(app_context)
 
 
-def _test_coordinator(context: ServiceContext) -> FastAPI:
+def _test_coordinator(context: ServiceContext, app_context: AppContext) -> ServiceApp:
     return coordinator.coordinator_app(
-        context.host,
+        app_context,
         context.session_control,
         chaos_token=chaos_token(context),
         speed=context.settings.sim_speed,
@@ -187,8 +202,8 @@ def _test_coordinator(context: ServiceContext) -> FastAPI:
     )
 
 
-def _audit_correlator(context: ServiceContext) -> FastAPI:
-    return audit_app(context.host)
+def _audit_correlator(context: ServiceContext, app_context: AppContext) -> ServiceApp:
+    return audit_app(app_context)
 
 
 def _published_by(module: Any) -> tuple[type[Message], ...]:

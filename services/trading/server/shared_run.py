@@ -61,7 +61,7 @@ class SharedRun:
         """
         if not self._has_assignment:
             return self._start
-        now = self._live.kernel.now
+        now = self._live.processed_until
         return (
             self._first_comparison
             + max(0, (now - self._first_comparison) // _INTERVAL + 1) * _INTERVAL
@@ -84,14 +84,13 @@ class SharedRun:
 
     @property
     def _engine(self) -> TradingEngine:
-        engine: TradingEngine = self._host.component(TRADING_ENGINE)
-        return engine
+        return self._host.component(TradingEngine)
 
     async def _compare_leases(self, due: int) -> Sequence[Message]:
         if not self._has_assignment:
             return [StrategiesAssigned({})]
         held = dict(self._engine.fences)
-        while self._host.live is self._live and self._live.in_lockstep:
+        while not self._live.lockstep_over:
             try:
                 leased = await self._leases.synchronise(due // MILLISECOND, held)
             except LeasesUnavailable as error:

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from fastapi import FastAPI
-
 from trading.hosting.host import Host
 from trading.hosting.live_session import PublishedMessage
+from trading.hosting.service_app import ServiceApp
 from trading.hosting.settings import Settings
 from trading.telemetry.export import Traces
 from trading.telemetry.trace_builders import TRACE_BUILDERS, TraceBuilder
@@ -19,7 +18,7 @@ class Tracing:
     Subscribes to ``app`` and ``host`` when it is created, which has to be before the host starts.
     """
 
-    def __init__(self, service: str, app: FastAPI, host: Host, settings: Settings) -> None:
+    def __init__(self, service: str, app: ServiceApp, host: Host, settings: Settings) -> None:
         self._journey_class = TRACE_BUILDERS.get(service, TraceBuilder)
         self._host = host
         self._journey: TraceBuilder | None = None
@@ -29,7 +28,7 @@ class Tracing:
             settings.otel_exporter_otlp_endpoint,
             settings.otel_traces_sampler_arg,
         )
-        app.state.seen.append(self._traces.request)
+        app.context.request_observers.append(self._traces.request)
         host.on_session(self._on_session)
         kinds = getattr(self._journey_class, "kinds", ())
         self._kinds = frozenset(kinds)
@@ -66,7 +65,7 @@ class Tracing:
             self._traces.put(spans, self._host.now, self._host.speed)
 
 
-def tracing_of(service: str, app: FastAPI, host: Host, settings: Settings) -> list[Tracing]:
+def tracing_of(service: str, app: ServiceApp, host: Host, settings: Settings) -> list[Tracing]:
     """Return the tracing of a service in a list, which is empty if tracing is not enabled.
 
     Call this before the host starts.

@@ -94,7 +94,7 @@ async def serve(
     try:
         await asyncio.gather(*(server.listening.wait() for server in servers.values()))
         urls = {name: f"http://{settings.bind_hosts[0]}:{ports[name]}" for name in servers}
-        ready(urls, ecosystem.apps[RISK_MONITOR].state.access.logins.link())
+        ready(urls, ecosystem.apps[RISK_MONITOR].context.access.logins.link())
         await wait_for_shutdown(stop, ecosystem.host.tasks.failed)
     finally:
         for server in servers.values():

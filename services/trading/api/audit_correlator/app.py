@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -15,13 +15,12 @@ from trading.api.audit_correlator import answers
 from trading.api.audit_correlator.metrics import AuditMetrics
 from trading.api.audit_correlator.stream import EventStream, session_info
 from trading.audit_correlator import AuditCorrelator
-from trading.hosting.access import NOT_READ, READS
+from trading.hosting.access import NOT_READ
 from trading.hosting.app import create_app
-from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
-from trading.hosting.login import add_login, page
+from trading.hosting.login_routes import add_login, page
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.runtime.journal import to_ndjson
-from trading.topology import AUDIT_CORRELATOR
 
 STATIC = Path(__file__).parent / "static"
 #: Most records in one answer.
@@ -33,21 +32,20 @@ _Source = Annotated[str, InPath(max_length=60, examples=["risk-monitor"])]
 _Seq = Annotated[int, InPath(ge=1, le=2**62, description="Sequence number in its journal.")]
 
 
-def audit_app(host: Host) -> FastAPI:
-    """Return the audit correlator's app on `host`."""
+def audit_app(context: AppContext) -> ServiceApp:
+    """Return the audit correlator's app."""
+    host, access = context.host, context.access
     app = create_app(
-        AUDIT_CORRELATOR,
-        host,
+        context,
         title="Audit correlator",
         description="Reads every journal, believes none of them, compares all.",
     )
 
-    app.state.registry.register(AuditMetrics(host))
-    stream = EventStream(app.state.stopping, host)
+    context.registry.register(AuditMetrics(host))
+    stream = EventStream(context.stopping, host)
 
     def current() -> AuditCorrelator:
-        component: AuditCorrelator = host.component(AUDIT_CORRELATOR)
-        return component
+        return host.component(AuditCorrelator)
 
     async def when_durable(answer: Any) -> Any:
         """Return `answer` once the entries that it depends on are durable."""
@@ -59,14 +57,14 @@ def audit_app(host: Host) -> FastAPI:
 
     @app.get("/api/v1/chains", tags=["audit"], summary="Every journal as far as it was read")
     async def chains() -> dict[str, Any]:
-        return {"session": host.live.number, "journals": answers.chains(current())}
+        return {"session": host.session_number, "journals": answers.chains(current())}
 
     @app.get(
         "/api/v1/findings",
         tags=["audit"],
         summary="Discrepancies found so far",
         responses=NOT_READ,
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def findings() -> list[dict[str, Any]]:
         return [msgspec.to_builtins(d) for d in current().discrepancies()]
@@ -84,7 +82,7 @@ def audit_app(host: Host) -> FastAPI:
         tags=["audit"],
         summary="The newest report: completeness, root, coverage, discrepancies, false alarms",
         responses=NOT_READ,
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def report() -> dict[str, Any]:
         return answers.report(current())
@@ -94,7 +92,7 @@ def audit_app(host: Host) -> FastAPI:
         tags=["timeline"],
         summary="What happened, in order, each with the journal entry that proves it",
         responses=NOT_READ,
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def timeline(after: _After = 0, limit: _Limit = 500) -> dict[str, Any]:
         answer = {**session_info(host), **answers.timeline(current(), after, limit)}
@@ -106,7 +104,7 @@ def audit_app(host: Host) -> FastAPI:
         tags=["timeline"],
         summary="An entry of the timeline as it is in its journal, with what its hash is made of",
         responses={404: {"description": "Not in the timeline, or forgotten."}, **NOT_READ},
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def evidence(source: _Source, seq: _Seq) -> dict[str, Any]:
         record = current().timeline.record(source, seq)
@@ -122,13 +120,13 @@ def audit_app(host: Host) -> FastAPI:
         summary="The auditor's own hash-chained ledger, one JSON object a line",
         response_class=StreamingResponse,
         responses={200: {"content": {"application/x-ndjson": {}}}, **NOT_READ},
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def ledger(after: _After = 0) -> StreamingResponse:
         chain = current().timeline.ledger
         lines = [to_ndjson(line) + b"\n" for line in chain.after(after)]
         headers = {
-            "X-Session": str(host.live.number),
+            "X-Session": str(host.session_number),
             "X-First": str(chain.first),
             "X-Length": str(chain.length),
             "X-Head": chain.head.hex(),
@@ -146,7 +144,7 @@ def audit_app(host: Host) -> FastAPI:
             503: {"description": "Too many streams."},
             **NOT_READ,
         },
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def events() -> StreamingResponse:
         if stream.full:
@@ -155,7 +153,7 @@ def audit_app(host: Host) -> FastAPI:
 
     @app.get("/", include_in_schema=False)
     async def audit_page(request: Request) -> Response:
-        return page(request, STATIC / "index.html")
+        return page(request, access, STATIC / "index.html")
 
     add_login(app)
 

@@ -7,7 +7,6 @@ from trading.audit_correlator import AuditCorrelator
 from trading.hosting.host import Host
 from trading.messages.audit import Correlation
 from trading.telemetry.families import Sample, gauge, gauges
-from trading.topology import AUDIT_CORRELATOR
 from trading.units import SECOND
 
 
@@ -21,7 +20,7 @@ class AuditMetrics(Collector):
         """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
-        auditor: AuditCorrelator = self._host.component(AUDIT_CORRELATOR)
+        auditor = self._host.component(AuditCorrelator)
         chains = auditor.chains
         lengths = chains.lengths()
         delays = [s for c in auditor.correlations() for s in _delays(c)]

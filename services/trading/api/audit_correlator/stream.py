@@ -12,7 +12,6 @@ from trading.api.audit_correlator import answers
 from trading.audit_correlator import AuditCorrelator
 from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
-from trading.topology import AUDIT_CORRELATOR
 
 #: Wall seconds between two checks whether the auditor has read more.
 POLL_INTERVAL = 0.25
@@ -72,8 +71,8 @@ class EventStream:
     def _current_event(self) -> tuple[_Version, bytes]:
         """Return the present version and its event, which is encoded only if the version is new."""
         host = self._host
-        auditor: AuditCorrelator = host.component(AUDIT_CORRELATOR)
-        version = (host.live.number, auditor.version, host.clock.speed)
+        auditor = host.component(AuditCorrelator)
+        version = (host.session_number, auditor.version, host.clock.speed)
         if version != self._version or not self._event:
             state = {
                 **session_info(host),
@@ -99,7 +98,7 @@ class EventStream:
 def session_info(host: Host) -> dict[str, Any]:
     """Return the session, its run, and the speed of its simulated time."""
     return {
-        "session": host.live.number,
+        "session": host.session_number,
         "run_id": host.session.run_id or None,
         "speed": round(host.speed, 1),
     }

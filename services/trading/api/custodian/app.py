@@ -5,16 +5,15 @@ settlements.
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from trading.custodian import Custodian
-from trading.hosting.access import NOT_READ, READS
+from trading.hosting.access import NOT_READ
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.telemetry.families import gauge
-from trading.topology import CUSTODIAN
 from trading.units import format_units
 
 _BALANCE_EXAMPLE = {"account": "firm-api", "asset": "USDT", "settled": "100000", "pending": "-650"}
@@ -27,30 +26,29 @@ _OVERDUE_EXAMPLE = {
 }
 
 
-def custodian_app(host: Host) -> FastAPI:
-    """Return the custodian's app on `host`."""
+def custodian_app(context: AppContext) -> ServiceApp:
+    """Return the custodian's app."""
+    host, reads = context.host, context.access.reads
     app = create_app(
-        CUSTODIAN,
-        host,
+        context,
         title="Custodian",
         description="A double-entry ledger that settles every trade in cycles.",
     )
 
     def current() -> Custodian:
-        component: Custodian = host.component(CUSTODIAN)
-        return component
+        return host.component(Custodian)
 
-    app.state.registry.register(_OverdueMetrics(host, current))
+    context.registry.register(_OverdueMetrics(host, current))
 
     @app.get(
         "/api/v1/balances",
         tags=["custody"],
         summary="Settled, and still to settle",
         responses={**_example([_BALANCE_EXAMPLE]), **NOT_READ},
-        dependencies=[READS],
+        dependencies=[reads],
     )
     async def balances() -> list[dict[str, Any]]:
-        snapshot = current().snapshot("", "", host.kernel.now)
+        snapshot = current().snapshot("", "", host.processed_until)
         return [
             {
                 "account": b.account,
@@ -66,10 +64,10 @@ def custodian_app(host: Host) -> FastAPI:
         tags=["custody"],
         summary="Past their date",
         responses={**_example([_OVERDUE_EXAMPLE]), **NOT_READ},
-        dependencies=[READS],
+        dependencies=[reads],
     )
     async def overdue() -> list[dict[str, Any]]:
-        snapshot = current().snapshot("", "", host.kernel.now)
+        snapshot = current().snapshot("", "", host.processed_until)
         return [
             {
                 "instruction_id": o.instruction_id,
@@ -95,7 +93,7 @@ class _OverdueMetrics(Collector):
         """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
-        overdue = self._custodian().snapshot("", "", self._host.kernel.now).overdue
+        overdue = self._custodian().snapshot("", "", self._host.processed_until).overdue
         return [gauge("custodian_settlements_overdue", len(overdue))]
 
 

@@ -3,8 +3,6 @@ together. PUBLISHED and PROJECTIONS tell the host which messages to publish and 
 maintain for this app.
 """
 
-from fastapi import FastAPI
-
 from trading.api.exchange import rest, streams
 from trading.api.exchange.account import Account
 from trading.api.exchange.endpoints import endpoints
@@ -18,10 +16,9 @@ from trading.api.exchange.pipeline import RequestPipeline
 from trading.api.exchange.tickers import Tickers
 from trading.api.exchange.wsapi import WsApi
 from trading.hosting.app import create_app
-from trading.hosting.host import Host
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.hosting.session import Session
 from trading.messages.orders import ExecutionReport, Trade
-from trading.topology import EXCHANGE
 
 PUBLISHED = (ExecutionReport, Trade)
 
@@ -35,31 +32,31 @@ PROJECTIONS = {HISTORY: history}
 
 
 def exchange_app(
-    host: Host,
+    context: AppContext,
     keys: Keys,
     limits: Limits | None = None,
     *,
     stream_lifetime: float = streams.LIFETIME,
-) -> FastAPI:
-    """Return the exchange's app on `host`.
+) -> ServiceApp:
+    """Return the exchange's app.
 
     `keys` holds the credentials that may sign requests; `limits` are the rate limits, by default
     those of Binance. A WebSocket is closed `stream_lifetime` wall seconds after it was opened.
     """
+    host = context.host
     app = create_app(
-        EXCHANGE,
-        host,
+        context,
         title="Exchange",
         description="A crypto exchange that speaks the Binance Spot API, and breaks on purpose.",
     )
     limits = limits or Limits()
     gateway = Gateway(host, limits)
-    market = Market(gateway, limits, lambda: host.kernel.now)
+    market = Market(gateway, limits, lambda: host.processed_until)
     tickers = Tickers(market)
     hub = Hub(host, gateway, market, tickers)
     pipeline = RequestPipeline(gateway, keys, limits)
     table = endpoints(market, tickers, Account(gateway, limits))
     rest.add_endpoints(app, pipeline, table)
     app.include_router(streams.router(pipeline, hub, WsApi(pipeline, hub, table), stream_lifetime))
-    app.state.closing = hub.close
+    context.on_shutdown(hub.close)
     return app

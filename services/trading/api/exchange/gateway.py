@@ -76,14 +76,12 @@ class Gateway:
         """The exchange component of the current session. Raises Unavailable before the host has
         started.
         """
-        exchange: Exchange = self._host.component(EXCHANGE)
-        return exchange
+        return self._host.component(Exchange)
 
     @property
     def history(self) -> History:
         """Orders, fills, trades and klines of the current session."""
-        history: History = self._host.projection(HISTORY)
-        return history
+        return self._host.projection(History)
 
     def check_reachable(self) -> None:
         """Check that the venue answers at present. Raises ConnectionDropped while it plays an

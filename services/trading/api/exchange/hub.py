@@ -95,7 +95,7 @@ class Hub:
         #: Messages held back while a fault adds latency: event loop time at which they are due,
         #: connection, message.
         self._delayed: deque[tuple[float, Connection, bytes]] = deque()
-        market.on_update = self._on_depth
+        market.listen(self._on_depth)
         host.listen(self._on_published)
         host.on_session(self._timed.reset)
 
@@ -140,14 +140,14 @@ class Hub:
     def end_subscription(self, connection: Connection, subscription: int) -> None:
         """End a subscription to user data and send the client an event that says so."""
         if connection.accounts.pop(subscription, None) is not None:
-            at = self._host.kernel.now
+            at = self._host.processed_until
             self._send_user_event(
                 connection, subscription, lambda: {"e": "eventStreamTerminated", "E": stamp(at)}
             )
 
     def close(self) -> None:
         """Announce to all clients that the service shuts down, and close their connections."""
-        at = self._host.kernel.now
+        at = self._host.processed_until
         for connection in self._connections:
             event = {"e": "serverShutdown", "E": _in_time_unit(connection, lambda: stamp(at))}
             connection.enqueue(_encode({"event": event} if connection.api else event))
@@ -221,7 +221,7 @@ class Hub:
         self._depth_accumulators.setdefault(update.symbol, DepthAccumulator()).add(update)
 
     def _publish_depth(self, update: DepthUpdate, names: Sequence[str]) -> None:
-        at = self._host.kernel.now
+        at = self._host.processed_until
         for name in names:
             self._publish(f"{update.symbol.lower()}@{name}", lambda: events.depth(update, at))
 

@@ -27,8 +27,7 @@ class Market:
     from.
 
     The methods that take only parameters are endpoints: they return what is encoded as JSON and
-    raise BinanceError. `now` returns the simulated time in microseconds. `on_update` is called with
-    every change of a book that :meth:`refresh` finds.
+    raise BinanceError. `now` returns the simulated time in microseconds.
     """
 
     def __init__(self, gateway: Gateway, limits: Limits, now: Callable[[], int]) -> None:
@@ -36,18 +35,23 @@ class Market:
         self.now = now
         self._limits = limits
         self.books: dict[str, DepthBook] = {}
-        self.on_update: Callable[[DepthUpdate], None] | None = None
+        self._listeners: list[Callable[[DepthUpdate], None]] = []
+
+    def listen(self, listener: Callable[[DepthUpdate], None]) -> None:
+        """Call `listener` with every change of a book that :meth:`refresh` notices."""
+        self._listeners.append(listener)
 
     def refresh(self, symbol: str) -> DepthBook:
         """Update the published copy of a symbol's book to the venue's, pass the changes to
-        `on_update`, and return the copy.
+        the listeners, and return the copy.
         """
         book = self.books.get(symbol)
         if book is None:
             book = self.books[symbol] = DepthBook(symbol, wall_us() // 1000)
         update = book.refresh(self.gateway.exchange.engine.books[symbol])
-        if update is not None and self.on_update is not None:
-            self.on_update(update)
+        if update is not None:
+            for listener in self._listeners:
+                listener(update)
         return book
 
     def newest_klines(self, symbol: str, interval: str) -> list[Kline]:

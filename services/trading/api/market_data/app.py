@@ -14,10 +14,9 @@ from trading.api.market_data.hub import TICKS, Subscriber, TickHub, TooManySubsc
 from trading.api.market_data.live import LivePriceMetrics, LivePrices
 from trading.api.market_data.ticks import Ticks
 from trading.hosting.app import create_app
-from trading.hosting.host import Host
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.hosting.session import Session
 from trading.messages.market import PriceTick
-from trading.topology import MARKET_DATA
 from trading.units import SCALE
 from trading.upstream.assets import ASSETS_BY_ID
 
@@ -37,22 +36,22 @@ def ticks(session: Session) -> Ticks:
 PROJECTIONS = {TICKS: ticks}
 
 
-def market_data_app(host: Host, poller: "Poller | None" = None) -> FastAPI:
-    """Return the market data service's app on `host`. `poller` fetches real prices as long as the
+def market_data_app(context: AppContext, poller: "Poller | None" = None) -> ServiceApp:
+    """Return the market data service's app. `poller` fetches real prices as long as the
     app runs; without one the prices are synthetic.
     """
+    host = context.host
     app = create_app(
-        MARKET_DATA,
-        host,
+        context,
         title="Market data",
         description="Index prices of every asset in USD.",
     )
 
     hub = TickHub(host)
-    app.state.closing = hub.close
+    context.on_shutdown(hub.close)
     live = LivePrices(host, poller) if poller is not None else None
     if live is not None:
-        app.state.registry.register(LivePriceMetrics(live))
+        context.registry.register(LivePriceMetrics(live))
         app.router.lifespan_context = _lifespan(live)
 
     @app.get(

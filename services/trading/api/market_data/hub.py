@@ -73,8 +73,7 @@ class TickHub:
     @property
     def ticks(self) -> Ticks:
         """The ticks of the current session, which may include some that are not durable yet."""
-        ticks: Ticks = self._host.projection(TICKS)
-        return ticks
+        return self._host.projection(Ticks)
 
     @property
     def subscribers(self) -> int:
@@ -137,7 +136,7 @@ class TickHub:
         subscriber.queue.put_nowait(None)
 
     def _session_event(self) -> bytes:
-        number, run_id = self._host.live.number, self._host.session.run_id
+        number, run_id = self._host.session_number, self._host.session.run_id
         data = _encode({"session": number, "run_id": run_id or None})
         return b"event: session\ndata: %s\n\n" % data
 
@@ -150,7 +149,9 @@ class TickHub:
         if not (_is_number(session) and _is_number(position)):
             return b""
         after = (
-            min(int(position), self.published_seq) if int(session) == self._host.live.number else 0
+            min(int(position), self.published_seq)
+            if int(session) == self._host.session_number
+            else 0
         )
         available = len(self._sent)
         lost = max(self.published_seq - available - after, 0)
@@ -160,7 +161,7 @@ class TickHub:
         return b'event: gap\ndata: {"missed":%d}\n\n' % lost + missed if lost else missed
 
     def _encoded(self, ticks: Iterable[PriceTick], first: int) -> list[bytes]:
-        number = self._host.live.number
+        number = self._host.session_number
         return [
             b"id: %d-%d\ndata: %s\n\n" % (number, position, _encode(tick_json(tick)))
             for position, tick in enumerate(ticks, first)

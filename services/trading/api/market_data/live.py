@@ -67,8 +67,7 @@ class LivePrices:
 
     def start(self) -> None:
         """Start the poller, and report its problems among the host's dependencies."""
-        host_dependencies = self._host.dependencies
-        self._host.dependencies = lambda: {**host_dependencies(), **self._problems()}
+        self._host.add_dependencies(self._problems)
         self._forward_all()
         self.poller.start(self._forward)
 

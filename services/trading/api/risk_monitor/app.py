@@ -6,7 +6,7 @@ which messages to publish and which read models to maintain for this app.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import Header, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -18,13 +18,11 @@ from trading.api.risk_monitor.operations import add_operations
 from trading.api.risk_monitor.problems import add_error_handler, error_responses
 from trading.api.risk_monitor.utilisation import exposures
 from trading.api.risk_monitor.view import MAX_ALERTS, RiskView
-from trading.hosting.access import READS
 from trading.hosting.app import create_app
-from trading.hosting.host import Host
-from trading.hosting.login import add_links, add_login, page
+from trading.hosting.login_routes import add_links, add_login, page
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.hosting.session import Session
 from trading.risk_monitor.component import RiskMonitor
-from trading.topology import RISK_MONITOR
 
 __all__ = ["PROJECTIONS", "PUBLISHED", "risk_app"]
 
@@ -52,30 +50,29 @@ def view(session: Session) -> RiskView:
 PROJECTIONS = {VIEW: view}
 
 
-def risk_app(host: Host) -> FastAPI:
-    """Return the risk monitor's app on `host`. Who may act, and who may see the firm's figures, is
-    decided by `state.access` of the app, which the server sets.
+def risk_app(context: AppContext) -> ServiceApp:
+    """Return the risk monitor's app. The access of the context decides who may act, and who may see
+    the firm's figures.
     """
+    host, access = context.host, context.access
     app = create_app(
-        RISK_MONITOR,
-        host,
+        context,
         title="Risk monitor",
         description="Watches the firm through production APIs only, and stops it when it must.",
     )
     broadcast = Broadcast(host)
-    app.state.closing = broadcast.close
+    context.on_shutdown(broadcast.close)
     add_error_handler(app)
 
     def monitor() -> RiskMonitor:
-        component: RiskMonitor = host.component(RISK_MONITOR)
-        return component
+        return host.component(RiskMonitor)
 
     def figures() -> RiskFigures | None:
         if host.ready:
             return None
         return RiskFigures(broadcast.view, monitor(), host.session.plan.universe)
 
-    app.state.registry.register(RiskMetrics(figures))
+    context.registry.register(RiskMetrics(figures))
 
     @app.get(
         "/api/portfolio",
@@ -84,7 +81,7 @@ def risk_app(host: Host) -> FastAPI:
         response_model=models.Portfolio,
         response_model_exclude_unset=True,
         responses=error_responses(401, 429),
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def portfolio() -> dict[str, Any]:
         return answers.portfolio(broadcast.view, monitor(), host.session.plan.universe)
@@ -95,7 +92,7 @@ def risk_app(host: Host) -> FastAPI:
         summary="What limits hold, and how much is used",
         response_model=list[models.Exposure],
         responses=error_responses(401, 429),
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def exposure_list() -> list[dict[str, Any]]:
         return exposures(broadcast.view, monitor(), host.session.plan.universe)
@@ -124,7 +121,7 @@ def risk_app(host: Host) -> FastAPI:
         response_model=models.Health,
     )
     async def health() -> dict[str, Any]:
-        return answers.health(monitor(), host.kernel.now)
+        return answers.health(monitor(), host.processed_until)
 
     @app.get(
         "/api/curves",
@@ -132,10 +129,10 @@ def risk_app(host: Host) -> FastAPI:
         summary="P&L and prices over the session",
         response_model=models.Curves,
         responses=error_responses(401, 429),
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def curves() -> dict[str, Any]:
-        return answers.curves(broadcast.view, host.live.number)
+        return answers.curves(broadcast.view, host.session_number)
 
     @app.get(
         "/api/alerts",
@@ -174,7 +171,7 @@ def risk_app(host: Host) -> FastAPI:
         response_model=list[models.Silence],
     )
     async def silences() -> list[dict[str, Any]]:
-        return answers.silences(monitor(), host.kernel.now)
+        return answers.silences(monitor(), host.processed_until)
 
     @app.get(
         "/api/breaker",
@@ -187,7 +184,7 @@ def risk_app(host: Host) -> FastAPI:
 
     add_login(app)
     add_links(app)
-    add_operations(app, host, broadcast)
+    add_operations(app, broadcast)
 
     @app.get(
         "/events",
@@ -199,7 +196,7 @@ def risk_app(host: Host) -> FastAPI:
             200: {"content": {"text/event-stream": {"example": _EVENT_EXAMPLE}}},
             **error_responses(401, 422, 429, 503),
         },
-        dependencies=[READS],
+        dependencies=[access.reads],
     )
     async def events(
         last_event_id: Annotated[str, Header(max_length=40, examples=["1-52"])] = "",
@@ -211,7 +208,7 @@ def risk_app(host: Host) -> FastAPI:
 
     @app.get("/", include_in_schema=False)
     async def dashboard(request: Request) -> Response:
-        return page(request, STATIC / "index.html")
+        return page(request, access, STATIC / "index.html")
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -28,7 +28,7 @@ from trading.messages.risk import (
     BreakerChanged,
     PortfolioReported,
 )
-from trading.topology import RISK_MONITOR
+from trading.risk_monitor import RiskMonitor
 
 #: Name of the projection that holds the risk view.
 VIEW = "risk-monitor/view"
@@ -166,7 +166,7 @@ class Broadcast:
         """Take over the view of a session that was opened or resumed: all of it is
         durable by then.
         """
-        self.view = deepcopy(self._host.projection(VIEW))
+        self.view = deepcopy(self._host.projection(RiskView))
         self._taps = self.view.taps()
         self._recent.clear()
         self._recent_after = self.view.version
@@ -176,7 +176,7 @@ class Broadcast:
                 subscriber.enqueue(event)
 
     def _on_published(self, published: Sequence[PublishedMessage]) -> None:
-        latest: RiskView = self._host.projection(VIEW)
+        latest = self._host.projection(RiskView)
         changed: dict[str, None] = {}
         breaker = figures = False
         for message, now in published:
@@ -228,7 +228,7 @@ class Broadcast:
 
     def _first_events(self, last_event_id: str) -> list[bytes]:
         session, _, version = last_event_id.partition("-")
-        if session == str(self._host.live.number) and version.isascii() and version.isdigit():
+        if session == str(self._host.session_number) and version.isascii() and version.isdigit():
             client_version = int(version)
             if self._recent_after <= client_version <= self.view.version:
                 missed = [event for at, event in self._recent if at > client_version]
@@ -245,22 +245,22 @@ class Broadcast:
         return self._event(parts, full=True, numbered=True)
 
     def _figures(self) -> JSON:
-        monitor = self._host.component(RISK_MONITOR)
+        monitor = self._host.component(RiskMonitor)
         universe = self._host.session.plan.universe
         return {
             "portfolio": answers.portfolio(self.view, monitor, universe),
             "exposures": exposures(self.view, monitor, universe),
-            "health": answers.health(monitor, self._host.kernel.now),
+            "health": answers.health(monitor, self._host.processed_until),
         }
 
     def _silences(self) -> list[JSON]:
-        return answers.silences(self._host.component(RISK_MONITOR), self._host.kernel.now)
+        return answers.silences(self._host.component(RiskMonitor), self._host.processed_until)
 
     def _event(self, parts: JSON, *, full: bool = False, numbered: bool = False) -> bytes:
         """Encode an event. `numbered` gives it an id, which only those get after which a client can
         resume.
         """
-        number = self._host.live.number
+        number = self._host.session_number
         head: JSON = {
             "full": full,
             "session": number,

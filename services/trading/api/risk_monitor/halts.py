@@ -6,12 +6,11 @@ of RISK_TOKEN resets it, and no session is opened until then: otherwise the hold
 could undo what the holder of RISK_TOKEN did.
 """
 
-from trading.api.risk_monitor.broadcast import VIEW
 from trading.api.risk_monitor.view import RiskView
 from trading.hosting.host import Host
 from trading.hosting.session_control import run_ended_at
 from trading.messages.risk import BreakerState
-from trading.topology import RISK_MONITOR
+from trading.risk_monitor import RiskMonitor
 
 
 def standing_halt(host: Host) -> str:
@@ -20,11 +19,11 @@ def standing_halt(host: Host) -> str:
     """
     if host.ready:
         return ""
-    breaker = host.component(RISK_MONITOR).state()["breaker"]
+    breaker = host.component(RiskMonitor).state()["breaker"]
     if breaker["state"] != BreakerState.HALTED:
         return ""
-    view: RiskView = host.projection(VIEW)
-    halt = next((c for c in reversed(view.changes) if c.state is BreakerState.HALTED), None)
+    changes = host.projection(RiskView).changes
+    halt = next((c for c in reversed(changes) if c.state is BreakerState.HALTED), None)
     if host.session.run_id and not breaker["by_hand"] and halt is not None:
         over = run_ended_at(host)
         if over is None or halt.event_time <= over:

@@ -4,18 +4,17 @@ is answered once its effect is durable.
 
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Path
+from fastapi import HTTPException, Path
 
 from trading.api.risk_monitor import answers, models
 from trading.api.risk_monitor.broadcast import Broadcast
 from trading.api.risk_monitor.problems import error_responses
 from trading.api.risk_monitor.view import FIRING, RESOLVED
-from trading.hosting.access import ACTS
-from trading.hosting.host import Host
 from trading.hosting.inputs import Unavailable
+from trading.hosting.service_app import ServiceApp
 from trading.messages import Message
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
-from trading.risk_monitor import RULES
+from trading.risk_monitor import RULES, RiskMonitor
 from trading.topology import RISK_MONITOR, SERVICES
 from trading.units import SECOND
 from trading.universe import Universe
@@ -41,10 +40,11 @@ def subjects(rule: str, universe: Universe) -> list[str]:
     }[RULES[rule].subject]
 
 
-def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
-    """Add the operations to `app`. They send commands to the risk monitor on `host`; the answers
+def add_operations(app: ServiceApp, broadcast: Broadcast) -> None:
+    """Add the operations to `app`. They send commands to the risk monitor on its host; the answers
     show the durable view of `broadcast`.
     """
+    host, acts = app.context.host, app.context.access.acts
 
     async def execute(message: Message) -> None:
         """Send a command and wait until its effect is durable. Raises HTTPException 503."""
@@ -59,7 +59,7 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         summary="Somebody looks after it",
         response_model=models.Alert,
         responses=error_responses(401, 404, 409, 422, 429, 503),
-        dependencies=[ACTS],
+        dependencies=[acts],
     )
     async def acknowledge(alert_id: AlertId, request: models.Acknowledge) -> dict[str, Any]:
         alert = broadcast.view.alerts.get(alert_id)
@@ -78,11 +78,11 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         summary="No new alert of a rule for a while; the breaker still acts on it",
         response_model=models.Silence,
         responses=error_responses(401, 404, 422, 429, 503),
-        dependencies=[ACTS],
+        dependencies=[acts],
     )
     async def silence(request: models.SilenceRequest) -> dict[str, Any]:
         check_subject(request.rule, request.subject)
-        until = host.kernel.now + request.seconds * SECOND
+        until = host.processed_until + request.seconds * SECOND
         await execute(SilenceRule(request.rule, request.subject, until, request.by))
         broadcast.silences_changed()
         return {
@@ -98,16 +98,16 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         summary="Be told again; what has been silent until now fires",
         response_model=list[models.Silence],
         responses=error_responses(401, 404, 422, 429, 503),
-        dependencies=[ACTS],
+        dependencies=[acts],
     )
     async def end(rule: RuleName, subject: Subject, request: models.Acknowledge) -> list[Any]:
-        monitor = host.component(RISK_MONITOR)
-        active = [(s.rule, s.subject) for s in monitor.silences(host.kernel.now)]
+        monitor = host.component(RiskMonitor)
+        active = [(s.rule, s.subject) for s in monitor.silences(host.processed_until)]
         if (rule, subject) not in active:
             raise HTTPException(404, "no such silence; GET /api/silences lists them")
-        await execute(SilenceRule(rule, subject, host.kernel.now, request.by))
+        await execute(SilenceRule(rule, subject, host.processed_until, request.by))
         broadcast.silences_changed()
-        return answers.silences(monitor, host.kernel.now)
+        return answers.silences(monitor, host.processed_until)
 
     @app.post(
         "/api/breaker/trip",
@@ -115,7 +115,7 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         summary="REDUCING, or HALTED with the exchange's kill function",
         response_model=models.Breaker,
         responses=error_responses(401, 422, 429, 503),
-        dependencies=[ACTS],
+        dependencies=[acts],
     )
     async def trip(request: models.Trip) -> dict[str, Any]:
         await execute(TripBreaker(request.state, request.reason, request.by))
@@ -127,7 +127,7 @@ def add_operations(app: FastAPI, host: Host, broadcast: Broadcast) -> None:
         summary="Trade again, killed accounts too; needs a reason",
         response_model=models.Breaker,
         responses=error_responses(401, 422, 429, 503),
-        dependencies=[ACTS],
+        dependencies=[acts],
     )
     async def reset(request: models.Reset) -> dict[str, Any]:
         await execute(ResetBreaker(request.reason, request.by))

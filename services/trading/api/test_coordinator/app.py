@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import Body, Depends, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
@@ -18,7 +18,7 @@ from trading.api.test_coordinator.runs import TIMELINE, RunActive, Runs
 from trading.api.test_coordinator.scenarios import NoSuchScenario, NotSaved, Scenarios
 from trading.api.test_coordinator.timeline import Timeline
 from trading.hosting.app import create_app
-from trading.hosting.host import Host
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.hosting.session import Session
 from trading.hosting.session_control import (
     DISMISSED_INSTANCES,
@@ -27,14 +27,13 @@ from trading.hosting.session_control import (
     SessionControl,
     TradingHalted,
 )
-from trading.hosting.tokens import Token, require_token
+from trading.hosting.tokens import Token
 from trading.messages.chaos import PhaseChanged
 from trading.messages.risk import AlertFired, PortfolioReported
 from trading.scenario.errors import ScenarioError
 from trading.scenario.model import MAX_KEY, MAX_OVERRIDES, MAX_VALUE, NAME_PATTERN
 from trading.scenario.plan import RunPlan
 from trading.scenario.signing import private_key
-from trading.topology import TEST_COORDINATOR
 
 PUBLISHED = (PhaseChanged, AlertFired, PortfolioReported)
 
@@ -86,33 +85,33 @@ class AbortRequest(BaseModel):
 
 
 def coordinator_app(
-    host: Host,
+    context: AppContext,
     world: SessionControl,
     *,
     chaos_token: Token,
     speed: float,
     signing_key: SecretStr | None = None,
-) -> FastAPI:
-    """Return the test coordinator's app on `host`.
+) -> ServiceApp:
+    """Return the test coordinator's app.
 
     `world` opens sessions and sets the clock, of this process or of all services. Without
     `chaos_token` runs can only be read. `speed` is in simulated seconds per wall second and holds
     between runs. `signing_key` is an Ed25519 key as PEM that signs the verdicts; without it they
     are not signed.
     """
+    host = context.host
     app = create_app(
-        TEST_COORDINATOR,
-        host,
+        context,
         title="Test coordinator",
         description="Runs chaos scenarios against the ecosystem and judges them.",
     )
     key = private_key(signing_key.get_secret_value()) if signing_key is not None else None
     runs = Runs(host, world, speed, key)
     scenario_store = Scenarios(host.store)
-    app.state.registry.register(RunMetrics(host, runs))
+    context.registry.register(RunMetrics(host, runs))
 
     def require_chaos_token(request: Request) -> None:
-        require_token(request, chaos_token)
+        context.access.require_token(request, chaos_token)
 
     @app.get("/scenarios", tags=["scenarios"], summary="Shipped scenarios, and your own")
     async def scenarios() -> list[dict[str, Any]]:
@@ -214,20 +213,20 @@ def coordinator_app(
     ) -> StreamingResponse:
         _run_or_404(runs, run_id)
         after = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
-        stream = _events(app, host, runs, world, run_id, after)
+        stream = _events(context, runs, world, run_id, after)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     return app
 
 
 async def _events(
-    app: FastAPI, host: Host, runs: Runs, world: SessionControl, run_id: str, after: int
+    context: AppContext, runs: Runs, world: SessionControl, run_id: str, after: int
 ) -> AsyncIterator[str]:
     """Yield the server-sent events of a run after the event with number `after`. The stream ends
     with the verdict, or when another session has begun. While simulated time stands still, an event
     about every second names the services that it waits for.
     """
-    stopping: asyncio.Event = app.state.stopping
+    host, stopping = context.host, context.stopping
     sent_at = 0
     while not stopping.is_set():
         if host.session.run_id == run_id:
@@ -240,7 +239,7 @@ async def _events(
                 figures = {"at": timeline.at, "pnl": timeline.pnl, "firing": len(timeline.firing)}
                 yield f"event: pnl\ndata: {json.dumps(figures)}\n\n"
             else:
-                waiting = {"at": host.kernel.now, "for": world.waiting_for()}
+                waiting = {"at": host.processed_until, "for": world.waiting_for()}
                 yield f"event: waiting\ndata: {json.dumps(waiting)}\n\n"
         if runs.is_judged(run_id):
             verdict = await asyncio.to_thread(runs.verdict, run_id)

@@ -10,7 +10,6 @@ from trading.hosting.host import Host
 from trading.scenario.result import Outcome, Phase, Verdict
 from trading.telemetry.families import Sample, gauges
 from trading.test_coordinator import TestCoordinator
-from trading.topology import TEST_COORDINATOR
 from trading.units import SECOND
 
 
@@ -27,8 +26,9 @@ class RunMetrics(Collector):
         """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
-        component = self._host.component(TEST_COORDINATOR)
-        coordinator = component if isinstance(component, TestCoordinator) else None
+        # Between runs another component stands in for it.
+        in_run = bool(self._host.session.run_id)
+        coordinator = self._host.component(TestCoordinator) if in_run else None
         phase = coordinator.phase if coordinator is not None else ""
         outcomes = self._runs.outcomes
         verdict = self._runs.newest

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
-from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -74,15 +73,14 @@ class Runs:
         self.newest: Verdict | None = None
         host.listen(self._on_published)
         host.on_session(self._on_session)
-        world.failed = self._on_failure
+        world.on_failure(self._on_failure)
         #: Why the run of this session cannot go on; empty while it can.
         self._failure = ""
 
     @property
     def timeline(self) -> Timeline:
         """What has happened in the run of the current session."""
-        timeline: Timeline = self._host.projection(TIMELINE)
-        return timeline
+        return self._host.projection(Timeline)
 
     @property
     def current(self) -> str:
@@ -158,9 +156,11 @@ class Runs:
             await asyncio.wait_for(self._changed.wait(), max_wait)
 
     def _with_present_state(self, run: Run) -> Run:
-        if run.outcome or run.session != self._host.live.number:
+        if run.outcome or run.session != self._host.session_number:
             return run
-        return msgspec.structs.replace(run, phase=self.timeline.phase, at=self._host.kernel.now)
+        return msgspec.structs.replace(
+            run, phase=self.timeline.phase, at=self._host.processed_until
+        )
 
     def _on_published(self, published: Sequence[PublishedMessage]) -> None:
         for message, _ in published:
@@ -184,15 +184,14 @@ class Runs:
         """
         self._failure = ""
         self._index.load()
-        self._index.add(self._host.live.number, self._host.session)
+        self._index.add(self._host.session_number, self._host.session)
         if not self.current:
             if self.newest is None:
                 self.newest = self.verdict(self._host.session.run_id)
             self._host.tasks.start(
                 "the pace of time", self._world.set_speed(self._speed), vital=True
             )
-        coordinator = self._host.component(TEST_COORDINATOR)
-        if isinstance(coordinator, TestCoordinator) and coordinator.done and self.current:
+        if self._host.run_over and self.current:
             self._begin_judging()
 
     def _begin_judging(self) -> None:
@@ -216,8 +215,7 @@ class Runs:
         the faults, as the embedded runtime does: what fires there, too, is no detection.
         """
         host = self._host
-        coordinator: Any = host.component(TEST_COORDINATOR)
-        plan, observation = host.session.plan, coordinator.observation
+        plan, observation = host.session.plan, host.component(TestCoordinator).observation
         observation.halted = self._failure
         observation.platform_cuts = host.session.platform_cuts
         heads = await self._world.heads()

@@ -3,44 +3,43 @@
 from collections import Counter
 from typing import Any
 
-from fastapi import FastAPI
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from trading.hosting.access import NOT_READ, READS
+from trading.hosting.access import NOT_READ
 from trading.hosting.app import create_app
 from trading.hosting.host import Host
+from trading.hosting.service_app import AppContext, ServiceApp
 from trading.messages.strategy import StrategyState
 from trading.telemetry.families import Sample, gauges
-from trading.topology import TRADING_ENGINE
 from trading.trading_engine import TradingEngine
 from trading.units import format_units
 
 
-def trading_engine_app(host: Host) -> FastAPI:
-    """Return the trading engine's app on `host`."""
+def trading_engine_app(context: AppContext) -> ServiceApp:
+    """Return the trading engine's app."""
+    host = context.host
     app = create_app(
-        TRADING_ENGINE,
-        host,
+        context,
         title="Trading engine",
         description="One strategy for each automated account of the firm.",
     )
 
-    app.state.registry.register(_StrategyMetrics(host))
+    context.registry.register(_StrategyMetrics(host))
 
     @app.get(
         "/api/v1/strategies",
         tags=["strategies"],
         summary="State and orders by strategy",
         responses=NOT_READ,
-        dependencies=[READS],
+        dependencies=[context.access.reads],
     )
     async def strategies() -> list[dict[str, Any]]:
         """`state`: RUNNING, STOPPED (kill switch), DISCONNECTED (venue unreachable) or STANDBY
         (another engine trades for the account). `fence`: number of the lease on the account, 0
         without one. `open_orders`: those of this engine.
         """
-        engine: TradingEngine = host.component(TRADING_ENGINE)
+        engine = host.component(TradingEngine)
         return [
             {
                 "strategy": kind,
@@ -67,7 +66,7 @@ class _StrategyMetrics(Collector):
         """Return the metrics; none before the host is ready."""
         if self._host.ready:
             return []
-        engine: TradingEngine = self._host.component(TRADING_ENGINE)
+        engine = self._host.component(TradingEngine)
         strategies = engine.strategies()
         states: Counter[tuple[str]] = Counter({(state,): 0 for state in StrategyState})
         states.update((state,) for _, state, _ in strategies)
