@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from trading.hosting.access import Access
+from trading.hosting.assets import add_assets
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import RequestGuard
 from trading.hosting.host import Host
@@ -46,6 +47,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
     """
     app = FastAPI(title=title, description=description, version="1", docs_url=None, redoc_url=None)
     add_docs(app, service)
+    add_assets(app)
     add_wrong_request(app)
     registry = app.state.registry = CollectorRegistry()
     registry.register(_HostMetrics(service, host))

@@ -1,6 +1,6 @@
 // The charts. The curves are fetched once and then extended by events. Every curve has its own dash
 // pattern and label, so that they can be distinguished without colours.
-import uPlot from "/static/uplot-1.6.32/uPlot.esm.js";
+import uPlot from "/vendor/uplot-1.6.32/uPlot.esm.js";
 import { $, colour, number, percent, setAttribute, signed, time } from "/static/dom.js";
 
 const MAX_POINTS = 2400;
