@@ -1,4 +1,4 @@
-"""The web assets that all services serve: libraries of other projects are unchanged, and cached."""
+"""The web assets that all services serve. Libraries of other projects are unchanged, and cached."""
 
 import asyncio
 import hashlib
@@ -16,13 +16,13 @@ PACKAGE = Path(__file__).resolve().parents[2] / "services" / "trading"
 README = (VENDOR / "README.md").read_text(encoding="utf-8")
 #: SHA-256 by file, as the README says.
 HASHES = dict(re.findall(r"^\| `(\S+)` \| `([0-9a-f]{64})` \|$", README, re.MULTILINE))
-#: Addresses below /vendor that our pages, scripts and style sheets use.
+#: Addresses of shared assets that our pages, scripts and style sheets use.
 USED = sorted(
     {
         address
         for page in PACKAGE.glob("**/static/**/*")
         if page.suffix in (".html", ".js", ".css") and VENDOR not in page.parents
-        for address in re.findall(r"/vendor/([\w./-]+)", page.read_text(encoding="utf-8"))
+        for address in re.findall(r"/(?:shared|vendor)/[\w./-]+", page.read_text(encoding="utf-8"))
     }
 )
 
@@ -53,21 +53,20 @@ def test_every_library_has_its_version_and_licence() -> None:
     assert all((VENDOR / library / "LICENSE").is_file() for library in libraries)
 
 
-def test_the_pages_use_some() -> None:
-    assert USED
-
-
 @pytest.mark.parametrize("path", USED)
-def test_a_browser_may_keep_a_file_of_a_version(path: str) -> None:
-    answer = get(f"/vendor/{path}")
+def test_browsers_keep_what_has_a_version_and_ask_again_for_the_rest(path: str) -> None:
+    answer = get(path)
     assert answer.status_code == 200
-    assert "immutable" in answer.headers["cache-control"]
+    versioned = path.startswith("/vendor/")
+    assert answer.headers["cache-control"] == (
+        "public, max-age=31536000, immutable" if versioned else "no-cache"
+    )
     assert answer.headers["content-type"].startswith(("text/css", "text/javascript"))
-    again = get(f"/vendor/{path}", **{"If-None-Match": answer.headers["etag"]})
+    again = get(path, **{"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
 
 
 def test_what_does_not_exist_is_not_kept() -> None:
-    answer = get("/vendor/" + USED[0].replace(".", "-"))
+    answer = get(USED[-1].replace(".", "-"))
     assert answer.status_code == 404
     assert answer.headers["cache-control"] == "no-store"
