@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from trading.hosting.access import Access
+from trading.hosting.access import NOT_READ, Access
 from trading.hosting.assets import add_assets
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import RequestGuard
@@ -124,6 +124,7 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
             200: {"content": {"application/x-ndjson": {}}},
             410: {"description": "The entries were dropped; says where the journal goes on."},
             416: {"description": "With key: there are fewer entries than were read before."},
+            **NOT_READ,
         },
         response_class=StreamingResponse,
     )
@@ -162,7 +163,10 @@ def create_app(service: str, host: Host, *, title: str, description: str) -> Fas
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
     @app.get(
-        "/journal/head", tags=["service"], summary="How long the journal is, and its last hash"
+        "/journal/head",
+        tags=["service"],
+        summary="How long the journal is, and its last hash",
+        responses=NOT_READ,
     )
     async def journal_head(
         request: Request,
