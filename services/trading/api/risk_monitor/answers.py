@@ -5,7 +5,7 @@ time in UTC.
 from datetime import UTC, datetime
 from typing import Any
 
-from trading.api.risk_monitor.view import RESOLVED, RiskView, SeenAlert
+from trading.api.risk_monitor.view import RESOLVED, RiskView, TrackedAlert
 from trading.messages.risk import PortfolioReported
 from trading.risk_monitor.alerts import Silence
 from trading.risk_monitor.component import RiskMonitor
@@ -85,20 +85,21 @@ def alerts(view: RiskView, state: str = "") -> list[JSON]:
     return [alert(a) for a in selected]
 
 
-def alert(alert: SeenAlert) -> JSON:
+def alert(alert: TrackedAlert) -> JSON:
     """Return one alert with its life cycle."""
+    fired = alert.fired
     return {
-        "alert_id": alert.alert_id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "severity": alert.severity,
+        "alert_id": fired.alert_id,
+        "rule": fired.rule,
+        "subject": fired.subject,
+        "severity": fired.severity,
         "state": alert.state,
-        "description": RULES[alert.rule].description,
-        "observed": alert.observed,
-        "limit": alert.limit,
-        "event_time": instant(alert.event_time),
-        "detected_time": instant(alert.detected_time),
-        "latency": format_duration(max(0, alert.detected_time - alert.event_time)),
+        "description": RULES[fired.rule].description,
+        "observed": fired.observed,
+        "limit": fired.limit,
+        "event_time": instant(fired.event_time),
+        "detected_time": instant(fired.detected_time),
+        "latency": format_duration(max(0, fired.detected_time - fired.event_time)),
         "acknowledged_by": alert.acknowledged_by or None,
         "acknowledged_time": instant(alert.acknowledged_time),
         "resolved_time": instant(alert.resolved_time),
