@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from httpx_sse import aconnect_sse
 
 from trading.messages.chaos import FaultStep
 from trading.runtime.tasks import BackgroundTasks
@@ -100,21 +101,15 @@ class Coordinator:
         headers = {"Last-Event-ID": after}
         path = f"/runs/{run_id}/events"
         try:
-            async with self._client.stream(
-                "GET", path, headers=headers, timeout=_STREAM_TIMEOUT
-            ) as response:
-                if not response.is_success:
-                    raise Unreachable(f"{path}: {response.status_code}")
-                event_id, kind = "", ""
-                async for line in response.aiter_lines():
-                    name, _, value = line.partition(": ")
-                    if name == "id":
-                        event_id = value
-                    elif name == "event":
-                        kind = value
-                    elif name == "data":
-                        yield event_id, kind, json.loads(value)
-                        event_id, kind = "", ""
+            async with aconnect_sse(
+                self._client, "GET", path, headers=headers, timeout=_STREAM_TIMEOUT
+            ) as source:
+                if not source.response.is_success:
+                    raise Unreachable(f"{path}: {source.response.status_code}")
+                async for event in source.aiter_sse():
+                    # httpx-sse also yields events without data, which browsers ignore.
+                    if event.data:
+                        yield event.id, event.event, event.json()
         except (httpx.HTTPError, ValueError) as error:
             raise Unreachable(_text(error)) from error
 

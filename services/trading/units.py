@@ -4,6 +4,7 @@ Prices, quantities and money are integers in units of 1e-8; time is in integer m
 are in parts per million (ppm).
 """
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 #: Units per coin, or per USD.
@@ -105,3 +106,13 @@ def format_duration(us: int) -> str:
     if seconds or rest or not parts:
         parts.append(f"{seconds + rest / SECOND:g}s")
     return sign + "".join(parts)
+
+
+def format_instant(us: int) -> str | None:
+    """Return a time in microseconds since the Unix epoch as ISO 8601 with milliseconds; None for 0,
+    which stands for what has not happened.
+    """
+    if not us:
+        return None
+    text = datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

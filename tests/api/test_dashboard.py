@@ -197,7 +197,7 @@ def test_what_the_monitor_says_is_not_changed_by_separators(up: Up, page: Page) 
     show(page, up)
     texts = page.evaluate(
         """async () => {
-            const { readable, signed, percent } = await import("/static/dom.js");
+            const { readable, signed, percent } = await import("/static/format.js");
             return [readable("-5.0285 %"), readable("230632.72 USD"), readable("12 s"),
                     signed("-0.4"), signed("1234.5"), percent(-0.00001), percent(-0.0123)];
         }"""

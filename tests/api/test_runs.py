@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from httpx_sse import connect_sse
 
 import trading
 from tests.api.running import Up, verdict_of, wait_for
@@ -269,8 +270,7 @@ def test_events_go_on_where_they_stopped(up: Up) -> None:
         body = {"scenario": "market-crash", "overrides": {"clock.speed": "600"}}
         run_id = coordinator.post("/runs", json=body).json()["id"]
         headers = {"Last-Event-ID": "2"}
-        with coordinator.stream("GET", f"/runs/{run_id}/events", headers=headers) as events:
-            lines = [line for line in events.iter_lines() if line.startswith(("id", "data"))]
-    if lines[0].startswith("id"):
-        assert lines[0] == "id: 3"
-    assert json.loads(lines[-1].removeprefix("data: "))["scenario"]
+        with connect_sse(coordinator, "GET", f"/runs/{run_id}/events", headers=headers) as stream:
+            events = list(stream.iter_sse())
+    assert next(event.id for event in events if event.id) == "3"
+    assert events[-1].json()["scenario"]

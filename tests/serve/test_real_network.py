@@ -1,11 +1,11 @@
 """Tests virtual time with a real network: time waits for the platform and for slow links."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx_sse import connect_sse
 
 from tests.api.running import wait_for
 from tests.serve.heads import heads_of, heads_of_text
@@ -61,19 +61,15 @@ def played(
 
     ``platform`` maps a step of the fault to the action that is called when its event arrives.
     """
-    kind = ""
     with (
         services.coordinator() as coordinator,
-        coordinator.stream("GET", f"/runs/{run_id}/events", timeout=300) as events,
+        connect_sse(coordinator, "GET", f"/runs/{run_id}/events", timeout=300) as events,
     ):
-        for line in events.iter_lines():
-            name, _, value = line.partition(": ")
-            if name == "event":
-                kind = value
-            elif name == "data" and kind == "fault":
-                platform.get(json.loads(value)["step"], _no_action)()
-            elif name == "data" and kind == "verdict":
-                verdict: dict[str, Any] = json.loads(value)
+        for event in events.iter_sse():
+            if event.event == "fault":
+                platform.get(event.json()["step"], _no_action)()
+            elif event.event == "verdict":
+                verdict: dict[str, Any] = event.json()
                 return verdict
     raise AssertionError("no verdict")
 

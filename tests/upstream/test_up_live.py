@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx_sse import EventSource
 
 from tests.api.running import Up, wait_for
 from tests.redis_server import RedisServer
@@ -114,7 +115,7 @@ def test_a_restarted_service_opens_from_the_cache_and_streams_on(
     try:
         stream = first.url["market-data"] + "/api/v1/stream"
         with httpx.stream("GET", stream, timeout=30) as events:
-            last_event_id = next(x for x in events.iter_lines() if x.startswith("id: "))[4:]
+            last_event_id = next(e.id for e in EventSource(events).iter_sse() if e.id)
         first.stop()
         request_count = len(upstream.coingecko.requests)
         upstream.fail("503")
@@ -123,7 +124,7 @@ def test_a_restarted_service_opens_from_the_cache_and_streams_on(
         with httpx.stream(
             "GET", stream, headers={"Last-Event-ID": last_event_id}, timeout=30
         ) as events:
-            next_event_id = next(x for x in events.iter_lines() if x.startswith("id: "))[4:]
+            next_event_id = next(e.id for e in EventSource(events).iter_sse() if e.id)
         session, _, position = last_event_id.partition("-")
         assert next_event_id == f"{session}-{int(position) + 1}"
         assert len(upstream.coingecko.requests) == request_count

@@ -35,6 +35,9 @@ _HEAD = """# HTTP interfaces
 
 This page is generated from the OpenAPI documents of the services. Each service serves its own
 document at `/openapi.json` and shows it as a page at `/docs`, with examples of its answers.
+The page is [Swagger UI](https://github.com/swagger-api/swagger-ui), without any file from another
+host. It also sends requests: *Authorize* takes a token, or the key and the secret of an account at
+the exchange, with which the page signs. They stay in the page until it is closed.
 
 | service | port | who opens connections to it in a deployment | page |
 |---|---|---|---|
@@ -82,7 +85,8 @@ With `trading serve`, services also talk to each other. These paths are for the 
 """
 
 _SIGNED = """
-Operations that need an API key also need `timestamp` and `signature`, and accept `recvWindow`.
+Operations that need an API key also need the header `X-MBX-APIKEY` and the parameter `signature`:
+the HMAC-SHA256 of the other parameters with the API secret, in hex.
 Every operation with a path under `/api/v3/` is also a method of the WebSocket API at `/ws-api/v3`.
 The market streams are at `/ws`, `/ws/NAME` and `/stream`.
 """
@@ -139,7 +143,7 @@ def _who(app: FastAPI, service: str, method: str, path: str, described: dict[str
     """
     if path in CHECKED_IN_CODE:
         return CHECKED_IN_CODE[path]
-    if any(p["name"] == "X-MBX-APIKEY" for p in described.get("parameters", ())):
+    if any("apiKey" in schemes for schemes in described.get("security", ())):
         return TRADING_KEY if "trade" in described["tags"] else KEY
     route = next(
         r

@@ -52,20 +52,24 @@ class Coordinator:
         import time
 
         import httpx
+        from httpx_sse import connect_sse
 
         last_id, failures = "0", 0
         while True:
             try:
                 headers = {"Last-Event-ID": last_id}
                 path = f"/runs/{run_id}/events"
-                with self._client.stream("GET", path, headers=headers, timeout=60) as response:
-                    if response.status_code != 200:
+                with connect_sse(self._client, "GET", path, headers=headers, timeout=60) as source:
+                    if source.response.status_code != 200:
                         raise WrongInput(f"no run {run_id} at {self.url}")
-                    for event_id, kind, data in _parse_events(response.iter_lines()):
+                    for event in source.iter_sse():
+                        # httpx-sse also yields events without data, which browsers ignore.
+                        if not event.data:
+                            continue
                         failures = 0
-                        last_id = event_id or last_id
-                        yield kind, json.loads(data)
-                        if kind == "verdict":
+                        last_id = event.id or last_id
+                        yield event.event, event.json()
+                        if event.event == "verdict":
                             return
             except httpx.HTTPError as error:
                 failures += 1
@@ -279,24 +283,6 @@ def follow(coordinator: Coordinator, run_id: str) -> int:
         raise WrongInput(f"run {run_id} ended without a verdict: another session was opened")
     print_verdict(verdict, console)
     return EXIT_CODES[verdict.outcome]
-
-
-def _parse_events(lines: Iterator[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield ``(id, kind, data)`` of each event in the lines of a stream of server-sent events."""
-    event_id, kind, data = "", "message", ""
-    for line in lines:
-        if not line:
-            if data:
-                yield event_id, kind, data
-            event_id, kind, data = "", "message", ""
-            continue
-        name, _, value = line.partition(": ")
-        if name == "id":
-            event_id = value
-        elif name == "event":
-            kind = value
-        elif name == "data":
-            data += value
 
 
 def _stored_token(data: Path) -> str:

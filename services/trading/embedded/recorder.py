@@ -12,6 +12,7 @@ from trading.messages.risk import (
     Severity,
 )
 from trading.report.record import Point, RunRecord, Series
+from trading.runtime.curve import Curve
 from trading.runtime.delivery import Tap
 from trading.runtime.routes import MessageType
 from trading.scenario.observation import SeenAlert, SeenBreaker, seen_alert
@@ -39,30 +40,9 @@ class Progress(Protocol):
         ...
 
 
-class _Curve:
-    """Keeps at most MAX_POINTS points, evenly spaced: whenever it is full, every other point is
-    dropped, and only every second of the following values is added.
-    """
-
-    def __init__(self) -> None:
-        self.points: list[tuple[int, int]] = []
-        self._stride = 1
-        self._skipped = 0
-
-    def add(self, at: int, value: int) -> None:
-        """Add a value at the simulated time ``at``, unless it is to be skipped."""
-        self._skipped += 1
-        if self._skipped < self._stride:
-            return
-        self._skipped = 0
-        self.points.append((at, value))
-        if len(self.points) > MAX_POINTS:
-            del self.points[1::2]
-            self._stride *= 2
-
-    def series(self, label: str, unit: str) -> Series:
-        """Return the curve for the record of the run."""
-        return Series(label, unit, tuple(Point(at, value) for at, value in self.points))
+def _series(curve: Curve, label: str, unit: str) -> Series:
+    """Return a curve for the record of the run."""
+    return Series(label, unit, tuple(Point(at, value) for at, value in curve.points))
 
 
 class Recorder:
@@ -74,10 +54,10 @@ class Recorder:
 
     def __init__(self, plan: RunPlan, progress: Progress | None = None) -> None:
         self._progress = progress
-        self._prices = {a.name: _Curve() for a in plan.universe.assets}
-        self._marks = {s: _Curve() for s in plan.universe.symbols}
-        self._depth = {s: _Curve() for s in plan.universe.symbols}
-        self._portfolio = {name: _Curve() for name in ("pnl", "drawdown", "gross", "net")}
+        self._prices = {a.name: Curve(MAX_POINTS) for a in plan.universe.assets}
+        self._marks = {s: Curve(MAX_POINTS) for s in plan.universe.symbols}
+        self._depth = {s: Curve(MAX_POINTS) for s in plan.universe.symbols}
+        self._portfolio = {name: Curve(MAX_POINTS) for name in ("pnl", "drawdown", "gross", "net")}
         self._firing: dict[str, AlertFired] = {}
         self._alerts: dict[str, SeenAlert] = {}
         self._breaker: list[SeenBreaker] = []
@@ -96,13 +76,13 @@ class Recorder:
     def record(self, messages: int) -> RunRecord:
         """Return what was recorded; ``messages`` is the number of delivered messages."""
         return RunRecord(
-            prices=tuple(c.series(n, "usd") for n, c in self._prices.items()),
-            marks=tuple(c.series(n, "usd") for n, c in self._marks.items()),
-            depth=tuple(c.series(n, "usd") for n, c in self._depth.items()),
-            pnl=self._portfolio["pnl"].series("P&L", "usd"),
-            drawdown=self._portfolio["drawdown"].series("drawdown", "ppm"),
-            gross=self._portfolio["gross"].series("gross", "usd"),
-            net=self._portfolio["net"].series("net", "usd"),
+            prices=tuple(_series(c, n, "usd") for n, c in self._prices.items()),
+            marks=tuple(_series(c, n, "usd") for n, c in self._marks.items()),
+            depth=tuple(_series(c, n, "usd") for n, c in self._depth.items()),
+            pnl=_series(self._portfolio["pnl"], "P&L", "usd"),
+            drawdown=_series(self._portfolio["drawdown"], "drawdown", "ppm"),
+            gross=_series(self._portfolio["gross"], "gross", "usd"),
+            net=_series(self._portfolio["net"], "net", "usd"),
             alerts=tuple(self._alerts.values()),
             breaker=tuple(self._breaker),
             messages=messages,

@@ -12,6 +12,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
+from trading.hosting.access import NOT_READ
+from trading.hosting.assets import add_assets
 from trading.hosting.docs import add_docs
 from trading.hosting.guard import RequestGuard
 from trading.hosting.host import Host
@@ -41,6 +43,7 @@ def create_app(context: AppContext, *, title: str, description: str) -> ServiceA
     service, host = context.service, context.host
     app = ServiceApp(context, title=title, description=description)
     add_docs(app, service)
+    add_assets(app)
     add_wrong_request(app)
     registry = context.registry
     registry.register(_HostMetrics(service, host))
@@ -101,6 +104,7 @@ def create_app(context: AppContext, *, title: str, description: str) -> ServiceA
             200: {"content": {"application/x-ndjson": {}}},
             410: {"description": "The entries were dropped; says where the journal goes on."},
             416: {"description": "With key: there are fewer entries than were read before."},
+            **NOT_READ,
         },
         response_class=StreamingResponse,
     )
@@ -139,7 +143,10 @@ def create_app(context: AppContext, *, title: str, description: str) -> ServiceA
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
     @app.get(
-        "/journal/head", tags=["service"], summary="How long the journal is, and its last hash"
+        "/journal/head",
+        tags=["service"],
+        summary="How long the journal is, and its last hash",
+        responses=NOT_READ,
     )
     async def journal_head(
         request: Request,

@@ -1,7 +1,8 @@
-"""Serves ``/docs`` of every service: its OpenAPI document as a page, from our own files only.
+"""Serves ``/docs`` of every service: its OpenAPI document as a page, and who may send a request.
 
-The usual page loads its script from another host; it stays blank without the internet and under
-our content security policy.
+The page is Swagger UI, from ``static/vendor``: FastAPI's own page loads it from another host, and
+stays blank without the internet and under our content security policy. ``static/docs.js`` adds what
+Swagger UI cannot know: how requests to the exchange are signed.
 """
 
 import json
@@ -37,19 +38,39 @@ _COMMON: dict[str, tuple[str, Any]] = {
 }
 
 
+#: The security schemes that operations name. Those that answer 401 need a token; the exchange's
+#: own need an API key and a signature.
+_SECURITY_SCHEMES: dict[str, dict[str, str]] = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "READ_TOKEN, RISK_TOKEN or CHAOS_TOKEN, as the operation says.",
+    },
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-MBX-APIKEY"},
+    "signature": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "signature",
+        "description": "HMAC-SHA256 of the other parameters with the API secret, in hex. The page"
+        " `/docs` takes the secret here, signs each request with it, and does not send it.",
+    },
+}
+
+
 def add_docs(app: FastAPI, service: str) -> None:
-    """Add the page and its files to ``app``, and examples to its OpenAPI document.
+    """Add the page and its files to ``app``, and examples and security to its OpenAPI document.
 
     ``app`` must have been created with ``docs_url=None``.
     """
     openapi = app.openapi
 
-    def with_examples() -> dict[str, Any]:
+    def completed() -> dict[str, Any]:
         if app.openapi_schema is None:
             _add_examples(openapi()["paths"], service)
+            _add_security(openapi())
         return openapi()
 
-    app.openapi = with_examples  # type: ignore[method-assign]
+    app.openapi = completed  # type: ignore[method-assign]
     for path, (name, media_type) in _FILES.items():
         _add_file(app, path, STATIC / name, media_type)
 
@@ -59,6 +80,18 @@ def _add_file(app: FastAPI, path: str, file: Path, media_type: str) -> None:
         return FileResponse(file, media_type=media_type)
 
     app.add_api_route(path, answer, methods=["GET"], include_in_schema=False)
+
+
+def _add_security(document: dict[str, Any]) -> None:
+    named: set[str] = set()
+    for item in document["paths"].values():
+        for operation in item.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{"token": []}]
+            named.update(*operation.get("security", ()))
+    document["components"]["securitySchemes"] = {
+        name: scheme for name, scheme in _SECURITY_SCHEMES.items() if name in named
+    }
 
 
 def _add_examples(paths: dict[str, Any], service: str) -> None:

@@ -53,6 +53,7 @@ _STATE = (
     "trading.hosting.streams",
     "trading.messages",
     "trading.runtime.agenda",
+    "trading.runtime.curve",
     "trading.scenario.observation",
     "trading.scenario.plan",
     "trading.scenario.settlement",

@@ -2,7 +2,6 @@
 hashes in hex.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -33,17 +32,9 @@ from trading.messages.risk import (
     BreakerState,
     Severity,
 )
-from trading.units import PPM, format_duration, format_ppm
+from trading.units import PPM, format_duration, format_instant, format_ppm
 
 JSON = dict[str, Any]
-
-
-def instant(us: int) -> str | None:
-    """Return a time in simulated microseconds as ISO 8601 with milliseconds; None for 0."""
-    if not us:
-        return None
-    text = datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def chains(auditor: AuditCorrelator) -> JSON:
@@ -56,7 +47,7 @@ def chains(auditor: AuditCorrelator) -> JSON:
         name: {
             "read": length,
             "head": head,
-            "read_to": instant(times.get(name, 0)),
+            "read_to": format_instant(times.get(name, 0)),
             "verified": not broken,
             "broken_at": broken or None,
             "why": why or None,
@@ -88,7 +79,7 @@ def report(auditor: AuditCorrelator) -> JSON:
         return {
             "final": False,
             "run_id": None,
-            "time": instant(max(auditor.timeline.read_to.values(), default=0)),
+            "time": format_instant(max(auditor.timeline.read_to.values(), default=0)),
             "complete": None,
             "events": auditor.chains.events,
             "root": auditor.chains.root(),
@@ -100,7 +91,7 @@ def report(auditor: AuditCorrelator) -> JSON:
     return {
         "final": True,
         "run_id": final.run_id,
-        "time": instant(final.event_time),
+        "time": format_instant(final.event_time),
         "complete": final.complete,
         "events": final.events,
         "root": final.root,
@@ -120,7 +111,7 @@ def timeline(auditor: AuditCorrelator, after: int, limit: int) -> JSON:
     view = CorrelationView(records)
     newer = [r for r in records if not r.line or r.line > after]
     return {
-        "read_to": instant(max(auditor.timeline.read_to.values(), default=0)),
+        "read_to": format_instant(max(auditor.timeline.read_to.values(), default=0)),
         "ledger": ledger(auditor),
         "phases": [record(r, view) for r in view.phases],
         "faults": [fault(f, view) for f in view.faults.values()],
@@ -187,8 +178,8 @@ def record(record: AuditRecord, view: CorrelationView) -> JSON:
     return {
         "source": record.source,
         "seq": record.seq,
-        "time": instant(record.time),
-        "event_time": instant(event_time_of(record)),
+        "time": format_instant(record.time),
+        "event_time": format_instant(event_time_of(record)),
         "kind": record.kind,
         "event": event,
         "subject": subject,
@@ -207,7 +198,7 @@ def evidence(record: AuditRecord) -> JSON:
     return {
         "source": record.source,
         "seq": record.seq,
-        "time": instant(record.time),
+        "time": format_instant(record.time),
         "kind": record.kind,
         "previous": record.previous.hex(),
         "body": record.entry.body.decode(),

@@ -33,7 +33,6 @@ _PARAMETERS: dict[str, Any] = {
     "limit": 5,
     "windowSize": "1d",
     "timestamp": _AT // 1000,
-    "signature": "<hex of HMAC-SHA256>",
 }
 #: Parameters without an example that are integers; the others are strings.
 _INTEGERS = {"fromId", "orderId", "startTime", "endTime", "strategyId", "strategyType"}
@@ -86,15 +85,13 @@ def openapi_extra(endpoint: Endpoint) -> dict[str, Any]:
     """
     names = [*endpoint.required, *(endpoint.optional or ())]
     if endpoint.security:
-        names += ["recvWindow", "timestamp", "signature"]
-    required = {*endpoint.required, *(("timestamp", "signature") if endpoint.security else ())}
+        names += ["recvWindow", "timestamp"]
+    required = {*endpoint.required, *(("timestamp",) if endpoint.security else ())}
     parameters = [_parameter(endpoint, name, name in required) for name in names]
-    if endpoint.security:
-        header = {"name": "X-MBX-APIKEY", "in": "header", "required": True}
-        parameters.append({**header, "schema": {"type": "string"}})
     refusal = {"code": -1121, "msg": "Invalid symbol."}
     return {
         "parameters": parameters,
+        "security": [{"apiKey": [], "signature": []}] if endpoint.security else [],
         "responses": {
             "200": _json_response("As Binance answers", _example_answer(endpoint)),
             "400": _json_response("Binance's own error", refusal),

@@ -46,15 +46,7 @@ def order(tracked: Known) -> JSON:
     report = tracked.report
     return {
         **_identity(report),
-        "price": decimal(report.price),
-        "origQty": decimal(report.qty),
-        "executedQty": decimal(report.cum_qty),
-        "origQuoteOrderQty": decimal(0),
-        "cummulativeQuoteQty": decimal(report.cum_quote),
-        "status": report.status,
-        "timeInForce": report.time_in_force,
-        "type": report.type,
-        "side": report.side,
+        **_progress(report),
         "stopPrice": decimal(0),
         "icebergQty": decimal(0),
         "time": stamp(tracked.since),
@@ -74,15 +66,7 @@ def new_order(reports: Sequence[ExecutionReport], response_type: str, stp: str) 
     if response_type == "ACK":
         return answer
     answer |= {
-        "price": decimal(last.price),
-        "origQty": decimal(last.qty),
-        "executedQty": decimal(last.cum_qty),
-        "origQuoteOrderQty": decimal(0),
-        "cummulativeQuoteQty": decimal(last.cum_quote),
-        "status": last.status,
-        "timeInForce": last.time_in_force,
-        "type": last.type,
-        "side": last.side,
+        **_progress(last),
         "workingTime": stamp(reports[0].event_time),
         "selfTradePreventionMode": stp,
     }
@@ -110,15 +94,7 @@ def cancelled(report: ExecutionReport, request_id: str) -> JSON:
         "origClientOrderId": report.client_order_id,
         "clientOrderId": request_id,
         "transactTime": stamp(report.event_time),
-        "price": decimal(report.price),
-        "origQty": decimal(report.qty),
-        "executedQty": decimal(report.cum_qty),
-        "origQuoteOrderQty": decimal(0),
-        "cummulativeQuoteQty": decimal(report.cum_quote),
-        "status": report.status,
-        "timeInForce": report.time_in_force,
-        "type": report.type,
-        "side": report.side,
+        **_progress(report),
         "selfTradePreventionMode": "EXPIRE_MAKER",
     }
 
@@ -215,6 +191,21 @@ def kline(bar: Kline, end: int) -> list[Any]:
         decimal(bar.taker_quote),
         "0",
     ]
+
+
+def _progress(report: ExecutionReport) -> JSON:
+    """Return what is wanted and how far it has come, in Binance's spelling."""
+    return {
+        "price": decimal(report.price),
+        "origQty": decimal(report.qty),
+        "executedQty": decimal(report.cum_qty),
+        "origQuoteOrderQty": decimal(0),
+        "cummulativeQuoteQty": decimal(report.cum_quote),
+        "status": report.status,
+        "timeInForce": report.time_in_force,
+        "type": report.type,
+        "side": report.side,
+    }
 
 
 def _identity(report: ExecutionReport) -> JSON:

@@ -2,26 +2,17 @@
 time in UTC.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
-from trading.api.risk_monitor.view import RESOLVED, RiskView, SeenAlert
+from trading.api.risk_monitor.view import RESOLVED, RiskView, TrackedAlert
 from trading.messages.risk import PortfolioReported
 from trading.risk_monitor.alerts import Silence
 from trading.risk_monitor.component import RiskMonitor
 from trading.risk_monitor.rules import RULES
-from trading.units import SCALE, format_duration, format_units
+from trading.units import SCALE, format_duration, format_instant, format_units
 from trading.universe import Universe
 
 JSON = dict[str, Any]
-
-
-def instant(us: int) -> str | None:
-    """Return a time in simulated microseconds as ISO 8601 with milliseconds; None for 0."""
-    if not us:
-        return None
-    text = datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def usd(units: int) -> str:
@@ -41,7 +32,7 @@ def portfolio(view: RiskView, monitor: RiskMonitor, universe: Universe) -> JSON:
         return {"known": False, "time": None, "breaker": view.breaker}
     return {
         "known": True,
-        "time": instant(report.event_time),
+        "time": format_instant(report.event_time),
         "equity": usd(report.equity),
         "pnl": usd(report.pnl),
         "day_pnl": usd(report.equity - monitor.day_open),
@@ -85,23 +76,24 @@ def alerts(view: RiskView, state: str = "") -> list[JSON]:
     return [alert(a) for a in selected]
 
 
-def alert(alert: SeenAlert) -> JSON:
+def alert(alert: TrackedAlert) -> JSON:
     """Return one alert with its life cycle."""
+    fired = alert.fired
     return {
-        "alert_id": alert.alert_id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "severity": alert.severity,
+        "alert_id": fired.alert_id,
+        "rule": fired.rule,
+        "subject": fired.subject,
+        "severity": fired.severity,
         "state": alert.state,
-        "description": RULES[alert.rule].description,
-        "observed": alert.observed,
-        "limit": alert.limit,
-        "event_time": instant(alert.event_time),
-        "detected_time": instant(alert.detected_time),
-        "latency": format_duration(max(0, alert.detected_time - alert.event_time)),
+        "description": RULES[fired.rule].description,
+        "observed": fired.observed,
+        "limit": fired.limit,
+        "event_time": format_instant(fired.event_time),
+        "detected_time": format_instant(fired.detected_time),
+        "latency": format_duration(max(0, fired.detected_time - fired.event_time)),
         "acknowledged_by": alert.acknowledged_by or None,
-        "acknowledged_time": instant(alert.acknowledged_time),
-        "resolved_time": instant(alert.resolved_time),
+        "acknowledged_time": format_instant(alert.acknowledged_time),
+        "resolved_time": format_instant(alert.resolved_time),
     }
 
 
@@ -115,7 +107,7 @@ def silence(silence: Silence) -> JSON:
     return {
         "rule": silence.rule,
         "subject": silence.subject,
-        "until": instant(silence.until),
+        "until": format_instant(silence.until),
         "by": silence.by,
     }
 
@@ -126,7 +118,7 @@ def breaker(view: RiskView) -> JSON:
         "state": view.breaker,
         "changes": [
             {
-                "time": instant(c.event_time),
+                "time": format_instant(c.event_time),
                 "state": c.state,
                 "previous": c.previous,
                 "reason": c.reason,

@@ -29,6 +29,7 @@ from trading.messages.risk import (
     PortfolioReported,
 )
 from trading.risk_monitor import RiskMonitor
+from trading.units import format_instant
 
 #: Name of the projection that holds the risk view.
 VIEW = "risk-monitor/view"
@@ -264,7 +265,7 @@ class Broadcast:
         head: JSON = {
             "full": full,
             "session": number,
-            "time": answers.instant(self._host.now),
+            "time": format_instant(self._host.now),
             "speed": round(self._host.speed, 1),
             "alerts": [],
         }

@@ -64,7 +64,7 @@ def _alerts(view: RiskView) -> list[Sample]:
     counts = Counter({(rule, state): 0 for rule in RULES for state in (FIRING, ACKNOWLEDGED)})
     for alert in view.alerts.values():
         if alert.state in (FIRING, ACKNOWLEDGED):
-            counts[alert.rule, alert.state] += 1
+            counts[alert.fired.rule, alert.state] += 1
     return list(counts.items())
 
 

@@ -16,7 +16,7 @@ from trading.messages import Message
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
 from trading.risk_monitor import RULES, RiskMonitor
 from trading.topology import RISK_MONITOR, SERVICES
-from trading.units import SECOND
+from trading.units import SECOND, format_instant
 from trading.universe import Universe
 
 #: Subject of a silence that holds for all subjects of its rule.
@@ -88,7 +88,7 @@ def add_operations(app: ServiceApp, broadcast: Broadcast) -> None:
         return {
             "rule": request.rule,
             "subject": request.subject,
-            "until": answers.instant(until),
+            "until": format_instant(until),
             "by": request.by,
         }
 

@@ -18,8 +18,8 @@ from trading.messages.risk import (
     BreakerChanged,
     BreakerState,
     PortfolioReported,
-    Severity,
 )
+from trading.runtime.curve import Curve
 
 #: Most alerts that are kept; resolved ones are dropped first.
 MAX_ALERTS = 500
@@ -30,19 +30,12 @@ _MAX_CHANGES = 100
 FIRING, ACKNOWLEDGED, RESOLVED = "firing", "acknowledged", "resolved"
 
 
-class SeenAlert(msgspec.Struct, gc=False):
-    """An alert and its state. Times are in simulated microseconds, 0 for what has not
-    happened yet.
+class TrackedAlert(msgspec.Struct, gc=False):
+    """An alert as it was fired, and its state. Times are in simulated microseconds, 0 for what has
+    not happened yet.
     """
 
-    alert_id: str
-    rule: str
-    subject: str
-    severity: Severity
-    observed: str
-    limit: str
-    event_time: int
-    detected_time: int
+    fired: AlertFired
     state: str = FIRING
     acknowledged_by: str = ""
     acknowledged_time: int = 0
@@ -59,30 +52,6 @@ class Switch(msgspec.Struct, gc=False):
     reason: str
 
 
-class Curve:
-    """A curve of `(time, value)`. When it is full every other point is removed, and from then on
-    only half as many are recorded.
-    """
-
-    def __init__(self) -> None:
-        self.points: list[tuple[int, int]] = []
-        self._every = 1
-        self._skipped = 0
-
-    def add(self, at: int, value: int) -> None:
-        """Record a value at a simulated time, microseconds, unless it is skipped to
-        thin the curve.
-        """
-        self._skipped += 1
-        if self._skipped < self._every:
-            return
-        self._skipped = 0
-        self.points.append((at, value))
-        if len(self.points) > MAX_POINTS:
-            del self.points[1::2]
-            self._every *= 2
-
-
 class RiskView:
     """The state that the risk monitor's API shows. `version` is incremented by every message;
     `first` is the portfolio as the session opened.
@@ -92,11 +61,11 @@ class RiskView:
         self.version = 0
         self.first: PortfolioReported | None = None
         self.portfolio: PortfolioReported | None = None
-        self.alerts: OrderedDict[str, SeenAlert] = OrderedDict()
+        self.alerts: OrderedDict[str, TrackedAlert] = OrderedDict()
         self.breaker = BreakerState.ACTIVE
         self.changes: list[BreakerChanged] = []
         self.switches: dict[str, Switch] = {}
-        self.pnl = Curve()
+        self.pnl = Curve(MAX_POINTS)
         self.prices: dict[str, Curve] = {}
 
     def taps(self) -> dict[type[Message], Callable[[Any, int], None]]:
@@ -120,21 +89,12 @@ class RiskView:
         for mark in report.marks:
             curve = self.prices.get(mark.asset)
             if curve is None:
-                curve = self.prices[mark.asset] = Curve()
+                curve = self.prices[mark.asset] = Curve(MAX_POINTS)
             curve.add(now, mark.price)
 
     def _on_fired(self, alert: AlertFired, now: int) -> None:
         self.version += 1
-        self.alerts[alert.alert_id] = SeenAlert(
-            alert.alert_id,
-            alert.rule,
-            alert.subject,
-            alert.severity,
-            alert.observed,
-            alert.limit,
-            alert.event_time,
-            alert.detected_time,
-        )
+        self.alerts[alert.alert_id] = TrackedAlert(alert)
         if len(self.alerts) > MAX_ALERTS:
             resolved = [i for i, a in self.alerts.items() if a.state == RESOLVED]
             del self.alerts[resolved[0] if resolved else next(iter(self.alerts))]

@@ -1,6 +1,6 @@
 // The audit page. The event stream tells that the auditor has read more journal entries; then the
 // timeline is fetched again.
-import { $, element, leaveIfLoggedOut } from "/static/dom.js";
+import { $, element, leaveIfLoggedOut } from "/shared/dom.js";
 import { open, setRecords, verifyLedger } from "/static/evidence.js";
 import { draw } from "/static/lanes.js";
 import { showFindings, showJournals, showLedger, showRecords, showSummary, showUnexplained, steps }

@@ -1,5 +1,6 @@
 // The evidence of a record: its journal entry, whose hash is recomputed in the browser.
-import { $, idOf, moment, setText } from "/static/dom.js";
+import { $, setText } from "/shared/dom.js";
+import { idOf, moment } from "/static/format.js";
 
 let records = [];
 // The record whose evidence is open, and the number of the latest request: answers to older ones are

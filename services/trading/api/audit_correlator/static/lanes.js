@@ -1,5 +1,6 @@
 // Draws one fault as swim lanes over simulated time: injection, effect, alerts, response, recovery.
-import { duration, idOf, seconds, svg, time } from "/static/dom.js";
+import { svg } from "/shared/dom.js";
+import { duration, idOf, seconds, time } from "/static/format.js";
 
 const ROW = 30;
 const TITLE = 20;

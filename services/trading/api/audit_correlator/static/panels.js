@@ -1,6 +1,6 @@
 // The textual parts of the page: figures, journals, findings, ledger and records.
-import { $, duration, element, idOf, moment, number, reconcile, seconds, setText, short, time }
-  from "/static/dom.js";
+import { $, element, reconcile, setText } from "/shared/dom.js";
+import { duration, idOf, moment, number, seconds, short, time } from "/static/format.js";
 import { open } from "/static/evidence.js";
 
 const GROUPS = { alert: /^alert/, fault: /^(fault|effect|recovery)/, phase: /^phase/, response: /^(circuit|kill)/ };
@@ -168,7 +168,7 @@ export function steps(fault) {
   ];
 
   function step(kind, name, record, value, unit, text) {
-    const item = element("li", null, { className: `step ${record ? kind : "open"}` }, element("span", name, { className: "name" }));
+    const item = element("li", null, { className: `step ${record ? kind : "open"}` }, element("span", name, { className: "caption" }));
     const figureText = value === null ? (record ? time(record.event_time) : "–") : `+${duration(value)}`;
     item.append(element("span", figureText, { className: "figure" }));
     const note = kind === "injection" && record ? `${fault.kind || "fault"}, ${fault.target || record.source}` : text;

@@ -1,6 +1,6 @@
 // The operator's actions. One dialog asks for the inputs that are missing, sends the request, and
 // stays open with the error if it fails.
-import { $, element } from "/static/dom.js";
+import { $, element } from "/shared/dom.js";
 
 const token = () => sessionStorage.getItem("operator-token") ?? "";
 export const operator = () => localStorage.getItem("operator") ?? "";

@@ -1,6 +1,7 @@
 // The table of alerts, open ones first and then newest first, with its filter and actions; and the
 // list of silences.
-import { $, duration, element, readable, reconcile, setText, time } from "/static/dom.js";
+import { $, element, reconcile, setText } from "/shared/dom.js";
+import { duration, readable, time } from "/static/format.js";
 import { actOrOpenDialog, openSilenceDialog, post } from "/static/act.js";
 
 const MAX_KEPT = 500;

@@ -1,7 +1,8 @@
 // The charts. The curves are fetched once and then extended by events. Every curve has its own dash
 // pattern and label, so that they can be distinguished without colours.
-import uPlot from "/static/uplot-1.6.32/uPlot.esm.js";
-import { $, colour, number, percent, setAttribute, signed, time } from "/static/dom.js";
+import uPlot from "/vendor/uplot-1.6.32/uPlot.esm.js";
+import { $, colour, setAttribute } from "/shared/dom.js";
+import { number, percent, signed, time } from "/static/format.js";
 
 const MAX_POINTS = 2400;
 const HEIGHT = 220;

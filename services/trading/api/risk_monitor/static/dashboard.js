@@ -1,5 +1,5 @@
 // The dashboard: applies the event stream to the page.
-import { $, leaveIfLoggedOut } from "/static/dom.js";
+import { $, leaveIfLoggedOut } from "/shared/dom.js";
 import { alerts, count, updateAlerts, setSilences, tick as tickAlerts } from "/static/alerts.js";
 import { extend, opening, setCurves, setMarks } from "/static/charts.js";
 import { showBreaker, showExposures, showHealth, showPortfolio, setOpening }

@@ -1,6 +1,6 @@
 // The figures: portfolio, breaker, exposures, accounts, venues and feeds.
-import { $, duration, element, number, percent, price, readable, reconcile, setAttribute, setText, signed, time }
-  from "/static/dom.js";
+import { $, element, reconcile, setAttribute, setText } from "/shared/dom.js";
+import { duration, number, percent, price, readable, signed, time } from "/static/format.js";
 
 const STATES = { ACTIVE: "✓", REDUCING: "▼", HALTED: "■" };
 const STATUS_TEXTS = { within: "within", near: "near the limit", over: "over the limit",
@@ -47,7 +47,7 @@ export function showBreaker(breaker) {
   reconcile($("changes"), changes, (change) => `${change.time} ${change.state}`,
     (change) => element("li", undefined, {}, element("b", time(change.time)),
       element("span", ` ${STATES[change.state]} ${change.state} `),
-      element("span", readable(change.reason), { className: "quiet" })), () => {});
+      element("span", readable(change.reason), { className: "quiet" })));
 }
 
 // ---- limits ------------------------------------------------------------------------------------

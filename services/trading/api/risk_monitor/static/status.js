@@ -1,5 +1,6 @@
 // The state of the page itself: browser tab, clock, connection, announcements for screen readers.
-import { $, duration, number, setText, signed } from "/static/dom.js";
+import { $, setText } from "/shared/dom.js";
+import { duration, number, signed } from "/static/format.js";
 
 // Milliseconds of wall time without an event after which the connection counts as lost; the server
 // sends a keep-alive every 5 s.

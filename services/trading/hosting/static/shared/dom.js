@@ -1,4 +1,5 @@
-// Helpers for the DOM and for formatting. Texts are set as text, never as HTML.
+// Helpers for the DOM, for every page. Texts are set as text, never as HTML, and only if they have
+// changed, so that focus and selection are kept and screen readers do not repeat them.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -23,14 +24,19 @@ export function setText(node, text) {
   if (node.textContent !== String(text)) node.textContent = text;
 }
 
-// Makes the children of `parent` match `items`, one node for each, in order. A node whose item has
-// not changed is left in place, so that it keeps focus and selection.
-export function reconcile(parent, items, key, make) {
+export function setAttribute(node, name, value) {
+  if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+// Makes the children of `parent` match `items`, one node for each, in order. `make(item)` makes the node
+// of a new key. Later `update(node, item)` changes it; without `update` it is made again if its item
+// has changed. A node that is already in its place is not moved, so that it keeps focus and selection.
+export function reconcile(parent, items, key, make, update = null) {
   const existing = new Map([...parent.children].map((node) => [node.dataset.key, node]));
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
-    const content = JSON.stringify(item);
+    const content = update ? "" : JSON.stringify(item);
     let node = existing.get(name);
     existing.delete(name);
     if (node?.madeFrom !== content) {
@@ -38,36 +44,29 @@ export function reconcile(parent, items, key, make) {
       replacement.dataset.key = name;
       replacement.madeFrom = content;
       if (node) {
-        const focused = node.contains(document.activeElement);
         if (node === place) place = replacement;
-        node.replaceWith(replacement);
-        if (focused) (replacement.querySelector("button, a") ?? replacement).focus();
+        replace(node, replacement);
       }
       node = replacement;
     }
+    update?.(node, item);
     if (node === place) place = place.nextElementSibling;
     else parent.insertBefore(node, place);
   }
   for (const node of existing.values()) node.remove();
 }
 
-export const number = (value) => Number(value).toLocaleString("en-US");
-export const time = (text) => (text ? text.slice(11, 23) : "–");
-export const moment = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 23)}` : "–");
-export const short = (hash) => `${hash.slice(0, 8)}…${hash.slice(-6)}`;
-export const seconds = (text) => Date.parse(text) / 1000;
-export const idOf = (record) => `${record.source}/${record.seq}`;
+function replace(node, replacement) {
+  const focused = node.contains(document.activeElement);
+  node.replaceWith(replacement);
+  if (focused) (replacement.querySelector("button, a") ?? replacement).focus();
+}
 
-// Formats seconds as briefly as possible: "52.5 s", "2 min 2 s", "1 h 3 min".
-export function duration(value) {
-  if (value < 1) return `${Math.round(value * 1000)} ms`;
-  if (value < 60) return `${Number(value.toFixed(value < 10 ? 2 : 1))} s`;
-  if (value < 3600) {
-    const rest = Math.round(value % 60);
-    return `${Math.floor(value / 60)} min${rest ? ` ${rest} s` : ""}`;
-  }
-  const minutes = Math.round(value / 60);
-  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+// Returns a colour of the style sheet as the browser computes it, for drawing on a canvas.
+export function colour(name) {
+  const probe = $("probe") ?? document.body.appendChild(element("i", "", { id: "probe", hidden: true }));
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
 }
 
 // Goes to the login page if the login has expired: if fetching `path`, which needs one, is refused.
