@@ -17,6 +17,7 @@ from trading.cli.run import EXIT_CODES, run
 from trading.cli.scenario import scenario
 from trading.cli.secrets import secrets
 from trading.cli.serve import serve
+from trading.cli.tape import score, tape
 from trading.cli.up import up
 from trading.scenario.result import Outcome
 
@@ -29,6 +30,8 @@ def cli() -> None:
     \b
     trading run market-crash               run a shipped scenario, get a verdict
     trading run my.yaml --report out/      ... with report.html, junit.xml and journals
+    trading run my.yaml --monitor exec:./m ... judging your own risk monitor
+    trading tape market-crash --out tape/  what a monitor sees, as a file; then trading score
     trading scenario list                  what is shipped
     trading scenario new my-scenario       start one of your own
     trading audit verify out/              compute a run again from its journals, and compare
@@ -52,6 +55,8 @@ def schema() -> None:
 
 cli.add_command(run)
 cli.add_command(scenario)
+cli.add_command(tape)
+cli.add_command(score)
 cli.add_command(audit)
 cli.add_command(keys)
 cli.add_command(archive)

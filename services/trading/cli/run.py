@@ -1,6 +1,8 @@
 """The command ``trading run``: runs one scenario in this process and prints its verdict."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -42,6 +44,21 @@ EXIT_CODES = {
     metavar="KEY",
     help="Sign the report's evidence with a private key, from trading keys new. Needs --report.",
 )
+@click.option(
+    "--monitor",
+    "monitors",
+    multiple=True,
+    metavar="[NAME=]WHAT",
+    help="Judge your own monitor: exec:COMMAND, a program, or module:Class in Python. Repeatable.",
+)
+@click.option(
+    "--monitor-timeout",
+    type=click.FloatRange(0.001, 3600),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wall seconds that a program has for each step; after that the run is Inconclusive.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON, nothing else.")
 @click.option("--quiet", is_flag=True, help="No progress, only the verdict.")
 @click.option(
@@ -55,6 +72,8 @@ def run(
     sets: tuple[str, ...],
     report: Path | None,
     sign: Path | None,
+    monitors: tuple[str, ...],
+    monitor_timeout: float,
     as_json: bool,
     quiet: bool,
     control: bool,
@@ -67,8 +86,10 @@ def run(
     Exit code: 0 Pass, 1 Fail, 3 Inconclusive, 4 Aborted, 5 Error, 2 wrong input.
     """
 
-    from trading.embedded.api import load_scenario
+    from trading.embedded.monitored import load_with_monitors
     from trading.embedded.run import run_plan
+    from trading.monitors import MonitorError
+    from trading.monitors.sources import parse_sources
     from trading.report.origin import label
     from trading.report.terminal import LiveProgress, make_console, print_heading, print_verdict
     from trading.report.verdict_json import render_json
@@ -76,17 +97,22 @@ def run(
     if sign is not None and report is None:
         raise WrongInput("--sign needs --report DIR: the signature is kept with the evidence")
     key = read_private_key(sign) if sign is not None else None
-    with wrong_input():
-        plan = load_scenario(scenario, seed=seed, overrides=parse_sets(sets)).plan
+    with wrong_input(), _wrong_monitors():
+        sources = parse_sources(monitors, monitor_timeout)
+        plan = load_with_monitors(scenario, sources, seed=seed, overrides=parse_sets(sets)).plan
     if report is not None:
         _ensure_directory(report)
     console = make_console()
-    if quiet or as_json:
-        result = run_plan(plan, control=control)
-    else:
-        print_heading(plan.name, plan.seed, label(plan.description, plan.overrides), console)
-        with LiveProgress(console, start=plan.start) as progress:
-            result = run_plan(plan, control=control, progress=progress)
+    factories = {source.name: source.create for source in sources}
+    try:
+        if quiet or as_json:
+            result = run_plan(plan, control=control, monitors=factories)
+        else:
+            print_heading(plan.name, plan.seed, label(plan.description, plan.overrides), console)
+            with LiveProgress(console, start=plan.start) as progress:
+                result = run_plan(plan, control=control, progress=progress, monitors=factories)
+    except MonitorError as error:
+        raise WrongInput(f"--monitor: {error}") from error
     if as_json:
         say_json(render_json(result.verdict))
     else:
@@ -98,6 +124,17 @@ def run(
         if not as_json:
             say(f"report: {report / 'report.html'}")
     sys.exit(EXIT_CODES[result.verdict.outcome])
+
+
+@contextmanager
+def _wrong_monitors() -> Iterator[None]:
+    """Turn WrongMonitors into WrongInput."""
+    from trading.monitors.sources import WrongMonitors
+
+    try:
+        yield
+    except WrongMonitors as error:
+        raise WrongInput(f"--monitor: {error}") from error
 
 
 def _ensure_directory(directory: Path) -> None:

@@ -9,7 +9,7 @@ from trading.market_data import MarketData
 from trading.messages.chaos import RunSetup
 from trading.risk_monitor import RULES, RiskMonitor
 from trading.runtime.component import Component
-from trading.runtime.delivery import Tap
+from trading.runtime.delivery import InboxObserver, Tap
 from trading.runtime.journal import Journal, MemoryJournal
 from trading.runtime.kernel import Kernel
 from trading.runtime.routes import MessageType
@@ -58,13 +58,15 @@ def build(
     plan: RunPlan,
     *,
     taps: Mapping[MessageType, Tap] | None = None,
+    observers: Mapping[str, InboxObserver] | None = None,
     journal: Callable[[str], Journal] = MemoryJournal,
     parts: list[Component] | None = None,
 ) -> tuple[Kernel, TestCoordinator]:
     """Return a kernel that is ready to run ``plan``, and the test coordinator on it.
 
-    ``taps`` are called with every delivered message of their type. ``journal`` creates the journal
-    of a component by its name. ``parts`` replaces the components of the plan.
+    ``taps`` are called with every message of their type that is sent, and ``observers`` with what
+    the component of their name receives. ``journal`` creates the journal of a component by its
+    name. ``parts`` replaces the components of the plan.
     """
     hosted = parts if parts is not None else components(plan)
     coordinator = next(c for c in hosted if isinstance(c, TestCoordinator))
@@ -74,6 +76,7 @@ def build(
         run_id=plan.journal_id,
         auditor=AUDIT_CORRELATOR,
         taps=taps,
+        observers=observers,
         journal=journal,
     )
     return kernel, coordinator

@@ -14,20 +14,21 @@ from trading.embedded.ecosystem import build
 from trading.embedded.run import ExternalMessages, has_ended, judge_run
 from trading.messages import Message
 from trading.messages.chaos import AbortRun
+from trading.messages.monitors import MonitorAlert, MonitorFailed
 from trading.messages.orders import CancelAllOrders, CancelOrder, PlaceOrder
 from trading.messages.risk import AcknowledgeAlert, ResetBreaker, SilenceRule, TripBreaker
 from trading.runtime.journal import RECEIVED, Journal, from_ndjson, kind_of
 from trading.runtime.kernel import Kernel
 from trading.runtime.replay import decode_received
-from trading.scenario.plan import RunPlan
 from trading.scenario.result import Verdict
+from trading.scenario.signing import PlanRecord
 from trading.topology import EXCHANGE, RISK_MONITOR, TEST_COORDINATOR
 
 #: The messages that APIs send into a run, by the component that receives them.
 EXTERNAL_MESSAGES: dict[str, tuple[type[Message], ...]] = {
     EXCHANGE: (PlaceOrder, CancelOrder, CancelAllOrders),
     RISK_MONITOR: (AcknowledgeAlert, SilenceRule, TripBreaker, ResetBreaker),
-    TEST_COORDINATOR: (AbortRun,),
+    TEST_COORDINATOR: (AbortRun, MonitorAlert, MonitorFailed),
 }
 
 
@@ -38,13 +39,15 @@ class RecomputedRun(msgspec.Struct, frozen=True):
     journals: dict[str, Journal]
 
 
-def recompute(plan: RunPlan, journals: Path, *, control: bool) -> RecomputedRun:
-    """Run ``plan`` again with the external messages in the files of ``journals``, and judge the
-    run.
+def recompute(record: PlanRecord, journals: Path) -> RecomputedRun:
+    """Run the plan of ``record`` again with the external messages in the files of ``journals``, and
+    judge the run.
 
-    For ``control`` see :func:`trading.embedded.run.run_plan`. A missing or damaged file contributes
+    Monitors of the user's do not run again: their answers are external messages, and what they did
+    in the control run is in ``record``. A missing or damaged file contributes
     no messages; the comparison with the computed journals will show it.
     """
+    plan = record.plan
     kernel, coordinator = build(plan)
     arrivals = iter(_arrivals(journals))
     arrival = next(arrivals, None)
@@ -54,7 +57,10 @@ def recompute(plan: RunPlan, journals: Path, *, control: bool) -> RecomputedRun:
             arrival = next(arrivals, None)
         if not kernel.step():
             break
-    return RecomputedRun(judge_run(plan, kernel, coordinator, control=control), kernel.journals)
+    verdict, _ = judge_run(
+        plan, kernel, coordinator, control=record.control, baseline=lambda _: record.baseline
+    )
+    return RecomputedRun(verdict, kernel.journals)
 
 
 def _arrivals(journals: Path) -> Iterator[ExternalMessages]:

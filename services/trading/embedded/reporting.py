@@ -34,7 +34,7 @@ def write_report(
     journals = directory / JOURNALS
     journals.mkdir(parents=True, exist_ok=True)
     _remove_signature(directory)
-    record = PlanRecord(plan=result.plan, control=result.control)
+    record = PlanRecord(plan=result.plan, control=result.control, baseline=result.baseline)
     written = []
     for name, content in (
         (PLAN, encode_plan(record)),

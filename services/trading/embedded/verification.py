@@ -79,7 +79,7 @@ def verify_directory(
     if record is None or not _belongs_to_journals(record, directory / JOURNALS, problems):
         return checked
     try:
-        computed = recompute(record.plan, directory / JOURNALS, control=record.control)
+        computed = recompute(record, directory / JOURNALS)
     except Exception as error:  # A plan that was not compiled by us may raise anything.
         problems.append(f"{PLAN}: cannot be run: {type(error).__name__}: {error}")
         return checked

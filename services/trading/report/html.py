@@ -15,7 +15,14 @@ from trading.report.figures import (
     recovery_summary,
     tone,
 )
-from trading.report.origin import clock_summary, control_summary, label, program_summary
+from trading.report.origin import (
+    alert_name,
+    clock_summary,
+    control_summary,
+    label,
+    monitor_rows,
+    program_summary,
+)
 from trading.report.panels import Panel, alerts, details, portfolio, prices
 from trading.report.record import RunRecord
 from trading.report.style import PAGE_CSS
@@ -56,6 +63,7 @@ market time · {record.messages:,} messages · times count from the start of the
 {_expectations(verdict)}
 <p>Recovery: {escape(recovery_summary(verdict))}</p>
 <p>Audit: {escape(audit_summary(verdict))}</p>
+{_monitors(verdict)}
 <h2>The run</h2>
 <p class="sub">Faults are shaded, phases are dashed lines.</p>
 {_pictures(main)}
@@ -141,6 +149,15 @@ def _faults(verdict: Verdict) -> str:
     return _table(head, (row(f) for f in verdict.faults), (2, 3, 4, 5))
 
 
+def _monitors(verdict: Verdict) -> str:
+    """Return the section that compares the monitors; nothing if the scenario names none."""
+    if not verdict.monitors:
+        return ""
+    head = ("Monitor", "Fault", "Detected by", "After", "Alerts beside")
+    rows = (tuple(escape(text) for text in row) for row in monitor_rows(verdict))
+    return "<h2>Monitors</h2>" + _table(head, rows, (3,))
+
+
 def _alerts(verdict: Verdict) -> str:
     if not verdict.alerts:
         return "<p>None fired.</p>"
@@ -149,7 +166,7 @@ def _alerts(verdict: Verdict) -> str:
         (
             clock(a.detected_at - start),
             clock(a.resolved_at - start) if a.resolved_at else "still firing",
-            escape(a.rule),
+            escape(alert_name(a)),
             escape(a.severity),
             escape(a.subject),
             escape(a.observed),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from trading.scenario.observation import Severity
-from trading.scenario.result import Outcome, Verdict
+from trading.scenario.result import AlertOutcome, Outcome, Verdict
 from trading.units import format_duration
 
 
@@ -68,21 +68,49 @@ def control_summary(verdict: Verdict) -> str:
     return f"without the faults, in the first {until}: {signals or 'no alert'}"
 
 
+def alert_name(alert: AlertOutcome) -> str:
+    """Return the name of an alert, with the monitor of the user's that raised it."""
+    return f"{alert.monitor}: {alert.rule}" if alert.monitor else alert.rule
+
+
+def reading(observed: str, limit: str) -> str:
+    """Return what was observed, with its limit if the monitor gave one."""
+    return f"{observed}, limit {limit}" if limit else observed
+
+
+def monitor_rows(verdict: Verdict) -> list[tuple[str, str, str, str, str]]:
+    """Return one row for each judged monitor and fault: the monitor, the fault, its first alert,
+    its latency, and how many of its alerts were unexpected.
+    """
+    rows = []
+    for monitor in verdict.monitors:
+        unexpected = f"{monitor.unexpected} of {monitor.alerts}"
+        for detection in monitor.detections:
+            alert = detection.alert and " on ".join(
+                filter(None, (detection.alert, detection.subject))
+            )
+            after = format_duration(detection.latency) if alert else ""
+            missed = monitor.failure or "nothing"
+            name = f"{monitor.name} (open loop)" if monitor.open_loop else monitor.name
+            rows.append((name, detection.fault, alert or missed, after, unexpected))
+    return rows
+
+
 def alert_groups(verdict: Verdict) -> list[AlertGroup]:
     """Return the alerts, grouped by rule and subject, oldest first."""
     groups: dict[tuple[str, str], AlertGroup] = {}
     for alert in verdict.alerts:
-        key = (alert.rule, alert.subject)
+        key = (alert_name(alert), alert.subject)
         group = groups.get(key)
         firing = not alert.resolved_at
         if group is None:
             groups[key] = AlertGroup(
-                f"{alert.rule} on {alert.subject}",
+                f"{alert_name(alert)} on {alert.subject}" if alert.subject else alert_name(alert),
                 1,
                 alert.detected_at - verdict.started_at,
                 firing,
                 alert.severity,
-                f"{alert.observed}, limit {alert.limit}",
+                reading(alert.observed, alert.limit),
                 alert.expected,
             )
         else:

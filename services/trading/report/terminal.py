@@ -26,6 +26,7 @@ from trading.report.origin import (
     changes,
     clock_summary,
     control_summary,
+    monitor_rows,
     program_summary,
 )
 from trading.scenario.observation import Severity
@@ -134,6 +135,9 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         console.print(Text(f"  {on_one_line(reason)}", style=style), soft_wrap=True)
     console.print()
     console.print(_expectations(verdict))
+    if verdict.monitors:
+        console.print()
+        console.print(_monitors(verdict))
     console.print()
     console.print(Text(f"recovery  {on_one_line(recovery_summary(verdict))}"), soft_wrap=True)
     console.print(Text(f"audit     {on_one_line(audit_summary(verdict))}"), soft_wrap=True)
@@ -153,6 +157,15 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
             console.print(Text(f"{name:<9} {on_one_line(text)}"), soft_wrap=True)
     console.print()
     console.print(_alerts(verdict) if verdict.alerts else "no alert fired")
+
+
+def _monitors(verdict: Verdict) -> Table:
+    table = _table()
+    for column in ("monitor", "fault", "detected by", "after", "alerts beside"):
+        table.add_column(column, overflow="fold")
+    for row in monitor_rows(verdict):
+        table.add_row(*(Text(on_one_line(text)) for text in row))
+    return table
 
 
 def _alerts(verdict: Verdict) -> Table:

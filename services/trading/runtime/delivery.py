@@ -1,6 +1,6 @@
 """How the kernel delivers one type of one component's messages, and the types of its callbacks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,8 @@ from trading.messages.audit import BatchRead, JournalBatch
 
 #: Called with (message, simulated time in microseconds) when a component sends a message.
 Tap = Callable[[Any, int], None]
+#: Called with (messages, simulated time in microseconds) when a component receives messages.
+InboxObserver = Callable[[Sequence[Message], int], None]
 #: Called with (source, destination, message, arrival) for a message to another process.
 Outbound = Callable[[str, str, Any, int], None]
 

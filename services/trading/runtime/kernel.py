@@ -15,7 +15,7 @@ from trading.messages.chaos import Probe
 from trading.runtime.agenda import ACTING_ORDER, OUTSIDE_RANK, Agenda, Inbox, Origin, SortedAgenda
 from trading.runtime.audit_feed import AuditFeed
 from trading.runtime.component import Component, ignored_types
-from trading.runtime.delivery import Outbound, Route, Tap, with_read_receipts
+from trading.runtime.delivery import InboxObserver, Outbound, Route, Tap, with_read_receipts
 from trading.runtime.journal import RECEIVED, Journal, MemoryJournal
 from trading.runtime.network import Network
 from trading.runtime.routes import DIRECT, NOT_JOURNALED, MessageType, destinations
@@ -28,7 +28,8 @@ class Kernel:
     messages that components received, and in ``lost`` those that a partition dropped.
 
     ``auditor`` names the component that reads all other journals, every ``audit_every``
-    microseconds. ``taps`` are called with each message of their type that any component sends.
+    microseconds. ``taps`` are called with each message of their type that any component sends, and
+    ``observers``, by the name of a component, with the messages that it receives at an instant.
     ``journal`` makes the journal of a component from its name. ``started`` is true where the
     components' state is older than this kernel: then they get no ``Start`` with ``run_id``.
 
@@ -49,6 +50,7 @@ class Kernel:
         auditor: str = "",
         audit_every: int = SECOND,
         taps: Mapping[MessageType, Tap] | None = None,
+        observers: Mapping[str, InboxObserver] | None = None,
         journal: Callable[[str], Journal] = MemoryJournal,
         outbound: Outbound | None = None,
         network: Network | None = None,
@@ -74,6 +76,7 @@ class Kernel:
         )
         self._latency = latency
         self._taps = dict(taps or {})
+        self._observers = {self._index[n]: observe for n, observe in (observers or {}).items()}
         self._outbound = outbound
         self._sorted = sorted_inboxes
         self._agenda: Agenda = (SortedAgenda if sorted_inboxes else Agenda)(len(hosted))
@@ -277,6 +280,8 @@ class Kernel:
         if journaled:
             self._journals[index].append(now, RECEIVED, journaled)
         self.delivered += len(inbox)
+        if index in self._observers:
+            self._observers[index](inbox, now)
         if self._outbound is not None and self._taps:
             self._tap_arrivals(inbox, now)
         on = self._components[index].on

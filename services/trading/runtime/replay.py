@@ -15,6 +15,7 @@ from trading.messages import (
     chaos,
     custody,
     market,
+    monitors,
     orders,
     risk,
     strategy,
@@ -27,7 +28,7 @@ from trading.runtime.journal import RECEIVED, kind_of
 
 def message_types() -> tuple[type[Message], ...]:
     """Return the types of all messages that a component can receive."""
-    modules = (market, orders, custody, risk, strategy, chaos, audit)
+    modules = (market, orders, custody, risk, strategy, chaos, audit, monitors)
     types: list[type[Message]] = [Start, Wake, Delivered]
     for module in modules:
         for value in vars(module).values():

@@ -24,6 +24,7 @@ from trading.scenario.model import (
 from trading.scenario.quantities import MAX_DURATION, parse_duration
 from trading.scenario.series import parse_instant
 from trading.scenario.settlement import SettlementTerms
+from trading.topology import RISK_MONITOR, SERVICES
 from trading.units import DAY, MILLISECOND, MINUTE, format_duration
 from trading.universe import Universe
 
@@ -56,9 +57,15 @@ def check_names(names: Sequence[str]) -> Iterator[Finding]:
 
 
 def check_expectation(
-    index: int, expectation: Expectation, fault_names: Sequence[str], rules: Rules
+    index: int,
+    expectation: Expectation,
+    fault_names: Sequence[str],
+    rules: Rules,
+    monitors: Sequence[str] = (),
 ) -> Iterator[Finding]:
-    """Check that an expectation has exactly one kind and refers to faults and rules that exist."""
+    """Check that an expectation has exactly one kind, and refers to faults, rules and monitors that
+    exist.
+    """
     path: Path = ("spec", "expect", index)
     kinds = [k for k in EXPECTATION_KINDS if getattr(expectation, k) is not None]
     if not kinds:
@@ -67,8 +74,12 @@ def check_expectation(
     if len(kinds) > 1:
         yield (*path, kinds[1]), f"expect one thing, not {' and '.join(kinds)}: write two lines"
     kind = kinds[0]
+    judged = [*monitors] or [RISK_MONITOR]
+    yield from _check_monitor(path, kind, expectation, judged)
+    built_in = RISK_MONITOR in ([expectation.monitor] if expectation.monitor else judged)
     rule = expectation.alert or expectation.noAlert
-    if rule and rules and rule not in rules and not (rule == "*" and expectation.noAlert):
+    any_alert = rule == "*" and (expectation.noAlert or not built_in)
+    if rule and rules and built_in and rule not in rules and not any_alert:
         yield (*path, kind), f"unknown rule '{rule}'{suggestion(rule, rules)}"
     if kind == "noAlert":
         for field in ("of", "within"):
@@ -86,12 +97,43 @@ def check_expectation(
         yield (*path, "subject"), f"'subject' narrows an alert, not a {kind}"
 
 
+def _check_monitor(
+    path: Path, kind: str, expectation: Expectation, judged: Sequence[str]
+) -> Iterator[Finding]:
+    monitor = expectation.monitor
+    if kind not in ("alert", "noAlert"):
+        for field in ("monitor", "labels"):
+            if getattr(expectation, field):
+                yield (*path, field), f"'{field}' belongs to an alert, not to a {kind}"
+    elif monitor is not None and monitor not in judged:
+        hint = suggestion(monitor, judged)
+        yield (*path, "monitor"), f"'{monitor}' is not in spec.monitors{hint}"
+    elif expectation.labels and RISK_MONITOR in ([monitor] if monitor else judged):
+        yield (*path, "labels"), f"alerts of {RISK_MONITOR} have no labels: write a subject"
+
+
+def check_monitors(monitors: Sequence[str]) -> Iterator[Finding]:
+    """Check that the names of monitors are unique, and none that of another service."""
+    for index, name in enumerate(monitors):
+        if name in monitors[:index]:
+            yield ("spec", "monitors", index), f"'{name}' is named twice"
+        elif name in SERVICES and name != RISK_MONITOR:
+            yield ("spec", "monitors", index), f"'{name}' is a service, and no monitor"
+
+
 def check_contradictions(expectations: Sequence[tuple[int, Expectation]]) -> Iterator[Finding]:
-    """Check that no alert is both expected and forbidden; items are (index, expectation)."""
+    """Check that no alert of one monitor is both expected and forbidden; items are
+    (index, expectation).
+    """
+    for monitor in dict.fromkeys(expectation.monitor for _, expectation in expectations):
+        yield from _contradictions([e for e in expectations if e[1].monitor == monitor])
+
+
+def _contradictions(expectations: Sequence[tuple[int, Expectation]]) -> Iterator[Finding]:
     expected_alerts = {
         expectation.alert: i
         for i, expectation in expectations
-        if expectation.alert and expectation.subject is None
+        if expectation.alert and expectation.subject is None and not expectation.labels
     }
     for index, expectation in expectations:
         if expectation.noAlert == "*" and expected_alerts:

@@ -1,5 +1,9 @@
 """Compiles the scenario that people write to the plan that the test coordinator runs."""
 
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
 from trading.messages import chaos
 from trading.scenario import faults, names
 from trading.scenario.errors import Path as Place
@@ -11,6 +15,7 @@ from trading.scenario.quantities import parse_duration, parse_percent, parse_pri
 from trading.scenario.recordings import Recordings
 from trading.scenario.series import Points, SeriesError, parse_instant, read_series
 from trading.scenario.settlement import SettlementTerms
+from trading.topology import RISK_MONITOR
 from trading.units import PPM
 from trading.universe import Universe
 
@@ -65,9 +70,26 @@ def compile_plan(model: ChaosScenario, universe: Universe, files: Recordings) ->
         steady_for=parse_duration(spec.steadyState.hold),
         steady_within=parse_duration(spec.steadyState.within),
         faults=tuple(_planned_fault(i, f, universe, files) for i, f in enumerate(spec.faults)),
-        expectations=tuple(_planned_expectation(e) for e in spec.expect),
+        expectations=tuple(p for e in spec.expect for p in _planned_expectations(e, spec.monitors)),
         recovery_within=parse_duration(spec.recovery.within),
+        monitors=tuple(spec.monitors),
     )
+
+
+def _planned_expectations(
+    expectation: Expectation, monitors: Sequence[str]
+) -> Iterator[PlannedExpectation]:
+    """Yield an expectation once for each monitor that it concerns."""
+    planned = _planned_expectation(expectation)
+    concerned = [expectation.monitor] if expectation.monitor else [*monitors] or [RISK_MONITOR]
+    if expectation.alert is None and expectation.noAlert is None:
+        concerned = [RISK_MONITOR]
+    for monitor in concerned:
+        if monitor == RISK_MONITOR:
+            yield planned
+        else:
+            labels = dict(sorted(expectation.labels.items())) or msgspec.UNSET
+            yield msgspec.structs.replace(planned, monitor=monitor, labels=labels)
 
 
 def _planned_expectation(expectation: Expectation) -> PlannedExpectation:

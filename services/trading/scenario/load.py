@@ -238,11 +238,13 @@ def _cross_check(spec: dict[str, Any], rules: Rules) -> Iterator[Finding]:
             faults.append((index, fault))
             yield from checks.check_fault(index, fault, universe)
     expectations = []
+    monitors = [name for name in _items(spec.get("monitors")) if isinstance(name, str)]
     for index, raw in enumerate(_items(spec.get("expect"))):
         if (expectation := _model_or_none(Expectation, raw)) is not None:
             expectations.append((index, expectation))
-            yield from checks.check_expectation(index, expectation, names, rules)
+            yield from checks.check_expectation(index, expectation, names, rules, monitors)
     yield from checks.check_contradictions(expectations)
+    yield from checks.check_monitors(monitors)
     if (clock := _valid_section(Clock, spec, "clock")) is not None:
         yield from checks.check_clock(clock)
     if (market := _valid_section(Market, spec, "market")) is not None:

@@ -38,6 +38,9 @@ FAULT_KINDS = (
 EXPECTATION_KINDS = ("alert", "breaker", "noAlert", "promql")
 
 
+MonitorName = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
 class Fault(Model):
     """One thing that breaks: exactly one of the seven kinds."""
 
@@ -70,6 +73,12 @@ class Expectation(Model):
     )
     subject: Name | None = Field(
         default=None, description="Narrows an alert: symbol, account, service."
+    )
+    monitor: MonitorName | None = Field(
+        default=None, description="Whose alert; default: that of every monitor in spec.monitors."
+    )
+    labels: dict[Name, Name] = Field(
+        default={}, max_length=20, description="Labels that an alert of your monitor must have."
     )
 
 
@@ -158,6 +167,12 @@ class Spec(Model):
     settlement: Settlement = Settlement()
     controls: Controls = Controls()
     steadyState: SteadyState = SteadyState()
+    monitors: list[MonitorName] = Field(
+        default=[],
+        max_length=8,
+        description="Who is judged; default: risk-monitor, the built-in one. Give the programs of"
+        " others with trading run --monitor.",
+    )
     faults: list[Fault] = Field(min_length=1, max_length=32)
     expect: list[Expectation] = Field(
         min_length=1, max_length=64, description="Without an expectation there is no verdict."

@@ -7,15 +7,19 @@ import msgspec
 
 from trading.messages.audit import AuditReport
 from trading.messages.chaos import Phase, RunSetup
+from trading.messages.monitors import MonitorAlert
 from trading.messages.risk import AlertFired
 from trading.messages.risk import BreakerState as BreakerState
 from trading.messages.risk import Severity as Severity
 
 
 class SeenAlert(msgspec.Struct, gc=False):
-    """An alert of the risk monitor, as the coordinator received it.
+    """An alert, as the coordinator received it.
 
-    All times are simulated microseconds; ``resolved_at`` is 0 while the alert still fires.
+    All times are simulated microseconds; ``resolved_at`` is 0 while the alert still fires. The
+    built-in risk monitor says itself when it detected something; for a ``monitor`` of the user's
+    ``detected_at`` is the time of arrival, ``event_time`` the time that it claims, and ``labels``
+    are those of the alert.
     """
 
     alert_id: str
@@ -27,6 +31,35 @@ class SeenAlert(msgspec.Struct, gc=False):
     event_time: int
     detected_at: int
     resolved_at: int = 0
+    monitor: str = ""
+    labels: dict[str, str] = {}
+
+    @property
+    def signal(self) -> tuple[str, str]:
+        """What identifies the alert in a control run: its rule and subject."""
+        return (f"{self.monitor}: {self.rule}" if self.monitor else self.rule, self.subject)
+
+
+def monitor_alert(message: MonitorAlert, now: int) -> SeenAlert:
+    """Return an alert of a user's monitor as an observer holds it, which it reached at ``now``.
+
+    Its subject is the label of this name, or all labels. A label ``severity`` other than critical
+    counts as a warning.
+    """
+    labels = message.labels
+    text = ", ".join(f"{name}={value}" for name, value in labels.items())
+    return SeenAlert(
+        "",
+        message.name,
+        labels.get("subject", text),
+        Severity.CRITICAL if labels.get("severity") == Severity.CRITICAL else Severity.WARNING,
+        message.observed,
+        "",
+        message.claimed_time,
+        now,
+        monitor=message.monitor,
+        labels=labels,
+    )
 
 
 def seen_alert(alert: AlertFired) -> SeenAlert:
@@ -81,6 +114,7 @@ class Observation(msgspec.Struct, gc=False, kw_only=True):
     - ``steady_at`` is when the steady state had held long enough, and ``unsteady`` is the last
       reason why it did not hold.
     - ``monitor_silence`` is the longest time without a message of the risk monitor.
+    - ``monitor_failures`` says why monitors of the user's could not be judged, by their names.
     - ``faults_ended_at`` is the end of the last fault. ``recovered_at`` is when the recovery was
       verified, and ``unrecovered`` is the last reason why it was not.
     - ``aborted`` says why the run was ended early, ``halted`` why it could not continue.
@@ -98,6 +132,7 @@ class Observation(msgspec.Struct, gc=False, kw_only=True):
     alerts: list[SeenAlert] = []
     breaker: list[SeenBreaker] = []
     monitor_silence: int = 0
+    monitor_failures: dict[str, str] = {}
     faults_ended_at: int = 0
     recovered_at: int = 0
     unrecovered: str = ""

@@ -23,7 +23,7 @@ from trading.messages.chaos import (
     StrategyMalfunction,
 )
 from trading.scenario.settlement import SettlementTerms
-from trading.topology import CUSTODIAN, EXCHANGE, MARKET_DATA, TRADING_ENGINE
+from trading.topology import CUSTODIAN, EXCHANGE, MARKET_DATA, RISK_MONITOR, TRADING_ENGINE
 from trading.units import MINUTE, SECOND
 from trading.universe import Universe, default_universe
 
@@ -54,7 +54,17 @@ class ClockMode(StrEnum):
 
 
 #: Fields of a plan that do not change what happens in the run.
-_NOT_IN_DIGEST = frozenset({"clock_mode", "description", "overrides", "source", "speed", "version"})
+_NOT_IN_DIGEST = frozenset(
+    {
+        "clock_mode",
+        "description",
+        "monitor_programs",
+        "overrides",
+        "source",
+        "speed",
+        "version",
+    }
+)
 
 
 class PlannedFault(msgspec.Struct, frozen=True):
@@ -101,7 +111,8 @@ class Expectation(msgspec.Struct, frozen=True):
     breaker (``breaker``), the rule that must not fire or "*" for every rule (``noAlert``), or a
     query (``promql``). ``subject`` narrows an alert; empty means any subject. ``of`` is the name of
     the fault, and ``within`` the limit in simulated microseconds after its verified injection. Both
-    are empty for ``noAlert``, which holds for the whole run.
+    are empty for ``noAlert``, which holds for the whole run. ``monitor`` is the user's monitor that
+    must raise it, and ``labels`` are those that it must have; both are unset for the built-in one.
     """
 
     kind: str
@@ -109,11 +120,21 @@ class Expectation(msgspec.Struct, frozen=True):
     of: str = ""
     within: int = 0
     subject: str = ""
+    # Left out of the encoding where they are unset, so that the digest of a plan without monitors
+    # of the user's stays the same.
+    monitor: str | msgspec.UnsetType = msgspec.UNSET
+    labels: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def label(self) -> str:
         """One line for people, such as ``alert drawdown``."""
-        return f"{self.kind} {self.name}" + (f" on {self.subject}" if self.subject else "")
+        labels = ", ".join(f"{name}={value}" for name, value in (self.labels or {}).items())
+        return (
+            f"{self.kind} {self.name}"
+            + (f" on {self.subject}" if self.subject else "")
+            + (f" with {labels}" if labels else "")
+            + (f" by {self.monitor}" if self.monitor else "")
+        )
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +149,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     - ``overrides`` maps dotted paths in ``spec`` to YAML values and records what was changed for
       this run. The other fields have these changes already.
     - ``source`` is what the user named: a file, or a shipped scenario.
+    - ``monitors`` names the monitors that are judged; none means the built-in one alone.
+      ``monitor_programs`` has what was given as the monitor of each name.
     - ``version`` is that of the program that made the plan.
     """
 
@@ -150,7 +173,14 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     recovery_within: int = 30 * MINUTE
     overrides: dict[str, str] = msgspec.field(default_factory=dict)
     source: str = ""
+    monitors: tuple[str, ...] = ()
+    monitor_programs: dict[str, str] = msgspec.field(default_factory=dict)
     version: str = msgspec.field(default_factory=installed_version)
+
+    @property
+    def judges_built_in_monitor(self) -> bool:
+        """Whether the built-in risk monitor is one of those that are judged."""
+        return not self.monitors or RISK_MONITOR in self.monitors
 
     @property
     def journal_id(self) -> str:
@@ -167,7 +197,7 @@ def plan_digest(plan: RunPlan) -> str:
     digest_fields = {
         field: getattr(plan, field)
         for field in plan.__struct_fields__
-        if field not in _NOT_IN_DIGEST
+        if field not in _NOT_IN_DIGEST and (field != "monitors" or plan.monitors)
     }
     return hashlib.sha256(_encode(digest_fields)).hexdigest()
 
@@ -179,4 +209,6 @@ def reproduction(plan: RunPlan, *, control: bool = True) -> str:
         # --seed takes precedence over every override of the seed.
         if path != "seed":
             words += ["--set", f"{path}={value}"]
+    for name, program in plan.monitor_programs.items():
+        words += ["--monitor", f"{name}={program}"]
     return shlex.join(words if control else [*words, "--no-control"])

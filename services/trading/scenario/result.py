@@ -135,7 +135,9 @@ class AlertOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One alert that fired during the run, whether it was expected or not.
 
     Times are simulated microseconds; ``resolved_at`` is 0 if the alert still fired at the end.
-    ``expected`` says whether an expectation of the scenario names this alert.
+    ``expected`` says whether an expectation of the scenario names this alert. ``monitor`` is the
+    user's monitor that raised it, with the ``labels`` that it gave; both are empty for the built-in
+    risk monitor.
     """
 
     rule: str
@@ -147,6 +149,41 @@ class AlertOutcome(msgspec.Struct, frozen=True, kw_only=True):
     detected_at: int
     resolved_at: int
     expected: bool
+    monitor: str = ""
+    labels: dict[str, str] = {}
+
+
+class MonitorDetection(msgspec.Struct, frozen=True, kw_only=True):
+    """What one monitor made of one fault.
+
+    ``alert`` is its first alert after the fault was applied that does not also fire without faults,
+    with its ``subject``; empty if there was none. ``latency`` is from the verified injection to
+    that alert, 0 if it came before; both times are simulated microseconds.
+    """
+
+    fault: str
+    alert: str = ""
+    subject: str = ""
+    detected_at: int = 0
+    latency: int = 0
+
+
+class MonitorOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one monitor did in a run: what it detected, and how many alerts it raised.
+
+    ``program`` is what was run as the monitor; ``open_loop`` says that its alerts came from a file,
+    so that it could not stop anything. ``failure`` says why it could not be judged.
+    ``unexpected`` counts the alerts before the first fault, and those that also fire without
+    faults.
+    """
+
+    name: str
+    program: str = ""
+    open_loop: bool = False
+    failure: str = ""
+    detections: tuple[MonitorDetection, ...] = ()
+    alerts: int = 0
+    unexpected: int = 0
 
 
 class ControlRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +196,17 @@ class ControlRun(msgspec.Struct, frozen=True, kw_only=True):
 
     until: int = 0
     signals: tuple[tuple[str, str], ...] = ()
+
+
+class MonitorBaseline(msgspec.Struct, frozen=True, kw_only=True):
+    """What the monitors of the user's did in the control run, which only they can compute.
+
+    ``signals`` are their alerts as in :class:`ControlRun`, and ``failures`` says why some of them
+    broke, by their names.
+    """
+
+    signals: tuple[tuple[str, str], ...] = ()
+    failures: dict[str, str] = {}
 
 
 class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,8 +227,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on a run, with everything that it is based on.
 
     ``reasons`` says why ``outcome`` is not Pass. ``alerts`` holds every alert that fired, expected
-    or not. ``command`` is a shell command that repeats the run in one process (embedded). Times are
-    simulated microseconds.
+    or not. ``monitors`` compares the judged monitors, if the scenario names any. ``command`` is a
+    shell command that repeats the run in one process (embedded). Times are simulated microseconds.
     """
 
     scenario: str
@@ -200,4 +248,5 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     control: ControlRun = ControlRun()
     setup: RunSetup = msgspec.field(default_factory=RunSetup)
     command: str = ""
+    monitors: tuple[MonitorOutcome, ...] = ()
     clock: ClockRecord = ClockRecord()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from trading.scenario.plan import RunPlan
-from trading.scenario.result import Verdict
+from trading.scenario.result import MonitorBaseline, Verdict
 
 #: Part of every statement, so that a signature of another kind of document cannot be mistaken for
 #: one of a verdict.
@@ -22,10 +22,13 @@ _SUBJECT = "verdict of a chaos run"
 
 
 class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan as it was run; ``control`` says whether a control run was requested."""
+    """A plan as it was run; ``control`` says whether a control run was requested, and ``baseline``
+    what the monitors of the user's did in it.
+    """
 
     plan: RunPlan
     control: bool
+    baseline: MonitorBaseline = MonitorBaseline()
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ enough to compute it again. It follows these rules, each of which has a test:
 
 - Without evidence of the injection, or without a steady state before it, a run is Inconclusive.
 - An alert that fired before the injection, or that also fires without the fault, is no detection.
-- A run in which the risk monitor was silent for too long is a Fail.
+- A run in which the risk monitor was silent for too long is a Fail, if it is judged.
+- A run in which a monitor of the user's broke is Inconclusive; one that says nothing fails.
 - A failure of the platform, such as a partition that did not end, makes a run Inconclusive,
   never a Fail.
 - A run whose audit is incomplete, or whose audit found a broken hash chain, is never a Pass.
@@ -15,6 +16,7 @@ from collections.abc import Collection, Mapping
 
 from trading.messages.audit import AuditReport, DiscrepancyKind
 from trading.messages.chaos import FaultEnd
+from trading.scenario.monitors import judge_monitors
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
 from trading.scenario.plan import Expectation, RunPlan, reproduction
 from trading.scenario.platform import platform_failures
@@ -35,7 +37,8 @@ from trading.scenario.result import (
 )
 from trading.units import MINUTE, format_duration
 
-#: An alert (rule, subject), or a state of the circuit breaker ("breaker", state).
+#: An alert (rule, subject), where the rule of a monitor of the user's begins with its name; or a
+#: state of the circuit breaker ("breaker", state).
 Signal = tuple[str, str]
 
 #: Simulated microseconds without a message of the risk monitor, which reports every second or tick,
@@ -84,7 +87,7 @@ def first_detection(
     elif expectation.kind == "alert":
         for alert in _matching_alerts(observation, expectation):
             fresh = alert.detected_at >= fault.applied_at
-            if fresh and (alert.rule, alert.subject) not in baseline_signals:
+            if fresh and alert.signal not in baseline_signals:
                 return Detection(alert.detected_at, alert.subject, alert.observed, alert.limit)
     return None
 
@@ -106,7 +109,9 @@ def judge(
     heads at the end of the run, and ``control`` says whether a control run was requested; the
     verdict only records these two.
     """
-    monitor_silent = observation.monitor_silence > max(MONITOR_SILENCE, 20 * plan.tick)
+    monitor_silent = plan.judges_built_in_monitor and (
+        observation.monitor_silence > max(MONITOR_SILENCE, 20 * plan.tick)
+    )
     expectations = tuple(
         _judge_expectation(plan, observation, e, also_without, monitor_silent)
         for e in plan.expectations
@@ -148,6 +153,7 @@ def judge(
         audit=audit,
         conditions=_conditions(observation, expectations, recovery, audit, outcome),
         alerts=tuple(_alert_outcome(a, plan.expectations) for a in observation.alerts),
+        monitors=judge_monitors(plan, observation, also_without),
         control=ControlRun(until=until, signals=tuple(sorted(also_without))),
         setup=observation.setup,
         command=reproduction(plan, control=control),
@@ -166,6 +172,8 @@ def _alert_outcome(alert: SeenAlert, expectations: Collection[Expectation]) -> A
         detected_at=alert.detected_at,
         resolved_at=alert.resolved_at,
         expected=any(e.kind == "alert" and _matches(e, alert) for e in expectations),
+        monitor=alert.monitor,
+        labels=alert.labels,
     )
 
 
@@ -174,7 +182,12 @@ def _matching_alerts(observation: Observation, expectation: Expectation) -> list
 
 
 def _matches(expectation: Expectation, alert: SeenAlert) -> bool:
-    return expectation.name in ("*", alert.rule) and expectation.subject in ("", alert.subject)
+    return (
+        (expectation.monitor or "") == alert.monitor
+        and expectation.name in ("*", alert.rule)
+        and expectation.subject in ("", alert.subject)
+        and all(alert.labels.get(n) == v for n, v in (expectation.labels or {}).items())
+    )
 
 
 def _judge_expectation(
@@ -224,8 +237,12 @@ def _judge_no_alert(
             limit=first.limit,
             reason=reason,
         )
-    reason = "the risk monitor was not there to fire it" if monitor_silent else ""
-    return _expectation_outcome(expectation, met=not monitor_silent, reason=reason)
+    reason = ""
+    if expectation.monitor and expectation.monitor in observation.monitor_failures:
+        reason = "the monitor was not there to fire it"
+    elif monitor_silent and not expectation.monitor:
+        reason = "the risk monitor was not there to fire it"
+    return _expectation_outcome(expectation, met=not reason, reason=reason)
 
 
 def _expectation_outcome(
@@ -254,11 +271,12 @@ def _missed_reason(
         return f"the injection of {expectation.of} was never seen"
     if expectation.kind == "promql":
         return "promql needs a Prometheus, which this runtime does not have"
-    if expectation.kind == "alert" and expectation.name in plan.disabled_rules:
+    built_in = not expectation.monitor
+    if expectation.kind == "alert" and built_in and expectation.name in plan.disabled_rules:
         return "the rule is switched off (controls.disable)"
     if expectation.kind == "alert":
         for alert in _matching_alerts(observation, expectation):
-            if (alert.rule, alert.subject) in baseline_signals:
+            if alert.signal in baseline_signals:
                 return "it also fires without the fault, so it is no detection"
             if alert.detected_at < fault.applied_at:
                 early = fault.applied_at - alert.detected_at
@@ -289,6 +307,8 @@ def _inconclusive_reasons(
         damage = [d for d in audit.discrepancies if d.kind in _DAMAGE]
         detail = "; ".join(f"{d.kind} at {d.where}: {d.detail}" for d in damage)
         reasons.append(f"audit is incomplete: {detail or 'no report'}")
+    failures = observation.monitor_failures.items()
+    reasons += [f"monitor {name}: {why}" for name, why in failures if name in plan.monitors]
     losses = [d.detail for d in audit.discrepancies if d.kind is DiscrepancyKind.LOST]
     reasons += [f"entries were lost, and their loss accepted: {detail}" for detail in losses]
     return reasons

@@ -27,6 +27,7 @@ from trading.messages.chaos import (
 )
 from trading.messages.custody import Settled, SettlementFailed, SettlementInstructed
 from trading.messages.market import BookTop, Ping, Pong, PriceTick, SymbolStatusChanged
+from trading.messages.monitors import MonitorAlert, MonitorFailed
 from trading.messages.orders import ExecutionReport, Trade
 from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
 from trading.runtime.component import answer_ping
@@ -105,6 +106,8 @@ class TestCoordinator:
             AlertResolved: (view.on_resolved, recorder.on_resolved),
             BreakerChanged: (view.on_breaker, recorder.on_breaker),
             PortfolioReported: (recorder.on_portfolio,),
+            MonitorAlert: (recorder.on_monitor_alert,),
+            MonitorFailed: (recorder.on_monitor_failed,),
             FaultApplied: (recorder.on_applied,),
             FaultEnded: (recorder.on_ended,),
         }

@@ -6,8 +6,15 @@ verdict is based on the :class:`~trading.scenario.observation.Observation` that 
 
 from trading.messages.chaos import FaultApplied, FaultEnded
 from trading.messages.market import Pong
+from trading.messages.monitors import MonitorAlert, MonitorFailed
 from trading.messages.risk import AlertFired, AlertResolved, BreakerChanged, PortfolioReported
-from trading.scenario.observation import Observation, SeenAlert, SeenBreaker, seen_alert
+from trading.scenario.observation import (
+    Observation,
+    SeenAlert,
+    SeenBreaker,
+    monitor_alert,
+    seen_alert,
+)
 from trading.topology import RISK_MONITOR
 
 
@@ -20,6 +27,7 @@ class ObservationRecorder:
     def __init__(self, observation: Observation) -> None:
         self.observation = observation
         self._alerts: dict[str, SeenAlert] = {}
+        self._monitor_alerts: dict[tuple[object, ...], SeenAlert] = {}
         self._monitor_last_seen = 0
 
     def start(self, now: int) -> None:
@@ -56,6 +64,22 @@ class ObservationRecorder:
         alert = self._alerts.get(message.alert_id)
         if alert is not None:
             alert.resolved_at = message.event_time
+
+    def on_monitor_alert(self, message: MonitorAlert, now: int) -> None:
+        """Record an alert of a user's monitor, or that it is resolved; ignore the end of one that
+        does not fire.
+        """
+        key = (message.monitor, message.name, *message.labels.items())
+        if not message.resolved:
+            alert = monitor_alert(message, now)
+            self._monitor_alerts[key] = alert
+            self.observation.alerts.append(alert)
+        elif (firing := self._monitor_alerts.pop(key, None)) is not None:
+            firing.resolved_at = now
+
+    def on_monitor_failed(self, message: MonitorFailed, now: int) -> None:
+        """Record why a user's monitor cannot be judged."""
+        self.observation.monitor_failures.setdefault(message.monitor, message.reason)
 
     def on_breaker(self, message: BreakerChanged, now: int) -> None:
         """Record a change of the circuit breaker."""
