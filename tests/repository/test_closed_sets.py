@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Values that also mean something else, with the files in which they do.
 _OTHER_MEANINGS = {
+    "NONE": ("services/trading/api/exchange/formats.py",),  # no reason of a rejection
     "Recovered": ("services/trading/report/html.py",),  # the head of a column
     "SteadyState": ("tools/reference/scenario_examples.py",),  # a class of the scenario model
 }

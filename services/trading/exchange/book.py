@@ -10,11 +10,12 @@ from bisect import bisect_left
 
 import msgspec
 
-from trading.messages.orders import BUY
+from trading.messages.orders import BUY, SELL, OrderType, SelfTradePrevention, Side, TimeInForce
 
-EXPIRE_MAKER = "EXPIRE_MAKER"
-EXPIRE_TAKER = "EXPIRE_TAKER"
-EXPIRE_BOTH = "EXPIRE_BOTH"
+# By short names for the inner loops: to look a member up in its class takes longer.
+_NONE = SelfTradePrevention.NONE
+_EXPIRE_MAKER = SelfTradePrevention.EXPIRE_MAKER
+_EXPIRE_TAKER = SelfTradePrevention.EXPIRE_TAKER
 
 
 class Order:
@@ -23,7 +24,7 @@ class Order:
     ``qty`` is the ordered quantity, ``left`` the part of it that is not filled yet (FIX calls it
     LeavesQty), and ``cum_quote`` the notional of the fills so far, in units of the quote asset.
     ``limit`` is the limit price, 0 for a MARKET order. ``stp`` is the order's mode of self-trade
-    prevention: ``NONE`` or one of the ``EXPIRE_`` constants.
+    prevention.
     """
 
     __slots__ = (
@@ -50,9 +51,9 @@ class Order:
         buy: bool,
         qty: int,
         limit: int,
-        kind: str = "LIMIT",
-        time_in_force: str = "GTC",
-        stp: str = EXPIRE_MAKER,
+        kind: str = OrderType.LIMIT,
+        time_in_force: str = TimeInForce.GTC,
+        stp: str = SelfTradePrevention.EXPIRE_MAKER,
     ) -> None:
         self.order_id = order_id
         self.account = account
@@ -68,9 +69,9 @@ class Order:
         self.cum_quote = 0
 
     @property
-    def side(self) -> str:
-        """Return ``BUY`` or ``SELL``, as in messages."""
-        return BUY if self.buy else "SELL"
+    def side(self) -> Side:
+        """Return the side as messages have it."""
+        return BUY if self.buy else SELL
 
 
 #: Orders at one price by order id, oldest first.
@@ -92,7 +93,7 @@ class MatchResult(msgspec.Struct, gc=False):
     taker_expired: bool
 
 
-class Side:
+class BookSide:
     """The bids or the asks of a book.
 
     Levels are stored by key: the price of a bid, the negated price of an ask. The best key is
@@ -146,8 +147,8 @@ class Book:
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
-        self.bids = Side()
-        self.asks = Side()
+        self.bids = BookSide()
+        self.asks = BookSide()
         self.orders: dict[int, Order] = {}
 
     @property
@@ -198,7 +199,7 @@ class Book:
             if key < worst_key or total >= order.left:
                 break
             for maker in side.levels[key].values():
-                if maker.account != order.account or order.stp == "NONE":
+                if maker.account != order.account or order.stp == _NONE:
                     total += maker.left
         return min(total, order.left)
 
@@ -228,11 +229,11 @@ class Book:
             while left and level:
                 order_id = next(iter(level))
                 maker = level[order_id]
-                if maker.account == account and stp != "NONE":
-                    if stp != EXPIRE_TAKER:
+                if maker.account == account and stp != _NONE:
+                    if stp != _EXPIRE_TAKER:
                         del level[order_id], orders[order_id]
                         expired_makers.append(maker)
-                    if stp != EXPIRE_MAKER:
+                    if stp != _EXPIRE_MAKER:
                         taker_expired = stopped = True
                         break
                     continue

@@ -14,12 +14,15 @@ from trading.exchange.reports import build_report, report_rejected
 from trading.messages import Message
 from trading.messages.market import SymbolStatus
 from trading.messages.orders import (
+    BUY,
     AccountSnapshot,
     Balance,
     ExecutionType,
     KillSwitchChanged,
     OrderStatus,
+    OrderType,
     PlaceOrder,
+    TimeInForce,
     Trade,
 )
 from trading.units import SCALE, notional
@@ -73,8 +76,8 @@ class Engine:
         instrument = self.instruments[request.symbol]
         book = self.books[request.symbol]
         self._order_id += 1
-        buy = request.side == "BUY"
-        market = request.type == "MARKET"
+        buy = request.side == BUY
+        market = request.type == OrderType.MARKET
         qty = request.qty or _quantity_for(book, buy, request.quote_qty, instrument.lot)
         order = Order(
             self._order_id,
@@ -85,7 +88,7 @@ class Engine:
             qty,
             0 if market else request.price,
             request.type,
-            "IOC" if market else request.time_in_force,
+            TimeInForce.IOC if market else request.time_in_force,
             request.stp,
         )
         reason = self._reserve(order, book, instrument)
@@ -224,11 +227,12 @@ class Engine:
         is known only after matching, which is bounded by a budget instead. With a reason, nothing
         is locked.
         """
-        if not order.qty or (order.type == "MARKET" and not _best_opposite(book, order.buy)):
+        market = order.type == OrderType.MARKET
+        if not order.qty or (market and not _best_opposite(book, order.buy)):
             return "NO_LIQUIDITY"
-        if order.type == "LIMIT_MAKER" and book.crosses(order):
+        if order.type == OrderType.LIMIT_MAKER and book.crosses(order):
             return "WOULD_TAKE_LIQUIDITY"
-        if order.time_in_force == "FOK" and book.available(order) < order.qty:
+        if order.time_in_force == TimeInForce.FOK and book.available(order) < order.qty:
             return "FOK_NOT_FILLABLE"
         if order.buy and not order.limit:
             return ""
@@ -259,7 +263,7 @@ class Engine:
             self._report(taker, *_PREVENTED, now, out)
         elif not taker.left:
             self._close(taker)
-        elif taker.time_in_force == "GTC":
+        elif taker.time_in_force == TimeInForce.GTC:
             book.rest(taker)
         else:
             self._close(taker)

@@ -1,6 +1,6 @@
 """Checks orders before matching, by the usual filters of spot exchanges under their usual names."""
 
-from trading.messages.orders import PlaceOrder
+from trading.messages.orders import OrderType, PlaceOrder, SelfTradePrevention, Side, TimeInForce
 from trading.units import PPM, format_ppm, format_units, notional
 from trading.universe import Instrument
 
@@ -9,9 +9,11 @@ COLLAR_PPM = 200_000
 #: Largest notional of one order, in 1e-8 of the quote asset.
 MAX_NOTIONAL = 5_000_000 * 100_000_000
 
-TYPES = frozenset({"LIMIT", "MARKET", "LIMIT_MAKER"})
-TIMES_IN_FORCE = frozenset({"GTC", "IOC", "FOK"})
-STP_MODES = frozenset({"NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH"})
+# Sets, because a text that is no member cannot be looked up in an enumeration before Python 3.12.
+SIDES = frozenset(Side)
+TYPES = frozenset(OrderType)
+TIMES_IN_FORCE = frozenset(TimeInForce)
+STP_MODES = frozenset(SelfTradePrevention)
 
 
 def refusal(order: PlaceOrder, instrument: Instrument, reference: int) -> str:
@@ -20,13 +22,13 @@ def refusal(order: PlaceOrder, instrument: Instrument, reference: int) -> str:
     ``reference`` is the reference price of the symbol, 0 while there is none: the price collar, and
     the size limits of a MARKET order by quantity, are not checked then. Balances are not looked at.
     """
-    if order.side not in ("BUY", "SELL"):
+    if order.side not in SIDES:
         return f"INVALID_SIDE {order.side}"
     if order.type not in TYPES:
         return f"INVALID_TYPE {order.type}"
     if order.stp not in STP_MODES:
         return f"INVALID_STP {order.stp}"
-    if order.type == "MARKET":
+    if order.type == OrderType.MARKET:
         return _market_refusal(order, instrument, reference)
     if order.time_in_force not in TIMES_IN_FORCE:
         return f"INVALID_TIME_IN_FORCE {order.time_in_force}"

@@ -11,7 +11,7 @@ from trading.exchange.book import Order
 from trading.exchange.engine import Engine
 from trading.messages import Message
 from trading.messages.market import SymbolStatus
-from trading.messages.orders import PlaceOrder
+from trading.messages.orders import BUY, SELL, OrderType, PlaceOrder, Side
 from trading.units import PPM, SCALE
 from trading.universe import MAKER_ACCOUNT, NOISE_ACCOUNT, Instrument
 
@@ -143,7 +143,7 @@ class Liquidity:
     ) -> None:
         """Place a small MARKET order on a random side."""
         rng = self._rng
-        side = "BUY" if rng.random() < 0.5 else "SELL"
+        side = BUY if rng.random() < 0.5 else SELL
         notional = rng.randrange(*_NOISE_NOTIONAL) * SCALE
         qty = notional * SCALE // reference
         qty -= qty % instrument.lot
@@ -161,13 +161,13 @@ class Liquidity:
         order = self._engine.quote(MAKER_ACCOUNT, f"s-{self._number}", symbol, buy, qty, price)
         if order is not None:
             return order
-        return self._place(MAKER_ACCOUNT, symbol, "BUY" if buy else "SELL", qty, price, now, out)
+        return self._place(MAKER_ACCOUNT, symbol, BUY if buy else SELL, qty, price, now, out)
 
     def _place(
         self,
         account: str,
         symbol: str,
-        side: str,
+        side: Side,
         qty: int,
         price: int,
         now: int,
@@ -178,7 +178,7 @@ class Liquidity:
         A rejection is not published: the level stays empty until it is moved again.
         """
         self._number += 1
-        kind = "LIMIT" if price else "MARKET"
+        kind = OrderType.LIMIT if price else OrderType.MARKET
         messages: list[Message] = []
         order = self._engine.place(
             PlaceOrder(account, f"s-{self._number}", symbol, side, kind, qty, price), now, messages

@@ -7,8 +7,43 @@ import msgspec
 from trading.messages.base import Message
 from trading.messages.market import SymbolStatus
 
-BUY = "BUY"
-SELL = "SELL"
+
+class Side(StrEnum):
+    """Whether an order buys or sells the base asset."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+# By short names, which strategies and books look up for every order.
+BUY, SELL = Side.BUY, Side.SELL
+
+
+class OrderType(StrEnum):
+    """LIMIT_MAKER: a limit order that is refused if it would match at once (post-only)."""
+
+    LIMIT = "LIMIT"
+    LIMIT_MAKER = "LIMIT_MAKER"
+    MARKET = "MARKET"
+
+
+class TimeInForce(StrEnum):
+    """Until when an order that is no MARKET order can be filled: until it is cancelled, at once in
+    part, or at once as a whole.
+    """
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class SelfTradePrevention(StrEnum):
+    """What expires if an order would trade with another one of its own account."""
+
+    NONE = "NONE"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
 
 
 class ExecutionType(StrEnum):
@@ -42,10 +77,11 @@ CLOSED_STATUSES = frozenset(OrderStatus) - OPEN_STATUSES
 class PlaceOrder(Message):
     """Place a new order.
 
-    ``type`` is LIMIT, MARKET or LIMIT_MAKER (post-only). ``time_in_force`` is GTC, IOC or FOK, and
-    ignored for MARKET. ``stp`` is the mode of self-trade prevention: EXPIRE_MAKER, EXPIRE_TAKER,
-    EXPIRE_BOTH or NONE. A MARKET order has a ``qty``, or a ``quote_qty`` (the amount of the quote
-    asset to spend or receive) and a ``qty`` of 0.
+    ``side``, ``type``, ``time_in_force`` and ``stp`` (self-trade prevention) name a :class:`Side`,
+    an :class:`OrderType`, a :class:`TimeInForce` and a mode of :class:`SelfTradePrevention`. They
+    are texts, because the venue refuses an order that names something else, and reports it as it
+    came. A MARKET order has a ``qty``, or a ``quote_qty`` (the amount of the quote asset to spend
+    or receive) and a ``qty`` of 0.
     """
 
     account: str
@@ -55,9 +91,9 @@ class PlaceOrder(Message):
     type: str
     qty: int
     price: int = 0
-    time_in_force: str = "GTC"
+    time_in_force: str = TimeInForce.GTC
     quote_qty: int = 0
-    stp: str = "EXPIRE_MAKER"
+    stp: str = SelfTradePrevention.EXPIRE_MAKER
 
 
 class CancelOrder(Message):
@@ -114,9 +150,10 @@ class AccountQuery(Message):
 class ExecutionReport(Message):
     """A change of one order, published on the private stream of its account.
 
-    ``last_*`` fields belong to this fill, ``cum_*`` fields to the order so far; ``cum_quote`` is
-    notional. ``reason`` is UPPER_SNAKE with values, and empty unless the order was rejected,
-    expired, replaced or killed.
+    ``side``, ``type`` and ``time_in_force`` are those of the request; they are empty if it was to
+    cancel an order that is not known. ``last_*`` fields belong to this fill, ``cum_*`` fields to
+    the order so far; ``cum_quote`` is notional. ``reason`` is UPPER_SNAKE with values, and empty
+    unless the order was rejected, expired, replaced or killed.
     """
 
     account: str

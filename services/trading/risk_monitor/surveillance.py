@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from trading.messages.orders import BUY, CLOSED_STATUSES, ExecutionReport, ExecutionType
+from trading.messages.orders import BUY, CLOSED_STATUSES, SELL, ExecutionReport, ExecutionType
 from trading.risk_monitor.alerts import AlertBook
 from trading.risk_monitor.rules import Controls
 from trading.units import MINUTE, SECOND
@@ -119,7 +119,7 @@ class Surveillance:
         limit = self._layering_limit
         if limit is None:
             return
-        other = "SELL" if report.side == BUY else BUY
+        other = SELL if report.side == BUY else BUY
         orders = trader.open.get((report.symbol, other), {})
         if len(orders) > limit:
             trader.layers.append(

@@ -12,7 +12,10 @@ from trading.messages.orders import (
     CancelOrder,
     ExecutionReport,
     ExecutionType,
+    OrderType,
     PlaceOrder,
+    Side,
+    TimeInForce,
 )
 from trading.trading_engine.malfunction import Malfunction
 from trading.units import SCALE
@@ -58,7 +61,7 @@ class Desk:
         if top.bid and top.ask:
             self.tops[top.symbol] = top
 
-    def quote(self, symbol: str, side: str, price: int, value: int, out: list[Message]) -> str:
+    def quote(self, symbol: str, side: Side, price: int, value: int, out: list[Message]) -> str:
         """Send a GTC limit order for about ``value`` (1e-8 of the quote asset).
 
         The price is rounded to the tick, away from the market. Return the client order id, or "" if
@@ -66,9 +69,10 @@ class Desk:
         """
         tick = self.instruments[symbol].tick
         price -= price % tick if side == BUY else -(-price % tick)
-        return self._send(symbol, side, "LIMIT", price, self._qty(symbol, value), "GTC", out)
+        qty = self._qty(symbol, value)
+        return self._send(symbol, side, OrderType.LIMIT, price, qty, TimeInForce.GTC, out)
 
-    def send_ioc(self, symbol: str, side: str, value: int, out: list[Message]) -> str:
+    def send_ioc(self, symbol: str, side: Side, value: int, out: list[Message]) -> str:
         """Send an immediate-or-cancel order for about ``value``, at most 10 bp through the book.
 
         Return as :meth:`quote` does. Raises KeyError before the first book of the symbol.
@@ -76,8 +80,9 @@ class Desk:
         top = self.tops[symbol]
         tick = self.instruments[symbol].tick
         price = top.ask + top.ask // 1000 if side == BUY else top.bid - top.bid // 1000
+        price -= price % tick
         qty = self._qty(symbol, value)
-        return self._send(symbol, side, "LIMIT", price - price % tick, qty, "IOC", out)
+        return self._send(symbol, side, OrderType.LIMIT, price, qty, TimeInForce.IOC, out)
 
     def cancel(self, client_order_id: str, out: list[Message]) -> None:
         """Send a cancel for an open order; do nothing if it is not open. Its report closes it."""
@@ -102,7 +107,9 @@ class Desk:
             return
         qty = self._qty(symbol, 5_000 * SCALE)
         for _ in range(count):
-            out.append(PlaceOrder(self.account, self._next_id(), symbol, side, "MARKET", qty))
+            out.append(
+                PlaceOrder(self.account, self._next_id(), symbol, side, OrderType.MARKET, qty)
+            )
 
     def cross(self, other: "Desk", symbol: str, out: list[Message]) -> None:
         """Sell to ``other`` at the mid price: send a resting order and one that matches it."""
@@ -112,11 +119,21 @@ class Desk:
         price -= price % instrument.tick
         qty = 2_000 * SCALE * SCALE // price
         qty -= qty % instrument.lot
-        for desk, side, time_in_force in ((self, SELL, "GTC"), (other, BUY, "IOC")):
+        for desk, side, time_in_force in (
+            (self, SELL, TimeInForce.GTC),
+            (other, BUY, TimeInForce.IOC),
+        ):
             client_order_id = f"{desk.account}-x{len(out)}-{desk.tops[symbol].update_id}"
             out.append(
                 PlaceOrder(
-                    desk.account, client_order_id, symbol, side, "LIMIT", qty, price, time_in_force
+                    desk.account,
+                    client_order_id,
+                    symbol,
+                    side,
+                    OrderType.LIMIT,
+                    qty,
+                    price,
+                    time_in_force,
                 )
             )
 
@@ -157,11 +174,11 @@ class Desk:
     def _send(
         self,
         symbol: str,
-        side: str,
-        kind: str,
+        side: Side,
+        kind: OrderType,
         price: int,
         qty: int,
-        time_in_force: str,
+        time_in_force: TimeInForce,
         out: list[Message],
     ) -> str:
         """Send an order, as the malfunction changes it; return its id, or "" if nothing is sent."""
@@ -172,7 +189,7 @@ class Desk:
             top, tick = self.tops[symbol], self.instruments[symbol].tick
             price = top.ask + top.ask // 1000 if side == BUY else top.bid - top.bid // 1000
             price -= price % tick
-            time_in_force = "IOC"
+            time_in_force = TimeInForce.IOC
         elif malfunction.mode == "fat-finger":
             qty *= malfunction.factor
         if qty <= 0:

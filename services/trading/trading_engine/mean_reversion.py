@@ -4,7 +4,7 @@ from typing import Any
 
 from trading.messages import Message
 from trading.messages.market import BookTop
-from trading.messages.orders import BUY, SELL
+from trading.messages.orders import BUY, SELL, Side
 from trading.trading_engine.strategy import STEP, Average, Strategy
 from trading.units import MINUTE, PPM, SCALE
 
@@ -71,7 +71,7 @@ class MeanReversion(Strategy):
         """Add a mid price, and return what it should return to."""
         return SCALE if self._stable[symbol] else self._means[symbol].add(mid)
 
-    def _step(self, symbol: str, side: str, sign: int, now: int, out: list[Message]) -> None:
+    def _step(self, symbol: str, side: Side, sign: int, now: int, out: list[Message]) -> None:
         self.desk.send_ioc(symbol, side, STEP, out)
         self._steps[symbol] += sign
         self._last_step_at[symbol] = now

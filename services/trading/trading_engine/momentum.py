@@ -4,7 +4,7 @@ from typing import Any
 
 from trading.messages import Message
 from trading.messages.market import BookTop
-from trading.messages.orders import BUY, SELL
+from trading.messages.orders import BUY, SELL, Side
 from trading.trading_engine.strategy import STEP, Average, Strategy
 from trading.units import MINUTE, PPM, SCALE
 
@@ -72,7 +72,7 @@ class Momentum(Strategy):
         base = self.desk.instruments[symbol].base
         return self.desk.held[base] * mid // SCALE > STEP
 
-    def _step(self, symbol: str, side: str, sign: int, now: int, out: list[Message]) -> None:
+    def _step(self, symbol: str, side: Side, sign: int, now: int, out: list[Message]) -> None:
         self.desk.send_ioc(symbol, side, STEP, out)
         self._steps[symbol] += sign
         self._last_step_at[symbol] = now

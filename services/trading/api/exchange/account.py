@@ -12,7 +12,7 @@ from trading.api.exchange.history import Known
 from trading.api.exchange.info import order_limits
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.params import Params
-from trading.messages.orders import OPEN_STATUSES, OrderStatus
+from trading.messages.orders import OPEN_STATUSES, OrderStatus, OrderType
 from trading.units import DAY
 
 _RESPONSE_TYPES = ("ACK", "RESULT", "FULL")
@@ -38,7 +38,7 @@ class Account:
     async def new_order(self, account: str, params: Params) -> JSON:
         """Answer `POST /api/v3/order`: place an order."""
         order = self._gateway.new_order(account, params)
-        default = "ACK" if order.type == "LIMIT_MAKER" else "FULL"
+        default = "ACK" if order.type == OrderType.LIMIT_MAKER else "FULL"
         response_type = params.optional("newOrderRespType", default)
         if response_type not in _RESPONSE_TYPES:
             raise errors.out_of_range("newOrderRespType")

@@ -4,7 +4,7 @@ for each symbol. A client that has a snapshot and every later update has the ven
 
 from typing import NamedTuple
 
-from trading.exchange.book import Book, Side
+from trading.exchange.book import Book, BookSide
 
 #: Price and total quantity, both in units of 1e-8.
 Level = tuple[int, int]
@@ -56,7 +56,7 @@ class DepthBook:
         return list(self.bids.items())[:limit], list(self.asks.items())[:limit]
 
 
-def _levels(side: Side) -> dict[int, int]:
+def _levels(side: BookSide) -> dict[int, int]:
     """Return total quantity by price, best price first."""
     return {
         abs(key): sum(order.left for order in side.levels[key].values())

@@ -11,7 +11,16 @@ from trading.api.exchange.history import Fill, Kline, Known
 from trading.api.exchange.info import exchange_info, order_limits
 from trading.api.exchange.limits import Limits
 from trading.messages.market import SymbolStatus
-from trading.messages.orders import ExecutionReport, ExecutionType, OrderStatus, Trade
+from trading.messages.orders import (
+    ExecutionReport,
+    ExecutionType,
+    OrderStatus,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    Trade,
+)
 from trading.units import MINUTE, parse_units
 from trading.universe import default_universe
 
@@ -23,9 +32,9 @@ _QUOTE = _PRICE * _QTY // 100_000_000
 #: Example by parameter.
 _PARAMETERS: dict[str, Any] = {
     "symbol": "BTCUSDT",
-    "side": "BUY",
-    "type": "LIMIT",
-    "timeInForce": "GTC",
+    "side": Side.BUY,
+    "type": OrderType.LIMIT,
+    "timeInForce": TimeInForce.GTC,
     "quantity": "0.001",
     "price": "60000",
     "origClientOrderId": "my-order-1",
@@ -126,9 +135,9 @@ def _report(kind: ExecutionType, status: OrderStatus, filled: int) -> ExecutionR
         "my-order-1",
         4711,
         "BTCUSDT",
-        "BUY",
-        "LIMIT",
-        "GTC",
+        Side.BUY,
+        OrderType.LIMIT,
+        TimeInForce.GTC,
         _QTY,
         _PRICE,
         kind,
@@ -202,7 +211,7 @@ _ANSWERS: dict[str, Any] = {
     "ticker.24hr": {**_WINDOW, **_TOP, "lastQty": decimal(_QTY)},
     "ticker.price": {"symbol": "BTCUSDT", "price": decimal(_PRICE)},
     "ticker.book": _TOP,
-    "order.place": formats.new_order([_NEW, _FILLED], "FULL", "EXPIRE_MAKER"),
+    "order.place": formats.new_order([_NEW, _FILLED], "FULL", SelfTradePrevention.EXPIRE_MAKER),
     "order.test": {},
     "order.cancel": _CANCELLED,
     "openOrders.cancelAll": [_CANCELLED],

@@ -8,7 +8,15 @@ from typing import Any
 
 from trading.api.exchange import errors
 from trading.api.exchange.history import Fill, Kline, Known
-from trading.messages.orders import OPEN_STATUSES, ExecutionReport, ExecutionType, Trade
+from trading.messages.orders import (
+    BUY,
+    OPEN_STATUSES,
+    ExecutionReport,
+    ExecutionType,
+    SelfTradePrevention,
+    TimeInForce,
+    Trade,
+)
 
 JSON = dict[str, Any]
 
@@ -53,7 +61,7 @@ def order(tracked: Known) -> JSON:
         "updateTime": stamp(report.event_time),
         "isWorking": True,
         "workingTime": stamp(tracked.since),
-        "selfTradePreventionMode": "EXPIRE_MAKER",
+        "selfTradePreventionMode": SelfTradePrevention.EXPIRE_MAKER,
     }
 
 
@@ -76,7 +84,7 @@ def new_order(reports: Sequence[ExecutionReport], response_type: str, stp: str) 
                 "price": decimal(r.last_price),
                 "qty": decimal(r.last_qty),
                 "commission": decimal(0),
-                "commissionAsset": commission_asset(r.symbol, r.side == "BUY"),
+                "commissionAsset": commission_asset(r.symbol, r.side == BUY),
                 "tradeId": r.trade_id,
             }
             for r in reports
@@ -95,7 +103,7 @@ def cancelled(report: ExecutionReport, request_id: str) -> JSON:
         "clientOrderId": request_id,
         "transactTime": stamp(report.event_time),
         **_progress(report),
-        "selfTradePreventionMode": "EXPIRE_MAKER",
+        "selfTradePreventionMode": SelfTradePrevention.EXPIRE_MAKER,
     }
 
 
@@ -131,7 +139,7 @@ def execution_report(report: ExecutionReport, since: int) -> JSON:
         "T": at,
         "t": report.trade_id or -1,
         "I": report.order_id,
-        "w": report.status in OPEN_STATUSES and report.time_in_force == "GTC",
+        "w": report.status in OPEN_STATUSES and report.time_in_force == TimeInForce.GTC,
         "m": report.is_maker,
         "M": False,
         "O": since,
@@ -139,7 +147,7 @@ def execution_report(report: ExecutionReport, since: int) -> JSON:
         "Y": decimal(report.last_price * report.last_qty // 100_000_000),
         "Q": decimal(0),
         "W": since,
-        "V": "EXPIRE_MAKER",
+        "V": SelfTradePrevention.EXPIRE_MAKER,
     }
 
 

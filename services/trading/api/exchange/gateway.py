@@ -14,7 +14,7 @@ from trading.api.exchange.info import MAX_PRICE, MAX_QTY
 from trading.api.exchange.limits import Limits
 from trading.api.exchange.params import Params
 from trading.exchange import Exchange
-from trading.exchange.filters import STP_MODES, TIMES_IN_FORCE, TYPES, refusal
+from trading.exchange.filters import SIDES, STP_MODES, TIMES_IN_FORCE, TYPES, refusal
 from trading.exchange.outage import FULL_OUTAGE_MODES
 from trading.hosting.host import Host
 from trading.hosting.inputs import BacklogFull, Unavailable
@@ -26,7 +26,10 @@ from trading.messages.orders import (
     ExecutionReport,
     ExecutionType,
     OrderStatus,
+    OrderType,
     PlaceOrder,
+    SelfTradePrevention,
+    TimeInForce,
 )
 from trading.topology import EXCHANGE
 
@@ -42,10 +45,10 @@ _INVALID_STRATEGY_TYPE = errors.BinanceError(-1134, "`strategyType` was less tha
 #: Order types of Binance that this venue does not support.
 _UNSUPPORTED_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 #: Order type -> parameters that must not be sent with it.
-_FORBIDDEN_PARAMS = {
-    "LIMIT": ("quoteOrderQty", "stopPrice", "trailingDelta"),
-    "LIMIT_MAKER": ("quoteOrderQty", "timeInForce", "stopPrice", "trailingDelta"),
-    "MARKET": ("price", "timeInForce", "stopPrice", "trailingDelta"),
+_FORBIDDEN_PARAMS: dict[str, tuple[str, ...]] = {
+    OrderType.LIMIT: ("quoteOrderQty", "stopPrice", "trailingDelta"),
+    OrderType.LIMIT_MAKER: ("quoteOrderQty", "timeInForce", "stopPrice", "trailingDelta"),
+    OrderType.MARKET: ("price", "timeInForce", "stopPrice", "trailingDelta"),
 }
 
 
@@ -193,7 +196,7 @@ class Gateway:
         order type.
         """
         symbol = self.symbol(params)
-        side = params.choice("side", ("BUY", "SELL"), _INVALID_SIDE)
+        side = params.choice("side", SIDES, _INVALID_SIDE)
         order_type = params.text("type")
         if order_type not in TYPES:
             raise (
@@ -202,10 +205,10 @@ class Gateway:
                 else _INVALID_TYPE
             )
         qty = price = quote_qty = 0
-        time_in_force = "GTC"
-        if order_type == "LIMIT":
+        time_in_force: str = TimeInForce.GTC
+        if order_type == OrderType.LIMIT:
             time_in_force = params.choice("timeInForce", TIMES_IN_FORCE, _INVALID_TIME_IN_FORCE)
-        if order_type != "MARKET":
+        if order_type != OrderType.MARKET:
             qty, price = params.units("quantity"), params.units("price")
         elif "quantity" in params:
             if "quoteOrderQty" in params:
@@ -222,13 +225,14 @@ class Gateway:
             raise errors.NO_ICEBERGS
         if params.integer("strategyType", default=1_000_000) < 1_000_000:
             raise _INVALID_STRATEGY_TYPE
-        stp = params.optional("selfTradePreventionMode", "EXPIRE_MAKER")
+        stp = params.optional("selfTradePreventionMode", SelfTradePrevention.EXPIRE_MAKER)
         if stp not in STP_MODES:
             raise errors.out_of_range("selfTradePreventionMode")
         if price > MAX_PRICE:
             raise errors.filter_failure("PRICE_FILTER")
         if qty > MAX_QTY:
-            raise errors.filter_failure("MARKET_LOT_SIZE" if order_type == "MARKET" else "LOT_SIZE")
+            market = order_type == OrderType.MARKET
+            raise errors.filter_failure("MARKET_LOT_SIZE" if market else "LOT_SIZE")
         client_order_id = (
             params.client_order_id("newClientOrderId")
             if "newClientOrderId" in params

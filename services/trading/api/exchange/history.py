@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trading.messages import Message
-from trading.messages.orders import OPEN_STATUSES, ExecutionReport, ExecutionType, Trade
+from trading.messages.orders import BUY, OPEN_STATUSES, ExecutionReport, ExecutionType, Trade
 from trading.universe import Universe
 
 #: Most orders and fills of an account, and most public trades and one-minute klines of a symbol.
@@ -152,7 +152,7 @@ class History:
                     report.trade_id,
                     report.order_id,
                     report.client_order_id,
-                    report.side == "BUY",
+                    report.side == BUY,
                     report.is_maker,
                     report.last_price,
                     report.last_qty,

@@ -7,6 +7,7 @@ from trading.api.exchange.formats import JSON, decimal, stamp
 from trading.api.exchange.limits import ORDERS_PER_DAY, Limits
 from trading.exchange.filters import COLLAR_PPM, MAX_NOTIONAL, STP_MODES
 from trading.messages.market import SymbolStatus
+from trading.messages.orders import OrderType, SelfTradePrevention
 from trading.units import PPM
 from trading.universe import Instrument, Universe
 
@@ -63,7 +64,7 @@ def _symbol(instrument: Instrument, status: SymbolStatus, limits: Limits) -> JSO
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+        "orderTypes": [*OrderType],
         "icebergAllowed": False,
         "ocoAllowed": False,
         "otoAllowed": False,
@@ -113,6 +114,6 @@ def _symbol(instrument: Instrument, status: SymbolStatus, limits: Limits) -> JSO
         ],
         "permissions": [],
         "permissionSets": [["SPOT"]],
-        "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
+        "defaultSelfTradePreventionMode": SelfTradePrevention.EXPIRE_MAKER,
         "allowedSelfTradePreventionModes": sorted(STP_MODES),
     }
