@@ -31,7 +31,8 @@ from trading.hosting.tokens import Token, require_token
 from trading.messages.chaos import PhaseChanged
 from trading.messages.risk import AlertFired, PortfolioReported
 from trading.scenario.errors import ScenarioError
-from trading.scenario.model import MAX_KEY, MAX_OVERRIDES, MAX_VALUE, NAME_PATTERN
+from trading.scenario.model import MAX_KEY, MAX_OVERRIDES, MAX_VALUE
+from trading.scenario.names import NAME_PATTERN
 from trading.scenario.plan import RunPlan
 from trading.scenario.signing import private_key
 from trading.topology import TEST_COORDINATOR
