@@ -156,7 +156,13 @@ def test_the_points_of_a_scenario_from_the_network_are_limited(
     replay = {"asset": "BTC", "data": PRICES}
     scenario["spec"]["market"] = {"source": "replay", "replay": replay}
     message = refused(json.dumps(scenario))
-    assert "6 recorded prices, a scenario that came over the network has at most 5" in message
+    assert "6 recorded prices; a scenario that came over the network has at most 5" in message
     file = tmp_path / "recorded.yaml"
     file.write_text(json.dumps(scenario), "utf-8")
     assert load(file, files=FileAccess.ANYBODY).plan.faults
+    monkeypatch.setattr(recordings, "MAX_PATH_POINTS", 3)
+    assert load_submitted(with_series(data=PRICES)).plan.faults
+    stepped = json.loads(with_series(data=PRICES))
+    stepped["spec"]["faults"][0]["depeg"]["step"] = True
+    message = refused(json.dumps(stepped))
+    assert "5 recorded prices; a fault of a scenario that came over the network has" in message

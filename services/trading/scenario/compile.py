@@ -139,6 +139,7 @@ def _depeg(depeg: faults.Depeg, recorded: RecordedPrices, place: Place) -> chaos
         points = list(_shift(series, series[0][0]))
     if depeg.step:
         points = _as_steps(points)
+    recorded.check_path(len(points), place)
     path = tuple(chaos.PathPoint(offset, value) for offset, value in points)
     return chaos.Depeg(depeg.asset, path, depeg.scope, parse_duration(depeg.rebound))
 

@@ -41,9 +41,18 @@ class RecordedPrices:
         except SeriesError as error:
             raise CompileError(place, f"{content.place(error.line)}: {error}") from error
         self._count += sum(len(points) for points in series.values())
-        most = self._files.max_points
-        if most is not None and self._count > most:
-            message = f"{self._count} recorded prices, a scenario that came over the network has"
-            advice = f"at most {most}; leave out times and assets that are not needed"
-            raise CompileError(place, f"{content.source}: {message} {advice}")
+        _check_number(self._count, self._files.max_points, "a scenario", place)
         return series
+
+    def check_path(self, count: int, place: Place) -> None:
+        """Raise CompileError if the path of one fault has too many points."""
+        _check_number(count, self._files.max_path_points, "a fault of a scenario", place)
+
+
+def _check_number(count: int, most: int | None, where: str, place: Place) -> None:
+    if most is not None and count > most:
+        raise CompileError(
+            place,
+            f"{count} recorded prices; {where} that came over the network has at most {most}: leave"
+            " out times and assets that are not needed",
+        )

@@ -16,6 +16,9 @@ from trading.scenario.series import SeriesError, read_text
 #: The most points of all recorded prices in a scenario that came over the network. Its plan goes
 #: to every service, and is kept with the run: 50,000 points are about 1.5 MB of it.
 MAX_POINTS = 50_000
+#: The same for the path of one fault, which goes to the service that plays it in one message of at
+#: most 1 MiB.
+MAX_PATH_POINTS = 15_000
 
 
 class FileAccess(Enum):
@@ -74,14 +77,15 @@ class Recordings(NamedTuple):
     """The recorded prices that a scenario may read.
 
     Names of files are relative to ``directory``. ``named`` holds the names that are allowed; None
-    allows all. ``uploads`` is None where no test coordinator keeps any. ``max_points`` is the limit
-    for all of them together, None if there is none.
+    allows all. ``uploads`` is None where no test coordinator keeps any. ``max_points`` limits all
+    of them together, and ``max_path_points`` the path of one fault; None is no limit.
     """
 
     directory: Path
     named: frozenset[str] | None
     uploads: Uploads | None = None
     max_points: int | None = None
+    max_path_points: int | None = None
 
     def read(self, recording: Recording) -> RecordedText:
         """Return the text of a recording that passed all checks. Raises NotReadable."""
@@ -138,7 +142,7 @@ def recordings(
     if access is FileAccess.ANYBODY:
         return Recordings(directory, None, uploads)
     named = frozenset(file_names(resource)) if access is FileAccess.TEXT else frozenset[str]()
-    return Recordings(directory, named, uploads, MAX_POINTS)
+    return Recordings(directory, named, uploads, MAX_POINTS, MAX_PATH_POINTS)
 
 
 def file_names(part: Any) -> Iterator[str]:
