@@ -1,5 +1,6 @@
 """Tests that recorded prices are read as exchanges and data vendors publish them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.scenario.names import by_recorded_symbol
-from trading.scenario.recorded_rows import FORMATS, detect
+from trading.scenario.recorded_rows import FORMATS, detect, read_rows
 from trading.scenario.series import Points, Reading, SeriesError, read_series, read_text
 from trading.units import HOUR, MINUTE, SCALE, SECOND
 from trading.universe import default_universe
@@ -79,6 +80,18 @@ POINTS = ("prices", "coingecko-json")
 def test_every_file_and_every_format_is_tested() -> None:
     assert {p.name for p in RECORDINGS.iterdir()} == {*FILES, "yahoo.csv"}
     assert {f for f, *_ in FILES.values()} == set(FORMATS)
+
+
+def test_the_guide_shows_what_is_read() -> None:
+    """Each example of docs/guides/recorded-data.md has the format beside it."""
+    page = Path("docs/guides/recorded-data.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| (`.+`) \|$", page, re.MULTILINE)
+    assert {file_format for file_format, _ in rows} == set(FORMATS)
+    for file_format, example in rows:
+        text = "\n".join(line.strip("`") for line in example.split("<br>"))
+        assert detect(text) == file_format
+        (row,) = read_rows(text, file_format, NAMES, "BTC", "")
+        assert row.price > 0
 
 
 def test_a_day_without_prices_is_no_row() -> None:
