@@ -10,7 +10,7 @@ from typing import Any
 
 from trading.risk_monitor import RULES
 from trading.scenario import names
-from trading.scenario.model import NAME_PATTERN
+from trading.scenario.names import NAME_PATTERN
 from trading.topology import AUDIT_CORRELATOR, SERVICES, TEST_COORDINATOR, may_connect
 from trading.universe import default_universe
 

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.chart.test_crd import check, schema, unknown
-from trading.embedded.api import load_submitted
+from trading.api.test_coordinator.app import RunRequest
+from trading.cli.uploads import with_content
+from trading.cli.wrong_input import WrongInput
+from trading.embedded.api import load_scenario, load_submitted
+from trading.hosting.guard import max_body
+from trading.scenario.faults import MAX_DATA
 from trading_operator.resource import scenario
 
 #: Stores the resource that is applied, and reports from then on that its run has ended.
@@ -67,3 +73,65 @@ def test_one_that_was_not_changed_does_not(tmp_path: Path) -> None:
     resource, output = applied(tmp_path, "market-crash")
     assert "overrides" not in resource["spec"]
     assert "changed" not in output and "chaosscenario market-crash in trading-dev\n" in output
+
+
+RECORDED = """\
+apiVersion: chaos.trading/v1alpha1
+kind: ChaosScenario
+metadata: {name: recorded}
+spec:
+  market: {source: replay, replay: {file: data/prices.csv, asset: BTC, gaps: hold}}
+  faults: [{name: reset, duration: 5m, exchangeOutage: {mode: reset}}]
+  expect: [{noAlert: settlement-overdue}]
+"""
+PRICES = "time,price\n1767571200,65000\n1767571260,64000\n"
+
+
+def test_a_resource_has_the_content_of_the_file_that_its_scenario_names(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "prices.csv").write_text(PRICES, "utf-8")
+    file = tmp_path / "recorded.yaml"
+    file.write_text(RECORDED, "utf-8")
+    resource, _ = applied(tmp_path, str(file))
+    check(resource)
+    assert unknown(schema(), resource) == []
+    replay = {"asset": "BTC", "gaps": "hold", "data": PRICES}
+    assert resource["spec"]["market"]["replay"] == replay
+    # The run that the operator starts has the prices.
+    meta = {"name": "recorded", "namespace": "trading-dev", "uid": "0a1b2c3d"}
+    plan = load_submitted(scenario({**resource, "metadata": meta}).text).plan
+    assert plan.replay == load_scenario(file).plan.replay
+
+
+def test_a_file_that_does_not_fit_into_a_resource_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "recorded.yaml"
+    file.write_text(RECORDED, "utf-8")
+    prices = tmp_path / "data" / "prices.csv"
+    prices.write_text(PRICES.ljust(MAX_DATA), "utf-8")
+    resource = load_scenario(file).resource
+    assert with_content(resource, file)["spec"]["market"]["replay"]["data"] == prices.read_text()
+    prices.write_text(PRICES.ljust(MAX_DATA + 1), "utf-8")
+    with pytest.raises(WrongInput, match="upload it with PUT /recordings/NAME"):
+        with_content(resource, file)
+    prices.write_text(PRICES, "utf-8")
+    changed = load_scenario(file, overrides={"market.replay.file": "data/prices.csv"}).resource
+    with pytest.raises(WrongInput, match="name the file in the scenario, not with --set"):
+        with_content(changed, file)
+
+
+@pytest.mark.parametrize("name", ["binance-rest.json", "binance-2020.csv", "prices.csv"])
+def test_the_largest_resource_passes_every_limit_on_its_way(name: str) -> None:
+    """kubectl stores it in an annotation, and the operator sends it to the coordinator as text in
+    JSON, in which every line feed and quotation mark becomes longer.
+    """
+    example = (Path("tests/scenario/recordings") / name).read_text("utf-8")
+    data = (example * (MAX_DATA // len(example) + 1))[:MAX_DATA]
+    whole = yaml.safe_load(RECORDED)
+    whole["spec"]["market"]["replay"] = {"asset": "BTC", "data": data}
+    meta = {"name": "recorded", "namespace": "trading-dev", "uid": "0a1b2c3d"}
+    resource = {**whole, "metadata": meta}
+    assert len(json.dumps(resource)) < 256 * 1024 * 0.9
+    text = scenario(resource).text
+    request = RunRequest(text=text, id="recorded-0a1b2c3d", network="platform")
+    assert len(request.model_dump_json()) < max_body("/runs") * 0.9

@@ -88,6 +88,16 @@ def test_documents_are_replaced_by_name(store: JournalStore) -> None:
     assert store.document("verdict", "c") is store.document("other", "a") is None
 
 
+def test_a_removed_document_is_gone_and_no_other(store: JournalStore) -> None:
+    for kind, name in (("verdict", "a"), ("verdict", "b"), ("other", "a")):
+        store.put(kind, name, b"1")
+    store.remove("verdict", "a")
+    store.remove("verdict", "never there")
+    store.remove("never there", "a")
+    assert dict(store.documents("verdict")) == {"b": b"1"}
+    assert dict(store.documents("other")) == {"a": b"1"}
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "journal.sqlite")
     number = store.open_session(b"{}")

@@ -40,12 +40,15 @@ from tests.trading_operator.making import RELEASE, sample_scenario
 from trading.embedded.api import load_scenario
 from trading.embedded.run import run_plan
 from trading.scenario.model import Spec
+from trading.scenario.recordings import file_names
 from trading.scenario.template import new_scenario
 from trading_operator.policies import Cut, manifest
 
 DOCS = ROOT / "docs"
 #: Pages whose blocks call a running ecosystem; the test starts one.
-RUNNING = {DOCS / "guides/running.md", DOCS / "guides/own-bot.md", DOCS / "guides/own-monitor.md"}
+RUNNING = {
+    DOCS / f"guides/{name}.md" for name in ("running", "own-bot", "own-monitor", "recorded-data")
+}
 #: Pages whose blocks read the files of a stopped ecosystem.
 STOPPED = {DOCS / "guides/journals.md"}
 
@@ -127,7 +130,11 @@ def test_yaml_is_valid(block: Block, tmp_path: Path) -> None:
     if isinstance(document, list):
         document = {"faults": document}
     if document.get("kind") == "ChaosScenario":
-        file = tmp_path / f"{document['metadata']['name']}.yaml"
+        runner = PageRunner(tmp_path, None)
+        if any(file_names(document)):
+            # A Python block writes the files that the scenario names.
+            runner.run([b for b in blocks_of(block.page) if b.language == "python"])
+        file = tmp_path / "page" / f"{document['metadata']['name']}.yaml"
         file.write_text(block.body, encoding="utf-8")
         verdict = run_plan(load_scenario(file).plan).verdict
         assert (verdict.outcome, verdict.reasons) == ("Pass", ())

@@ -15,12 +15,13 @@ from tools.crd import definition
 from tools.reference import evidence, http, resource, scenario, verdict
 from tools.reference.evidence_fields import FIELDS
 from tools.reference.scenario_examples import EXAMPLES, MODES
-from trading.embedded.api import load_scenario
+from trading.embedded.api import load_scenario, load_submitted
 from trading.hosting.access import Access
 from trading.scenario import platform
 from trading.scenario import verdict as rules
 from trading.scenario.faults import Model
 from trading.scenario.plan import NETWORK
+from trading.scenario.recordings import Uploads
 from trading.scenario.result import Phase
 from trading.topology import SERVICES
 
@@ -29,6 +30,10 @@ CSV = {
     "candles.csv": "time,close\n2026-01-05T00:00:00Z,65000\n2026-01-05T03:00:00Z,64000\n",
     "peg.csv": "time,close,price\n2023-03-11T00:00:00Z,0.99,0.99\n2023-03-11T00:05:00Z,0.9,0.9\n",
 }
+
+
+#: The recordings that the examples name as uploaded.
+UPLOADED = {"crash-2020-03-12": CSV["prices.csv"], "usdc-2023-03": CSV["peg.csv"]}
 
 
 def models(base: type[Model] = Model) -> list[type[Model]]:
@@ -57,7 +62,11 @@ def test_examples_are_taken_by_the_real_loader(path: str, tmp_path: Path) -> Non
     document = scenario.document(name, example)
     for override in document["spec"].get("overrides", ()):
         document["spec"]["recovery"] = {"within": override.partition("=")[2]}
-    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    text = yaml.safe_dump(document)
+    if field == "recording":
+        load_submitted(text, uploads=Uploads(UPLOADED.get))
+        return
+    file.write_text(text, encoding="utf-8")
     load_scenario(file)
 
 

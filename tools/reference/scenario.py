@@ -36,7 +36,7 @@ _FAULTS: tuple[tuple[type[BaseModel], str], ...] = (
     (faults.ShockPoint, "marketShock.path[]"),
     (faults.Depeg, "depeg"),
     (faults.PegPoint, "depeg.path[]"),
-    (faults.PegSeries, "depeg.series"),
+    (faults.Recording, "depeg.series"),
     (faults.ExchangeOutage, "exchangeOutage"),
     (faults.SettlementFailure, "settlementFailure"),
     (faults.StrategyMalfunction, "strategyMalfunction"),
@@ -275,7 +275,7 @@ spec:
 _WITHIN = {
     "ShockPoint": ("marketShock", "path", True),
     "PegPoint": ("depeg", "path", True),
-    "PegSeries": ("depeg", "series", False),
+    "Recording": ("depeg", "series", False),
 }
 
 

@@ -43,6 +43,14 @@ class Coordinator:
         """Return the decoded response to a POST request with ``body`` as JSON."""
         return self._request("POST", path, body)
 
+    def put(self, path: str, content: bytes) -> Any:
+        """Return the decoded response to a PUT request with ``content``."""
+        return self._request("PUT", path, content=content)
+
+    def delete(self, path: str) -> None:
+        """Send a DELETE request."""
+        self._request("DELETE", path)
+
     def events(self, run_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield ``(kind, data)`` of every event of a run up to its verdict.
 
@@ -83,20 +91,26 @@ class Coordinator:
 
         return "" if "Authorization" in self._client.headers else chaos_token(Path.cwd())
 
-    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        content: bytes | None = None,
+    ) -> Any:
         import httpx
 
         try:
-            response = self._client.request(method, path, json=body)
+            response = self._client.request(method, path, json=body, content=content)
             if response.status_code == 401 and (token := self._deployment_token()):
                 self._client.headers["Authorization"] = f"Bearer {token}"
-                response = self._client.request(method, path, json=body)
+                response = self._client.request(method, path, json=body, content=content)
         except httpx.HTTPError as error:
             raise WrongInput(
                 f"no test coordinator at {self.url} ({error}); start one with: trading up"
             ) from error
         if response.is_success:
-            return response.json()
+            return response.json() if response.content else None
         try:
             detail = response.json()["detail"]
         except (ValueError, KeyError):
@@ -170,22 +184,30 @@ def run_remote(
         sys.exit(run_resource(scenario, seed, parse_sets(sets), env, detach=detach))
     coordinator = Coordinator(target, data)
     body: dict[str, Any] = {"overrides": parse_sets(sets)}
-    path = Path(scenario)
-    if path.suffix or path.exists():
-        try:
-            body["text"] = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WrongInput(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    else:
-        body["scenario"] = scenario
     if seed is not None:
         body["seed"] = seed
     if not detach and _can_cut_networks(target):
         body["network"] = "platform"
-    run = coordinator.post("/runs", body)
+    path = Path(scenario)
+    if path.suffix or path.exists():
+        run = _begin_with_files(coordinator, path, body)
+    else:
+        run = coordinator.post("/runs", {**body, "scenario": scenario})
     say(f"run {run['id']}")
     if not detach:
         sys.exit(_follow_or_fail(coordinator, run["id"]))
+
+
+def _begin_with_files(coordinator: Coordinator, path: Path, body: dict[str, Any]) -> Any:
+    """Begin a run of the scenario file at ``path``, with the recorded prices that it names."""
+    from trading.cli.uploads import uploaded_files
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongInput(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    with uploaded_files(coordinator, path, text, body["overrides"]) as files:
+        return coordinator.post("/runs", {**body, "text": text, "files": files})
 
 
 @click.command("runs")

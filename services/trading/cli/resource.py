@@ -17,6 +17,7 @@ def run_resource(
     With ``detach`` return 0 once it is applied. The scenario is checked before anything is applied;
     raises WrongInput for problems of the scenario or of the cluster.
     """
+    from trading.cli.uploads import with_content
     from trading.deploy.environments import ENVIRONMENTS, DeploymentError
     from trading.deploy.scenario_resource import ScenarioResource, Story, summary
     from trading.embedded.api import load_scenario
@@ -24,7 +25,10 @@ def run_resource(
 
     with wrong_input():
         loaded = load_scenario(scenario, seed=seed, overrides=overrides)
-    document, effective_overrides = loaded.resource, loaded.plan.overrides
+    document, effective_overrides = (
+        with_content(loaded.resource, loaded.path),
+        loaded.plan.overrides,
+    )
     name = document["metadata"]["name"]
     resource = ScenarioResource(ENVIRONMENTS[env], Path.cwd(), name)
     story = Story(say)

@@ -11,7 +11,7 @@ from trading.embedded.run import run_plan
 from trading.risk_monitor import RULES
 from trading.scenario.load import LoadedScenario, load, load_text
 from trading.scenario.plan import RunPlan
-from trading.scenario.recordings import FileAccess
+from trading.scenario.recordings import FileAccess, Uploads
 from trading.scenario.result import Verdict
 
 _RULES = {name: rule.parse for name, rule in RULES.items()}
@@ -58,10 +58,16 @@ def load_shipped(
 
 
 def load_submitted(
-    text: str, *, seed: int | None = None, overrides: Mapping[str, str] | None = None
+    text: str,
+    *,
+    seed: int | None = None,
+    overrides: Mapping[str, str] | None = None,
+    uploads: Uploads | None = None,
 ) -> LoadedScenario:
-    """Compile a scenario that a client has sent over the network; it may not open any file. Raises
-    ScenarioError, which lists every mistake.
+    """Compile a scenario that a client has sent over the network; it may not open any file.
+
+    ``uploads`` are the recordings that it may read instead. Raises ScenarioError, which lists every
+    mistake.
     """
     return load_text(
         text,
@@ -70,6 +76,7 @@ def load_submitted(
         overrides=overrides or {},
         seed=seed,
         files=FileAccess.NOBODY,
+        uploads=uploads,
     )
 
 

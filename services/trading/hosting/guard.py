@@ -22,11 +22,18 @@ log = logging.getLogger("trading.http")
 #: Largest request body, bytes; and how much of a refused one is read before the connection closes.
 MAX_BODY = 256 * 1024
 _MAX_DISCARDED = 16 * MAX_BODY
+#: Larger bodies, by the beginning of their path: uploaded recordings, and sessions, whose plan has
+#: the points of such recordings. These routes read a body only after they have checked a token.
+_LARGER_BODIES = {"/recordings/": 4 * 1024 * 1024, "/chaos/session": 4 * 1024 * 1024}
 #: Request headers: greatest number, and bytes of all names and values together.
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 #: Largest WebSocket message that is accepted, bytes.
 MAX_MESSAGE = 64 * 1024
+#: The same between services, which show a token before they are connected: a batch of messages, or
+#: one fault that follows a recorded path.
+MAX_LINK_MESSAGE = 1024 * 1024
+_LINK = "/link"
 #: Wall seconds until a request's body must have arrived, and until its answer must have begun.
 BODY_TIME = 10.0
 ANSWER_TIME = 30.0
@@ -62,7 +69,6 @@ URGENT_ONLY = "trading.urgent"
 
 _REFUSALS = {
     408: f"the request's body did not arrive within {BODY_TIME:g} s",
-    413: f"the request is larger than {MAX_BODY} bytes",
     431: f"more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them",
     503: "too many connections; close some, or try again later",
     504: f"there was no answer within {ANSWER_TIME:g} s; what was asked may have happened",
@@ -112,7 +118,8 @@ class RequestGuard:
         try:
             if kind == "websocket":
                 status = 101
-                await self._app(scope, _limit_messages(receive, send), send)
+                largest = MAX_LINK_MESSAGE if scope["path"] == _LINK else MAX_MESSAGE
+                await self._app(scope, _limit_messages(receive, send, largest), send)
             else:
                 status = await self._http(scope, headers, request, receive, send)
         finally:
@@ -144,6 +151,7 @@ class RequestGuard:
         """Serve a request within the limits, and return the status of the answer."""
         status = 500
         received = 0
+        largest = max_body(scope["path"])
         urgent_only = URGENT_ONLY in scope.get("extensions", ())
         deadline = Deadline(self._body_time, self._answer_time)
 
@@ -153,7 +161,7 @@ class RequestGuard:
             message = await receive()
             deadline.reading = bool(message.get("more_body"))
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
+            if received > largest:
                 raise _TooLarge
             return message
 
@@ -172,14 +180,14 @@ class RequestGuard:
         try:
             if urgent_only and not is_urgent(scope["path"]):
                 await _refuse(answer, 503)
-            elif refusal := _status_of_refusal(scope["headers"], headers):
+            elif refusal := _status_of_refusal(scope["headers"], headers, largest):
                 await _discard(receive, deadline)
-                await _refuse(answer, refusal)
+                await _refuse(answer, refusal, largest)
             else:
                 await self._app(scope, limited, answer)
         except _TooLarge:
             if not deadline.started:
-                await _refuse(answer, 413)
+                await _refuse(answer, 413, largest)
         except ClientDisconnect:
             # No client is left to be answered, and the service has made no mistake.
             status = _CLIENT_CLOSED_REQUEST
@@ -194,6 +202,12 @@ class RequestGuard:
 
 class _TooLarge(Exception):
     pass
+
+
+def max_body(path: str) -> int:
+    """Return the largest body of a request to ``path``, in bytes."""
+    sizes = (size for start, size in _LARGER_BODIES.items() if path.startswith(start))
+    return next(sizes, MAX_BODY)
 
 
 def _request_id(headers: MutableMapping[bytes, bytes]) -> str:
@@ -213,15 +227,18 @@ def _trace_id(headers: MutableMapping[bytes, bytes]) -> str:
 
 
 def _status_of_refusal(
-    listed: list[tuple[bytes, bytes]], headers: MutableMapping[bytes, bytes]
+    listed: list[tuple[bytes, bytes]], headers: MutableMapping[bytes, bytes], largest: int
 ) -> int:
-    """Return the status with which the headers alone are refused; 0 if they are accepted."""
+    """Return the status with which the headers alone are refused; 0 if they are accepted.
+
+    ``largest`` is the largest body in bytes.
+    """
     if len(listed) > MAX_HEADERS:
         return 431
     if sum([len(name) + len(value) for name, value in listed]) > MAX_HEADER_BYTES:
         return 431
     length = headers.get(b"content-length", b"0")
-    return 413 if length.isdigit() and (len(length) > 15 or int(length) > MAX_BODY) else 0
+    return 413 if length.isdigit() and (len(length) > 15 or int(length) > largest) else 0
 
 
 async def _discard(receive: Receive, deadline: Deadline) -> None:
@@ -247,21 +264,24 @@ def _with_common_headers(
     return added
 
 
-async def _refuse(send: Send, status: int) -> None:
-    body = b'{"detail":"%s"}' % _REFUSALS[status].encode()
+async def _refuse(send: Send, status: int, largest: int = MAX_BODY) -> None:
+    detail = _REFUSALS.get(status, f"the request is larger than {largest} bytes")
+    body = b'{"detail":"%s"}' % detail.encode()
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def _limit_messages(receive: Receive, send: Send) -> Receive:
-    """Return ``receive`` with a limit: a longer message closes the connection with code 1009."""
+def _limit_messages(receive: Receive, send: Send, largest: int) -> Receive:
+    """Return ``receive`` with a limit: a message of more than ``largest`` bytes closes the
+    connection with code 1009.
+    """
 
     async def receive_limited() -> Message:
         message = await receive()
         size = len(message.get("text") or message.get("bytes") or b"")
-        if message["type"] == "websocket.receive" and size > MAX_MESSAGE:
+        if message["type"] == "websocket.receive" and size > largest:
             await send({"type": "websocket.close", "code": 1009})
             return {"type": "websocket.disconnect", "code": 1009}
         return message

@@ -91,6 +91,10 @@ class SqlStore(ABC):
             self.rows("SELECT name, body FROM document WHERE kind=? ORDER BY name", (kind,))
         )
 
+    def remove(self, kind: str, name: str) -> None:
+        with self.transaction() as execute:
+            execute("DELETE FROM document WHERE kind=? AND name=?", (kind, name))
+
     def _put_snapshot(self, execute: Execute, session: int, snapshot: Snapshot) -> None:
         """Write a snapshot in the place of an older one, within a transaction."""
         heads = json.dumps({n: [h.length, h.hash.hex()] for n, h in snapshot.heads.items()})

@@ -136,6 +136,10 @@ class JournalStore(Protocol):
         """Return all documents of a kind by name."""
         ...
 
+    def remove(self, kind: str, name: str) -> None:
+        """Remove the document of that kind and name, if there is one."""
+        ...
+
     def close(self) -> None:
         """Release the store's files or connections. No method may be called afterwards."""
         ...
@@ -237,6 +241,9 @@ class MemoryStore:
 
     def documents(self, kind: str) -> dict[str, bytes]:
         return dict(self._documents.get(kind, {}))
+
+    def remove(self, kind: str, name: str) -> None:
+        self._documents.get(kind, {}).pop(name, None)
 
     def close(self) -> None:
         return

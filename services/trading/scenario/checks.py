@@ -22,8 +22,8 @@ from trading.scenario.model import (
     SteadyState,
 )
 from trading.scenario.quantities import MAX_DURATION, parse_duration
-from trading.scenario.series import parse_instant
 from trading.scenario.settlement import SettlementTerms
+from trading.scenario.timestamps import parse_instant
 from trading.topology import RISK_MONITOR, SERVICES
 from trading.units import DAY, MILLISECOND, MINUTE, format_duration
 from trading.universe import Universe
@@ -169,9 +169,12 @@ def check_market(market: Market, universe: Universe) -> Iterator[Finding]:
             message = f"unknown asset '{asset}'{suggestion(asset, assets)}"
             yield (*path, "initialPrices", asset), message
     if market.source == "replay" and market.replay is None:
-        yield path, "source: replay needs 'replay' with a file"
+        yield path, "source: replay needs 'replay' with a file, data or recording"
     if market.source != "replay" and market.replay is not None:
         yield (*path, "replay"), "write source: replay to use it"
+    if market.replay is not None:
+        for field, message in fault_checks.check_recording(market.replay):
+            yield (*path, "replay", *field), message
     replay_asset = market.replay.asset if market.replay is not None else None
     if replay_asset is not None and replay_asset not in assets:
         message = f"unknown asset '{replay_asset}'{suggestion(replay_asset, assets)}"

@@ -8,42 +8,34 @@ from trading.messages import chaos
 from trading.scenario import faults, names
 from trading.scenario.errors import Path as Place
 from trading.scenario.model import ChaosScenario, Expectation, Fault
-from trading.scenario.model import Replay as ReplayModel
 from trading.scenario.plan import DEFAULT_START, ClockMode, PlannedFault, RunPlan
 from trading.scenario.plan import Expectation as PlannedExpectation
 from trading.scenario.quantities import parse_duration, parse_percent, parse_price
+from trading.scenario.recorded import RecordedPrices
 from trading.scenario.recordings import Recordings
-from trading.scenario.series import Points, SeriesError, parse_instant, read_series
+from trading.scenario.series import Points
 from trading.scenario.settlement import SettlementTerms
+from trading.scenario.timestamps import parse_instant
 from trading.topology import RISK_MONITOR
 from trading.units import PPM
 from trading.universe import Universe
 
 
-class CompileError(ValueError):
-    """Raised if a file that the scenario names cannot be used.
-
-    ``place`` is the path of the field in the scenario that names the file.
-    """
-
-    def __init__(self, place: Place, message: str) -> None:
-        super().__init__(message)
-        self.place = place
-
-
 def compile_plan(model: ChaosScenario, universe: Universe, files: Recordings) -> RunPlan:
     """Return the plan of a scenario that passed all checks.
 
-    ``files`` are those that the scenario may open. Raises CompileError for a file that it may not
-    open, or that cannot be read.
+    ``files`` are the recorded prices that the scenario may read. Raises CompileError for those that
+    it may not read, or that cannot be read.
     """
+    recorded = RecordedPrices(universe, files)
     spec = model.spec
     market = spec.market
     prices = {asset: parse_price(text) for asset, text in market.initialPrices.items()}
     replay_prices: dict[str, Points] = {}
     start = DEFAULT_START
     if market.replay is not None:
-        series = _replay(market.replay, universe, files)
+        place: Place = ("spec", "market", "replay")
+        series = recorded.read(market.replay, market.replay.asset or "", place)
         start = min(points[0][0] for points in series.values())
         replay_prices = {a: _shift(points, start) for a, points in series.items()}
         prices |= {asset: points[0][1] for asset, points in replay_prices.items()}
@@ -69,7 +61,7 @@ def compile_plan(model: ChaosScenario, universe: Universe, files: Recordings) ->
         limits=dict(spec.controls.limits),
         steady_for=parse_duration(spec.steadyState.hold),
         steady_within=parse_duration(spec.steadyState.within),
-        faults=tuple(_planned_fault(i, f, universe, files) for i, f in enumerate(spec.faults)),
+        faults=tuple(_planned_fault(i, f, universe, recorded) for i, f in enumerate(spec.faults)),
         expectations=tuple(p for e in spec.expect for p in _planned_expectations(e, spec.monitors)),
         recovery_within=parse_duration(spec.recovery.within),
         monitors=tuple(spec.monitors),
@@ -102,21 +94,25 @@ def _planned_expectation(expectation: Expectation) -> PlannedExpectation:
     return PlannedExpectation(kind, name, expectation.of or "", within, expectation.subject or "")
 
 
-def _planned_fault(index: int, fault: Fault, universe: Universe, files: Recordings) -> PlannedFault:
+def _planned_fault(
+    index: int, fault: Fault, universe: Universe, recorded: RecordedPrices
+) -> PlannedFault:
     place: Place = ("spec", "faults", index)
     return PlannedFault(
         fault.name,
         parse_duration(fault.at),
         parse_duration(fault.duration),
-        _fault(fault, universe, files, place),
+        _fault(fault, universe, recorded, place),
     )
 
 
-def _fault(fault: Fault, universe: Universe, files: Recordings, place: Place) -> chaos.AnyFault:
+def _fault(
+    fault: Fault, universe: Universe, recorded: RecordedPrices, place: Place
+) -> chaos.AnyFault:
     if (shock := fault.marketShock) is not None:
         return _shock(shock, universe)
     if (depeg := fault.depeg) is not None:
-        return _depeg(depeg, universe, files, (*place, "depeg", "series"))
+        return _depeg(depeg, recorded, (*place, "depeg", "series"))
     if (outage := fault.exchangeOutage) is not None:
         return _outage(outage, universe)
     if (failure := fault.settlementFailure) is not None:
@@ -156,16 +152,16 @@ def _shock(shock: faults.MarketShock, universe: Universe) -> chaos.MarketShock:
     )
 
 
-def _depeg(depeg: faults.Depeg, universe: Universe, files: Recordings, place: Place) -> chaos.Depeg:
+def _depeg(depeg: faults.Depeg, recorded: RecordedPrices, place: Place) -> chaos.Depeg:
     points = [(parse_duration(p.after), parse_price(p.price)) for p in depeg.path or []]
     if depeg.to is not None:
         points = [(parse_duration(depeg.over), parse_price(depeg.to))]
     elif depeg.series is not None:
-        name, column = depeg.series.file, depeg.series.column
-        series = _read_recording(files, name, universe, depeg.asset, column, place)[depeg.asset]
+        series = recorded.read(depeg.series, depeg.asset, place)[depeg.asset]
         points = list(_shift(series, series[0][0]))
     if depeg.step:
         points = _as_steps(points)
+    recorded.check_path(len(points), place)
     path = tuple(chaos.PathPoint(offset, value) for offset, value in points)
     return chaos.Depeg(depeg.asset, path, depeg.scope, parse_duration(depeg.rebound))
 
@@ -195,29 +191,6 @@ def _outage(outage: faults.ExchangeOutage, universe: Universe) -> chaos.Exchange
         parse_percent(outage.probability) if outage.probability else PPM,
         outage.factor or 1,
     )
-
-
-def _replay(replay: ReplayModel, universe: Universe, files: Recordings) -> dict[str, Points]:
-    place: Place = ("spec", "market", "replay", "file")
-    return _read_recording(files, replay.file, universe, replay.asset or "", replay.column, place)
-
-
-def _read_recording(
-    files: Recordings, name: str, universe: Universe, asset: str, column: str, place: Place
-) -> dict[str, Points]:
-    """Read the prices of a file that the scenario names.
-
-    No other function opens a file for a scenario.
-    """
-    if not files.allow(name):
-        message = "a scenario that came over the network cannot read files; write a path of points"
-        raise CompileError(place, message)
-    path = files.directory / name
-    try:
-        return read_series(path, names.by_symbol(universe), asset=asset, column=column)
-    except SeriesError as error:
-        where = f"{path}:{error.line}" if error.line else str(path)
-        raise CompileError(place, f"{where}: {error}") from error
 
 
 def _shift(points: Points, start: int) -> Points:

@@ -33,6 +33,17 @@ class ScenarioError(ValueError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
+class CompileError(ValueError):
+    """Raised if recorded prices that the scenario names cannot be used.
+
+    ``place`` is the path of the field in the scenario that names them.
+    """
+
+    def __init__(self, place: Path, message: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """Return a path as text: ``("spec", "faults", 0)`` becomes ``spec.faults[0]``."""
     text = ""

@@ -15,6 +15,7 @@ from trading.scenario.faults import (
     FeedDisruption,
     MarketShock,
     NetworkPartition,
+    Recording,
     SettlementFailure,
     StrategyMalfunction,
 )
@@ -58,6 +59,14 @@ def _depeg(fault: Depeg, universe: Universe) -> Findings:
         yield ("step",), "'step' belongs to 'path' or 'series'"
     if fault.path is not None:
         yield from _check_ascending(fault.path)
+    if fault.series is not None:
+        for path, message in check_recording(fault.series):
+            yield ("series", *path), message
+
+
+def check_recording(recording: Recording) -> Findings:
+    """Check that recorded prices are in one place."""
+    yield from _check_alternatives(recording, ("file", "data", "recording"))
 
 
 def _exchange_outage(fault: ExchangeOutage, universe: Universe) -> Findings:

@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trading.scenario.names import NAME_PATTERN
 from trading.scenario.quantities import Duration, Percent, PositiveDuration, Price
+from trading.scenario.recorded_rows import Format
+from trading.scenario.series import Gaps
+
+#: Characters of recorded prices within a scenario. ``kubectl apply`` stores a resource once more in
+#: an annotation, and all annotations together may have 256 KiB.
+MAX_DATA = 128 * 1024
 
 
 class Model(BaseModel):
@@ -53,9 +60,31 @@ class PegPoint(Model):
     price: Price = Field(description="USD price of the stablecoin.")
 
 
-class PegSeries(Model):
-    file: str = Field(max_length=500, description="CSV, relative to the scenario file.")
+class Recording(Model):
+    """Recorded prices: exactly one of file, data and recording."""
+
+    file: str | None = Field(
+        default=None,
+        max_length=500,
+        description="Relative to the scenario file; trading scenario run sends it along.",
+    )
+    data: str | None = Field(
+        default=None, max_length=MAX_DATA, description="What such a file has, as text."
+    )
+    recording: str | None = Field(
+        default=None,
+        pattern=NAME_PATTERN,
+        description="The name of one that was uploaded to the test coordinator.",
+    )
+    format: Format | None = Field(default=None, description="Default: by its content.")
     column: str = Field(default="", max_length=50, description='Default: "price" or "close".')
+    gaps: Gaps | None = Field(
+        default=None,
+        description="In a hole longer than maxGap, hold the price or interpolate; default: refuse.",
+    )
+    maxGap: PositiveDuration | None = Field(
+        default=None, description="Default: 10 times the median step, at least 1m."
+    )
 
 
 class Depeg(Model):
@@ -67,7 +96,7 @@ class Depeg(Model):
     path: list[PegPoint] | None = Field(
         default=None, min_length=1, max_length=1000, description="Instead of to and over."
     )
-    series: PegSeries | None = Field(default=None, description="A recorded path from a file.")
+    series: Recording | None = Field(default=None, description="A recorded path instead.")
     step: bool = Field(
         default=False, description="Hold each price of the path until the next point."
     )

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from trading.scenario import checks
 from trading.scenario.checks import Finding, Rules
-from trading.scenario.compile import CompileError, compile_plan
+from trading.scenario.compile import compile_plan
 from trading.scenario.document import MAX_ERRORS, Document
+from trading.scenario.errors import CompileError, Problem, ScenarioError, dotted
 from trading.scenario.errors import Path as Place
-from trading.scenario.errors import Problem, ScenarioError, dotted
 from trading.scenario.model import (
     KIND,
     ChaosScenario,
@@ -40,7 +40,7 @@ from trading.scenario.overrides import (
     record_entries,
 )
 from trading.scenario.plan import RunPlan
-from trading.scenario.recordings import FileAccess, recordings
+from trading.scenario.recordings import FileAccess, Uploads, recordings
 from trading.scenario.schema_errors import finding_of
 from trading.universe import default_universe
 
@@ -96,15 +96,17 @@ def load_text(
     overrides: Mapping[str, str] = _NO_OVERRIDES,
     seed: int | None = None,
     files: FileAccess = FileAccess.ANYBODY,
+    uploads: Uploads | None = None,
 ) -> LoadedScenario:
     """Check and compile a scenario from its text; see :func:`load`.
 
     ``path`` names the scenario in messages, and files that the text names are relative to it.
+    ``uploads`` are recordings that it may read as well.
     """
     file = str(path)
     document = _parse(text, file)
     data = document.data
-    readable_files = recordings(files, path.parent, data)
+    readable_files = recordings(files, path.parent, data, uploads)
     changed_paths: dict[Place, str] = {}
     problems: list[Problem] = []
     problems += [_problem_at(file, document, {}, {}, *finding) for finding in false_records(data)]

@@ -17,14 +17,15 @@ from trading.scenario.faults import (
     Model,
     Name,
     NetworkPartition,
+    Recording,
     SettlementFailure,
     StrategyMalfunction,
 )
+from trading.scenario.names import NAME_PATTERN
 from trading.scenario.quantities import Duration, PositiveDuration, Price
 
 API_VERSION = "chaos.trading/v1alpha1"
 KIND = "ChaosScenario"
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 
 FAULT_KINDS = (
     "marketShock",
@@ -102,17 +103,18 @@ class Clock(Model):
     )
 
 
-class Replay(Model):
-    file: str = Field(max_length=500, description="CSV, relative to the scenario file.")
+class Replay(Recording):
+    """Recorded prices as the market: exactly one of file, data and recording."""
+
     asset: Name | None = Field(
-        default=None, description="Whose prices, where the file has no symbol column."
+        default=None, description="Whose prices, where there is no symbol column."
     )
-    column: str = Field(default="", max_length=50, description='Default: "price" or "close".')
 
 
 class Market(Model):
     source: Literal["synthetic", "replay"] = Field(
-        default="synthetic", description="Where index prices come from: a seeded model, or a file."
+        default="synthetic",
+        description="Where index prices come from: a seeded model, or a recording.",
     )
     tick: PositiveDuration = Field(default="1s", description="Between two prices; 100ms to 60s.")
     initialPrices: dict[Name, Price] = Field(

@@ -6,6 +6,9 @@ from fnmatch import fnmatchcase
 from trading.scenario.errors import suggestion
 from trading.universe import MANUAL, Universe
 
+#: Of the names of scenarios, of their faults and of uploaded recordings.
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+
 
 def coins(universe: Universe) -> tuple[str, ...]:
     """Return the assets that are not stablecoins."""
@@ -27,6 +30,11 @@ def by_symbol(universe: Universe) -> dict[str, str]:
     """Return the assets by their own names and by their symbols: BTC and BTCUSDT are both BTC."""
     by_own_name = {a.name: a.name for a in universe.assets}
     return by_own_name | {i.symbol: i.base for i in universe.instruments}
+
+
+def by_recorded_symbol(universe: Universe) -> dict[str, str]:
+    """Return the assets by the symbols of recorded prices: those of by_symbol, and BTCUSD."""
+    return by_symbol(universe) | {f"{a.name}USD": a.name for a in universe.assets}
 
 
 def match_assets(patterns: Iterable[str], universe: Universe, *, stable: bool) -> tuple[str, ...]:

@@ -1,28 +1,21 @@
-"""Reads recorded prices from CSV: rows of ``time,symbol,price``, or candles of one asset.
+"""Reads recorded prices: the points of each asset in order, and what to do about holes in them."""
 
-Error messages name the line and what was expected, but never quote the content: a client may name
-a confidential file, by mistake or on purpose, and would otherwise see parts of it.
-"""
-
-import csv
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
+from typing import Literal, NamedTuple
 
 from trading.scenario.errors import suggestion
-from trading.scenario.quantities import parse_price
-from trading.units import MILLISECOND, SECOND
+from trading.scenario.recorded_rows import JSON_FORMATS, Row, RowError, detect, read_rows
+from trading.units import MINUTE, format_duration
 
 MAX_BYTES = 100_000_000
-EXAMPLE = "2026-01-05T00:00:00Z"
-#: 2100-01-01 in days since the epoch. Much later times could not be represented.
-_LAST_DAY = 47_482
-_TIME_COLUMNS = ("time", "timestamp", "date")
-_NAME_COLUMNS = ("symbol", "asset")
-_PRICE_COLUMNS = ("price", "close")
+#: The longest time without a price by default, in median steps of the series, and at least.
+GAP_STEPS, MIN_GAP = 10, MINUTE
 
 Points = tuple[tuple[int, int], ...]
+Gaps = Literal["hold", "interpolate"]
 
 
 class SeriesError(ValueError):
@@ -36,100 +29,100 @@ class SeriesError(ValueError):
         self.line = line
 
 
-def read_series(
-    path: Path, names: Mapping[str, str], *, asset: str = "", column: str = ""
-) -> dict[str, Points]:
-    """Return the prices of each asset as (time, price), in ascending order of time.
+class Reading(NamedTuple):
+    """How recorded prices are read.
 
-    Times are microseconds since the epoch, prices are in units of 1e-8. ``names`` maps the values
-    of the symbol column to assets; rows with other values are skipped. If the file has no symbol
-    column, ``asset`` says whose prices it has; otherwise ``asset`` selects the rows to read.
-    ``column`` is the name of the price column, by default ``price`` or ``close``. In the file,
-    times are ISO 8601 (UTC if they have no offset), or seconds or milliseconds since the epoch.
-    Raises SeriesError.
+    ``asset`` says whose prices they are where there is no symbol column, and else which rows to
+    read. ``column`` is the name of the price column. ``file_format`` is empty if the content shows
+    it. ``gaps`` says what the price does in a hole longer than ``max_gap`` microseconds, where 0
+    stands for the default; None refuses such a hole.
     """
+
+    asset: str = ""
+    column: str = ""
+    file_format: str = ""
+    gaps: Gaps | None = None
+    max_gap: int = 0
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file with recorded prices. Raises SeriesError."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SeriesError(f"larger than {MAX_BYTES // 1_000_000} MB")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return _read_rows(csv.reader(file), names, asset, column)
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise SeriesError(error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise SeriesError("not a text file in UTF-8") from error
-    except csv.Error as error:
-        raise SeriesError(f"not CSV: {error}") from error
 
 
-def _read_rows(
-    rows: Iterator[list[str]], names: Mapping[str, str], asset: str, column: str
-) -> dict[str, Points]:
-    header = [name.strip().lower() for name in next(rows, [])]
-    time_at = _column_index(header, _TIME_COLUMNS)
-    price_at = _column_index(header, (column.lower(),) if column else _PRICE_COLUMNS)
-    name_at = next((header.index(n) for n in _NAME_COLUMNS if n in header), -1)
-    if name_at < 0 and not asset:
-        raise SeriesError("no column 'symbol': say whose prices these are with asset", 1)
-    series: dict[str, list[tuple[int, int]]] = {}
-    for number, row in enumerate(rows, start=2):
-        if not any(row):
-            continue
-        if len(row) != len(header):
-            raise SeriesError(f"expected {len(header)} fields, got {len(row)}", number)
-        row_asset = asset if name_at < 0 else names.get(row[name_at].strip().upper(), "")
-        if not row_asset or (asset and row_asset != asset):
-            continue
-        try:
-            time = _parse_time(row[time_at])
-        except ValueError:
-            expected = f"expected a time such as {EXAMPLE} in field {time_at + 1}"
-            raise SeriesError(expected, number) from None
-        try:
-            price = parse_price(row[price_at].strip())
-        except ValueError:
-            expected = f"expected a price above 0 such as 0.95 in field {price_at + 1}"
-            raise SeriesError(expected, number) from None
-        points = series.setdefault(row_asset, [])
-        if points and time <= points[-1][0]:
-            raise SeriesError("its time is not after the one before", number)
-        points.append((time, price))
-    if not series:
-        detail = f" of {asset}" if asset else f": no row has a known symbol{suggestion('', names)}"
-        raise SeriesError(f"no prices{detail}")
-    return {row_asset: tuple(points) for row_asset, points in series.items()}
+def read_series(text: str, names: Mapping[str, str], reading: Reading) -> dict[str, Points]:
+    """Return the prices of each asset as (time, price), in ascending order of time.
 
-
-def _column_index(header: list[str], names: Iterable[str]) -> int:
-    for name in names:
-        if name in header:
-            return header.index(name)
-    choices = " or ".join(f"'{name}'" for name in names)
-    raise SeriesError(f"expected a column {choices} in the first line, as one of {len(header)}", 1)
-
-
-def _parse_time(text: str) -> int:
-    text = text.strip()
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return parse_instant(text)
-    if not number.is_finite() or not 0 <= number < _LAST_DAY * 86_400_000:
-        raise ValueError("expected a time")
-    return int(number * (MILLISECOND if number >= 10**11 else SECOND))
-
-
-def parse_instant(text: str) -> int:
-    """Return an ISO 8601 time in microseconds since the epoch; UTC if it has no offset.
-
-    Raises ValueError for other text, and for times outside 1970 to 2099.
+    Times are microseconds since the epoch, prices are in units of 1e-8. ``names`` maps the values
+    of a symbol column to assets. :mod:`trading.scenario.recorded_rows` has the formats. Raises
+    SeriesError.
     """
+    file_format = reading.file_format or detect(text)
+    rows: dict[str, list[Row]] = {}
     try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        since_epoch = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"expected a time such as {EXAMPLE}, got {text[:40]!r}") from error
-    if not 0 <= since_epoch.days < _LAST_DAY:
-        raise ValueError(f"expected a time from 1970 to 2099, got {text[:40]!r}")
-    return (since_epoch.days * 86_400 + since_epoch.seconds) * SECOND + since_epoch.microseconds
+        for row in read_rows(text, file_format, names, reading.asset, reading.column):
+            rows.setdefault(row.asset, []).append(row)
+        if not rows:
+            asset = reading.asset
+            hint = f": no row has a known symbol{suggestion('', names)}"
+            raise RowError("no prices" + (f" of {asset}" if asset else hint))
+        return {asset: _points(of_asset, reading) for asset, of_asset in rows.items()}
+    except RowError as error:
+        if file_format in JSON_FORMATS and error.row:
+            raise SeriesError(f"entry {error.row}: {error}") from error
+        raise SeriesError(str(error), error.row) from error
+
+
+def _points(rows: list[Row], reading: Reading) -> Points:
+    """Return the points of one asset. Raises RowError."""
+    rows = _ascending(rows)
+    step = median_low(b.time - a.time for a, b in pairwise(rows)) if len(rows) > 1 else 0
+    if rows[0].at_opening:
+        if not step:
+            message = "one candle alone does not show how long it is; add another row, or write"
+            raise RowError(f"{message} format: prices", rows[0].number)
+        # A close is there when the candle has ended: shown earlier, it would tell the future.
+        rows = [row._replace(time=row.time + step) for row in rows]
+    longest = reading.max_gap or max(GAP_STEPS * step, MIN_GAP)
+    points = [(rows[0].time, rows[0].price)]
+    for before, row in pairwise(rows):
+        hole = row.time - before.time
+        if hole > longest:
+            if reading.gaps is None:
+                raise RowError(_hole(hole, longest, step, reading), row.number)
+            if reading.gaps == "hold" and hole > 1:
+                # The market interpolates between points, so one is added just before the next.
+                points.append((row.time - 1, before.price))
+        points.append((row.time, row.price))
+    return tuple(points)
+
+
+def _ascending(rows: list[Row]) -> list[Row]:
+    """Return rows in ascending order of time, which all ascend or all descend. Raises RowError."""
+    descending = len(rows) > 1 and rows[1].time < rows[0].time
+    for before, row in pairwise(rows):
+        if row.time == before.time:
+            raise RowError(f"it has the time of row {before.number}; leave one out", row.number)
+        if (row.time < before.time) is not descending:
+            order = "before" if descending else "after"
+            message = f"its time is not {order} that of row {before.number}; sort the rows"
+            raise RowError(message, row.number)
+    return rows[::-1] if descending else rows
+
+
+def _hole(hole: int, longest: int, step: int, reading: Reading) -> str:
+    """Return the message about a hole."""
+    limit = format_duration(longest)
+    if not reading.max_gap:
+        limit += f" ({GAP_STEPS} times the usual {format_duration(step)}, at least 1m)"
+    return (
+        f"{format_duration(hole)} without a price before this row, limit {limit}; add what is"
+        " missing, raise maxGap, or write gaps: hold or gaps: interpolate"
+    )

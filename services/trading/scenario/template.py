@@ -3,7 +3,7 @@
 import re
 
 from trading.scenario.errors import Problem, ScenarioError
-from trading.scenario.model import NAME_PATTERN
+from trading.scenario.names import NAME_PATTERN
 
 _TEMPLATE = """\
 # Run it:    trading run {name}.yaml

@@ -13,6 +13,7 @@ from fastapi import Request
 from trading.api.market_data.live import OPENING_PRICE_TIMEOUT, make_poller
 from trading.api.risk_monitor.halts import standing_halt
 from trading.hosting.access import Access
+from trading.hosting.guard import MAX_LINK_MESSAGE
 from trading.hosting.host import Host
 from trading.hosting.session import Session
 from trading.hosting.session_control import LocalSessionControl, SessionControl
@@ -63,8 +64,6 @@ from trading.topology import (
     TRADING_ENGINE,
 )
 
-#: Bytes of the largest WebSocket message, which is what a service sends over a link at once.
-MAX_MESSAGE = 1024 * 1024
 #: The services that may read journals without READ_TOKEN: the audit correlator reads all entries,
 #: the test coordinator the lengths.
 _JOURNAL_READERS = (AUDIT_CORRELATOR, TEST_COORDINATOR)
@@ -257,7 +256,7 @@ async def serve(
     if open_store is None:
         return
     service = Service(name, settings, credentials, peers, open_store)
-    server = Server(service.app, MAX_MESSAGE)
+    server = Server(service.app, MAX_LINK_MESSAGE)
     await service.start()
     save_credentials(settings, credentials)
     running = asyncio.create_task(server.serve(sockets))

@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from trading.api.test_coordinator.metrics import RunMetrics
+from trading.api.test_coordinator.recordings import UploadedRecordings, add_recording_routes
 from trading.api.test_coordinator.runs import TIMELINE, RunActive, Runs
 from trading.api.test_coordinator.scenarios import NoSuchScenario, NotSaved, Scenarios
 from trading.api.test_coordinator.timeline import Timeline
@@ -31,7 +32,8 @@ from trading.hosting.tokens import Token
 from trading.messages.chaos import PhaseChanged
 from trading.messages.risk import AlertFired, PortfolioReported
 from trading.scenario.errors import ScenarioError
-from trading.scenario.model import MAX_KEY, MAX_OVERRIDES, MAX_VALUE, NAME_PATTERN
+from trading.scenario.model import MAX_KEY, MAX_OVERRIDES, MAX_VALUE
+from trading.scenario.names import NAME_PATTERN
 from trading.scenario.plan import RunPlan
 from trading.scenario.signing import private_key
 
@@ -44,6 +46,10 @@ def timeline(session: Session) -> Timeline:
 
 
 PROJECTIONS = {TIMELINE: timeline}
+
+
+#: The most files that a scenario can name: one of its market, and one of each fault.
+MAX_FILES = 33
 
 
 class RunRequest(BaseModel):
@@ -68,6 +74,14 @@ class RunRequest(BaseModel):
         default="services",
         description="Who plays partitions: the services alone, or the platform's network with them;"
         " then a partition counts only when a real connection fails.",
+    )
+    files: dict[
+        Annotated[str, StringConstraints(max_length=500)],
+        Annotated[str, StringConstraints(pattern=NAME_PATTERN)],
+    ] = Field(
+        default={},
+        max_length=MAX_FILES,
+        description="Names of files in text, and the recordings that were uploaded in their place.",
     )
     overrides: dict[
         Annotated[str, StringConstraints(max_length=MAX_KEY)],
@@ -107,11 +121,14 @@ def coordinator_app(
     )
     key = private_key(signing_key.get_secret_value()) if signing_key is not None else None
     runs = Runs(host, world, speed, key)
-    scenario_store = Scenarios(host.store)
+    uploads = UploadedRecordings(host.store, lambda: scenario_store.forget_compiled())
+    scenario_store = Scenarios(host.store, uploads.text_of)
     context.registry.register(RunMetrics(host, runs))
 
     def require_chaos_token(request: Request) -> None:
         context.access.require_token(request, chaos_token)
+
+    add_recording_routes(app, uploads, require_chaos_token)
 
     @app.get("/scenarios", tags=["scenarios"], summary="Shipped scenarios, and your own")
     async def scenarios() -> list[dict[str, Any]]:
@@ -267,9 +284,13 @@ async def _plan(request: RunRequest, scenario_store: Scenarios) -> RunPlan:
     """Return the plan of the requested run. Raises HTTPException if the request or its scenario is
     invalid, or if there is no such scenario.
     """
+    if request.files and request.text is None:
+        raise HTTPException(422, "'files' belongs to 'text'")
     try:
         if request.text is not None and request.scenario is None:
-            return await scenario_store.plan_of_text(request.text, request.seed, request.overrides)
+            return await scenario_store.plan_of_text(
+                request.text, request.seed, request.overrides, request.files
+            )
         if request.scenario is not None and request.text is None:
             return await scenario_store.plan_by_name(
                 request.scenario, request.seed, request.overrides

@@ -7,6 +7,7 @@ thread, and the services in this process go on meanwhile.
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from trading.embedded.api import load_shipped, load_submitted
@@ -14,6 +15,7 @@ from trading.embedded.library import shipped
 from trading.hosting.store import JournalStore
 from trading.scenario.errors import ScenarioError
 from trading.scenario.plan import RunPlan
+from trading.scenario.recordings import Uploads
 
 #: Kind of the documents in the store that hold scenarios; their key is the scenario's name.
 SCENARIO = "scenario"
@@ -32,10 +34,17 @@ class NotSaved(ValueError):
 
 
 class Scenarios:
-    """The shipped scenarios, and those that clients have saved in `store`."""
+    """The shipped scenarios, and those that clients have saved in `store`.
 
-    def __init__(self, store: JournalStore) -> None:
+    `recorded_text` returns the text of an uploaded recording by its name, None if there is none. It
+    may block.
+    """
+
+    def __init__(
+        self, store: JournalStore, recorded_text: Callable[[str], str | None] = lambda name: None
+    ) -> None:
         self._store = store
+        self._recorded_text = recorded_text
         # One thread: more would only compete with each other and with the event loop for the GIL.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="scenarios")
         self._shipped: list[dict[str, Any]] = []
@@ -53,7 +62,7 @@ class Scenarios:
         """Save a scenario under its name, which may replace one, and return it as it is listed.
         Raises ScenarioError if it is invalid, and NotSaved.
         """
-        plan = await self._in_reader_thread(lambda: _plan_of_text(text, None, {}))
+        plan = await self._in_reader_thread(lambda: self._plan_of_text(text, None, {}, {}))
         if plan.name in shipped():
             raise NotSaved(f"'{plan.name}' is a shipped scenario; choose another name")
         saved = await asyncio.to_thread(self._store.documents, SCENARIO)
@@ -77,10 +86,39 @@ class Scenarios:
         return await self._in_reader_thread(lambda: _plan_of_shipped(name, seed, overrides))
 
     async def plan_of_text(
-        self, text: str, seed: int | None, overrides: Mapping[str, str]
+        self,
+        text: str,
+        seed: int | None,
+        overrides: Mapping[str, str],
+        files: Mapping[str, str] = MappingProxyType({}),
     ) -> RunPlan:
-        """Return the plan of a scenario's text, which is YAML. Raises ScenarioError."""
-        return await self._in_reader_thread(lambda: _plan_of_text(text, seed, overrides))
+        """Return the plan of a scenario's text, which is YAML. Raises ScenarioError.
+
+        `files` maps names of files in the text to the recordings uploaded in their place.
+        """
+        return await self._in_reader_thread(
+            lambda: self._plan_of_text(text, seed, overrides, files)
+        )
+
+    def forget_compiled(self) -> None:
+        """Compile the saved scenarios again for the next listing: the recordings have changed."""
+        self._own = {}
+
+    def _plan_of_text(
+        self,
+        text: str,
+        seed: int | None,
+        overrides: Mapping[str, str],
+        files: Mapping[str, str],
+    ) -> RunPlan:
+        uploads = Uploads(self._recorded_text, files)
+        return load_submitted(text, seed=seed, overrides=overrides, uploads=uploads).plan
+
+    def _summary_of_saved(self, name: str, text: bytes) -> dict[str, Any]:
+        try:
+            return _summary(self._plan_of_text(text.decode(), None, {}, {}), "own")
+        except ScenarioError as error:
+            return {"name": name, "source": "own", "problem": str(error)}
 
     async def _in_reader_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, work)
@@ -89,7 +127,7 @@ class Scenarios:
         if not self._shipped:
             self._shipped = [_summary(load_shipped(name).plan, "shipped") for name in shipped()]
         self._own = {
-            text: self._own.get(text) or _summary_of_saved(name, text)
+            text: self._own.get(text) or self._summary_of_saved(name, text)
             for name, text in saved.items()
         }
         return [*self._shipped, *self._own.values()]
@@ -97,17 +135,6 @@ class Scenarios:
 
 def _plan_of_shipped(name: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
     return load_shipped(name, seed=seed, overrides=overrides).plan
-
-
-def _plan_of_text(text: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
-    return load_submitted(text, seed=seed, overrides=overrides).plan
-
-
-def _summary_of_saved(name: str, text: bytes) -> dict[str, Any]:
-    try:
-        return _summary(_plan_of_text(text.decode(), None, {}), "own")
-    except ScenarioError as error:
-        return {"name": name, "source": "own", "problem": str(error)}
 
 
 def _summary(plan: RunPlan, source: str) -> dict[str, Any]:
