@@ -135,7 +135,7 @@ def test_without_a_coordinator_there_are_no_uploads(tmp_path: Path) -> None:
     file.write_text(with_replay(recording="usdc-2023"), "utf-8")
     with pytest.raises(ScenarioError) as caught:
         load_scenario(file)
-    assert "recording 'usdc-2023' is kept by a test coordinator, and this run has none" in str(
+    assert "recording 'usdc-2023' is kept by a test coordinator, which is not asked here" in str(
         caught.value
     )
 

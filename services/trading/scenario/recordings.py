@@ -116,8 +116,9 @@ class Recordings(NamedTuple):
         if self.uploads is None:
             raise NotReadable(
                 "recording",
-                f"recording '{name}' is kept by a test coordinator, and this run has none; write"
-                " file: with the file that was uploaded, or use trading scenario run",
+                f"recording '{name}' is kept by a test coordinator, which is not asked here; name"
+                " the file instead, or run the scenario there: with trading scenario run FILE, or"
+                " kubectl apply",
             )
         text = self.uploads.text_of(name)
         if text is None:
