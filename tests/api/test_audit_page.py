@@ -31,7 +31,7 @@ def begin(up: Up, speed: int) -> str:
     """
     arguments = ["run", "market-crash", "--set", f"clock.speed={speed}", "--detach"]
     environment = {"COORDINATOR_URL": up.url["test-coordinator"], "DATA_DIR": str(up.data)}
-    done = command("scenario", *arguments, env=environment, timeout=60)
+    done = command("scenario", *arguments, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()[1]
 

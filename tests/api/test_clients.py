@@ -55,7 +55,7 @@ def trade(python: str, up: Up, script: str) -> dict[str, Any]:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -84,7 +84,7 @@ def test_the_guide_s_bot(up: Up, python: str, tmp_path: Path) -> None:
     (tmp_path / ".trading").symlink_to(up.data)
     script = block.body.replace("http://127.0.0.1:8080", up.url["exchange"])
     done = subprocess.run(
-        [python, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [python, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.stdout == "closed 0.01\n", done.stdout + done.stderr[-3000:]
 

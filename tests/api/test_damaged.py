@@ -83,7 +83,7 @@ def test_a_damaged_directory_is_one_line(stopped_data: Path, tmp_path: Path, dam
     DAMAGES[damage](data)
     credentials = (data / "credentials.json").read_bytes()
     environment = {"PORT_OFFSET": str(free_offset())}
-    done = command("up", "--data", str(data), env=environment, cwd=tmp_path, timeout=120)
+    done = command("up", "--data", str(data), env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 2, done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1, done.stderr
@@ -103,7 +103,7 @@ def test_a_second_one_leaves_the_first_its_credentials(tmp_path: Path, port: str
         credentials = {"API_KEY": "k" * 32, "API_SECRET": "s" * 32, "CHAOS_TOKEN": "c" * 32}
         offset = first.offset if port == "same" else free_offset()
         environment = {**credentials, "PORT_OFFSET": str(offset)}
-        done = command("up", "--data", str(first.data), env=environment, cwd=tmp_path, timeout=120)
+        done = command("up", "--data", str(first.data), env=environment, cwd=tmp_path, timeout=600)
         assert done.returncode == 2, done.stderr
         assert (first.data / "credentials.json").read_bytes() == before
         assert first.exchange.signed("GET", "account").status_code == 200

@@ -86,7 +86,7 @@ LOSSES = {
 def started(data: Path) -> "subprocess.CompletedProcess[str]":
     """Try to start the ecosystem, which must fail."""
     offset = {"PORT_OFFSET": str(free_offset())}
-    return command("up", "--data", str(data), env=offset, cwd=data.parent, timeout=120)
+    return command("up", "--data", str(data), env=offset, cwd=data.parent, timeout=600)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

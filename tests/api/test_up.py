@@ -91,7 +91,7 @@ def test_kill_9_under_load_loses_no_acknowledged_order_and_makes_none_twice(tmp_
 def test_a_wrong_setting_names_itself_and_stops_the_start(
     tmp_path: Path, environment: dict[str, str], message: str
 ) -> None:
-    done = command("up", cwd=tmp_path, env=environment, timeout=60)
+    done = command("up", cwd=tmp_path, env=environment, timeout=300)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -101,7 +101,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     up = Up(tmp_path / "first")
     try:
         environment = {"PORT_OFFSET": str(up.offset)}
-        done = command("up", "--data", str(tmp_path / "second"), env=environment, timeout=60)
+        done = command("up", "--data", str(tmp_path / "second"), env=environment, timeout=300)
         assert done.returncode == 2
         assert f"{8082 + up.offset} (market-data): Address already in use" in done.stderr
     finally:

@@ -30,7 +30,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 def lines(*words: object, cwd: Path = ROOT) -> list[str]:
     """Run a program; return the lines that it prints. Fails unless it ends with 0."""
     arguments = [str(word) for word in words]
-    ended = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout.splitlines()
 
