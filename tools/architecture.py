@@ -35,6 +35,7 @@ PACKAGES: dict[str, str] = {
     "upstream": "real prices: CoinGecko, CoinMarketCap, their cache in Redis",
     "compose": "the rendered chart as a Compose file, and the container that publishes its ports",
     "telemetry": "the table of signals: every metric, and what counts and measures for it",
+    "monitors": "monitors of the user's: what they see, what they answer, programs in lockstep",
     COMPONENTS: "one state machine each: `market_data`, `exchange`, `custodian`, `trading_engine`,"
     " `risk_monitor`, `test_coordinator`, `audit_correlator`",
     "scenario": "the ChaosScenario model, its compiler, the verdict",

@@ -105,8 +105,8 @@ def test_an_expectation_may_be_about_one_of_them_and_its_labels() -> None:
     text = TEXT.replace("[desk]", "[risk-monitor, desk]")
     expected = "alert: '*', monitor: desk, labels: {subject: ASSET}, of: fall"
     for asset, outcome in (("BTC", Outcome.PASS), ("ETH", Outcome.FAIL)):
-        wanted = text.replace("alert: price-move, of: fall", expected.replace("ASSET", asset))
-        verdict = judged_class(Noticing, wanted).verdict
+        narrowed = text.replace("alert: price-move, of: fall", expected.replace("ASSET", asset))
+        verdict = judged_class(Noticing, narrowed).verdict
         assert verdict.outcome == outcome, verdict.reasons
         assert verdict.expectations[0].label == f"alert * with subject={asset} by desk"
 

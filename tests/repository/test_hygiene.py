@@ -87,6 +87,7 @@ _MEASURED = {
     "tests/api/test_exchange_outages.py": "a slow venue answers no earlier than its delay",
     "tests/api/test_risk_events.py": "an alert reaches the stream within 5 seconds",
     "tests/leases/test_leases.py": "another engine takes over within 5 seconds",
+    "tests/monitors/test_programs.py": "programs that sleep instead of answering",
     "tests/serve/test_engines.py": "an engine is paused for longer than its lease",
     "tests/serve/test_virtual_time.py": "time waits while a service stands still",
     "tests/upstream/test_poller.py": "a source is not asked again too early",

@@ -122,6 +122,7 @@ def test_every_reason_that_judge_can_give_has_a_case() -> None:
         "aborted:",
         "no expectation",
         "the risk monitor was not there",
+        "the monitor was not there",
         "the platform did not connect again",
     ):
         assert words in source, f"judge no longer says: {words}"

@@ -35,6 +35,8 @@ CLASSES: tuple[tuple[type[msgspec.Struct], str], ...] = (
     (result.Condition, "conditions[]"),
     (result.AlertOutcome, "alerts[]"),
     (result.ControlRun, "control"),
+    (result.MonitorOutcome, "monitors[]"),
+    (result.MonitorDetection, "monitors[].detections[]"),
     (RunSetup, "setup"),
     (result.ClockRecord, "clock"),
 )
@@ -50,7 +52,8 @@ This page is generated from `trading.scenario.result` and from a run of `market-
 
 | file | what it is | evidence |
 |---|---|---|
-| `{PLAN}` | The compiled plan: names resolved, times in microseconds, with all limits. | yes |
+| `{PLAN}` | The compiled plan: names resolved, times in microseconds, with all limits; and what \
+monitors of yours did in the control run. | yes |
 | `{JOURNALS}/COMPONENT.ndjson` | What each component received and decided, as a hash chain. | yes |
 | `{VERDICT}` | The verdict, which follows from the plan and the journals. | yes |
 | `{STATEMENT}` | With `--sign`: plan and verdict in one document, which is what is signed. | yes |
@@ -61,6 +64,9 @@ This page is generated from `trading.scenario.result` and from a run of `market-
 
 `trading audit verify DIR` computes the run again and compares every field and every entry of the
 files that are evidence. The other files show the same data and are not checked.
+
+Monitors of yours do not run again: their answers are in the journal of the test coordinator, as
+messages from outside.
 
 ## A journal
 

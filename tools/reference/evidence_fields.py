@@ -24,6 +24,7 @@ FIELDS: dict[str, str] = {
     "Verdict.control": "What fired in the run without faults.",
     "Verdict.setup": "What the coordinator was told to run.",
     "Verdict.command": "The command that makes the same run again, embedded.",
+    "Verdict.monitors": "What each judged monitor did; empty if the scenario names none.",
     "Verdict.clock": "How simulated time went on.",
     "PhaseStart.phase": "Name of the phase.",
     "PhaseStart.at": "When it began.",
@@ -45,10 +46,11 @@ FIELDS: dict[str, str] = {
     "ExpectationOutcome.met": "Whether it was met.",
     "ExpectationOutcome.latency": "From `injected_at` of the fault to the detection, never below 0;"
     " -1 if there was no detection.",
-    "ExpectationOutcome.detected_at": "When the risk monitor detected it.",
+    "ExpectationOutcome.detected_at": "When the risk monitor detected it; for a monitor of"
+    " yours, when its alert arrived.",
     "ExpectationOutcome.subject": "What the alert is about.",
-    "ExpectationOutcome.observed": "The value that the risk monitor saw, or the breaker's reason.",
-    "ExpectationOutcome.limit": "The limit of the rule.",
+    "ExpectationOutcome.observed": "The value that the monitor saw, or the breaker's reason.",
+    "ExpectationOutcome.limit": "The limit of the rule; empty for a monitor of yours.",
     "ExpectationOutcome.reason": "Why it was not met; empty if it was.",
     "RecoveryOutcome.recovered": "Whether everything was right again in time.",
     "RecoveryOutcome.within": "The limit for `took`.",
@@ -82,18 +84,39 @@ FIELDS: dict[str, str] = {
     "Condition.reason": "One word.",
     "Condition.message": "In words.",
     "Condition.last_transition_time": "When it became so.",
-    "AlertOutcome.rule": "The risk rule.",
-    "AlertOutcome.subject": "What it is about: portfolio, account, asset, symbol or service.",
-    "AlertOutcome.severity": "How bad it is.",
-    "AlertOutcome.observed": "The value that the risk monitor saw.",
-    "AlertOutcome.limit": "The limit of the rule.",
-    "AlertOutcome.event_time": "Time of the event that broke the limit.",
-    "AlertOutcome.detected_at": "When the risk monitor detected it.",
+    "AlertOutcome.rule": "The risk rule, or the name of the alert of a monitor of yours.",
+    "AlertOutcome.subject": "What it is about: portfolio, account, asset, symbol or service. For a"
+    " monitor of yours its label `subject`, or else all its labels.",
+    "AlertOutcome.severity": "How bad it is; for a monitor of yours its label `severity`.",
+    "AlertOutcome.observed": "The value that the monitor saw.",
+    "AlertOutcome.limit": "The limit of the rule; empty for a monitor of yours.",
+    "AlertOutcome.event_time": "Time of the event that broke the limit. For a monitor of yours"
+    " the time that it claims.",
+    "AlertOutcome.detected_at": "When the risk monitor detected it; for a monitor of"
+    " yours, when its alert arrived.",
     "AlertOutcome.resolved_at": "When it was resolved; 0 if it still fired at the end.",
     "AlertOutcome.expected": "Whether an expectation asks for it.",
+    "AlertOutcome.monitor": "The monitor of yours that raised it; empty for the built-in one.",
+    "AlertOutcome.labels": "The labels that this monitor gave it.",
+    "MonitorOutcome.name": "Name of the monitor in `spec.monitors`.",
+    "MonitorOutcome.program": "What was run as the monitor; empty for the built-in one.",
+    "MonitorOutcome.open_loop": "Whether its alerts came from a file, so that it could stop"
+    " nothing.",
+    "MonitorOutcome.failure": "Why it could not be judged; empty if it could.",
+    "MonitorOutcome.detections": "For each fault: the first alert that it caused.",
+    "MonitorOutcome.alerts": "How many alerts it raised.",
+    "MonitorOutcome.unexpected": "How many of them came before the first fault, or also fire in the"
+    " run without faults.",
+    "MonitorDetection.fault": "Name of the fault.",
+    "MonitorDetection.alert": "The first alert after the fault was applied that does not also"
+    " fire in the run without faults; empty if there was none.",
+    "MonitorDetection.subject": "What this alert is about.",
+    "MonitorDetection.detected_at": "When it came; 0 if there was none.",
+    "MonitorDetection.latency": "From `injected_at` of the fault to it, never below 0.",
     "ControlRun.until": "How far the run without faults went; 0 if there was none.",
-    "ControlRun.signals": "Rule and subject of every alert that fired in it; `breaker` and the"
-    " state of every change of the circuit breaker.",
+    "ControlRun.signals": "Rule and subject of every alert that fired in it, with `MONITOR: `"
+    " before the name of an alert of a monitor of yours; `breaker` and the state of every change of"
+    " the circuit breaker.",
     "RunSetup.scenario": "Name of the scenario.",
     "RunSetup.description": "Its description.",
     "RunSetup.version": "Version of the program that made the plan.",

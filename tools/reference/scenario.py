@@ -297,6 +297,8 @@ def document(name: str, part: str) -> dict[str, Any]:
         spec["faults"] = [value if "duration" in value and len(value) > 1 else other_fields | value]
     elif name == "Expectation":
         spec["expect"] = [value]
+        if "monitor" in value:
+            spec["monitors"] = ["risk-monitor", "desk"]
     elif name == "Replay":
         spec["market"] = {"source": "replay", "replay": value}
     elif title.startswith("spec."):

@@ -19,6 +19,7 @@ EXAMPLES: dict[str, str] = {
     "Spec.settlement": "settlement: {lag: 2}",
     "Spec.controls": "controls: {disable: [layering]}",
     "Spec.steadyState": "steadyState: {for: 5m, within: 30m}",
+    "Spec.monitors": "monitors: [risk-monitor, desk]",
     "Spec.faults": "faults: [{name: slip, duration: 15m, depeg: {asset: USDT, to: 0.95}}]",
     "Spec.expect": "expect: [{alert: peg-deviation, of: slip, within: 2m}]",
     "Spec.recovery": "recovery: {within: 10m}",
@@ -108,10 +109,13 @@ EXAMPLES: dict[str, str] = {
     "Expectation.of": "{alert: peg-deviation, of: slip, within: 2m}",
     "Expectation.within": "{alert: peg-deviation, of: slip, within: 2m}",
     "Expectation.subject": "{alert: peg-deviation, of: slip, within: 2m, subject: USDT}",
+    "Expectation.monitor": "{alert: peg-deviation, of: slip, within: 2m, monitor: desk}",
+    "Expectation.labels": "{alert: '*', of: slip, within: 2m, monitor: desk, labels: {coin: USDT}}",
 }
 
 #: By model, values that the loader refuses. The page shows its messages.
 REFUSED: dict[str, tuple[str, ...]] = {
+    "Spec": ("{monitors: [desk, desk]}", "{monitors: [exchange]}"),
     "Clock": ("{mode: wall, speed: 0.5}", "{start: yesterday}"),
     "Market": ("{tick: 50ms}", "{initialPrices: {DOGE: 1}}", "{source: replay}"),
     "Replay": (
@@ -151,6 +155,9 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "{alert: peg-deviation, of: slip}",
         "{noAlert: '*', within: 2m}",
         "{breaker: HALTED, of: slip, within: 2m, subject: USDT}",
+        "{breaker: HALTED, of: slip, within: 2m, monitor: desk}",
+        "{alert: peg-deviation, of: slip, within: 2m, monitor: dsk}",
+        "{alert: peg-deviation, of: slip, within: 2m, labels: {coin: USDT}}",
     ),
 }
 

@@ -17,6 +17,7 @@ from trading.scenario.plan import Expectation, PlannedFault, RunPlan
 from trading.scenario.platform import GRACE
 from trading.scenario.result import Outcome, Verdict
 from trading.scenario.verdict import MONITOR_SILENCE, Signal, judge
+from trading.topology import RISK_MONITOR
 from trading.units import MINUTE, SECOND, format_duration
 
 _START = 1000 * SECOND
@@ -40,6 +41,23 @@ _CUT = replace(
         Expectation("noAlert", "stale-feed"),
     ),
 )
+#: Judges a monitor of the user's, alone, and beside the built-in one.
+_DESK = replace(
+    PLAN,
+    monitors=("desk",),
+    expectations=(
+        replace(_DRAWDOWN, monitor="desk"),
+        Expectation("noAlert", "settlement-overdue", monitor="desk"),
+    ),
+)
+_BOTH = replace(
+    PLAN,
+    monitors=(RISK_MONITOR, "desk"),
+    expectations=(_DRAWDOWN, replace(_DRAWDOWN, monitor="desk")),
+)
+_LABELLED = replace(
+    _DESK, expectations=(replace(_DRAWDOWN, monitor="desk", labels={"team": "risk"}),)
+)
 
 
 class Case(NamedTuple):
@@ -56,6 +74,18 @@ class Case(NamedTuple):
 
 def _alert(rule: str, at: int, subject: str = "portfolio") -> SeenAlert:
     return SeenAlert(f"{rule}-{at}", rule, subject, Severity.CRITICAL, "2.1 %", "2 %", at, at)
+
+
+def _desk(**changes: Any) -> Callable[[Observation], None]:
+    """Return a change to a run in which the monitor `desk` raises the alert, too."""
+
+    def change(observation: Observation) -> None:
+        alert = _alert("drawdown", _START + 30 * SECOND)
+        alert.monitor = "desk"
+        observation.alerts.append(alert)
+        _set(**changes)(observation)
+
+    return change
 
 
 def _report(**changes: Any) -> AuditReport:
@@ -144,6 +174,14 @@ CASES: tuple[Case, ...] = (
         _partitioned(30 * SECOND, recovered=True),
         _CUT,
     ),
+    Case(_PASS, "a monitor of yours raised the expected alert", _desk(), _DESK),
+    Case(
+        _PASS,
+        "the built-in monitor gave no sign, but only yours is judged",
+        _desk(monitor_silence=5 * MINUTE),
+        _DESK,
+    ),
+    Case(_PASS, "each of several monitors raised the expected alert", _desk(), _BOTH),
     Case(_FAIL, "an expected alert never came", _set(alerts=[])),
     Case(
         _FAIL,
@@ -207,6 +245,33 @@ CASES: tuple[Case, ...] = (
         _finding(
             DiscrepancyKind.CASH, "firm-api", "the exchange has more USDT than the trades explain"
         ),
+    ),
+    Case(
+        _FAIL,
+        "your monitor says nothing; the alert of the built-in one does not count for it",
+        lambda observation: None,
+        _DESK,
+    ),
+    Case(_FAIL, "one of several monitors missed it", lambda observation: None, _BOTH),
+    Case(
+        _FAIL,
+        "the alert of your monitor also fires in the control run",
+        _desk(),
+        _DESK,
+        also_without={("desk: drawdown", "portfolio")},
+    ),
+    Case(_FAIL, "the alert of your monitor has other labels than expected", _desk(), _LABELLED),
+    Case(
+        _INCONCLUSIVE,
+        "your monitor broke: it ended, raised an error, gave a wrong answer, or took too long",
+        _set(monitor_failures={"desk": "ended with exit code 1"}),
+        _DESK,
+    ),
+    Case(
+        _INCONCLUSIVE,
+        "your monitor broke in the control run",
+        _desk(monitor_failures={"desk": "ended with exit code 1 (in the control run)"}),
+        _DESK,
     ),
     Case(
         _INCONCLUSIVE,
@@ -304,6 +369,9 @@ _TAIL = """
   the detection, never below 0. It must not exceed `within`.
 - If the verdict would be Pass, the same market runs once more without the faults, up to the last
   detection. A signal that also fires there is no detection. `--no-control` leaves this run out.
+- An alert of a monitor of yours is detected when it arrives, whatever time it claims. Its name,
+  its label `subject` and the expected labels must match. The control run with your monitors takes
+  place whenever one of them has noticed a fault, also if the verdict is not a Pass.
 - `noAlert` holds for the whole run, also before the first fault.
 """
 

@@ -38,14 +38,14 @@ class AnswerLine(msgspec.Struct, forbid_unknown_fields=True):
         """Return the alert, resolved alert or request of this line. Raises ValueError if it has
         none, or several.
         """
-        given = [text for text in (self.alert, self.resolve, self.kill) if text is not None]
-        if len(given) != 1 or self.done is not None or self.events is not None:
+        answers = [text for text in (self.alert, self.resolve, self.kill) if text is not None]
+        if len(answers) != 1 or self.done is not None or self.events is not None:
             raise ValueError("expected one of alert, resolve, kill, done")
         if self.kill is not None:
             return Kill(reason=self.kill)
         if self.resolve is not None:
             return Resolve(name=self.resolve, labels=self.labels)
-        return Alert(name=given[0], labels=self.labels, observed=self.observed, time=self.time)
+        return Alert(name=answers[0], labels=self.labels, observed=self.observed, time=self.time)
 
 
 _encode = msgspec.json.Encoder().encode

@@ -37,7 +37,7 @@ class ProgramMonitor:
 
     def __init__(self, command: Sequence[str], timeout: float) -> None:
         self._timeout = timeout
-        self._wanted: frozenset[type[Event]] | None = None
+        self._subscribed: frozenset[type[Event]] | None = None
         self._answered = False
         self._last_step = 0
         self._buffer = b""
@@ -67,9 +67,9 @@ class ProgramMonitor:
         """Send what has arrived at ``now``, and return the program's answers. Raises MonitorError
         if it does not answer in time, or not as the protocol says.
         """
-        wanted = self._wanted
-        if wanted is not None:
-            events = [event for event in events if type(event) in wanted]
+        subscribed = self._subscribed
+        if subscribed is not None:
+            events = [event for event in events if type(event) in subscribed]
             if not events and now < self._last_step + SECOND:
                 return []
         self._last_step = now
@@ -174,7 +174,7 @@ class ProgramMonitor:
         for name in names:
             if name not in EVENTS:
                 self._fail(f"asked for events {name!r}; there are {', '.join(EVENTS)}")
-        self._wanted = frozenset(EVENTS[name] for name in names)
+        self._subscribed = frozenset(EVENTS[name] for name in names)
 
     def _ended(self) -> NoReturn:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -16,12 +16,12 @@ from collections.abc import Collection, Mapping
 
 from trading.messages.audit import AuditReport, DiscrepancyKind
 from trading.messages.chaos import FaultEnd
+from trading.scenario.alerts import alert_outcomes, fired, matching_alerts
 from trading.scenario.monitors import judge_monitors
-from trading.scenario.observation import Observation, SeenAlert, SeenFault
+from trading.scenario.observation import Observation, SeenFault
 from trading.scenario.plan import Expectation, RunPlan, reproduction
 from trading.scenario.platform import platform_failures
 from trading.scenario.result import (
-    AlertOutcome,
     AuditOutcome,
     ClockRecord,
     Condition,
@@ -85,7 +85,7 @@ def first_detection(
             if change.state == expectation.name and change.at >= fault.applied_at:
                 return Detection(change.at, "", change.reason)
     elif expectation.kind == "alert":
-        for alert in _matching_alerts(observation, expectation):
+        for alert in matching_alerts(observation, expectation):
             fresh = alert.detected_at >= fault.applied_at
             if fresh and alert.signal not in baseline_signals:
                 return Detection(alert.detected_at, alert.subject, alert.observed, alert.limit)
@@ -152,41 +152,12 @@ def judge(
         recovery=recovery,
         audit=audit,
         conditions=_conditions(observation, expectations, recovery, audit, outcome),
-        alerts=tuple(_alert_outcome(a, plan.expectations) for a in observation.alerts),
+        alerts=alert_outcomes(observation, plan.expectations),
         monitors=judge_monitors(plan, observation, also_without),
         control=ControlRun(until=until, signals=tuple(sorted(also_without))),
         setup=observation.setup,
         command=reproduction(plan, control=control),
         clock=ClockRecord(mode=plan.clock_mode.value, speed=plan.speed),
-    )
-
-
-def _alert_outcome(alert: SeenAlert, expectations: Collection[Expectation]) -> AlertOutcome:
-    return AlertOutcome(
-        rule=alert.rule,
-        subject=alert.subject,
-        severity=alert.severity,
-        observed=alert.observed,
-        limit=alert.limit,
-        event_time=alert.event_time,
-        detected_at=alert.detected_at,
-        resolved_at=alert.resolved_at,
-        expected=any(e.kind == "alert" and _matches(e, alert) for e in expectations),
-        monitor=alert.monitor,
-        labels=alert.labels,
-    )
-
-
-def _matching_alerts(observation: Observation, expectation: Expectation) -> list[SeenAlert]:
-    return [a for a in observation.alerts if _matches(expectation, a)]
-
-
-def _matches(expectation: Expectation, alert: SeenAlert) -> bool:
-    return (
-        (expectation.monitor or "") == alert.monitor
-        and expectation.name in ("*", alert.rule)
-        and expectation.subject in ("", alert.subject)
-        and all(alert.labels.get(n) == v for n, v in (expectation.labels or {}).items())
     )
 
 
@@ -224,10 +195,9 @@ def _judge_expectation(
 def _judge_no_alert(
     observation: Observation, expectation: Expectation, monitor_silent: bool
 ) -> ExpectationOutcome:
-    fired = _matching_alerts(observation, expectation)
-    if fired:
-        first = fired[0]
-        reason = f"{first.rule} fired on {first.subject}: {first.observed}, limit {first.limit}"
+    alerts = matching_alerts(observation, expectation)
+    if alerts:
+        first = alerts[0]
         return _expectation_outcome(
             expectation,
             met=False,
@@ -235,7 +205,7 @@ def _judge_no_alert(
             subject=first.subject,
             observed=first.observed,
             limit=first.limit,
-            reason=reason,
+            reason=fired(first),
         )
     reason = ""
     if expectation.monitor and expectation.monitor in observation.monitor_failures:
@@ -275,7 +245,7 @@ def _missed_reason(
     if expectation.kind == "alert" and built_in and expectation.name in plan.disabled_rules:
         return "the rule is switched off (controls.disable)"
     if expectation.kind == "alert":
-        for alert in _matching_alerts(observation, expectation):
+        for alert in matching_alerts(observation, expectation):
             if alert.signal in baseline_signals:
                 return "it also fires without the fault, so it is no detection"
             if alert.detected_at < fault.applied_at:
