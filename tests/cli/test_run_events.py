@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.event_stream import event_server
-from trading.cli.remote import Coordinator
+from trading.cli.coordinator import Coordinator
 from trading.cli.wrong_input import WrongInput
 
 FIRST = (

@@ -11,18 +11,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from trading.cli.coordinator import Coordinator
 from trading.cli.output import say
 from trading.cli.wrong_input import WrongInput
-
-if TYPE_CHECKING:
-    from trading.cli.remote import Coordinator
 
 
 @contextmanager
 def uploaded_files(
-    coordinator: "Coordinator", path: Path, text: str, overrides: Mapping[str, str]
+    coordinator: Coordinator, path: Path, text: str, overrides: Mapping[str, str]
 ) -> Iterator[dict[str, str]]:
     """Upload the files that the scenario ``text`` with ``overrides`` names, until the context ends.
 
