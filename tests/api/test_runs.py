@@ -238,6 +238,19 @@ def test_a_wrong_scenario_is_refused_with_every_mistake(up: Up) -> None:
     assert "spec.expect" in answer.json()["detail"]
 
 
+def test_a_monitor_of_the_user_s_is_refused_where_it_cannot_be_judged(up: Up) -> None:
+    """It would be silent, and its run a Fail that says nothing about it."""
+    shipped = Path("scenarios/market-crash.yaml").read_text()
+    with up.coordinator() as coordinator:
+        for body in (
+            {"scenario": "market-crash", "overrides": {"monitors": "[risk-monitor, desk]"}},
+            {"text": shipped.replace("spec:\n", "spec:\n  monitors: [desk]\n", 1)},
+        ):
+            response = coordinator.post("/runs", json=body)
+            assert response.status_code == 422, response.text
+            assert "judge 'desk' with trading run --monitor desk=exec:COMMAND" in response.text
+
+
 def test_a_scenario_from_the_network_reads_no_file(up: Up, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("time,price\n2026-01-01T00:00:00Z,SECRET\n")

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from trading.embedded.api import load_shipped, load_submitted
 from trading.embedded.library import shipped
 from trading.hosting.store import JournalStore
-from trading.scenario.errors import ScenarioError
+from trading.scenario.errors import Problem, ScenarioError
 from trading.scenario.plan import RunPlan
 from trading.scenario.recordings import Uploads
+from trading.topology import RISK_MONITOR
 
 #: Kind of the documents in the store that hold scenarios; their key is the scenario's name.
 SCENARIO = "scenario"
@@ -112,7 +113,8 @@ class Scenarios:
         files: Mapping[str, str],
     ) -> RunPlan:
         uploads = Uploads(self._recorded_text, files)
-        return load_submitted(text, seed=seed, overrides=overrides, uploads=uploads).plan
+        loaded = load_submitted(text, seed=seed, overrides=overrides, uploads=uploads)
+        return _without_own_monitors(loaded.plan)
 
     def _summary_of_saved(self, name: str, text: bytes) -> dict[str, Any]:
         try:
@@ -134,7 +136,28 @@ class Scenarios:
 
 
 def _plan_of_shipped(name: str, seed: int | None, overrides: Mapping[str, str]) -> RunPlan:
-    return load_shipped(name, seed=seed, overrides=overrides).plan
+    return _without_own_monitors(load_shipped(name, seed=seed, overrides=overrides).plan)
+
+
+def _without_own_monitors(plan: RunPlan) -> RunPlan:
+    """Return ``plan``, which a running ecosystem can run only if it judges the built-in monitor
+    alone. Raises ScenarioError.
+    """
+    problems = [
+        Problem(
+            plan.source,
+            0,
+            0,
+            f"spec.monitors[{index}]",
+            f"a running ecosystem judges {RISK_MONITOR} only; judge '{name}' with trading run"
+            f" --monitor {name}=exec:COMMAND",
+        )
+        for index, name in enumerate(plan.monitors)
+        if name != RISK_MONITOR
+    ]
+    if problems:
+        raise ScenarioError(problems)
+    return plan
 
 
 def _summary(plan: RunPlan, source: str) -> dict[str, Any]:
