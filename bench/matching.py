@@ -62,7 +62,7 @@ def play(book: Any, stream: list[Operation]) -> tuple[float, str]:
         order = Order(number, accounts[number % 50], "", "BTCUSDT", buy, qty, price)
         for maker, at, size in match(order).fills:
             log.append((number, maker.order_id, at, size))
-        if kind == 0 and order.left:
+        if kind == 0 and order.leaves_qty:
             rest(order)
     seconds = time.perf_counter() - begun
     digest.update(repr(log).encode())

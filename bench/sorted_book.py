@@ -47,23 +47,23 @@ class SortedBook:
         side = self.asks if taker.buy else self.bids
         fills: list[Fill] = []
         expired: list[Order] = []
-        while taker.left and side:
+        while taker.leaves_qty and side:
             key, level = side.peekitem(0)
             price = abs(key)
             if taker.limit and (price > taker.limit if taker.buy else price < taker.limit):
                 break
-            while taker.left and level:
+            while taker.leaves_qty and level:
                 maker = level[0]
                 if maker.account == taker.account:
                     level.popleft()
                     del self.orders[maker.order_id]
                     expired.append(maker)
                     continue
-                size = min(maker.left, taker.left)
-                taker.left -= size
-                maker.left -= size
+                size = min(maker.leaves_qty, taker.leaves_qty)
+                taker.leaves_qty -= size
+                maker.leaves_qty -= size
                 fills.append((maker, price, size))
-                if not maker.left:
+                if not maker.leaves_qty:
                     level.popleft()
                     del self.orders[maker.order_id]
             if not level:

@@ -47,7 +47,7 @@ def test_a_follower_who_applies_every_update_has_the_book(rounds: list, cancels:
         expected: dict[bool, dict[int, int]] = {True: {}, False: {}}
         for order in resting:
             level = expected[order.buy]
-            level[order.limit] = level.get(order.limit, 0) + order.left
+            level[order.limit] = level.get(order.limit, 0) + order.leaves_qty
         assert (bids, asks) == (expected[True], expected[False])
         assert list(published.bids) == sorted(bids, reverse=True)
         assert list(published.asks) == sorted(asks)

@@ -98,7 +98,7 @@ class Venue:
         """Send the exchange component a message, and wait until it has been processed."""
 
         async def send() -> None:
-            await self.host.settled(self.host.send(EXCHANGE, message))
+            await self.host.committed(self.host.send(EXCHANGE, message))
 
         asyncio.run_coroutine_threadsafe(send(), self._loop).result(20)
 

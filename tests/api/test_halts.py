@@ -122,15 +122,15 @@ def test_a_halt_that_nobody_has_ordered_is_the_run_s_until_the_run_is_over(
     async def halt() -> None:
         for account in ("firm-mm", "firm-api"):
             order = ("x", "BTCUSDT", "BUY", "LIMIT", parse_units("1"), parse_units("60000"))
-            await host.settled(host.send(EXCHANGE, PlaceOrder(account, *order)))
+            await host.committed(host.send(EXCHANGE, PlaceOrder(account, *order)))
         while host.component(RiskMonitor).state()["breaker"]["state"] != "HALTED":
-            await host.settled(host.kernel.now + SECOND // 10)
+            await host.committed(host.kernel.now + SECOND // 10)
 
     async def life() -> str:
         await host.start()
         world = LocalSessionControl(host)
         try:
-            await host.settled(plan.start + 2 * SECOND)
+            await host.committed(plan.start + 2 * SECOND)
             if halted == "in the run":
                 await halt()
             assert run_ended_at(host) is None

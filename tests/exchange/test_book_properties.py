@@ -29,7 +29,7 @@ class Naive:
 
     def match(self, taker: Order) -> list[tuple[int, int, int]]:
         fills = []
-        while taker.left:
+        while taker.leaves_qty:
             rivals = [o for o in self.resting if o.buy != taker.buy]
             if taker.limit:
                 rivals = [
@@ -44,11 +44,11 @@ class Naive:
             if best.account == taker.account:
                 self.resting.remove(best)
                 continue
-            size = min(best.left, taker.left)
-            best.left -= size
-            taker.left -= size
+            size = min(best.leaves_qty, taker.leaves_qty)
+            best.leaves_qty -= size
+            taker.leaves_qty -= size
             fills.append((best.order_id, best.limit, size))
-            if not best.left:
+            if not best.leaves_qty:
                 self.resting.remove(best)
         return fills
 
@@ -71,8 +71,8 @@ def test_fills_are_those_of_the_naive_matcher(
         same = Order(number, account, "", "BTCUSDT", buy, qty, limit)
         fills = book.match(ours).fills
         assert [(m.order_id, p, s) for m, p, s in fills] == naive.match(same)
-        assert ours.left == same.left
-        if limit and ours.left:
+        assert ours.leaves_qty == same.leaves_qty
+        if limit and ours.leaves_qty:
             book.rest(ours)
             naive.resting.append(same)
         assert sorted(book.orders) == sorted(o.order_id for o in naive.resting)
@@ -96,7 +96,7 @@ def test_no_trade_through_a_better_price(
             assert prices[0] == best
         if taker.limit:
             assert all(p <= taker.limit if buy else p >= taker.limit for p in prices)
-            if taker.left:
+            if taker.leaves_qty:
                 book.rest(taker)
 
 

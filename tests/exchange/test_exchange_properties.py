@@ -90,7 +90,7 @@ def required_locks(exchange: Exchange) -> dict[tuple[str, str], int]:
         for order in orders.values():
             instrument = UNIVERSE.instrument(order.symbol)
             asset = instrument.quote if order.buy else instrument.base
-            amount = notional(order.limit, order.left) if order.buy else order.left
+            amount = notional(order.limit, order.leaves_qty) if order.buy else order.leaves_qty
             amounts[account, asset] = amounts.get((account, asset), 0) + amount
     return amounts
 

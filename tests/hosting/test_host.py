@@ -52,14 +52,14 @@ def state(live: LiveSession) -> Any:
 
 async def until(running: Host, at: int) -> None:
     """Wait until everything up to a simulated time is durable."""
-    await running.settled(at)
+    await running.committed(at)
 
 
 async def available(running: Host) -> None:
     """Wait until the store works again."""
     while True:
         try:
-            await running.settled(running.kernel.now)
+            await running.committed(running.kernel.now)
         except Unavailable:
             continue
         return
@@ -86,7 +86,7 @@ def test_a_restart_comes_back_to_the_same_state_with_messages_in_flight(
         await running.start()
         await until(running, PLAN.start + 300 * SECOND)
         at = running.send(EXCHANGE, order("outside"))
-        await running.settled(at)
+        await running.committed(at)
         await until(running, PLAN.start + 450 * SECOND)
         await running.stop()
         return running
@@ -94,8 +94,8 @@ def test_a_restart_comes_back_to_the_same_state_with_messages_in_flight(
     before = asyncio.run(run())
     after = recovered(tmp_path / "journal.sqlite", without_snapshot=without_snapshot)
     assert state(after) == state(before.live)
-    pending = after.kernel.frozen()["agenda"].pending()
-    assert pending == before.kernel.frozen()["agenda"].pending()
+    pending = after.kernel.snapshot()["agenda"].pending()
+    assert pending == before.kernel.snapshot()["agenda"].pending()
     assert any(pending.values())
 
 
@@ -153,13 +153,13 @@ def test_without_the_store_nothing_is_acknowledged_and_then_it_catches_up(
         store.broken = kind("the database is away")
         at = running.send(EXCHANGE, order("unsure"))
         with pytest.raises(Unavailable, match="the database is away"):
-            await running.settled(at)
+            await running.committed(at)
         assert running.ready == "journal: the database is away"
         assert not [p for p in published if p.message.client_order_id == "unsure"]
         store.broken = None
         await available(running)
         at = running.send(EXCHANGE, order("sure"))
-        await running.settled(at)
+        await running.committed(at)
         mine = {p.message.client_order_id for p in published}
         assert {"unsure", "sure"} <= mine
         await running.stop()
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         await available(running)
         monkeypatch.undo()
         await until(running, before + 30 * SECOND)
-        await running.settled(running.command(EXCHANGE, order("taken")))
+        await running.committed(running.command(EXCHANGE, order("taken")))
         await running.stop()
         assert running.lost == ""
 
@@ -214,7 +214,7 @@ def test_a_writer_that_fails_for_good_is_noticed(caplog: pytest.LogCaptureFixtur
         def listener(published: Sequence[Any]) -> None:
             raise KeyError("a defect")
 
-        waiting = asyncio.ensure_future(running.settled(PLAN.start + 900 * SECOND))
+        waiting = asyncio.ensure_future(running.committed(PLAN.start + 900 * SECOND))
         running.listen(listener)
         async with asyncio.timeout(60):
             await running.tasks.failed.wait()
@@ -222,7 +222,7 @@ def test_a_writer_that_fails_for_good_is_noticed(caplog: pytest.LogCaptureFixtur
         with pytest.raises(Unavailable, match="a defect"):
             await waiting
         with pytest.raises(Unavailable, match="a defect"):
-            await running.settled(running.send(EXCHANGE, order("late")))
+            await running.committed(running.send(EXCHANGE, order("late")))
         await running.stop()
         assert "a defect" in running.lost
 
@@ -259,7 +259,7 @@ def test_many_commands_share_one_write() -> None:
         await running.start()
         await until(running, PLAN.start + 30 * SECOND)
         before = writes
-        waits = [running.settled(running.send(EXCHANGE, order(f"o{i}"))) for i in range(100)]
+        waits = [running.committed(running.send(EXCHANGE, order(f"o{i}"))) for i in range(100)]
         await asyncio.gather(*waits)
         assert writes - before < 20
         await running.stop()

@@ -72,14 +72,14 @@ def test_a_session_of_before_is_gone_on_with(
             before.setattr(IdleCoordinator, "ignores", frozenset())
             older = host()
             await older.start()
-            await older.settled(PLAN.start + 2 * MINUTE)
+            await older.committed(PLAN.start + 2 * MINUTE)
             await older.stop()
         length = older.kernel.journals[TEST_COORDINATOR].length
         newer = host()
         newer.store._writer.execute("DELETE FROM snapshot")  # type: ignore[attr-defined]
         await newer.start()
         assert newer.kernel.journals[TEST_COORDINATOR].length >= length > 300
-        await newer.settled(newer.kernel.now + MINUTE)
+        await newer.committed(newer.kernel.now + MINUTE)
         await newer.stop()
         store = SqliteStore(tmp_path / "journal.sqlite")
         later = store.read(1, TEST_COORDINATOR, length + 5, 1000)

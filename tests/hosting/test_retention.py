@@ -138,9 +138,9 @@ def traded(path: Path) -> Host:
         running = host(path)
         await running.start()
         for minutes in (10, 15, 20):
-            await running.settled(IDLE.start + minutes * 60 * SECOND)
+            await running.committed(IDLE.start + minutes * 60 * SECOND)
             running.live.request_snapshot()
-            await running.settled(running.kernel.now)
+            await running.committed(running.kernel.now)
         await running.stop()
         return running
 
@@ -188,7 +188,7 @@ def test_nothing_is_dropped_before_its_snapshot_is_durable(tmp_path: Path) -> No
     async def run() -> None:
         running = host(path)
         await running.start()
-        await running.settled(IDLE.start + 600 * SECOND)
+        await running.committed(IDLE.start + 600 * SECOND)
         running.keeper.work(1, None)
         assert any(s.size for s in running.store.segments(1))
         assert all(s.size for s in running.store.segments(1))
@@ -203,7 +203,7 @@ def test_a_damaged_journal_is_reported_and_the_market_goes_on(tmp_path: Path) ->
     async def run() -> None:
         running = host(path)
         await running.start()
-        await running.settled(IDLE.start + 60 * SECOND)
+        await running.committed(IDLE.start + 60 * SECOND)
         await running.keeper.stop()
         store: Any = running.store
         sealed = max((s.last for s in store.segments(1) if s.source == EXCHANGE), default=0)
@@ -211,9 +211,9 @@ def test_a_damaged_journal_is_reported_and_the_market_goes_on(tmp_path: Path) ->
             "UPDATE entry SET body=? WHERE source=? AND seq=?", (b"[0,0]", EXCHANGE, sealed + 1)
         )
         while not running.keeper.problem:
-            await running.settled(running.kernel.now + 10 * SECOND)
+            await running.committed(running.kernel.now + 10 * SECOND)
         assert f"journal of {EXCHANGE}, entries " in running.keeper.problem
-        await running.settled(running.kernel.now + 60 * SECOND)
+        await running.committed(running.kernel.now + 60 * SECOND)
         assert running.ready == ""
         await running.stop()
 

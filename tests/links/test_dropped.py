@@ -45,7 +45,7 @@ async def dropped(addressed: bytes) -> tuple[Host, int]:
         sender=lambda items: None,
     )
     await host.start()
-    await host.settled(host.clock.now() + 30 * SECOND)
+    await host.committed(host.clock.now() + 30 * SECOND)
     host.store.seal(1, 100)
     host.store.put(ADDRESSED, f"1/{MARKET_DATA}", addressed)
     host.store.drop(1, MARKET_DATA, 2 * SMALL)

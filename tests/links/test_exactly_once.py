@@ -80,7 +80,7 @@ async def play(seed: int) -> tuple[list[Any], list[Any]]:
             await kill(source)
             source = host(lambda s: MarketData(universe, 3, tick=PLAN.tick), source_store, links)
             await source.start()
-    await target.settled(target.clock.now())
+    await target.committed(target.clock.now())
     await kill(source)
     await kill(target)
     sent = [p for _, _, kind, p in entries(source_store, MARKET_DATA) if kind == "PriceTick"]
@@ -111,7 +111,7 @@ def test_a_repeated_frame_counts_once() -> None:
         text = json.dumps([[MARKET_DATA, 7, RISK_MONITOR, tick, 1]])
         inbound.receive(text)
         inbound.receive(text)
-        await target.settled(target.clock.now())
+        await target.committed(target.clock.now())
         await kill(target)
         return [
             m for _, _, kind, p in entries(store, RISK_MONITOR) if kind == "Received" for m in p

@@ -119,7 +119,7 @@ def test_what_is_sent_again_after_a_snapshot_is_there_once(
     receipts.receive(FIRST, TRADING_ENGINE, 1, [frame("a", START + 20)])
     kernel.send(EXCHANGE, CancelAllOrders("outside"), START + 20)
     restored = Kernel([Recorder()], start=START, run_id="r", started=True, sorted_inboxes=True)
-    restored.restore(kernel.frozen())
+    restored.restore(kernel.snapshot())
     restored.drop_remote_messages()
     restored_receipts = Receipts(restored)
     restored_receipts.resume(FIRST, Resume(0, 0))

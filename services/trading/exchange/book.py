@@ -21,7 +21,7 @@ _EXPIRE_TAKER = SelfTradePrevention.EXPIRE_TAKER
 class Order:
     """An accepted order, while it is matched and while it rests in a book.
 
-    ``qty`` is the ordered quantity, ``left`` the part of it that is not filled yet (FIX calls it
+    ``qty`` is the ordered quantity, ``leaves_qty`` the part of it that is not filled yet (FIX:
     LeavesQty), and ``cum_quote`` the notional of the fills so far, in units of the quote asset.
     ``limit`` is the limit price, 0 for a MARKET order. ``stp`` is the order's mode of self-trade
     prevention.
@@ -32,7 +32,7 @@ class Order:
         "buy",
         "client_order_id",
         "cum_quote",
-        "left",
+        "leaves_qty",
         "limit",
         "order_id",
         "qty",
@@ -61,7 +61,7 @@ class Order:
         self.symbol = symbol
         self.buy = buy
         self.qty = qty
-        self.left = qty
+        self.leaves_qty = qty
         self.limit = limit
         self.type = kind
         self.time_in_force = time_in_force
@@ -196,26 +196,26 @@ class Book:
         worst_key = _worst_key(order)
         total = 0
         for key in reversed(side.keys):
-            if key < worst_key or total >= order.left:
+            if key < worst_key or total >= order.leaves_qty:
                 break
             for maker in side.levels[key].values():
                 if maker.account != order.account or order.stp == _NONE:
-                    total += maker.left
-        return min(total, order.left)
+                    total += maker.leaves_qty
+        return min(total, order.leaves_qty)
 
     def match(self, taker: Order, budget: int = -1, lot: int = 1) -> MatchResult:
         """Match ``taker`` against the other side, best price first, oldest order first.
 
         ``budget`` bounds what a MARKET buy may spend, in quote units times 1e8 (the scale of price
         times quantity); quantities are then cut to whole multiples of ``lot``. -1 means no bound.
-        Filled and expired makers leave the book, and ``left`` of taker and makers is updated. The
-        taker is not put into the book: see :meth:`rest`. Balances and ``cum_quote`` are the
+        Filled and expired makers leave the book, and ``leaves_qty`` of taker and makers is updated.
+        The taker is not put into the book: see :meth:`rest`. Balances and ``cum_quote`` are the
         caller's.
         """
         side = self.asks if taker.buy else self.bids
         keys, levels, orders = side.keys, side.levels, self.orders
         worst_key = _worst_key(taker)
-        left, account, stp = taker.left, taker.account, taker.stp
+        left, account, stp = taker.leaves_qty, taker.account, taker.stp
         fills: list[Fill] = []
         expired_makers: list[Order] = []
         taker_expired = False
@@ -237,7 +237,7 @@ class Book:
                         taker_expired = stopped = True
                         break
                     continue
-                size = maker.left
+                size = maker.leaves_qty
                 if size > left:
                     size = left
                 if budget >= 0:
@@ -249,9 +249,9 @@ class Book:
                             break
                     budget -= price * size
                 left -= size
-                maker.left -= size
+                maker.leaves_qty -= size
                 fills.append((maker, price, size))
-                if not maker.left:
+                if not maker.leaves_qty:
                     del level[order_id], orders[order_id]
                 if stopped:
                     break
@@ -259,7 +259,7 @@ class Book:
                 side.drop(key)
             if stopped:
                 break
-        taker.left = left
+        taker.leaves_qty = left
         return MatchResult(fills, expired_makers, taker_expired)
 
 

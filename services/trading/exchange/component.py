@@ -232,8 +232,8 @@ class Exchange:
         book = self.engine.books[symbol]
         bid, ask = book.best_bid, book.best_ask
         self._updates[symbol] += 1
-        bid_qty = sum(o.left for o in book.bids.levels[bid].values()) if bid else 0
-        ask_qty = sum(o.left for o in book.asks.levels[-ask].values()) if ask else 0
+        bid_qty = sum(o.leaves_qty for o in book.bids.levels[bid].values()) if bid else 0
+        ask_qty = sum(o.leaves_qty for o in book.asks.levels[-ask].values()) if ask else 0
         mid = (bid + ask) // 2 if bid and ask else bid or ask
         return BookTop(
             symbol,
@@ -256,6 +256,6 @@ def _depth(keys: list[int], levels: dict[int, dict[int, Any]], worst_key: int) -
             break
         qty = 0
         for order in levels[key].values():
-            qty += order.left
+            qty += order.leaves_qty
         total += abs(key) * qty // SCALE
     return total

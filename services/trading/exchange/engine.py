@@ -183,7 +183,7 @@ class Engine:
                 for asset, amount in balances.free.items()
             ),
             len(orders),
-            sum(notional(o.limit, o.left) for o in orders),
+            sum(notional(o.limit, o.leaves_qty) for o in orders),
             account in self.killed,
             self.trade_id,
             now,
@@ -261,7 +261,7 @@ class Engine:
         if result.taker_expired:
             self._close(taker)
             self._report(taker, *_PREVENTED, now, out)
-        elif not taker.left:
+        elif not taker.leaves_qty:
             self._close(taker)
         elif taker.time_in_force == TimeInForce.GTC:
             book.rest(taker)
@@ -281,7 +281,7 @@ class Engine:
         """
         base, quote, firm = instrument.base, instrument.quote, self.firm
         # The taker has all fills already: count its unfilled quantity down for the reports.
-        leaves_qty = taker.left + sum(size for _, _, size in fills)
+        leaves_qty = taker.leaves_qty + sum(size for _, _, size in fills)
         for maker, price, size in fills:
             cost = price * size // SCALE
             self.trade_id += 1
@@ -300,7 +300,7 @@ class Engine:
             seller_balances = self.balances[seller.account]
             seller_balances.locked[base] -= size
             seller_balances.receive(quote, cost)
-            if not maker.left:
+            if not maker.leaves_qty:
                 self._close(maker)
             out.append(
                 Trade(
@@ -317,7 +317,7 @@ class Engine:
                     now,
                 )
             )
-            for order, unfilled in ((taker, leaves_qty), (maker, maker.left)):
+            for order, unfilled in ((taker, leaves_qty), (maker, maker.leaves_qty)):
                 if order.account in firm:
                     out.append(
                         build_report(
@@ -341,14 +341,17 @@ class Engine:
 
         Does nothing if the order is closed already.
         """
-        if self.open[order.account].pop(order.client_order_id, None) is None or not order.left:
+        if (
+            self.open[order.account].pop(order.client_order_id, None) is None
+            or not order.leaves_qty
+        ):
             return
         instrument = self.instruments[order.symbol]
         balances = self.balances[order.account]
         if not order.buy:
-            balances.unlock(instrument.base, order.left)
+            balances.unlock(instrument.base, order.leaves_qty)
         elif order.limit:
-            balances.unlock(instrument.quote, notional(order.limit, order.left))
+            balances.unlock(instrument.quote, notional(order.limit, order.leaves_qty))
 
     def _report(
         self,
@@ -368,7 +371,7 @@ class Engine:
                     price=order.limit,
                     execution_type=execution_type,
                     status=status,
-                    cum_qty=order.qty - order.left,
+                    cum_qty=order.qty - order.leaves_qty,
                     cum_quote=order.cum_quote,
                     reason=reason,
                     event_time=now,
@@ -402,10 +405,10 @@ def _quantity_for(book: Book, buy: bool, quote: int, lot: int) -> int:
     for key in reversed(side.keys):
         price = abs(key)
         for maker in side.levels[key].values():
-            size = min(maker.left, budget // price)
+            size = min(maker.leaves_qty, budget // price)
             total += size
             budget -= size * price
-            if size < maker.left:
+            if size < maker.leaves_qty:
                 return total - total % lot
     return total - total % lot
 
@@ -413,7 +416,7 @@ def _quantity_for(book: Book, buy: bool, quote: int, lot: int) -> int:
 def _book_state(book: Book) -> list[list[int]]:
     """Return both sides from the worst price to the best, each level from the oldest order on."""
     return [
-        [order_id, order.limit, order.left, order.cum_quote]
+        [order_id, order.limit, order.leaves_qty, order.cum_quote]
         for side in (book.bids, book.asks)
         for key in side.keys
         for order_id, order in side.levels[key].items()

@@ -51,7 +51,9 @@ class _Level:
         if moved > self.distance * self.quoted:
             return False
         bid, ask = self.bid, self.ask
-        return (bid is None or bid.left == bid.qty) and (ask is None or ask.left == ask.qty)
+        return (bid is None or bid.leaves_qty == bid.qty) and (
+            ask is None or ask.leaves_qty == ask.qty
+        )
 
 
 class Liquidity:

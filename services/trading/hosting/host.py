@@ -303,7 +303,7 @@ class Host(SessionView):
         kernel, now = self.kernel, self.now
         return max(kernel.now + 1, min(now, kernel.next_at or now))
 
-    async def settled(self, what: Ticket | int) -> None:
+    async def committed(self, what: Ticket | int) -> None:
         """Wait until everything up to a ticket's arrival, or up to a simulated time, is durable.
 
         Raises Unavailable when that cannot be achieved; the command may or may not have been
@@ -321,7 +321,7 @@ class Host(SessionView):
     async def durable(self) -> None:
         """Wait until everything decided so far is durable."""
         if not self.live.all_written:
-            await self.settled(self.processed_until)
+            await self.committed(self.processed_until)
 
     async def more_written(self) -> None:
         """Wait for the next write to the store."""

@@ -302,7 +302,7 @@ class LiveSession:
         self._snapshot_requested = False
         self._entries_since_snapshot = 0
         state = {
-            "kernel": self.kernel.frozen(),
+            "kernel": self.kernel.snapshot(),
             "projections": self.projections,
             "received_seq": self._received_seq,
             "streams": self.streams,

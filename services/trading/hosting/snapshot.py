@@ -169,4 +169,10 @@ def _is_in(module: str, packages: Iterable[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-_REBUILT = {("builtins", "getattr"): _method, ("msgspec._utils", "rebuild"): _struct}
+#: What a pickle may name that is no class of state: how methods and structs are rebuilt, and the
+#: mark of a field that has no value.
+_REBUILT = {
+    ("builtins", "getattr"): _method,
+    ("msgspec._utils", "rebuild"): _struct,
+    ("msgspec._core", "UNSET"): msgspec.UNSET,
+}

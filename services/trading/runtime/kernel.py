@@ -176,7 +176,7 @@ class Kernel:
         own = {*self._ranks, OUTSIDE_RANK}
         self._sorted_agenda().drop(lambda sender: sender not in own)
 
-    def frozen(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """Return the state that :meth:`restore` of a kernel with the same components restores."""
         return {
             "now": self.now,
@@ -188,22 +188,22 @@ class Kernel:
             "audit_at": self._audit_feed.next_at,
         }
 
-    def restore(self, frozen: Mapping[str, Any]) -> None:
-        """Restore the state that :meth:`frozen` of another kernel returned, with its messages in
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore the state that :meth:`snapshot` of another kernel returned, with its messages in
         flight. Raises ValueError if the names of the components differ.
         """
-        components: list[Component] = frozen["components"]
+        components: list[Component] = state["components"]
         if [c.name for c in components] != list(self._index):
             raise ValueError("a snapshot of other components")
-        self.now = frozen["now"]
+        self.now = state["now"]
         self._components = components
         self._ignored = [ignored_types(c) for c in components]
         self.network = next(c for c in components if isinstance(c, Network))
-        self._agenda = frozen["agenda"]
-        self._sorted = frozen["sorted"]
-        self._sent = frozen["sent"]
-        self._audit_feed.positions = frozen["audited"]
-        self._audit_feed.next_at = frozen["audit_at"]
+        self._agenda = state["agenda"]
+        self._sorted = state["sorted"]
+        self._sent = state["sent"]
+        self._audit_feed.positions = state["audited"]
+        self._audit_feed.next_at = state["audit_at"]
         self._apply_partitions()
 
     def feed_auditor(self, batch: JournalBatch) -> None:

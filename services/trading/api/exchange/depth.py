@@ -59,7 +59,7 @@ class DepthBook:
 def _levels(side: BookSide) -> dict[int, int]:
     """Return total quantity by price, best price first."""
     return {
-        abs(key): sum(order.left for order in side.levels[key].values())
+        abs(key): sum(order.leaves_qty for order in side.levels[key].values())
         for key in reversed(side.keys)
     }
 

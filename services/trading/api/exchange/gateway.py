@@ -296,7 +296,7 @@ class Gateway:
         except BacklogFull as error:
             raise errors.UNAVAILABLE from error
         try:
-            await self._host.settled(ticket)
+            await self._host.committed(ticket)
         except Unavailable as error:
             raise errors.STATUS_UNKNOWN from error
 

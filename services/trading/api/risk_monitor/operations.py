@@ -49,7 +49,7 @@ def add_operations(app: ServiceApp, broadcast: Broadcast) -> None:
     async def execute(message: Message) -> None:
         """Send a command and wait until its effect is durable. Raises HTTPException 503."""
         try:
-            await host.settled(host.command(RISK_MONITOR, message))
+            await host.committed(host.command(RISK_MONITOR, message))
         except Unavailable as error:
             raise HTTPException(503, f"not acknowledged: {error}") from error
 

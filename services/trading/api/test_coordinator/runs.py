@@ -148,7 +148,7 @@ class Runs:
         """Ask the coordinator to end all faults, and wait until the request is durable. The run's
         events tell when it has ended. Raises Unavailable.
         """
-        await self._host.settled(self._host.command(TEST_COORDINATOR, AbortRun(reason)))
+        await self._host.committed(self._host.command(TEST_COORDINATOR, AbortRun(reason)))
 
     async def wait_for_change(self, max_wait: float) -> None:
         """Wait until something has happened in a run, at most `max_wait` wall seconds."""
