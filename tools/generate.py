@@ -1,4 +1,7 @@
-"""Write the generated files, or list with `--check` those that are out of date."""
+"""Write the generated files, or list with `--check` those that are out of date.
+
+`--monitor-results` includes docs/reference/monitor-results.md, which takes minutes.
+"""
 
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ from tools import (
     crd,
     dashboards,
     env_files,
+    monitor_results,
     reference,
 )
 from trading.embedded.api import load_scenario
@@ -42,6 +46,8 @@ def main() -> int:
     """
     check = "--check" in sys.argv
     stale = _write_or_check(documents(), check)
+    if "--monitor-results" in sys.argv:
+        stale += _write_or_check(monitor_results.texts(), check)
     # These are rendered from the chart, which has files of the first step in it.
     composed = compose_files.texts(ROOT)
     stale += _write_or_check({**composed, **env_files.texts(composed)}, check)

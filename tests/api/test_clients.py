@@ -2,18 +2,15 @@
 environment of their own, since ccxt pins its dependencies.
 """
 
-import hashlib
 import json
-import os
 import subprocess
-import sys
-import venv
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.running import Up
+from tests.environments import interpreter
 from tests.repository.markdown import ROOT, blocks_of
 
 HERE = Path(__file__).parent / "clients"
@@ -23,24 +20,8 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def python() -> str:
-    """The interpreter of the virtual environment, which is created outside the checkout once for
-    each set of versions.
-    """
-    versions = (HERE / "requirements.txt").read_bytes() + sys.version.encode()
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    place = cache / "trading-ecosystem" / f"clients-{hashlib.sha256(versions).hexdigest()[:16]}"
-    interpreter = place / "bin" / "python"
-    if not (place / "complete").exists():
-        venv.create(place, with_pip=True, clear=True)
-        requirements = str(HERE / "requirements.txt")
-        done = subprocess.run(
-            [str(interpreter), "-m", "pip", "install", "--quiet", "-r", requirements],
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        (place / "complete").touch()
-    return str(interpreter)
+    """The interpreter that has the libraries."""
+    return interpreter("clients", HERE / "requirements.txt")
 
 
 def trade(python: str, up: Up, script: str) -> dict[str, Any]:

@@ -72,6 +72,14 @@ def test_a_score_is_the_verdict_of_the_program_in_lockstep(tape: Path, tmp_path:
     assert [m.open_loop for m in (*scored.monitors, *closed.monitors)] == [True, False]
 
 
+def test_an_alert_that_is_repeated_is_one(tape: Path, tmp_path: Path) -> None:
+    words = write_program(tmp_path / "monitor.py", NOTICING.replace(" and not fired", ""))
+    alerts = replayed(words, tape, "events", tmp_path / "alerts.ndjson")
+    assert alerts.read_bytes().count(b'"alert"') > 1
+    (outcome,) = score(tape, alerts).verdict.monitors
+    assert outcome.alerts == judged(words).verdict.monitors[0].alerts == 1
+
+
 def test_alerts_may_carry_their_time_instead(tape: Path, tmp_path: Path) -> None:
     (fault,) = json.loads((tape / "truth" / "faults.json").read_text())
     alerts = tmp_path / "alerts.ndjson"

@@ -1,6 +1,7 @@
 """Run the shell and Python blocks of a page in their order, in a directory of its own.
 
-A `text` block right after a block that ran shows its output: the output must have these lines, in
+A Python block that begins with a comment such as `# my_monitor.py` is saved as this file. A `text`
+block right after a block that ran shows its output: the output must have these lines, in
 this order, where `...` stands for any text.
 """
 
@@ -60,6 +61,9 @@ class PageRunner:
                 printed = self._run(
                     block, ["sh", "-eu", "-c", self._with_actual_ports(_script(block.body))]
                 )
+            elif name := file_name(block):
+                (self._directory / name).write_text(block.body, encoding="utf-8")
+                printed = None
             elif block.language == "python" and "import ccxt" not in block.body:
                 printed = self._run(
                     block, [sys.executable, "-c", self._with_actual_ports(block.body)]
@@ -110,6 +114,12 @@ class PageRunner:
             file = self._directory / f"{document['metadata']['name']}.yaml"
             if not file.exists():
                 file.write_text(block.body, encoding="utf-8")
+
+
+def file_name(block: Block) -> str:
+    """Return the name of the file that a Python block is saved as; an empty text if it is run."""
+    match = re.match(r"# (\w+\.py)\n", block.body) if block.language == "python" else None
+    return match[1] if match else ""
 
 
 def _script(body: str) -> str:

@@ -12,11 +12,12 @@ import yaml
 from fastapi.routing import APIRoute
 
 from tools.crd import definition
-from tools.reference import evidence, http, resource, scenario, verdict
+from tools.reference import evidence, http, monitors, resource, scenario, verdict
 from tools.reference.evidence_fields import FIELDS
 from tools.reference.scenario_examples import EXAMPLES, MODES
 from trading.embedded.api import load_scenario, load_submitted
 from trading.hosting.access import Access
+from trading.monitors import Event
 from trading.scenario import platform
 from trading.scenario import verdict as rules
 from trading.scenario.faults import Model
@@ -197,6 +198,16 @@ def test_every_class_in_the_verdict_has_a_section() -> None:
             todo += get_type_hints(hint).values()
         todo += get_args(hint)
     assert structs == {struct for struct, _ in evidence.CLASSES}
+
+
+def test_every_event_and_answer_of_a_monitor_has_a_section() -> None:
+    existing = {
+        struct
+        for module in monitors.MODULES
+        for struct in vars(module).values()
+        if inspect.isclass(struct) and issubclass(struct, msgspec.Struct) and struct is not Event
+    }
+    assert existing == monitors.DOCUMENTED
 
 
 def test_the_resource_page_has_every_field_phase_condition_and_event() -> None:

@@ -7,6 +7,7 @@ from tools.reference import (
     evidence,
     exit_codes,
     http,
+    monitors,
     resource,
     scenario,
     tables,
@@ -16,5 +17,15 @@ from tools.reference import (
 
 def texts() -> dict[Path, str]:
     """Return the text of each page, by its path within the project."""
-    pages = (tables, scenario, verdict, command_line, exit_codes, http, resource, evidence)
+    pages = (
+        tables,
+        scenario,
+        verdict,
+        command_line,
+        exit_codes,
+        http,
+        resource,
+        evidence,
+        monitors,
+    )
     return {path: text for page in pages for path, text in page.texts().items()}

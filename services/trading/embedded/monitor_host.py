@@ -32,6 +32,23 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 MonitorFactory = Callable[[], Monitor]
 
 
+class FiringAlerts:
+    """Which alerts fire: one that is repeated while it fires is no new alert."""
+
+    def __init__(self) -> None:
+        self._keys: set[tuple[str, str, str]] = set()
+
+    def changed_by(self, monitor: str, answer: Alert | Resolve) -> bool:
+        """Return whether an answer of ``monitor`` raises an alert that did not fire, or resolves
+        one that did.
+        """
+        key = (monitor, answer.name, _encode(answer.labels).decode())
+        if isinstance(answer, Alert) == (key in self._keys):
+            return False
+        self._keys.symmetric_difference_update((key,))
+        return True
+
+
 class MonitorHost:
     """Lets ``monitors``, by their names, take part in the run of ``plan`` on ``kernel``."""
 
@@ -43,7 +60,7 @@ class MonitorHost:
         self._starts = {
             name: start_event(name, plan.universe, plan.tick, plan.start) for name in monitors
         }
-        self._firing: set[tuple[str, str, str]] = set()
+        self._firing = FiringAlerts()
         #: Public trades on their way, with the simulated time at which they arrive.
         self._trades: list[tuple[int, Trade]] = []
         #: Why a monitor does not take part any more, by its name.
@@ -120,12 +137,8 @@ class MonitorHost:
             trip = TripBreaker(BreakerState.HALTED, answer.reason, f"monitor {name}")
             kernel.send(RISK_MONITOR, trip, arrival)
             return
-        key = (name, answer.name, _encode(answer.labels).decode())
-        fires = isinstance(answer, Alert)
-        if fires == (key in self._firing):
-            return
-        self._firing.symmetric_difference_update((key,))
-        kernel.send(TEST_COORDINATOR, monitor_alert(name, answer, kernel.now), arrival)
+        if self._firing.changed_by(name, answer):
+            kernel.send(TEST_COORDINATOR, monitor_alert(name, answer, kernel.now), arrival)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from trading.embedded.monitor_host import monitor_alert
+from trading.embedded.monitor_host import FiringAlerts, monitor_alert
 from trading.embedded.run import ExternalMessages, RunResult, run_plan, run_with_monitors
 from trading.messages.monitors import MonitorAlert
 from trading.monitors import Answer, Event, Kill
@@ -142,6 +142,7 @@ def _read_alerts(path: Path, name: str, start: int) -> Iterator[_Arrival]:
     That is the time of the ``done`` after an alert, as a program writes it, or else the ``time`` of
     the alert itself.
     """
+    firing = FiringAlerts()
     pending: list[tuple[int, Answer]] = []
     last = start
     with path.open("rb") as file:
@@ -158,11 +159,11 @@ def _read_alerts(path: Path, name: str, start: int) -> Iterator[_Arrival]:
             if decoded.done is not None:
                 last = _later(path, number, last, decoded.done)
                 for _, answer in pending:
-                    yield from _arrival(path, number, name, answer, last)
+                    yield from _arrival(path, number, name, answer, last, firing)
                 pending.clear()
     for number, answer in pending:
         last = _later(path, number, last, getattr(answer, "time", 0))
-        yield from _arrival(path, number, name, answer, last)
+        yield from _arrival(path, number, name, answer, last, firing)
 
 
 def _later(path: Path, number: int, last: int, at: int) -> int:
@@ -174,10 +175,12 @@ def _later(path: Path, number: int, last: int, at: int) -> int:
     return at
 
 
-def _arrival(path: Path, number: int, name: str, answer: Answer, at: int) -> Iterator[_Arrival]:
+def _arrival(
+    path: Path, number: int, name: str, answer: Answer, at: int, firing: FiringAlerts
+) -> Iterator[_Arrival]:
     if wrong := problem(answer):
         raise TapeError(f"{path}:{number}: {wrong}")
-    if not isinstance(answer, Kill):
+    if not isinstance(answer, Kill) and firing.changed_by(name, answer):
         yield _Arrival(at, monitor_alert(name, answer, at))
 
 
