@@ -61,6 +61,10 @@ def _collect(up: Up) -> dict[str, dict[str, Any]]:
             coordinator.post("/scenarios", json=submission).json()
         )
         _collect_others(up, examples)
+        content = "time,price\n2026-01-05T00:00:00Z,1\n2026-01-05T00:01:00Z,0.95\n"
+        stored = coordinator.put("/recordings/usdc-slips", content=content)
+        coordinator_examples["put /recordings/{name}"] = stored.json()
+        coordinator_examples["get /recordings"] = coordinator.get("/recordings").json()
         second_run = coordinator.post(
             "/runs", json={"scenario": "market-crash", "overrides": {}}
         ).json()

@@ -17,6 +17,7 @@ import yaml
 
 from tests.environments import interpreter, with_project
 from tools.reference.markdown import FOLDER, code, plain, table
+from trading.scenario.result import Outcome
 from trading.units import format_duration
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,5 +167,5 @@ def _row(monitor: dict[str, Any], missed: list[str]) -> tuple[str, ...]:
         format_duration(rounded) if alert else "",
         str(monitor["alerts"]),
         str(monitor["unexpected"]),
-        f"Fail: {code('; '.join(missed))}" if missed else "Pass",
+        f"{Outcome.FAIL}: {code('; '.join(missed))}" if missed else str(Outcome.PASS),
     )

@@ -93,9 +93,11 @@ def test_operations_have_examples_of_their_answers(up: Up, service: str) -> None
     without = []
     for path, item in described["paths"].items():
         for method, operation in item.items():
-            good = [r for code, r in operation["responses"].items() if code.startswith("2")]
+            responses = operation["responses"].items()
+            # An answer of 204 has no content.
+            good = [r for code, r in responses if code.startswith("2") and code != "204"]
             media = [m for r in good for m in r.get("content", {}).values()]
-            if not any({"example", "examples"} & set(m) for m in media):
+            if good and not any({"example", "examples"} & set(m) for m in media):
                 without.append(f"{method} {path}")
     assert not set(COMMON) & set(without)
     # The risk monitor has its examples at the fields of its models.

@@ -1,5 +1,6 @@
 """Which service may send what to which, and how tokens authenticate services."""
 
+from enum import StrEnum
 from itertools import product
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def _filler(field_type: object) -> object:
         dict[str, int]: {},
         chaos.RunSetup: {},
     }
+    if isinstance(field_type, type) and issubclass(field_type, StrEnum):
+        return next(iter(field_type))
     if field_type in fillers:
         return fillers[field_type]
     if "AnyFault" in str(field_type) or "MarketShock" in str(field_type):

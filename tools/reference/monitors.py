@@ -198,7 +198,7 @@ def _page() -> Iterator[str]:
         yield f"\n### {code(name)}\n\n{_meaning(kind)}\n\n" + _fields(kind, renamed=name)
     yield _FILTER + "\n" + block('{"events": ["price", "account", "pong"]}')
     yield "\n## Events\n\n" + _meaning(events) + " Lists in the examples are cut to"
-    yield f" {_ITEMS} items. Zero is written `0E-8`.\n"
+    yield f" {_ITEMS} items. Zero is written `0`.\n"
     for name, event in EVENTS.items():
         yield f"\n### {code(name)}\n\n{_meaning(event)}\n\n" + _fields(event)
         yield "\n" + block(_line(first[event]), "json")

@@ -36,11 +36,11 @@ def tape(scenario: str, seed: int | None, sets: tuple[str, ...], out: Path) -> N
     from trading.embedded.monitored import load_with_monitors
     from trading.embedded.tape import EVENTS, QUIET, TRUTH, TapeError, write_tape
     from trading.monitors.sources import MonitorSource
-    from trading.scenario.monitors import FROM_FILE
+    from trading.scenario.plan import ALERTS_FILE
 
     with wrong_input():
         plan = load_with_monitors(
-            scenario, [MonitorSource("monitor", FROM_FILE)], seed=seed, overrides=parse_sets(sets)
+            scenario, [MonitorSource("monitor", ALERTS_FILE)], seed=seed, overrides=parse_sets(sets)
         ).plan
     try:
         write_tape(plan, out)

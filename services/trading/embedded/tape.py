@@ -19,9 +19,8 @@ from trading.monitors import Answer, Event, Kill
 from trading.monitors.answers import problem
 from trading.monitors.events import PROTOCOL
 from trading.monitors.lines import decode_line, encode_step
-from trading.scenario.monitors import FROM_FILE
 from trading.scenario.observation import monitor_alert as seen_alert
-from trading.scenario.plan import RunPlan, installed_version
+from trading.scenario.plan import ALERTS_FILE, RunPlan, installed_version
 from trading.scenario.result import FaultOutcome, MonitorBaseline
 from trading.scenario.signing import PlanRecord, encode_plan
 from trading.topology import RISK_MONITOR, TEST_COORDINATOR
@@ -96,7 +95,7 @@ def score(directory: Path, alerts: Path, quiet: Path | None = None) -> RunResult
     """
     plan = _read_plan(directory)
     name = scored_monitor(plan)
-    plan = msgspec.structs.replace(plan, monitor_programs={name: f"{FROM_FILE}{alerts.name}"})
+    plan = msgspec.structs.replace(plan, monitor_programs={name: f"{ALERTS_FILE}{alerts.name}"})
     outside = [
         ExternalMessages(arrival.at + MILLISECOND, TEST_COORDINATOR, [arrival.message])
         for arrival in _read_alerts(alerts, name, plan.start)

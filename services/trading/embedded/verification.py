@@ -105,6 +105,9 @@ def _read_plan(directory: Path, problems: list[str]) -> PlanRecord | None:
     except ValueError as error:
         problems.append(f"{PLAN}: {error}")
     else:
+        plan = record.plan
+        for name in record.baseline.failures.keys() - set(plan.monitors):
+            problems.append(f"{PLAN}: baseline.failures: the plan judges no monitor '{name}'")
         if written != encode_plan(record):
             problems.append(f"{PLAN}: has more or other text in it than trading run writes")
         return record
@@ -228,6 +231,9 @@ def _notes(
         )
     if computed.verdict.outcome is Outcome.PASS and not record.control:
         notes.append("note: there was no control run: not known what fires without the faults")
+    if record.plan.monitor_programs:
+        names = ", ".join(record.plan.monitor_programs)
+        notes.append(f"note: what {names} answered is an input of the run, as it was recorded")
     if (directory / SIGNATURE).exists() and not signed:
         notes.append(f"note: the signature in {SIGNATURE} was not checked: --public-key FILE")
     return notes

@@ -337,14 +337,9 @@ class Engine:
                     )
 
     def _close(self, order: Order) -> None:
-        """Remove an order from the open orders and unlock what its unfilled quantity had locked.
-
-        Does nothing if the order is closed already.
-        """
-        if (
-            self.open[order.account].pop(order.client_order_id, None) is None
-            or not order.leaves_qty
-        ):
+        """Remove an order from the open orders, if it is one, and unlock what it had locked."""
+        removed = self.open[order.account].pop(order.client_order_id, None)
+        if removed is None or not order.leaves_qty:
             return
         instrument = self.instruments[order.symbol]
         balances = self.balances[order.account]

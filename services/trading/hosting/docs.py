@@ -105,6 +105,6 @@ def _add_examples(paths: dict[str, Any], service: str) -> None:
     for operation, example in json.loads(file.read_text(encoding="utf-8")).items():
         method, path = operation.split(" ")
         for code, response in paths.get(path, {}).get(method, {}).get("responses", {}).items():
-            if code.startswith("2"):
+            if code.startswith("2") and code != "204":
                 for media in response.setdefault("content", {"application/json": {}}).values():
                     media.setdefault("example", example)

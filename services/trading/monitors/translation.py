@@ -8,12 +8,14 @@ from trading.messages import Message, custody, market, orders
 from trading.monitors import events
 from trading.universe import Universe
 
-_UNIT = Decimal("1e-8")
+_UNIT, _ZERO = Decimal("1e-8"), Decimal(0)
 
 
 def decimal(units: int) -> Decimal:
-    """Return an amount of 1e-8 as a decimal number with eight decimals."""
-    return units * _UNIT
+    """Return an amount of 1e-8 as a decimal number with eight decimals; zero has none, because its
+    text would be 0E-8.
+    """
+    return units * _UNIT if units else _ZERO
 
 
 def start_event(monitor: str, universe: Universe, tick: int, now: int) -> events.Start:
@@ -63,19 +65,19 @@ class Translator:
 
 
 def _price(tick: market.PriceTick) -> events.Price:
-    price = None if tick.price is None else tick.price * _UNIT
+    price = None if tick.price is None else decimal(tick.price)
     return events.Price(tick.asset, price, tick.seq, tick.event_time)
 
 
 def _book(top: market.BookTop) -> events.Book:
     return events.Book(
         top.symbol,
-        top.bid * _UNIT,
-        top.bid_qty * _UNIT,
-        top.ask * _UNIT,
-        top.ask_qty * _UNIT,
-        top.bid_depth * _UNIT,
-        top.ask_depth * _UNIT,
+        decimal(top.bid),
+        decimal(top.bid_qty),
+        decimal(top.ask),
+        decimal(top.ask_qty),
+        decimal(top.bid_depth),
+        decimal(top.ask_depth),
         top.event_time,
     )
 
@@ -92,8 +94,8 @@ def _trade(trade: orders.Trade) -> events.Trade:
     return events.Trade(
         trade.symbol,
         trade.trade_id,
-        trade.price * _UNIT,
-        trade.qty * _UNIT,
+        decimal(trade.price),
+        decimal(trade.qty),
         trade.buyer_is_maker,
         trade.event_time,
     )
@@ -109,12 +111,12 @@ def _execution(report: orders.ExecutionReport) -> events.Execution:
         type=report.type,
         execution_type=report.execution_type,
         status=report.status,
-        qty=report.qty * _UNIT,
-        price=report.price * _UNIT,
-        cum_qty=report.cum_qty * _UNIT,
-        cum_quote=report.cum_quote * _UNIT,
-        last_qty=report.last_qty * _UNIT,
-        last_price=report.last_price * _UNIT,
+        qty=decimal(report.qty),
+        price=decimal(report.price),
+        cum_qty=decimal(report.cum_qty),
+        cum_quote=decimal(report.cum_quote),
+        last_qty=decimal(report.last_qty),
+        last_price=decimal(report.last_price),
         trade_id=report.trade_id,
         is_maker=report.is_maker,
         reason=report.reason,
@@ -129,7 +131,9 @@ def _kill_switch(change: orders.KillSwitchChanged) -> events.KillSwitch:
 def _account(snapshot: orders.AccountSnapshot) -> events.Account:
     return events.Account(
         snapshot.account,
-        tuple(events.Holding(b.asset, b.free * _UNIT, b.locked * _UNIT) for b in snapshot.balances),
+        tuple(
+            events.Holding(b.asset, decimal(b.free), decimal(b.locked)) for b in snapshot.balances
+        ),
         snapshot.open_orders,
         snapshot.killed,
         snapshot.last_trade_id,
@@ -140,11 +144,11 @@ def _account(snapshot: orders.AccountSnapshot) -> events.Account:
 def _custody(snapshot: custody.CustodySnapshot) -> events.Custody:
     return events.Custody(
         tuple(
-            events.CustodyHolding(b.account, b.asset, b.settled * _UNIT, b.pending * _UNIT)
+            events.CustodyHolding(b.account, b.asset, decimal(b.settled), decimal(b.pending))
             for b in snapshot.balances
         ),
         tuple(
-            events.Overdue(o.account, o.asset, o.remaining * _UNIT, o.settlement_date)
+            events.Overdue(o.account, o.asset, decimal(o.remaining), o.settlement_date)
             for o in snapshot.overdue
         ),
         snapshot.last_trade_id,

@@ -3,12 +3,9 @@
 from collections.abc import Collection
 
 from trading.scenario.observation import Observation, SeenAlert, SeenFault
-from trading.scenario.plan import RunPlan
+from trading.scenario.plan import ALERTS_FILE, RunPlan
 from trading.scenario.result import MonitorDetection, MonitorOutcome
 from trading.topology import RISK_MONITOR
-
-#: What was given as a monitor begins with this if its alerts come from a file.
-FROM_FILE = "file:"
 
 
 def judge_monitors(
@@ -41,7 +38,7 @@ def _outcome(
     return MonitorOutcome(
         name=name,
         program=plan.monitor_programs.get(name, ""),
-        open_loop=plan.monitor_programs.get(name, "").startswith(FROM_FILE),
+        open_loop=plan.monitor_programs.get(name, "").startswith(ALERTS_FILE),
         failure=observation.monitor_failures.get(name, ""),
         detections=tuple(_detection(fault, caused) for fault in observation.faults),
         alerts=len(alerts),

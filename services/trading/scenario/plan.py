@@ -53,6 +53,9 @@ class ClockMode(StrEnum):
     WALL = "wall"
 
 
+#: What was given as a monitor begins with this if its alerts come from a file.
+ALERTS_FILE = "file:"
+
 #: Fields of a plan that do not change what happens in the run.
 _NOT_IN_DIGEST = frozenset(
     {
@@ -203,7 +206,13 @@ def plan_digest(plan: RunPlan) -> str:
 
 
 def reproduction(plan: RunPlan, *, control: bool = True) -> str:
-    """Return the command that repeats the run in one process (embedded), quoted for a shell."""
+    """Return the command that repeats the run in one process (embedded), quoted for a shell.
+
+    For the alerts of a file it is the one that scores them by a tape, whose directory is not known.
+    """
+    for program in plan.monitor_programs.values():
+        if program.startswith(ALERTS_FILE):
+            return shlex.join(["trading", "score", "TAPE", program.removeprefix(ALERTS_FILE)])
     words = ["trading", "run", plan.source or f"{plan.name}.yaml", "--seed", str(plan.seed)]
     for path, value in plan.overrides.items():
         # --seed takes precedence over every override of the seed.
