@@ -252,3 +252,13 @@ def test_a_command_that_breaks_is_no_verdict(tmp_path: Path) -> None:
         text=True,
     )
     assert result.returncode == 5 and "ZeroDivisionError" in result.stderr
+
+
+def test_the_evidence_is_written_even_if_nobody_reads_the_verdict(tmp_path: Path) -> None:
+    """As in a pipe to a command that ends early, such as head."""
+    program = [sys.executable, "-m", "trading.cli", "run", "exchange-downtime", "--quiet"]
+    with subprocess.Popen([*program, "--report", str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(300) != 0
+    assert (tmp_path / "verdict.json").exists() and (tmp_path / "report.html").exists()

@@ -113,15 +113,16 @@ def run(
                 result = run_plan(plan, control=control, progress=progress, monitors=factories)
     except MonitorError as error:
         raise WrongInput(f"--monitor: {error}") from error
+    if report is not None:
+        from trading.embedded.reporting import write_report
+
+        # Before anything is printed: whoever reads the output may close it early, as head does.
+        write_report(result, report, key)
     if as_json:
         say_json(render_json(result.verdict))
     else:
         print_verdict(result.verdict, console)
-    if report is not None:
-        from trading.embedded.reporting import write_report
-
-        write_report(result, report, key)
-        if not as_json:
+        if report is not None:
             say(f"report: {report / 'report.html'}")
     sys.exit(EXIT_CODES[result.verdict.outcome])
 
