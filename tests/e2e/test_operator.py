@@ -152,7 +152,10 @@ def test_a_silent_monitor_fails(release: Release, applied: Any) -> None:
 
 
 def test_ten_partitions_each_verified_and_ended(release: Release, applied: Any) -> None:
-    """With a wall clock, because the network's own time is measured."""
+    """With a wall clock, because the network's own time is measured. Each partition lasts four
+    seconds of it, so that the machine would decide whether the monitor notices: that is tested in
+    virtual time.
+    """
     document = dark("ten", clock={"mode": "wall", "speed": 10}, recovery={"within": "10m"})
     pairs = [["risk-monitor", "exchange"], ["trading-engine", "market-data"]]
     document["spec"]["faults"] = [
@@ -164,7 +167,7 @@ def test_ten_partitions_each_verified_and_ended(release: Release, applied: Any) 
         }
         for number in range(10)
     ]
-    document["spec"]["expect"] = [{"alert": "venue-down", "of": "cut-0", "within": "30s"}]
+    document["spec"]["expect"] = [{"noAlert": "drawdown"}]
     name = applied(document)
     reached_at: dict[tuple[str, str], float] = {}
 
