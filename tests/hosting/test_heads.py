@@ -56,6 +56,16 @@ def test_more_than_was_noted_is_no_loss(path: Path, store: JournalStore) -> None
     assert losses(path, store) == []
 
 
+def test_first_entries_that_were_not_noted_are_no_loss(path: Path, store: JournalStore) -> None:
+    """The process was killed between its first write and the note of it."""
+    heads = HeadsFile(path, lasts=True)
+    assert heads.losses(store) == []
+    session = store.open_session(b"{}")
+    heads.begin(store, session, {"exchange": Head()})
+    store.write(session, written("exchange", 2))
+    assert losses(path, store) == []
+
+
 def test_a_newer_session_is_no_loss(path: Path, store: JournalStore) -> None:
     store.open_session(b"{}")
     assert losses(path, store) == []

@@ -152,6 +152,11 @@ class HeadsFile:
 
 
 def _head_at(store: JournalStore, record: _Record, source: str, length: int) -> Head:
+    """Return the head of a journal when it had ``length`` entries, none where its first ones were
+    written and the process was killed before it recorded them.
+    """
+    if not length:
+        return Head()
     entries = store.read(record.session, source, length - 1, 1)
     return Head(length, entries[0].hash) if entries else Head()
 
