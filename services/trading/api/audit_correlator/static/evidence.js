@@ -7,6 +7,8 @@ let records = [];
 // ignored.
 let openRecord = null;
 let latestRequest = 0;
+// The element that opened the evidence, to which focus returns. A drawing may have replaced it since.
+let opener = null;
 
 export function setRecords(newRecords) {
   records = newRecords;
@@ -23,7 +25,10 @@ export async function open(record) {
   result("evidence-result", "", "Reading the entry…");
   $("evidence-json").href = `/api/v1/evidence/${idOf(record)}`;
   updateButtons();
-  if (!$("evidence").open) $("evidence").showModal();
+  if (!$("evidence").open) {
+    opener = document.activeElement;
+    $("evidence").showModal();
+  }
   try {
     const response = await fetch(`/api/v1/evidence/${idOf(record)}`);
     const entry = await response.json();
@@ -110,7 +115,12 @@ function updateButtons() {
 $("evidence-back").addEventListener("click", () => open(records[openIndex() - 1]));
 $("evidence-next").addEventListener("click", () => open(records[openIndex() + 1]));
 $("evidence-close").addEventListener("click", () => $("evidence").close());
-$("evidence").addEventListener("close", () => { openRecord = null; latestRequest += 1; });
+$("evidence").addEventListener("close", () => {
+  openRecord = null;
+  latestRequest += 1;
+  const key = opener?.getAttribute("data-key");
+  if (key && !opener.isConnected) document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+});
 $("evidence").addEventListener("click", (event) => {
   if (event.target === $("evidence")) $("evidence").close();
 });
