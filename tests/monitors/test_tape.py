@@ -156,6 +156,11 @@ def test_the_commands(tmp_path: Path) -> None:
     scored = command("score", "tape", "alerts.ndjson", "--json", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
     assert json.loads(scored.stdout)["monitors"][0]["open_loop"]
+    scenario.write_text(TEXT)
+    named = command("tape", "fall.yaml", "--out", "named", cwd=tmp_path)
+    assert named.returncode == 0, named.stderr
+    start = json.loads((tmp_path / "named" / "events.ndjson").read_text().splitlines()[0])
+    assert start["monitor"] == "desk", "the scenario names it"
     missing = command("score", "tape", "nothing.ndjson", cwd=tmp_path)
     assert missing.returncode == 2 and "nothing.ndjson: No such file" in missing.stderr
     no_tape = command("score", ".", "alerts.ndjson", cwd=tmp_path)

@@ -9,6 +9,7 @@ import click
 
 from trading.cli.coordinator import Coordinator
 from trading.cli.login import data_option
+from trading.cli.options import seed_option
 from trading.cli.output import say
 from trading.cli.run import EXIT_CODES
 from trading.cli.wrong_input import WrongInput, parse_sets
@@ -35,7 +36,7 @@ _WAITING_NOTICE_AFTER = 3
 
 @click.command("run")
 @click.argument("scenario")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed instead of the file's.")
+@seed_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="As in trading run.")
 @click.option("--detach", is_flag=True, help="Begin the run, print its id, do not wait.")
 @click.option(

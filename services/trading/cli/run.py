@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from trading.cli.keys import read_private_key
+from trading.cli.options import seed_option, sets_option
 from trading.cli.output import say, say_json
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
 from trading.scenario.result import Outcome
@@ -24,14 +25,8 @@ EXIT_CODES = {
 
 @click.command()
 @click.argument("scenario", metavar="FILE")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed instead of the file's.")
-@click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one field of spec, e.g. faults.crash.marketShock.change=-20%. Repeatable.",
-)
+@seed_option
+@sets_option
 @click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),

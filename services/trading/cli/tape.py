@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from trading.cli.options import seed_option, sets_option
 from trading.cli.output import say, say_json
 from trading.cli.run import EXIT_CODES
 from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
@@ -12,14 +13,8 @@ from trading.cli.wrong_input import WrongInput, parse_sets, wrong_input
 
 @click.command()
 @click.argument("scenario", metavar="FILE")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed instead of the file's.")
-@click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change one field of spec. Repeatable.",
-)
+@seed_option
+@sets_option
 @click.option(
     "--out",
     required=True,
@@ -33,15 +28,17 @@ def tape(scenario: str, seed: int | None, sets: tuple[str, ...], out: Path) -> N
     DIR/events.ndjson has the lines that a program in lockstep reads, DIR/quiet.ndjson those of the
     same market without the faults. What was injected, and when, is in DIR/truth, for trading score.
     """
+    from trading.embedded.api import load_scenario
     from trading.embedded.monitored import load_with_monitors
     from trading.embedded.tape import EVENTS, QUIET, TRUTH, TapeError, write_tape
     from trading.monitors.sources import MonitorSource
     from trading.scenario.plan import ALERTS_FILE
 
+    overrides = parse_sets(sets)
     with wrong_input():
-        plan = load_with_monitors(
-            scenario, [MonitorSource("monitor", ALERTS_FILE)], seed=seed, overrides=parse_sets(sets)
-        ).plan
+        names = load_scenario(scenario, seed=seed, overrides=overrides).plan.own_monitors
+        sources = [MonitorSource(name, ALERTS_FILE) for name in names or ("monitor",)]
+        plan = load_with_monitors(scenario, sources, seed=seed, overrides=overrides).plan
     try:
         write_tape(plan, out)
     except TapeError as error:

@@ -9,7 +9,6 @@ import yaml
 from trading.embedded.api import load_scenario
 from trading.monitors.sources import MonitorSource, WrongMonitors
 from trading.scenario.load import LoadedScenario
-from trading.topology import RISK_MONITOR
 
 
 def load_with_monitors(
@@ -31,7 +30,7 @@ def load_with_monitors(
     if names and not loaded.plan.monitors:
         overrides["monitors"] = yaml.safe_dump(names, default_flow_style=True).strip()
         loaded = load_scenario(scenario, seed=seed, overrides=overrides)
-    judged = [name for name in loaded.plan.monitors if name != RISK_MONITOR]
+    judged = loaded.plan.own_monitors
     for name in judged:
         if name not in names:
             raise WrongMonitors(

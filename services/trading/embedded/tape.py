@@ -23,7 +23,7 @@ from trading.scenario.observation import monitor_alert as seen_alert
 from trading.scenario.plan import ALERTS_FILE, RunPlan, installed_version
 from trading.scenario.result import FaultOutcome, MonitorBaseline
 from trading.scenario.signing import PlanRecord, encode_plan
-from trading.topology import RISK_MONITOR, TEST_COORDINATOR
+from trading.topology import TEST_COORDINATOR
 from trading.units import MILLISECOND
 
 #: Names in the directory of a tape.
@@ -110,7 +110,7 @@ def score(directory: Path, alerts: Path, quiet: Path | None = None) -> RunResult
 
 def scored_monitor(plan: RunPlan) -> str:
     """Return the only monitor of the user's that a plan judges. Raises TapeError."""
-    names = [name for name in plan.monitors if name != RISK_MONITOR]
+    names = plan.own_monitors
     if len(names) != 1:
         raise TapeError(f"a tape is for one monitor, and the scenario judges {len(names)}")
     return names[0]

@@ -181,6 +181,11 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     version: str = msgspec.field(default_factory=installed_version)
 
     @property
+    def own_monitors(self) -> tuple[str, ...]:
+        """The monitors of the user's among those that are judged."""
+        return tuple(name for name in self.monitors if name != RISK_MONITOR)
+
+    @property
     def judges_built_in_monitor(self) -> bool:
         """Whether the built-in risk monitor is one of those that are judged."""
         return not self.monitors or RISK_MONITOR in self.monitors

@@ -148,12 +148,11 @@ def _without_own_monitors(plan: RunPlan) -> RunPlan:
             plan.source,
             0,
             0,
-            f"spec.monitors[{index}]",
+            f"spec.monitors[{plan.monitors.index(name)}]",
             f"a running ecosystem judges {RISK_MONITOR} only; judge '{name}' with trading run"
             f" --monitor {name}=exec:COMMAND",
         )
-        for index, name in enumerate(plan.monitors)
-        if name != RISK_MONITOR
+        for name in plan.own_monitors
     ]
     if problems:
         raise ScenarioError(problems)
