@@ -63,8 +63,6 @@ class MonitorHost:
         self._firing = FiringAlerts()
         #: Public trades on their way, with the simulated time at which they arrive.
         self._trades: list[tuple[int, Trade]] = []
-        #: Why a monitor does not take part any more, by its name.
-        self.failures: dict[str, str] = {}
 
     def attach(
         self, taps: Mapping[MessageType, Tap]
@@ -126,7 +124,6 @@ class MonitorHost:
                 self.observe(arrived, kernel.now)
 
     def _give_up(self, kernel: Kernel, name: str, why: str) -> None:
-        self.failures[name] = why
         del self._monitors[name]
         message = MonitorFailed(name, why, kernel.now)
         kernel.send(TEST_COORDINATOR, message, kernel.now + MILLISECOND)

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from trading.monitors.answers import Answer
 from trading.monitors.events import Event
-from trading.monitors.lines import EVENTS, AnswerLine, decode_line, encode_step
+from trading.monitors.lines import EVENTS, decode_line, encode_step
 from trading.monitors.monitor import MonitorError
 from trading.units import SECOND, printable
 
@@ -76,15 +76,15 @@ class ProgramMonitor:
         self._send(encode_step(events, now))
         answers: list[Answer] = []
         for line in self._lines():
-            decoded = self._decode(line)
-            if decoded.done is not None:
-                if decoded.done != now:
-                    self._fail(f"answered done {decoded.done} to the step {now}")
-                break
-            if decoded.events is not None:
-                self._subscribe(decoded.events)
-                continue
             try:
+                decoded = decode_line(line)
+                if decoded.done is not None:
+                    if decoded.done != now:
+                        self._fail(f"answered done {decoded.done} to the step {now}")
+                    break
+                if decoded.events is not None:
+                    self._subscribe(decoded.events)
+                    continue
                 answers.append(decoded.answer())
             except ValueError as error:
                 self._fail(f"answered {_quoted(line)}: {error}")
@@ -145,28 +145,25 @@ class ProgramMonitor:
         ready = dict(self._poll.poll(max(0.0, remaining) * 1000))
         if not ready:
             self._fail(f"did not answer within {self._timeout:g} s")
-        if self._err in ready:
-            errors = self._read(self._err)
-            if not errors:
-                self._poll.unregister(self._err)
-            self._errors = (self._errors + errors)[-_ERROR_TAIL:]
+        if self._err in ready and not self._read_errors():
+            self._poll.unregister(self._err)
         if self._out in ready:
             data = self._read(self._out)
             if not data:
                 self._ended()
             self._buffer += data
 
+    def _read_errors(self) -> bool:
+        """Keep the end of what the program wrote to standard error; return whether it wrote any."""
+        errors = self._read(self._err)
+        self._errors = (self._errors + errors)[-_ERROR_TAIL:]
+        return bool(errors)
+
     def _read(self, descriptor: int) -> bytes:
         try:
             return os.read(descriptor, _CHUNK)
         except BlockingIOError:
             return b""
-
-    def _decode(self, line: bytes) -> AnswerLine:
-        try:
-            return decode_line(line)
-        except ValueError as error:
-            self._fail(f"answered {_quoted(line)}: {error}")
 
     def _subscribe(self, names: list[str]) -> None:
         if self._answered:
@@ -179,8 +176,8 @@ class ProgramMonitor:
     def _ended(self) -> NoReturn:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_TIMEOUT)
-        while errors := self._read(self._err):
-            self._errors = (self._errors + errors)[-_ERROR_TAIL:]
+        while self._read_errors():
+            pass
         code = self._process.returncode
         how = "closed its output" if code is None else f"ended with exit code {code}"
         self._fail(how)

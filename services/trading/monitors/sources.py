@@ -6,7 +6,6 @@
 import re
 import shlex
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 from trading.monitors.monitor import Monitor, load_class
@@ -41,8 +40,7 @@ class MonitorSource(NamedTuple):
 
 def parse_sources(texts: Sequence[str], step_timeout: float = STEP_TIMEOUT) -> list[MonitorSource]:
     """Return the monitors that a user gives. Raises WrongMonitors."""
-    parse = partial(_parse, step_timeout=step_timeout)
-    sources = [parse(text) for text in texts]
+    sources = [_parse(text, step_timeout) for text in texts]
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:

@@ -78,6 +78,10 @@ def reading(observed: str, limit: str) -> str:
     return f"{observed}, limit {limit}" if limit else observed
 
 
+def _with_subject(name: str, subject: str) -> str:
+    return f"{name} on {subject}" if subject else name
+
+
 def monitor_rows(verdict: Verdict) -> list[tuple[str, str, str, str, str]]:
     """Return one row for each judged monitor and fault: the monitor, the fault, its first alert,
     its latency, and how many of its alerts were unexpected.
@@ -86,9 +90,7 @@ def monitor_rows(verdict: Verdict) -> list[tuple[str, str, str, str, str]]:
     for monitor in verdict.monitors:
         unexpected = f"{monitor.unexpected} of {monitor.alerts}"
         for detection in monitor.detections:
-            alert = detection.alert and " on ".join(
-                filter(None, (detection.alert, detection.subject))
-            )
+            alert = _with_subject(detection.alert, detection.subject)
             after = format_duration(detection.latency) if alert else ""
             missed = monitor.failure or "nothing"
             name = f"{monitor.name} (open loop)" if monitor.open_loop else monitor.name
@@ -105,7 +107,7 @@ def alert_groups(verdict: Verdict) -> list[AlertGroup]:
         firing = not alert.resolved_at
         if group is None:
             groups[key] = AlertGroup(
-                f"{alert_name(alert)} on {alert.subject}" if alert.subject else alert_name(alert),
+                _with_subject(*key),
                 1,
                 alert.detected_at - verdict.started_at,
                 firing,

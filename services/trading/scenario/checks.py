@@ -76,7 +76,7 @@ def check_expectation(
     kind = kinds[0]
     judged = [*monitors] or [RISK_MONITOR]
     yield from _check_monitor(path, kind, expectation, judged)
-    built_in = RISK_MONITOR in ([expectation.monitor] if expectation.monitor else judged)
+    built_in = RISK_MONITOR in expectation.concerned(monitors)
     rule = expectation.alert or expectation.noAlert
     any_alert = rule == "*" and (expectation.noAlert or not built_in)
     if rule and rules and built_in and rule not in rules and not any_alert:
@@ -108,7 +108,7 @@ def _check_monitor(
     elif monitor is not None and monitor not in judged:
         hint = suggestion(monitor, judged)
         yield (*path, "monitor"), f"'{monitor}' is not in spec.monitors{hint}"
-    elif expectation.labels and RISK_MONITOR in ([monitor] if monitor else judged):
+    elif expectation.labels and RISK_MONITOR in expectation.concerned(judged):
         yield (*path, "labels"), f"alerts of {RISK_MONITOR} have no labels: write a subject"
 
 

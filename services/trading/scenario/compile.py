@@ -73,7 +73,7 @@ def _planned_expectations(
 ) -> Iterator[PlannedExpectation]:
     """Yield an expectation once for each monitor that it concerns."""
     planned = _planned_expectation(expectation)
-    concerned = [expectation.monitor] if expectation.monitor else [*monitors] or [RISK_MONITOR]
+    concerned = expectation.concerned(monitors)
     if expectation.alert is None and expectation.noAlert is None:
         concerned = [RISK_MONITOR]
     for monitor in concerned:

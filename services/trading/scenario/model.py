@@ -4,6 +4,7 @@ The docstrings and descriptions of these models are published: they are part of 
 of the CustomResourceDefinition.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -23,6 +24,7 @@ from trading.scenario.faults import (
 )
 from trading.scenario.names import NAME_PATTERN
 from trading.scenario.quantities import Duration, PositiveDuration, Price
+from trading.topology import RISK_MONITOR
 
 API_VERSION = "chaos.trading/v1alpha1"
 KIND = "ChaosScenario"
@@ -81,6 +83,10 @@ class Expectation(Model):
     labels: dict[Name, Name] = Field(
         default={}, max_length=20, description="Labels that an alert of your monitor must have."
     )
+
+    def concerned(self, monitors: Sequence[str]) -> list[str]:
+        """Return whose alert is expected, where the scenario names ``monitors``."""
+        return [self.monitor] if self.monitor else [*monitors] or [RISK_MONITOR]
 
 
 class Clock(Model):
